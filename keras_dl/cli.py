@@ -1,0 +1,5 @@
+"""The `keras-dl` command."""
+
+
+def main() -> None:
+    """Run the command line."""

@@ -1,0 +1,1 @@
+"""Run a recipe into a run folder."""
