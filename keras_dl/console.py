@@ -1,0 +1,43 @@
+"""What the terminal shows: tables, pictures' places, and errors as one paragraph instead of a traceback."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from keras_dl.report import Table
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def show(table: Table) -> None:
+    """Print a report table in the terminal."""
+    rendered = RichTable(title=escape(table.caption) or None, title_justify="left", title_style="bold")
+    for index, column in enumerate(table.columns):
+        rendered.add_column(escape(column), justify="right" if index in table.numeric else "left")
+    for row in table.rows:
+        rendered.add_row(*(escape(cell) for cell in row))
+    out.print(rendered)
+
+
+def heading(text: str) -> None:
+    """Print the title of the next stage."""
+    out.print(f"\n[bold blue]{escape(text)}[/]")
+
+
+def show_error(error: BaseException) -> None:
+    """Print an error as one paragraph; `KERAS_DL_DEBUG=1` adds the traceback."""
+    if os.environ.get("KERAS_DL_DEBUG"):
+        err.print("".join(traceback.format_exception(error)), markup=False)
+    expected = isinstance(error, (ValueError, TypeError, OSError, LookupError, ImportError))
+    kind = "" if expected else f"{type(error).__name__}: "
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    first_paragraph = text.strip().split("\n\n")[0] or type(error).__name__
+    err.print(f"[bold red]error:[/] {escape(kind + first_paragraph)}", soft_wrap=False)
+    if not os.environ.get("KERAS_DL_DEBUG"):
+        err.print("[dim]KERAS_DL_DEBUG=1 shows where it came from.[/]")
