@@ -1,1 +1,7 @@
-"""keras_dl.models."""
+"""The models of the notes: one family a file."""
+
+from __future__ import annotations
+
+from keras_dl.models.loading import load_model
+
+__all__ = ["load_model"]

@@ -1,0 +1,230 @@
+"""Recurrent layers over whole sequences: vanilla RNN, LSTM, GRU.
+
+They are Keras's own layers, for their speed (on a GPU with cuDNN), held to the notes' equations; the numbers are those of
+the cells in `recurrent_cells`. All of Keras's arguments for sequences work: `return_sequences`, `return_state`,
+`go_backwards`, `stateful`, `unroll`, `dropout`, `recurrent_dropout`, initializers, regularizers, constraints; masks and
+`initial_state` are given at the call.
+
+Shapes: B batch, T time, D features, H units, O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import keras
+from keras import ops
+
+from keras_dl.layers.recurrent_cells import (
+    GRUGates,
+    LSTMGates,
+    Tensor,
+    check_units,
+    gru_gates,
+    lstm_gates,
+)
+
+_Gates = TypeVar("_Gates", LSTMGates, GRUGates)
+
+
+def _hold_equation(layer: str, arguments: Mapping[str, Any], equation: Mapping[str, Any]) -> None:
+    """Refuse the arguments that would make `layer` compute something other than its equation."""
+    for name, fixed in equation.items():
+        value = arguments.get(name, fixed)
+        same = (
+            keras.activations.get(value) is keras.activations.get(fixed)
+            if isinstance(fixed, str)
+            else value is fixed
+        )
+        if not same:
+            raise ValueError(
+                f"{name} of {layer} must be {fixed!r}, which its equation says, got {value!r}. Leave it out, or take "
+                f"keras.layers.{'SimpleRNN' if layer == 'VanillaRNN' else layer} for other equations."
+            )
+
+
+class _GateCell:
+    """A cell whose output is its gates side by side, so that Keras's own loop can collect them."""
+
+    def __init__(self, cell: Any, equation: Callable[..., Any], num_gates: int) -> None:
+        self.cell = cell
+        self.equation = equation
+        self.state_size = cell.state_size
+        self.output_size = num_gates * cell.units
+        self.compute_dtype = cell.compute_dtype
+
+    def call(self, inputs: Tensor, states: Any) -> tuple[Tensor, Any]:
+        cell = self.cell
+        gates = self.equation(inputs, states[0], cell.kernel, cell.recurrent_kernel, cell.bias)
+        return ops.concatenate(gates, axis=-1), cell(inputs, states)[1]
+
+    __call__ = call
+
+
+def _gates_over_time(
+    layer: Any,
+    equation: Callable[..., _Gates],
+    kind: type[_Gates],
+    sequences: Tensor,
+    initial_state: Any,
+    mask: Tensor | None,
+) -> _Gates:
+    if not layer.built:
+        raise ValueError(
+            f"{layer.name} has no weights yet. Call it once, or build it, before you look at its gates."
+        )
+    loop = keras.layers.RNN(
+        _GateCell(layer.cell, equation, len(kind._fields)),
+        return_sequences=True,
+        go_backwards=layer.go_backwards,
+        dtype=layer.dtype_policy,
+    )
+    values = loop(sequences, initial_state=initial_state, mask=mask)
+    return kind(*ops.split(values, len(kind._fields), axis=-1))
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class VanillaRNN(keras.layers.SimpleRNN):
+    """The vanilla RNN over a sequence (notes, 5.1); there is no bias.
+
+        s_t = tanh(W s_{t-1} + U x_t)
+        o_t = V s_t
+
+    sequences (B, T, D) -> o_T (B, O), or every o_t (B, T, O) with `return_sequences`; `return_state` adds s_T (B, H).
+    The weights, in order: U (D, H), W (H, H), V (H, O), as in `VanillaRNNCell`. V waits until the loop is over: it is one
+    product for all steps.
+
+    Args:
+        units: H, the size of the state.
+        output_units: O, the size of the output; H by default.
+        output_initializer: how V begins.
+        **kwargs: what `keras.layers.SimpleRNN` takes, by keyword.
+
+    Raises:
+        ValueError: a size is not a positive integer, or an argument changes the equation.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        output_units: int | None = None,
+        output_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
+        _hold_equation("VanillaRNN", kwargs, {"activation": "tanh", "use_bias": False})
+        super().__init__(check_units("units", units), **{**kwargs, "use_bias": False})
+        self.output_units = units if output_units is None else check_units("output_units", output_units)
+        self.output_initializer = keras.initializers.get(output_initializer)
+        # A layer of its own comes after the cell in the order of weights; a weight of this layer would come first.
+        self.readout = keras.layers.Dense(
+            self.output_units,
+            use_bias=False,
+            kernel_initializer=self.output_initializer,
+            dtype=self.dtype_policy,
+            name="readout",
+        )
+        self.supports_jit = False  # a compiled loop is slower on CPU and has no cuDNN kernel on GPU
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        super().build(sequences_shape, initial_state_shape)
+        self.readout.build((None, self.units))
+
+    def call(
+        self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None, training: bool = False
+    ) -> Any:
+        states = super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        if self.return_state:
+            states, last_state = states
+            return self.readout(states), last_state
+        return self.readout(states)
+
+    def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
+        shapes = super().compute_output_shape(sequences_shape, initial_state_shape)
+        if self.return_state:
+            return (*shapes[0][:-1], self.output_units), *shapes[1:]
+        return (*shapes[:-1], self.output_units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "output_units": self.output_units,
+            "output_initializer": keras.initializers.serialize(self.output_initializer),
+        }
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class LSTM(keras.layers.LSTM):
+    """The LSTM over a sequence (notes, 5.2): `LSTMCell`'s equations at every step.
+
+    sequences (B, T, D) -> h_T (B, H), or every h_t (B, T, H) with `return_sequences`; `return_state` adds h_T and C_T
+    (B, H) each. The weights are those of `LSTMCell` and of `keras.layers.LSTM`, in the same order.
+
+    Args:
+        units: H, the size of both states.
+        **kwargs: what `keras.layers.LSTM` takes, by keyword.
+
+    Raises:
+        ValueError: `units` is not a positive integer, or an argument changes the equation.
+    """
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        equation = {"activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True}
+        _hold_equation("LSTM", kwargs, equation)
+        super().__init__(check_units("units", units), **kwargs)
+        self.supports_jit = False  # a compiled loop is slower on CPU and has no cuDNN kernel on GPU
+
+    def gates(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> LSTMGates:
+        """Every gate at every step, (B, T, H) each, in the order the steps are taken; a masked step repeats the last.
+
+        Args:
+            sequences: (B, T, D).
+            initial_state: [h_0, C_0], (B, H) each; zeros by default.
+            mask: (B, T), True at the steps to take.
+
+        Raises:
+            ValueError: the layer has no weights yet.
+        """
+        return _gates_over_time(self, lstm_gates, LSTMGates, sequences, initial_state, mask)
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class GRU(keras.layers.GRU):
+    """The GRU over a sequence (notes, 5.3): `GRUCell`'s equations at every step.
+
+    sequences (B, T, D) -> h_T (B, H), or every h_t (B, T, H) with `return_sequences`; `return_state` adds h_T (B, H).
+    The reset gate acts before the product, so the weights are those of `GRUCell` and of
+    `keras.layers.GRU(reset_after=False)`, in the same order.
+
+    Args:
+        units: H, the size of the state.
+        **kwargs: what `keras.layers.GRU` takes, by keyword.
+
+    Raises:
+        ValueError: `units` is not a positive integer, or an argument changes the equation.
+    """
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        equation = {
+            "activation": "tanh",
+            "recurrent_activation": "sigmoid",
+            "use_bias": True,
+            "reset_after": False,
+        }
+        _hold_equation("GRU", kwargs, equation)
+        super().__init__(check_units("units", units), **{**kwargs, "reset_after": False})
+        self.supports_jit = False  # a compiled loop is slower on CPU and has no cuDNN kernel on GPU
+
+    def gates(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> GRUGates:
+        """Every gate at every step, (B, T, H) each, in the order the steps are taken; a masked step repeats the last.
+
+        Args:
+            sequences: (B, T, D).
+            initial_state: h_0, (B, H); zeros by default.
+            mask: (B, T), True at the steps to take.
+
+        Raises:
+            ValueError: the layer has no weights yet.
+        """
+        return _gates_over_time(self, gru_gates, GRUGates, sequences, initial_state, mask)

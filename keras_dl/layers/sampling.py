@@ -1,0 +1,162 @@
+"""Noise, and the layer that turns it into samples of a Gaussian."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+_WORDS = 4  # numbers that one Philox counter value yields
+
+
+def stateless_noise(
+    batch_size: Any,
+    shape: Sequence[int],
+    *,
+    seed: int,
+    step: Any,
+    distribution: Literal["normal", "uniform"] = "normal",
+    minval: float = 0.0,
+    maxval: float = 1.0,
+    stream: int = 0,
+) -> Any:
+    """Noise that depends on nothing but seed, step, stream and the example's index in the global batch.
+
+    Every example owns its own stretch of a counter-based generator (Philox), addressed by its index. Two runs that
+    reach the same step draw the same numbers, whether or not one of them was interrupted; and the replicas of a
+    `tf.distribute` strategy draw together exactly the numbers that one device would draw for the whole batch.
+    (Under XLA the numbers are others, and the promise holds among XLA runs on one device.)
+
+    Args:
+        batch_size: examples B on this replica; a Python int or an integer scalar tensor.
+        shape: shape of one example's noise, all sizes known.
+        seed: what tells one run from another.
+        step: the training step, for example `optimizer.iterations`; a Python int or an integer scalar tensor.
+        distribution: `"normal"` is N(0, 1), `"uniform"` is U[minval, maxval).
+        minval: lower end of the uniform distribution.
+        maxval: upper end of the uniform distribution.
+        stream: tells apart several draws of one step, such as the latent noise and the binarisation of the images.
+
+    Returns:
+        A float32 tensor of shape (B, *shape).
+
+    Raises:
+        ValueError: `distribution` is neither name, or `maxval` is not above `minval`.
+
+    Reference: Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
+    """
+    if distribution not in ("normal", "uniform"):
+        raise ValueError(
+            f"distribution: expected 'normal' or 'uniform', got {distribution!r}. Name one of the two."
+        )
+    if not minval < maxval:
+        raise ValueError(
+            f"minval, maxval: expected minval < maxval, got minval={minval} and maxval={maxval}. Swap or widen them."
+        )
+    size = math.prod(shape)
+    blocks = -(-size // _WORDS)  # counter values that belong to one example
+    batch_size = tf.cast(batch_size, tf.int64)
+    seeds = tf.stack([tf.constant(seed, tf.int64), tf.cast(tf.convert_to_tensor(step), tf.int64)])
+    key, counter = _key_and_counter(tf.random.fold_in(seeds, tf.constant(stream, tf.int64)))
+    first = tf.cast(_first_example_index(batch_size) * blocks, tf.uint64)
+    counter += tf.stack([first, tf.zeros((), tf.uint64)])  # the low word starts at 0, so it cannot overflow
+    draw = (
+        tf.raw_ops.StatelessRandomNormalV2
+        if distribution == "normal"
+        else tf.raw_ops.StatelessRandomUniformV2
+    )
+    philox = tf.constant(tf.random.Algorithm.PHILOX.value)
+    noise = draw(shape=tf.stack([batch_size, blocks * _WORDS]), key=key, counter=counter, alg=philox)
+    noise = tf.reshape(noise[:, :size], tf.concat([[batch_size], tf.cast(shape, tf.int64)], axis=0))
+    noise = tf.ensure_shape(noise, [None, *shape])
+    return noise if distribution == "normal" else minval + (maxval - minval) * noise
+
+
+def _key_and_counter(seeds: Any) -> tuple[Any, Any]:
+    pair = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seeds)
+    return pair.key, pair.counter
+
+
+def _first_example_index(batch_size: Any) -> Any:
+    """Where this replica's examples begin in the global batch, also where the last batch is shared unequally."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return tf.zeros((), tf.int64)
+    replica = context.replica_id_in_sync_group
+    mine = tf.one_hot(replica, context.num_replicas_in_sync, dtype=tf.int64) * batch_size
+    sizes = context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+    return tf.reduce_sum(sizes[:replica])
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class GaussianSampling(keras.layers.Layer):
+    """A differentiable sample of a diagonal Gaussian (the reparameterisation trick).
+
+    z = mu + sigma * epsilon,  sigma = exp(log_variance / 2),  epsilon ~ N(0, I)
+
+    The randomness sits in epsilon alone, so gradients reach mu and sigma. Epsilon is the third input, where there is
+    one: that is how an exported function stays a function. With two inputs the layer draws it by `stateless_noise`
+    from its seed and its count of training calls, which is saved among the weights, so that a resumed training
+    continues the sequence.
+
+    Args:
+        seed: seed of the drawn noise.
+
+    Inputs:
+        `(mean, log_variance)` or `(mean, log_variance, epsilon)`: mean and log_variance (B, Z); epsilon (B, Z), or any
+        shape that broadcasts against them, such as (K, B, Z) for K samples.
+
+    Output:
+        z, shape (B, Z) or what epsilon broadcasts it to.
+
+    Raises:
+        ValueError: another number of inputs.
+
+    Reference: notes 4.1; Kingma and Welling, Auto-encoding variational Bayes (ICLR 2014), section 2.4.
+    """
+
+    def __init__(self, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.step: Any = None
+
+    def build(self, input_shape: Any) -> None:
+        if len(input_shape) not in (2, 3):
+            raise ValueError(
+                "inputs: GaussianSampling expects (mean, log_variance) or (mean, log_variance, epsilon), got "
+                f"{len(input_shape)} tensors. Pass the two or three tensors in a tuple."
+            )
+        if len(input_shape) == 2:
+            self.step = self.add_weight(
+                name="step",
+                shape=(),
+                dtype="int32",
+                initializer="zeros",
+                trainable=False,
+                aggregation="only_first_replica",
+            )
+        super().build(input_shape)
+
+    def call(self, inputs: Sequence[Any], training: bool | None = None) -> Any:
+        mean, log_variance = inputs[:2]
+        epsilon = inputs[2] if len(inputs) == 3 else self._draw(mean, bool(training))
+        return mean + ops.exp(0.5 * log_variance) * ops.cast(epsilon, mean.dtype)
+
+    def _draw(self, mean: Any, training: bool) -> Any:
+        epsilon = stateless_noise(ops.shape(mean)[0], mean.shape[1:], seed=self.seed, step=self.step.value)
+        if training:
+            self.step.assign_add(1)
+        return epsilon
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        shape = tuple(input_shape[0])
+        if len(input_shape) == 2:
+            return shape
+        return tuple(input_shape[2])[: -len(shape)] + shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}
