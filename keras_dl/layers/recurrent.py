@@ -1,9 +1,10 @@
 """Recurrent layers over whole sequences: vanilla RNN, LSTM, GRU.
 
-They are Keras's own layers, for their speed (on a GPU with cuDNN), held to the notes' equations; the numbers are those of
-the cells in `recurrent_cells`. All of Keras's arguments for sequences work: `return_sequences`, `return_state`,
-`go_backwards`, `stateful`, `unroll`, `dropout`, `recurrent_dropout`, initializers, regularizers, constraints; masks and
-`initial_state` are given at the call.
+They are Keras's own layers, for their speed, held to the notes' equations: the numbers are those of
+`VanillaRNNCell`, `LSTMCell` and `GRUCell`. Keras's arguments work as ever: `return_sequences`,
+`return_state`, `go_backwards`, `stateful`, `unroll`, `dropout`, `recurrent_dropout`, initializers,
+regularizers, constraints; masks and `initial_state` are given at the call. Models that hold these layers are
+not compiled with XLA (`supports_jit`): a compiled loop is slower on a CPU, and has no cuDNN kernel on a GPU.
 
 Shapes: B batch, T time, D features, H units, O outputs.
 """
@@ -39,7 +40,7 @@ def _hold_equation(layer: str, arguments: Mapping[str, Any], equation: Mapping[s
         )
         if not same:
             raise ValueError(
-                f"{name} of {layer} must be {fixed!r}, which its equation says, got {value!r}. Leave it out, or take "
+                f"{name}: expected {fixed!r}, the equation of {layer}, got {value!r}. Leave it out, or take "
                 f"keras.layers.{'SimpleRNN' if layer == 'VanillaRNN' else layer} for other equations."
             )
 
@@ -72,7 +73,8 @@ def _gates_over_time(
 ) -> _Gates:
     if not layer.built:
         raise ValueError(
-            f"{layer.name} has no weights yet. Call it once, or build it, before you look at its gates."
+            f"{layer.name}: expected a built layer, got one without weights. Call it on a sequence before "
+            "looking at its gates."
         )
     loop = keras.layers.RNN(
         _GateCell(layer.cell, equation, len(kind._fields)),
@@ -91,9 +93,9 @@ class VanillaRNN(keras.layers.SimpleRNN):
         s_t = tanh(W s_{t-1} + U x_t)
         o_t = V s_t
 
-    sequences (B, T, D) -> o_T (B, O), or every o_t (B, T, O) with `return_sequences`; `return_state` adds s_T (B, H).
-    The weights, in order: U (D, H), W (H, H), V (H, O), as in `VanillaRNNCell`. V waits until the loop is over: it is one
-    product for all steps.
+    sequences (B, T, D) -> o_T (B, O), or every o_t (B, T, O) with `return_sequences`; `return_state` adds s_T
+    (B, H). The weights, in order: U (D, H), W (H, H), V (H, O), as in `VanillaRNNCell`. V is applied after
+    the loop, in one product for all steps.
 
     Args:
         units: H, the size of the state.
@@ -117,7 +119,7 @@ class VanillaRNN(keras.layers.SimpleRNN):
         super().__init__(check_units("units", units), **{**kwargs, "use_bias": False})
         self.output_units = units if output_units is None else check_units("output_units", output_units)
         self.output_initializer = keras.initializers.get(output_initializer)
-        # A layer of its own comes after the cell in the order of weights; a weight of this layer would come first.
+        # V as a layer follows the cell in the order of weights; as a weight of this one it would come first.
         self.readout = keras.layers.Dense(
             self.output_units,
             use_bias=False,
@@ -125,7 +127,7 @@ class VanillaRNN(keras.layers.SimpleRNN):
             dtype=self.dtype_policy,
             name="readout",
         )
-        self.supports_jit = False  # a compiled loop is slower on CPU and has no cuDNN kernel on GPU
+        self.supports_jit = False
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         super().build(sequences_shape, initial_state_shape)
@@ -158,8 +160,9 @@ class VanillaRNN(keras.layers.SimpleRNN):
 class LSTM(keras.layers.LSTM):
     """The LSTM over a sequence (notes, 5.2): `LSTMCell`'s equations at every step.
 
-    sequences (B, T, D) -> h_T (B, H), or every h_t (B, T, H) with `return_sequences`; `return_state` adds h_T and C_T
-    (B, H) each. The weights are those of `LSTMCell` and of `keras.layers.LSTM`, in the same order.
+    sequences (B, T, D) -> h_T (B, H), or every h_t (B, T, H) with `return_sequences`; `return_state` adds
+    h_T and C_T (B, H) each. The weights are those of `LSTMCell` and of `keras.layers.LSTM`, in the same
+    order.
 
     Args:
         units: H, the size of both states.
@@ -173,15 +176,15 @@ class LSTM(keras.layers.LSTM):
         equation = {"activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True}
         _hold_equation("LSTM", kwargs, equation)
         super().__init__(check_units("units", units), **kwargs)
-        self.supports_jit = False  # a compiled loop is slower on CPU and has no cuDNN kernel on GPU
+        self.supports_jit = False
 
     def gates(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> LSTMGates:
-        """Every gate at every step, (B, T, H) each, in the order the steps are taken; a masked step repeats the last.
+        """Every gate at every step, (B, T, H) each, in the order the steps are taken.
 
         Args:
             sequences: (B, T, D).
             initial_state: [h_0, C_0], (B, H) each; zeros by default.
-            mask: (B, T), True at the steps to take.
+            mask: (B, T), True at the steps to take; the others repeat the gates before them.
 
         Raises:
             ValueError: the layer has no weights yet.
@@ -193,8 +196,8 @@ class LSTM(keras.layers.LSTM):
 class GRU(keras.layers.GRU):
     """The GRU over a sequence (notes, 5.3): `GRUCell`'s equations at every step.
 
-    sequences (B, T, D) -> h_T (B, H), or every h_t (B, T, H) with `return_sequences`; `return_state` adds h_T (B, H).
-    The reset gate acts before the product, so the weights are those of `GRUCell` and of
+    sequences (B, T, D) -> h_T (B, H), or every h_t (B, T, H) with `return_sequences`; `return_state` adds h_T
+    (B, H). The reset gate acts before the product, so the weights are those of `GRUCell` and of
     `keras.layers.GRU(reset_after=False)`, in the same order.
 
     Args:
@@ -214,15 +217,15 @@ class GRU(keras.layers.GRU):
         }
         _hold_equation("GRU", kwargs, equation)
         super().__init__(check_units("units", units), **{**kwargs, "reset_after": False})
-        self.supports_jit = False  # a compiled loop is slower on CPU and has no cuDNN kernel on GPU
+        self.supports_jit = False
 
     def gates(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> GRUGates:
-        """Every gate at every step, (B, T, H) each, in the order the steps are taken; a masked step repeats the last.
+        """Every gate at every step, (B, T, H) each, in the order the steps are taken.
 
         Args:
             sequences: (B, T, D).
             initial_state: h_0, (B, H); zeros by default.
-            mask: (B, T), True at the steps to take.
+            mask: (B, T), True at the steps to take; the others repeat the gates before them.
 
         Raises:
             ValueError: the layer has no weights yet.

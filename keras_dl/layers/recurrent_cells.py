@@ -1,7 +1,7 @@
 """One step of a recurrent network, as the notes write it: vanilla RNN, LSTM, GRU.
 
-Each cell runs inside `keras.layers.RNN`. Its weights come in Keras's order and Keras's gate order, so they can be
-exchanged with Keras's own cells and layers.
+Each cell runs inside `keras.layers.RNN`. Its weights come in Keras's order and Keras's gate order, so they
+can be exchanged with Keras's own.
 
 Shapes: B batch, T time, D features, H units, O outputs.
 """
@@ -49,8 +49,8 @@ class GRUGates(NamedTuple):
 def lstm_gates(x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> LSTMGates:
     """The gates from the input x_t (B, D) and the state h_{t-1} (B, H).
 
-    One product serves all four: the columns of `kernel` (D, 4H), `recurrent_kernel` (H, 4H) and `bias` (4H,) hold
-    i, f, C~, o side by side, and W . [h_{t-1}, x_t] is the sum of both products.
+    One product serves all four: the columns of `kernel` (D, 4H), `recurrent_kernel` (H, 4H) and `bias` (4H,)
+    hold i, f, C~, o side by side, and W . [h_{t-1}, x_t] is the sum of both products.
     """
     i, f, candidate, o = ops.split(ops.matmul(x, kernel) + ops.matmul(h, recurrent_kernel) + bias, 4, axis=-1)
     return LSTMGates(
@@ -61,8 +61,8 @@ def lstm_gates(x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, b
 def gru_gates(x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> GRUGates:
     """The gates from the input x_t (B, D) and the state h_{t-1} (B, H).
 
-    The columns of `kernel` (D, 3H), `recurrent_kernel` (H, 3H) and `bias` (3H,) hold z, r, h~ side by side. The
-    candidate sees the state after the reset gate, so its product waits for r_t.
+    The columns of `kernel` (D, 3H), `recurrent_kernel` (H, 3H) and `bias` (3H,) hold z, r, h~ side by side.
+    The candidate sees the state after the reset gate, so its product waits for r_t.
     """
     x_z, x_r, x_candidate = ops.split(ops.matmul(x, kernel) + bias, 3, axis=-1)
     U_z, U_r, U_candidate = ops.split(recurrent_kernel, 3, axis=-1)
@@ -78,9 +78,7 @@ def check_units(name: str, value: Any) -> int:
         ValueError: it is anything else; the message calls it `name`.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(
-            f"{name} must be a positive integer, got {value!r}. Pass the layer's width, such as 128."
-        )
+        raise ValueError(f"{name}: expected a positive integer, got {value!r}. Pass the width, such as 128.")
     return value
 
 
@@ -95,7 +93,7 @@ class _Cell(keras.layers.Layer):
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.output_size = self.units
-        self.supports_jit = False  # a compiled loop is slower on CPU and has no cuDNN kernel on GPU
+        self.supports_jit = False  # as in the layers: XLA makes the loop slower
 
     def _add_kernels(self, features: int, width: int) -> None:
         self.kernel = self.add_weight(
@@ -126,8 +124,9 @@ class VanillaRNNCell(_Cell):
         s_t = tanh(W s_{t-1} + U x_t)
         o_t = V s_t
 
-    x_t (B, D) is the input, s_t (B, H) the state, o_t (B, O) the output. The weights, in Keras's order: U is `kernel`
-    (D, H), W is `recurrent_kernel` (H, H), V is `output_kernel` (H, O); rows times matrix, so each stands transposed.
+    x_t (B, D) is the input, s_t (B, H) the state, o_t (B, O) the output. The weights, in Keras's order: U is
+    `kernel` (D, H), W is `recurrent_kernel` (H, H), V is `output_kernel` (H, O). Examples are rows, which
+    multiply from the left, so each matrix stands transposed.
 
     Args:
         units: H, the size of the state.
@@ -156,7 +155,7 @@ class VanillaRNNCell(_Cell):
         self.state_size = self.units
         self.output_size = self.output_units
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Any) -> None:
         self._add_kernels(input_shape[-1], self.units)
         self.output_kernel = self.add_weight(
             shape=(self.units, self.output_units), initializer=self.output_initializer, name="output_kernel"
@@ -187,9 +186,9 @@ class LSTMCell(_Cell):
         o_t  = sigmoid(W_o . [h_{t-1}, x_t] + b_o)      output gate
         h_t  = o_t * tanh(C_t)
 
-    x_t (B, D) is the input; h_t and C_t (B, H) are the states, h_t the output too. Each W is two kernels, one for x_t
-    and one for h_{t-1}. The weights, in Keras's order: `kernel` (D, 4H), `recurrent_kernel` (H, 4H), `bias` (4H,),
-    with the columns of i, f, C~, o side by side.
+    x_t (B, D) is the input; h_t and C_t (B, H) are the states, h_t the output too. Each W is two kernels,
+    one for x_t and one for h_{t-1}. The weights, in Keras's order: `kernel` (D, 4H), `recurrent_kernel` (H,
+    4H), `bias` (4H,), with the columns of i, f, C~, o side by side.
 
     Args:
         units: H, the size of both states.
@@ -217,7 +216,7 @@ class LSTMCell(_Cell):
         self.unit_forget_bias = unit_forget_bias
         self.state_size = [self.units, self.units]
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Any) -> None:
         self._add_kernels(input_shape[-1], 4 * self.units)
         self.bias = self.add_weight(shape=(4 * self.units,), initializer=self._initial_bias, name="bias")
 
@@ -260,8 +259,8 @@ class GRUCell(_Cell):
         h~_t = tanh(W_h . [r_t * h_{t-1}, x_t] + b_h)       candidate
         h_t  = z_t * h_{t-1} + (1 - z_t) * h~_t
 
-    x_t (B, D) is the input, h_t (B, H) the state and the output. The weights, in Keras's order: `kernel` (D, 3H),
-    `recurrent_kernel` (H, 3H), `bias` (3H,), with the columns of z, r, h~ side by side: those of
+    x_t (B, D) is the input, h_t (B, H) the state and the output. The weights, in Keras's order: `kernel` (D,
+    3H), `recurrent_kernel` (H, 3H), `bias` (3H,), with the columns of z, r, h~ side by side, as in
     `keras.layers.GRU(reset_after=False)`.
 
     Args:
@@ -287,7 +286,7 @@ class GRUCell(_Cell):
         self.bias_initializer = keras.initializers.get(bias_initializer)
         self.state_size = self.units
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Any) -> None:
         self._add_kernels(input_shape[-1], 3 * self.units)
         self.bias = self.add_weight(shape=(3 * self.units,), initializer=self.bias_initializer, name="bias")
 
