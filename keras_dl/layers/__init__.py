@@ -1,6 +1,11 @@
 """The layers of the notes: one family a file."""
 
+# ruff: noqa: E402 - Keras chooses its backend when it is imported
 from __future__ import annotations
+
+from keras_dl_export.backend import require_tensorflow_backend
+
+require_tensorflow_backend()
 
 from keras_dl.layers.recurrent import GRU, LSTM, VanillaRNN
 from keras_dl.layers.recurrent_cells import GRUCell, GRUGates, LSTMCell, LSTMGates, VanillaRNNCell
