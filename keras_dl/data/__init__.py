@@ -1,1 +1,10 @@
-"""keras_dl.data."""
+"""Data as `tf.data` pipelines: `load` for the batches, `describe` for what a model must know beforehand.
+
+Every kind of data is opened by one function in one file (digits.py, tfds.py, arrays.py, folder.py, table.py,
+text.py); splits.py says what a split means and pipeline.py in which order batches come to be.
+"""
+
+from keras_dl.data.loading import describe, load
+from keras_dl.data.source import Description
+
+__all__ = ["Description", "describe", "load"]

@@ -1,0 +1,111 @@
+"""From columns of examples to batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from keras_dl.data.source import Examples
+
+
+def batches(
+    examples: Examples,
+    batch_size: int,
+    *,
+    decode: Callable[[Any], Any] | None = None,
+    image_size: tuple[int, int] | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    epoch: int = 0,
+    drop_remainder: bool = False,
+) -> tf.data.Dataset:
+    """Batches of (features, labels), or of features alone where there are no labels.
+
+    The examples lie in memory as they are stored (uint8 images, not floats): that is the cache. What is
+    shuffled is their indices, so the whole split is mixed at the price of eight bytes an example.
+
+    Args:
+        examples: the columns.
+        batch_size: B.
+        decode: applied to each example before batching, for features that are not arrays yet.
+        image_size: (H, W) that images are resized to, bilinearly, with antialiasing when they shrink.
+        shuffle: mix the examples, differently on every pass.
+        seed: decides, with the number of the pass, the order; nothing else does.
+        epoch: the number that the first pass counts as.
+        drop_remainder: leave out a last batch of fewer than B examples.
+    """
+    num_examples = len(examples.features)
+    with tf.device(
+        "CPU:0"
+    ):  # a data set's functions run on the CPU; copies from a GPU would be made at each batch
+        features = tf.constant(examples.features)
+        labels = None if examples.labels is None else tf.constant(examples.labels)
+
+    def finish(features: Any, indices: Any) -> Any:
+        features = _as_model_input(features, image_size)
+        return features if labels is None else (features, tf.gather(labels, indices))
+
+    # Shuffle before batching: batches of the same examples in another order would be no shuffling.
+    dataset = _shuffled_indices(num_examples, seed, epoch) if shuffle else tf.data.Dataset.range(num_examples)
+    if decode is None:
+        # Batch before gathering and scaling: one vectorised call a batch instead of one an example.
+        dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
+        dataset = dataset.map(lambda indices: finish(tf.gather(features, indices), indices), tf.data.AUTOTUNE)
+    else:
+        # Files can only be decoded one by one, and only images of one size can be batched.
+        dataset = dataset.map(lambda index: (decode(tf.gather(features, index)), index), tf.data.AUTOTUNE)
+        dataset = dataset.batch(batch_size, drop_remainder=drop_remainder).map(finish, tf.data.AUTOTUNE)
+    num_batches = num_examples // batch_size if drop_remainder else -(-num_examples // batch_size)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
+    # Prefetch last: the next batch is made while the model works on this one.
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def decoded(features: NDArray[Any], decode: Callable[[Any], Any]) -> NDArray[np.uint8]:
+    """All images decoded once: (N,) encoded images or paths -> (N, H, W, C) uint8."""
+    dataset = tf.data.Dataset.from_tensor_slices(features).map(decode, tf.data.AUTOTUNE).batch(1024)
+    try:
+        return np.concatenate(list(dataset.as_numpy_iterator()))
+    except tf.errors.InvalidArgumentError:
+        _raise_on_broken(features, decode)
+        raise
+
+
+def _raise_on_broken(features: NDArray[Any], decode: Callable[[Any], Any]) -> None:
+    for index, feature in enumerate(features):
+        try:
+            decode(tf.constant(feature))
+        except tf.errors.InvalidArgumentError as error:
+            image = feature if isinstance(feature, str) else f"image {index}"
+            raise ValueError(
+                f"source: {image} cannot be decoded ({error.message}). Repair or remove it."
+            ) from None
+
+
+def _shuffled_indices(num_examples: int, seed: int, epoch: int) -> tf.data.Dataset:
+    """0 ... num_examples-1 in an order that depends on the seed and the number of the pass alone.
+
+    `Dataset.shuffle` cannot start at a later epoch, and its order also depends on TensorFlow's global seed.
+    """
+    with tf.device("CPU:0"):
+        epochs = iter(tf.data.Dataset.counter(epoch))  # moves on by one each time a pass begins
+
+    def one_pass(_: Any) -> tf.data.Dataset:
+        key = tf.stack([tf.constant(seed, tf.int64), next(epochs)])
+        indices = tf.range(num_examples, dtype=tf.int64)
+        return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(indices, seed=key))
+
+    return tf.data.Dataset.range(1).flat_map(one_pass)
+
+
+def _as_model_input(features: Any, image_size: tuple[int, int] | None) -> Any:
+    """uint8 images -> float32 in [0, 1], resized; float32 and int32 features unchanged."""
+    if features.dtype == tf.uint8:
+        features = tf.cast(features, tf.float32) / 255.0
+    if image_size is not None and tuple(features.shape[1:3]) != image_size:
+        features = tf.image.resize(features, image_size, method="bilinear", antialias=True)
+    return features

@@ -1,0 +1,128 @@
+"""What a split means: `train`, slices such as `train[:90%]`, and parts carved from `train`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from keras_dl.data.source import Indices, Labels
+
+Selection = list[tuple[str, Indices]]  # (part of the stored data, indices into it), read one after the other
+
+_SLICE = re.compile(r"^\s*(\w+)\s*(?:\[\s*(-?\d+%?)?\s*:\s*(-?\d+%?)?\s*\])?\s*$")
+_CARVED = ("test", "validation")  # taken from the end of the order in this sequence, a tenth of train each
+_SEED = 0  # part of the published meaning of carved splits: never change it
+
+
+def select(
+    splits: Sequence[str],
+    sizes: Mapping[str, int],
+    *,
+    name: str,
+    strata: Callable[[str], Labels | None] = lambda part: None,
+) -> list[Selection]:
+    """The examples that each split stands for.
+
+    A split is a part that the set has, a slice of one in TFDS's notation (`train[:90%]`, `train[-100:]`,
+    `train[:10]+test`), or, together with `train`, a part that the set lacks: then `validation` and `test` are
+    a tenth of `train` each, always the same tenth, and `train` is the rest. Asked for alone they are an
+    error, because a `train` asked for elsewhere would contain them.
+
+    Args:
+        splits: the splits asked for together.
+        sizes: examples of each part that the set has.
+        name: the data set, for error messages.
+        strata: a part's classes, for a stratified carving; without them the end of `train` is carved.
+
+    Raises:
+        ValueError: a split is unknown, malformed, out of range or empty.
+    """
+    lacking = [split for split in splits if split in _CARVED and split not in sizes]
+    if not lacking:
+        return [_parse(split, sizes, name) for split in splits]
+    if "train" not in splits or "train" not in sizes:
+        raise ValueError(
+            f"split: {name} has no {lacking[0]!r} split of its own; it has {_sizes(sizes)}. Ask for "
+            f"both together, split=('train', {lacking[0]!r}), which keeps them apart, or slice: "
+            "split='train[90%:]' beside split='train[:90%]'."
+        )
+    if overlapping := [split for split in splits if split.startswith("train") and split != "train"]:
+        raise ValueError(
+            f"split: {lacking[0]!r} is carved from 'train' of {name}, and {overlapping[0]!r} beside it may "
+            "hold the same examples. Write all of them as slices, for example "
+            "('train[:80%]', 'train[80%:90%]', 'train[90%:]')."
+        )
+    tenths = _tenths(sizes["train"], strata("train"), [part for part in _CARVED if part not in sizes])
+    rest = np.setdiff1d(np.arange(sizes["train"]), np.concatenate([tenths[part] for part in lacking]))
+    carved = {"train": rest, **tenths}
+    if empty := [split for split in ("train", *lacking) if not len(carved[split])]:
+        raise ValueError(
+            f"split: {name} has {_sizes(sizes)}, too few examples to carve {empty[0]!r} from. "
+            "Give more data, or name the splits yourself as slices of 'train'."
+        )
+    return [[("train", carved[split])] if split in carved else _parse(split, sizes, name) for split in splits]
+
+
+def stratified_order(labels: Labels, seed: int) -> Indices:
+    """An order whose every stretch holds the classes in their proportions, random within each class.
+
+    The example of rank r among the n of its class goes to (r + u) / n of the way, u uniform.
+    """
+    random = np.random.default_rng(seed)
+    position = np.empty(len(labels))
+    for label in np.unique(labels):
+        (members,) = np.nonzero(labels == label)
+        position[random.permutation(members)] = (np.arange(len(members)) + random.random()) / len(members)
+    return np.argsort(position, kind="stable")
+
+
+def _tenths(size: int, labels: Labels | None, parts: Sequence[str]) -> dict[str, Indices]:
+    order = np.arange(size) if labels is None else stratified_order(labels, _SEED)
+    bounds = [round(size * (1 - i / 10)) for i in range(len(parts) + 1)]
+    return {part: np.sort(order[bounds[i + 1] : bounds[i]]) for i, part in enumerate(parts)}
+
+
+def _parse(split: str, sizes: Mapping[str, int], name: str) -> Selection:
+    selection = [_parse_slice(term, split, sizes, name) for term in split.split("+")]
+    if not sum(len(indices) for _, indices in selection):
+        raise ValueError(
+            f"split: {split!r} of {name} holds no examples; it has {_sizes(sizes)}. "
+            "Choose a range that holds at least one."
+        )
+    return selection
+
+
+def _parse_slice(term: str, split: str, sizes: Mapping[str, int], name: str) -> tuple[str, Indices]:
+    match = _SLICE.match(term)
+    if match is None:
+        raise ValueError(
+            f"split: cannot read {split!r}. Expected a part of {name} ({_sizes(sizes)}) or a slice of one, "
+            "such as 'train[:90%]' or 'train[1000:2000]', joined by '+'."
+        )
+    part, start, stop = match.groups()
+    if part not in sizes:
+        raise ValueError(
+            f"split: {name} has no split {part!r}; it has {_sizes(sizes)}. "
+            "Choose one of these, or a slice of one such as 'train[:90%]'."
+        )
+    first = _boundary(start, 0, sizes[part])
+    last = _boundary(stop, sizes[part], sizes[part])
+    if max(abs(first), abs(last)) > sizes[part]:
+        raise ValueError(
+            f"split: {split!r} reaches beyond the {sizes[part]:,} examples of {part!r} of {name}. "
+            "Choose bounds within that number, or percentages within 100%."
+        )
+    size = sizes[part]
+    return part, np.arange(first % size if first < 0 else first, last % size if last < 0 else last)
+
+
+def _boundary(text: str | None, default: int, size: int) -> int:
+    if not text:
+        return default
+    return round(size * int(text[:-1]) / 100) if text.endswith("%") else int(text)
+
+
+def _sizes(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{part!r} ({size:,} examples)" for part, size in sizes.items())
