@@ -1,0 +1,76 @@
+"""What a transport does, and what a server answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.errors import Request
+from keras_dl_serving.signatures import Signature
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """One version of a model and the state it is in.
+
+    Attributes:
+        version: its number.
+        state: `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
+        error: why it is not served, if loading it failed.
+    """
+
+    version: int
+    state: str
+    error: str = ""
+
+    @property
+    def available(self) -> bool:
+        """Whether it answers requests."""
+        return self.state == "AVAILABLE"
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a model offers.
+
+    Attributes:
+        name: the model's.
+        version: the version that answered.
+        signatures: by name.
+    """
+
+    name: str
+    version: int
+    signatures: Mapping[str, Signature]
+
+
+class StaleSignature(Exception):
+    """The answer does not fit the signature that the client has in mind: the model has changed meanwhile."""
+
+
+class Transport(Protocol):
+    """REST or gRPC. The methods of one for a synchronous client never really suspend."""
+
+    async def predict(
+        self, request: Request, inputs: Mapping[str, Array], signature: Signature, timeout: float | None
+    ) -> tuple[dict[str, Array], int | None]:
+        """All outputs, and the version that computed them where the protocol tells.
+
+        Raises:
+            StaleSignature: the outputs are not those of `signature`.
+            ServingError: anything else that goes wrong.
+        """
+
+    async def metadata(self, request: Request, timeout: float | None) -> ModelMetadata:
+        """What the model offers."""
+
+    async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:
+        """The versions of the model, newest first."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+    async def close(self) -> None:
+        """Close connections."""

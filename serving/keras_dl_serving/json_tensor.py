@@ -1,0 +1,483 @@
+"""Tensors in and out of JSON, by the rules and with the error texts of TensorFlow Serving's REST API.
+
+A predict request names its tensors in one of two forms:
+
+- rows: `{"instances": [...]}`, one item for each element of the batch, each a value or an object of inputs;
+  the response is `{"predictions": [...]}`;
+- columns: `{"inputs": ...}`, a value or an object of whole tensors; the response is `{"outputs": ...}`.
+
+Arrays of numbers are taken by NumPy in one go where that cannot hide a mistake. Everything else, and
+everything wrong, goes value by value, in the order in which TensorFlow Serving looks, so that the same
+error comes first.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from keras_dl_serving import dtypes
+from keras_dl_serving.dtypes import Array, DType
+from keras_dl_serving.errors import InvalidArgument, StatusError, Unimplemented
+from keras_dl_serving.json_text import format_number, parse, quote, type_name
+from keras_dl_serving.signatures import TensorSpec
+
+Form = Literal["rows", "columns"]
+
+_MAX_RANK = 64  # NumPy's
+_INTEGER_RANGES = {
+    # The small types are read as int32 and wrap around.
+    "int8": (-(2**31), 2**31 - 1),
+    "uint8": (-(2**31), 2**31 - 1),
+    "int16": (-(2**31), 2**31 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint32": (0, 2**32 - 1),
+    "uint64": (0, 2**64 - 1),
+}
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """A parsed predict request, its tensors still JSON values."""
+
+    signature_name: str
+    document: Mapping[str, Any]
+    mentions_bool: bool
+
+    @property
+    def form(self) -> Form:
+        """Which of the two forms it has, which the response follows.
+
+        Raises:
+            InvalidArgument: none, both, or no instances.
+        """
+        document = self.document
+        if "instances" not in document:
+            if "inputs" not in document:
+                raise InvalidArgument("Missing 'inputs' or 'instances' key")
+            return "columns"
+        if "inputs" in document:
+            raise _format_error(
+                document,
+                "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ",
+            )
+        if not isinstance(document["instances"], list):
+            raise _format_error(document, "Expecting 'instances' to be an list/array")
+        if not document["instances"]:
+            raise _format_error(document, "No values in 'instances' array")
+        return "rows"
+
+    def tensors(self, specs: Mapping[str, TensorSpec]) -> dict[str, Array]:
+        """The request's tensors, by input name.
+
+        Args:
+            specs: the inputs of the signature.
+
+        Raises:
+            InvalidArgument: a value, name or shape is wrong.
+            Unimplemented: an input has a dtype that JSON cannot carry.
+        """
+        if not specs:
+            raise InvalidArgument(
+                f"Failed to get input map for signature: {self.signature_name or 'DEFAULT'}"
+            )
+        wanted = {name: dtypes.by_name(spec.dtype) for name, spec in sorted(specs.items())}
+        if self.form == "rows":
+            return _tensors_of_rows(self.document["instances"], wanted, trust_numpy=not self.mentions_bool)
+        return _tensors_of_columns(self.document["inputs"], wanted, trust_numpy=not self.mentions_bool)
+
+
+def parse_predict(body: bytes) -> PredictRequest:
+    """Parse the body of a predict request.
+
+    Raises:
+        InvalidArgument: it is no JSON object, or its `signature_name` no string.
+    """
+    document = parse(body)
+    if not isinstance(document, dict):
+        raise _format_error(document, "Is not object")
+    signature_name = document.get("signature_name", "")
+    if not isinstance(signature_name, str):
+        raise InvalidArgument(
+            f"JSON Value: {quote(document)} not formatted correctly. 'signature_name' key must be a string "
+            "value."
+        )
+    # NumPy takes True for 1. A document without these letters has no booleans to be taken so.
+    return PredictRequest(signature_name, document, mentions_bool=b"true" in body or b"false" in body)
+
+
+def _format_error(value: Any, complaint: str) -> InvalidArgument:
+    return InvalidArgument(f"JSON Value: {quote(value)} {complaint}")
+
+
+# ---- in: rows
+
+
+def _tensors_of_rows(rows: list[Any], wanted: Mapping[str, DType], *, trust_numpy: bool) -> dict[str, Array]:
+    first = rows[0]
+    if not isinstance(first, dict) and len(wanted) > 1:
+        raise InvalidArgument(
+            "instances is a plain list, but expecting list of objects as multiple input tensors required as "
+            "per tensorinfo_map"
+        )
+    if trust_numpy:
+        columns = _transpose(rows, wanted)
+        arrays = {name: _numeric(column, wanted[name]) for name, column in columns.items()}
+        if arrays and all(array is not None for array in arrays.values()):
+            return {name: array for name, array in arrays.items() if array is not None}
+    if _is_row_object(first):
+        return _tensors_of_row_objects(rows, wanted)
+    return _tensors_of_row_values(rows, next(iter(wanted)), wanted)
+
+
+def _is_row_object(value: Any) -> bool:
+    return isinstance(value, dict) and not _is_b64(value)
+
+
+def _transpose(rows: list[Any], wanted: Mapping[str, DType]) -> dict[str, list[Any]]:
+    """The rows' values by input; nothing where the rows are not all alike."""
+    if not isinstance(rows[0], dict):
+        return {next(iter(wanted)): rows}
+    names = wanted.keys()
+    if not all(isinstance(row, dict) and row.keys() == names for row in rows):
+        return {}
+    return {name: [row[name] for row in rows] for name in names}
+
+
+class _RowsOfOneInput:
+    """The values of one input, collected row by row; all rows must have the shape of the first."""
+
+    def __init__(self, dtype: DType) -> None:
+        self._dtype = dtype
+        self._values: list[Any] = []
+        self._shape: list[int] | None = None
+
+    def add(self, value: Any) -> None:
+        shape = _dense_shape(value)
+        values: list[Any] = []
+        _fill(value, 0, shape, self._dtype, values)
+        if self._shape is None:
+            self._shape = shape
+            self._size = len(values)
+        elif len(values) != self._size:
+            raise InvalidArgument(f"Expecting tensor size: {self._size} but got: {len(values)}")
+        elif shape != self._shape:
+            raise InvalidArgument(f"Expecting shape {_brackets(self._shape)} but got: {_brackets(shape)}")
+        self._values += values
+
+    def array(self, count: int) -> Array:
+        return _array(self._values, [count, *(self._shape or [])], self._dtype)
+
+
+def _tensors_of_row_objects(rows: list[Any], wanted: Mapping[str, DType]) -> dict[str, Array]:
+    collected: dict[str, _RowsOfOneInput] = {}
+    for index, row in enumerate(rows):
+        if not _is_row_object(row):
+            raise InvalidArgument(f"Expecting object but got list at item {index} of input list")
+        for name, value in row.items():
+            try:
+                if name not in wanted:
+                    raise InvalidArgument(f"JSON object: does not have named input: {name}")
+                collected.setdefault(name, _RowsOfOneInput(wanted[name])).add(value)
+            except StatusError as error:
+                raise _element_error(f"{index} key: {name}", error) from None
+        if row.keys() != wanted.keys():
+            raise InvalidArgument(
+                f"Failed to process element: {index} of 'instances' list. JSON object: {quote(row)} "
+                f"keys must be equal to: {','.join(wanted)}"
+            )
+    return {name: column.array(len(rows)) for name, column in collected.items()}
+
+
+def _tensors_of_row_values(rows: list[Any], name: str, wanted: Mapping[str, DType]) -> dict[str, Array]:
+    column = _RowsOfOneInput(wanted[name])
+    for index, row in enumerate(rows):
+        if _is_row_object(row):
+            raise InvalidArgument(f"Expecting value/list but got object at item {index} of input list")
+        try:
+            column.add(row)
+        except StatusError as error:
+            raise _element_error(str(index), error) from None
+    return {name: column.array(len(rows))}
+
+
+def _element_error(element: str, error: StatusError) -> StatusError:
+    return StatusError.of(
+        error.status,
+        f"Failed to process element: {element} of 'instances' list. Error: {error.status.name}: "
+        f"{error.message}",
+    )
+
+
+def _brackets(shape: Iterable[int]) -> str:
+    return f"[{','.join(map(str, shape))}]"
+
+
+# ---- in: columns
+
+
+def _tensors_of_columns(value: Any, wanted: Mapping[str, DType], *, trust_numpy: bool) -> dict[str, Array]:
+    if not isinstance(value, dict) or _is_b64(value):
+        if len(wanted) > 1:
+            raise InvalidArgument(
+                "inputs is a plain value/list, but expecting an object as multiple input tensors required "
+                "as per tensorinfo_map"
+            )
+        value = {next(iter(wanted)): value}
+    tensors = {}
+    for name, dtype in wanted.items():
+        if name not in value:
+            raise InvalidArgument(f"Missing named input: {name} in 'inputs' object.")
+        array = _numeric(value[name], dtype) if trust_numpy else None
+        tensors[name] = _tensor(value[name], dtype) if array is None else array
+    return tensors
+
+
+def _tensor(value: Any, dtype: DType) -> Array:
+    shape = _dense_shape(value)
+    values: list[Any] = []
+    _fill(value, 0, shape, dtype, values)
+    return _array(values, shape, dtype)
+
+
+# ---- in: values
+
+
+def _numeric(value: Any, dtype: DType) -> Array | None:
+    """A regular array of numbers of the right type; None where only a closer look can tell."""
+    if dtype.name not in ("float32", "float64", *_INTEGER_RANGES):
+        return None
+    try:
+        array = np.asarray(value)
+    except (ValueError, OverflowError):  # ragged, or nested too deep
+        return None
+    if dtype.name in _INTEGER_RANGES:
+        low, high = _INTEGER_RANGES[dtype.name]
+        if array.dtype.kind not in "iu" or (array.size and not (low <= array.min() and array.max() <= high)):
+            return None
+    elif array.dtype.kind not in "fiu":
+        return None
+    with np.errstate(over="ignore"):  # too large for a float32 is infinity
+        return array.astype(dtype.numpy)
+
+
+def _dense_shape(value: Any) -> list[int]:
+    """The shape of nested lists, as the first item of every level has it."""
+    shape: list[int] = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        if len(shape) > _MAX_RANK:
+            raise InvalidArgument(f"Encountered lists nested deeper than {_MAX_RANK} levels")
+        if not value:
+            break
+        value = value[0]
+    return shape
+
+
+def _fill(value: Any, level: int, shape: list[int], dtype: DType, values: list[Any]) -> None:
+    """Append the values of nested lists, checking that they have the shape and the dtype."""
+    rank = len(shape)
+    if not isinstance(value, list):
+        if level != rank:
+            raise InvalidArgument(
+                f"JSON Value: {quote(value)} found at incorrect level: {level + 1} in the JSON DOM. "
+                f"Expected at level: {rank}"
+            )
+        values.append(_value(value, dtype))
+        return
+    if level >= rank:
+        raise InvalidArgument(f"Encountered list at unexpected level: {level} expected < {rank}")
+    if len(value) != shape[level]:
+        raise InvalidArgument(
+            f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: "
+            f"{shape[level]}"
+        )
+    for item in value:
+        _fill(item, level + 1, shape, dtype, values)
+
+
+def _value(value: Any, dtype: DType) -> Any:
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if dtype.name in ("float32", "float64"):
+        fits = number
+    elif dtype.name in _INTEGER_RANGES:
+        low, high = _INTEGER_RANGES[dtype.name]
+        fits = number and isinstance(value, int) and low <= value <= high
+    elif dtype.name == "bool":
+        fits = isinstance(value, bool)
+    elif dtype.name == "string":
+        if isinstance(value, dict):
+            return _decode_b64(value)
+        fits = isinstance(value, str)
+    elif isinstance(value, dict):
+        fits = False
+    else:
+        raise Unimplemented(f"Conversion of JSON Value: {quote(value)} to type: {dtype.tensorflow}")
+    if not fits:
+        raise InvalidArgument(
+            f"JSON Value: {quote(value)} Type: {type_name(value)} is not of expected type: {dtype.tensorflow}"
+        )
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+
+
+def _array(values: list[Any], shape: list[int], dtype: DType) -> Array:
+    if dtype.name in _INTEGER_RANGES:
+        stored = np.uint64 if dtype.name == "uint64" else np.int64
+        return np.array(values, stored).astype(dtype.numpy).reshape(shape)
+    array = np.empty(len(values), dtype.numpy)
+    with np.errstate(over="ignore"):
+        array[:] = values
+    return array.reshape(shape)
+
+
+def _is_b64(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
+
+
+def _decode_b64(value: dict[str, Any]) -> bytes:
+    if not _is_b64(value):
+        raise InvalidArgument(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
+    text = value["b64"]
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        # White space and missing padding are no error to TensorFlow Serving.
+        text = "".join(text.split()).rstrip("=.")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidArgument("Unable to base64 decode") from None
+
+
+# ---- out
+
+
+def format_response(tensors: Mapping[str, Array], form: Form) -> bytes:
+    """The body of a predict response. A single tensor goes without its name.
+
+    Raises:
+        InvalidArgument: a tensor has a dtype that JSON cannot carry, or (rows) no batch axis of the common
+            size.
+    """
+    if not tensors:
+        raise InvalidArgument("Cannot convert empty tensor map to JSON")
+    text = _format_rows(tensors) if form == "rows" else _format_columns(tensors)
+    # Strings that are no UTF-8 leave as the bytes that they are.
+    return text.encode("utf-8", "surrogateescape")
+
+
+def format_error(message: str) -> bytes:
+    """The body of an error response."""
+    quoted = json.dumps(message, ensure_ascii=False)
+    return f'{{\n    "error": {quoted}\n}}'.encode("utf-8", "surrogateescape")
+
+
+def format_tensor(array: Array, *, strings_as_b64: bool) -> str:
+    """One tensor as JSON.
+
+    Raises:
+        InvalidArgument: JSON cannot carry its dtype.
+    """
+    return _nested(_tokens(array, strings_as_b64), array.shape, 1)[0]
+
+
+def _is_bytes(name: str) -> bool:
+    return name.endswith("_bytes")
+
+
+def _format_rows(tensors: Mapping[str, Array]) -> str:
+    batch = -1
+    for name, array in tensors.items():
+        if array.ndim == 0:
+            raise InvalidArgument(f"Tensor name: {name} has no shape information ")
+        if batch not in (-1, len(array)):
+            raise InvalidArgument(
+                f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {batch}"
+            )
+        batch = len(array)
+    if batch == 0:
+        return '{\n    "predictions": []\n}'
+    columns = {
+        name: _nested(_tokens(array, _is_bytes(name)), array.shape[1:], batch)
+        for name, array in tensors.items()
+    }
+    if len(columns) == 1:
+        (rows,) = columns.values()
+        return f'{{\n    "predictions": [{", ".join(rows)}\n    ]\n}}'
+    keys = [f"\n            {json.dumps(name)}: " for name in columns]
+    rows = [
+        "\n        {" + ",".join(key + value for key, value in zip(keys, values, strict=True)) + "\n        }"
+        for values in zip(*columns.values(), strict=True)
+    ]
+    return f'{{\n    "predictions": [{",".join(rows)}\n    ]\n}}'
+
+
+def _format_columns(tensors: Mapping[str, Array]) -> str:
+    columns = {name: format_tensor(array, strings_as_b64=_is_bytes(name)) for name, array in tensors.items()}
+    if len(columns) == 1:
+        (column,) = columns.values()
+        return f'{{\n    "outputs": {column}\n}}'
+    members = ",".join(f"\n        {json.dumps(name)}: {column}" for name, column in columns.items())
+    return f'{{\n    "outputs": {{{members}\n    }}\n}}'
+
+
+def _nested(tokens: list[str], shape: tuple[int, ...], count: int) -> list[str]:
+    """Join the JSON of single values into that of `count` arrays of `shape`."""
+    if 0 in shape:
+        empty = ["[]"] * math.prod(shape[: shape.index(0)])
+        return _nested(empty, shape[: shape.index(0)], 1) * count
+    for size in reversed(shape):
+        tokens = [f"[{', '.join(tokens[start : start + size])}]" for start in range(0, len(tokens), size)]
+    return tokens
+
+
+def _tokens(array: Array, strings_as_b64: bool) -> list[str]:
+    """The JSON of every value of an array."""
+    flat = array.ravel()
+    match dtypes.of_array(array).name:
+        case "float32" if flat.size > 16:
+            return _float32_tokens(flat)
+        case "float32" | "float64" as dtype:
+            return [format_number(value, single=dtype == "float32") for value in flat.tolist()]
+        case "bool":
+            return ["true" if value else "false" for value in flat.tolist()]
+        case "string" if strings_as_b64:
+            return [f'{{"b64": "{base64.b64encode(value).decode()}"}}' for value in flat.tolist()]
+        case "string":
+            return [
+                json.dumps(value.decode("utf-8", "surrogateescape"), ensure_ascii=False)
+                for value in flat.tolist()
+            ]
+        case "int8" | "uint8" | "int16" | "int32" | "int64" | "uint32" | "uint64":
+            return [str(value) for value in flat.tolist()]
+        case _:
+            raise InvalidArgument(
+                f"Failed to write JSON value for tensor type: {dtypes.of_array(array).tensorflow}"
+            )
+
+
+def _float32_tokens(flat: Array) -> list[str]:
+    """What `format_number` writes, faster: the format that each value needs is found for all at once."""
+    values = flat.astype(np.float64)
+    finite = np.isfinite(values)
+    magnitude = np.abs(np.where(finite, values, 0.0))
+    exponent = np.floor(np.log10(magnitude, where=magnitude > 0, out=np.zeros_like(magnitude)))
+    # Scaling by positive powers of ten only keeps six-digit decimals exact in float64.
+    grow, shrink = 10.0 ** np.maximum(5 - exponent, 0), 10.0 ** np.maximum(exponent - 5, 0)
+    six_digits = np.rint(magnitude * grow / shrink) * shrink / grow
+    with np.errstate(over="ignore"):
+        short = six_digits.astype(np.float32) == magnitude.astype(np.float32)
+    whole = (np.rint(magnitude) == magnitude) & (magnitude < np.where(short, 1e6, 1e9))
+    formats = np.where(whole, "%.1f", np.where(short, "%.6g", "%.9g"))
+    tokens = [pattern % value for pattern, value in zip(formats.tolist(), values.tolist(), strict=True)]
+    for index in np.flatnonzero(~finite).tolist():
+        tokens[index] = format_number(float(values[index]), single=True)
+    return tokens

@@ -1,0 +1,1 @@
+"""An embedded TensorFlow Serving: `rest`, `grpc` (protocols) -> `core` (models, versions) -> `engines`."""

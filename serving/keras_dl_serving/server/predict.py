@@ -1,0 +1,100 @@
+"""A predict request against a servable: TensorFlow Serving's checks, in its order and words, then the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.errors import FailedPrecondition, InvalidArgument
+from keras_dl_serving.server.core import Servable
+from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
+
+_Value = TypeVar("_Value")
+
+
+def find_signature(servable: Servable, name: str) -> Signature:
+    """The signature of this name; none is the default one.
+
+    Raises:
+        FailedPrecondition: there is none.
+    """
+    name = name or DEFAULT_SIGNATURE
+    try:
+        return servable.engine.signatures[name]
+    except KeyError:
+        raise FailedPrecondition(f'Serving signature key "{name}" not found.') from None
+
+
+def check_inputs(signature: Signature, inputs: Mapping[str, _Value]) -> None:
+    """Whether a request has the inputs that the signature wants.
+
+    Raises:
+        InvalidArgument: it has not.
+    """
+    sent, wanted = set(inputs), set(signature.inputs)
+    if len(sent) > len(wanted) or (len(sent) < len(wanted) and not signature.optional):
+        raise InvalidArgument(
+            f"input size does not match signature: {len(sent)}!={len(wanted)} len({_set(sent)}) != "
+            f"len({_set(wanted)}). Sent extra: {_set(sent - wanted)}. Missing but required: "
+            f"{_set(wanted - sent)}."
+        )
+    for alias in sorted(wanted - sent - signature.optional):
+        raise InvalidArgument(
+            f"Signature input alias: {alias}(feed name: {signature.inputs[alias].tensor_name}) not found in "
+            f"request and no default value provided. Inputs expected to be in the request {_set(sent)}, or "
+            f"default input alias set: {','.join(sorted(signature.optional))}"
+        )
+    if sent - wanted:
+        raise InvalidArgument(
+            f"Inputs contains invalid name. Used request inputs: {','.join(sorted(sent & wanted))}, "
+            f"request input: {','.join(sorted(sent))}"
+        )
+
+
+def choose_outputs(signature: Signature, output_filter: Sequence[str]) -> list[str]:
+    """The outputs to compute: all, or those that the request names.
+
+    Raises:
+        InvalidArgument: it names one that is not there, or one twice.
+    """
+    for index, alias in enumerate(output_filter):
+        if alias not in signature.outputs:
+            raise InvalidArgument(
+                f"output tensor alias not found in signature: {alias} Outputs expected to be in the set "
+                f"{_set(signature.outputs)}."
+            )
+        if alias in output_filter[:index]:
+            raise InvalidArgument(f"duplicate output tensor alias: {alias}")
+    return list(output_filter) or list(signature.outputs)
+
+
+def predict(
+    servable: Servable,
+    signature_name: str,
+    inputs: Mapping[str, _Value],
+    read: Callable[[str, _Value], Array],
+    output_filter: Sequence[str] = (),
+) -> dict[str, Array]:
+    """Check a request and run it.
+
+    Args:
+        servable: in use.
+        signature_name: as in the request; empty for the default one.
+        inputs: as they came, by name.
+        read: makes an array of an input's name and what came; called after the names have been checked.
+        output_filter: the outputs wanted; none for all.
+
+    Raises:
+        StatusError: a check fails, or the run.
+    """
+    signature = find_signature(servable, signature_name)
+    check_inputs(signature, inputs)
+    arrays = {name: read(name, value) for name, value in inputs.items()}
+    outputs = choose_outputs(signature, output_filter)
+    results = servable.engine.run(signature_name or DEFAULT_SIGNATURE, arrays, outputs)
+    return dict(zip(outputs, results, strict=True))
+
+
+def _set(names: Mapping[str, object] | set[str] | frozenset[str]) -> str:
+    return f"{{{','.join(sorted(names))}}}"

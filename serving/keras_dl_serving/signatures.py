@@ -1,0 +1,87 @@
+"""What a served model offers: named signatures of named, typed tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keras_dl_serving import dtypes
+from keras_dl_serving.wire import messages
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Shape and dtype of one tensor.
+
+    Attributes:
+        shape: one entry an axis, None where the size is free; None where even the rank is.
+        dtype: NumPy's name of the dtype, or `"string"`.
+        tensor_name: what it is called inside the model.
+    """
+
+    shape: tuple[int | None, ...] | None
+    dtype: str
+    tensor_name: str = ""
+
+    def __str__(self) -> str:
+        """`float32 (batch, 28, 28, 1)`, the first free axis being the batch."""
+        if self.shape is None:
+            return f"{self.dtype} of any shape"
+        axes = ["?" if size is None else str(size) for size in self.shape]
+        if axes and axes[0] == "?":
+            axes[0] = "batch"
+        return f"{self.dtype} ({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs and outputs of one function of a model, by name.
+
+    Attributes:
+        inputs: in the order of their names.
+        outputs: in the order of their names.
+        method_name: `tensorflow/serving/predict`, `.../classify` or `.../regress`.
+        optional: the inputs that have a default.
+    """
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    method_name: str = "tensorflow/serving/predict"
+    optional: frozenset[str] = frozenset()
+
+
+def from_proto(proto: messages.SignatureDef) -> Signature:
+    """A signature as its proto says it.
+
+    Raises:
+        LookupError: it takes or gives tensors that cannot be sent, such as resources.
+    """
+    return Signature(
+        inputs={name: _spec(proto.inputs[name]) for name in sorted(proto.inputs)},
+        outputs={name: _spec(proto.outputs[name]) for name in sorted(proto.outputs)},
+        method_name=proto.method_name,
+        optional=frozenset(proto.defaults),
+    )
+
+
+def readable(protos: messages.SignatureDefMap) -> dict[str, Signature]:
+    """All signatures of tensors that can be sent; initialisers and the like are not for clients."""
+    found = {}
+    for name in sorted(protos.signature_def):
+        try:
+            found[name] = from_proto(protos.signature_def[name])
+        except LookupError:
+            continue
+    found.pop("__saved_model_init_op", None)
+    return found
+
+
+def _spec(info: messages.TensorInfo) -> TensorSpec:
+    shape = info.tensor_shape
+    return TensorSpec(
+        shape=None if shape.unknown_rank else tuple(None if dim.size < 0 else dim.size for dim in shape.dim),
+        dtype=dtypes.by_number(info.dtype).name,
+        tensor_name=info.name,
+    )

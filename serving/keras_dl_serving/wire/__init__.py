@@ -1,0 +1,1 @@
+"""TensorFlow Serving's protocol buffers without TensorFlow: messages, and NumPy arrays in and out of them."""

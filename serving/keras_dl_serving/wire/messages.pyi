@@ -1,0 +1,159 @@
+from collections.abc import Iterable, Iterator, Mapping, MutableSequence, Sequence
+from typing import Any as Anything
+from typing import ClassVar, TypeVar, overload
+
+from google.protobuf.message import Message
+
+_Value = TypeVar("_Value")
+
+class _Messages(Sequence[_Value]):
+    @overload
+    def __getitem__(self, index: int) -> _Value: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[_Value]: ...
+    def __len__(self) -> int: ...
+    def add(self, **fields: Anything) -> _Value: ...
+
+class _States:
+    def Name(self, number: int) -> str: ...
+
+class _MessageMap(Mapping[str, _Value]):
+    def __getitem__(self, key: str) -> _Value: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+
+class TensorShapeProto(Message):
+    class Dim(Message):
+        size: int
+        name: str
+
+    unknown_rank: bool
+    @property
+    def dim(self) -> _Messages[TensorShapeProto.Dim]: ...
+    def __init__(self, *, dim: Iterable[TensorShapeProto.Dim] = ..., unknown_rank: bool = ...) -> None: ...
+
+class TensorProto(Message):
+    dtype: int
+    version_number: int
+    tensor_content: bytes
+    @property
+    def tensor_shape(self) -> TensorShapeProto: ...
+    @property
+    def float_val(self) -> MutableSequence[bytes]: ...
+    @property
+    def double_val(self) -> MutableSequence[bytes]: ...
+    @property
+    def int_val(self) -> MutableSequence[int]: ...
+    @property
+    def string_val(self) -> MutableSequence[bytes]: ...
+    @property
+    def scomplex_val(self) -> MutableSequence[bytes]: ...
+    @property
+    def int64_val(self) -> MutableSequence[int]: ...
+    @property
+    def bool_val(self) -> MutableSequence[bool]: ...
+    @property
+    def dcomplex_val(self) -> MutableSequence[bytes]: ...
+    @property
+    def half_val(self) -> MutableSequence[int]: ...
+    @property
+    def uint32_val(self) -> MutableSequence[int]: ...
+    @property
+    def uint64_val(self) -> MutableSequence[int]: ...
+
+class DefaultTensorProto(Message): ...
+
+class TensorInfo(Message):
+    class CooSparse(Message):
+        values_tensor_name: str
+        indices_tensor_name: str
+        dense_shape_tensor_name: str
+
+    class CompositeTensor(Message):
+        @property
+        def components(self) -> _Messages[TensorInfo]: ...
+
+    name: str
+    dtype: int
+    @property
+    def coo_sparse(self) -> TensorInfo.CooSparse: ...
+    @property
+    def composite_tensor(self) -> TensorInfo.CompositeTensor: ...
+    @property
+    def tensor_shape(self) -> TensorShapeProto: ...
+
+class SignatureDef(Message):
+    method_name: str
+    @property
+    def inputs(self) -> _MessageMap[TensorInfo]: ...
+    @property
+    def outputs(self) -> _MessageMap[TensorInfo]: ...
+    @property
+    def defaults(self) -> _MessageMap[DefaultTensorProto]: ...
+
+class SignatureDefMap(Message):
+    @property
+    def signature_def(self) -> _MessageMap[SignatureDef]: ...
+
+class Int64Value(Message):
+    value: int
+
+class Any(Message):
+    type_url: str
+    value: bytes
+
+class ModelSpec(Message):
+    name: str
+    version_label: str
+    signature_name: str
+    @property
+    def version(self) -> Int64Value: ...
+    def __init__(self, *, name: str = ..., signature_name: str = ...) -> None: ...
+
+class PredictRequest(Message):
+    @property
+    def model_spec(self) -> ModelSpec: ...
+    @property
+    def inputs(self) -> _MessageMap[TensorProto]: ...
+    @property
+    def output_filter(self) -> MutableSequence[str]: ...
+    def __init__(self, *, model_spec: ModelSpec = ..., output_filter: Iterable[str] = ...) -> None: ...
+
+class PredictResponse(Message):
+    @property
+    def model_spec(self) -> ModelSpec: ...
+    @property
+    def outputs(self) -> _MessageMap[TensorProto]: ...
+
+class GetModelMetadataRequest(Message):
+    @property
+    def model_spec(self) -> ModelSpec: ...
+    @property
+    def metadata_field(self) -> MutableSequence[str]: ...
+    def __init__(self, *, model_spec: ModelSpec = ..., metadata_field: Iterable[str] = ...) -> None: ...
+
+class GetModelMetadataResponse(Message):
+    @property
+    def model_spec(self) -> ModelSpec: ...
+    @property
+    def metadata(self) -> _MessageMap[Any]: ...
+
+class GetModelStatusRequest(Message):
+    @property
+    def model_spec(self) -> ModelSpec: ...
+    def __init__(self, *, model_spec: ModelSpec = ...) -> None: ...
+
+class StatusProto(Message):
+    error_code: int
+    error_message: str
+
+class ModelVersionStatus(Message):
+    State: ClassVar[_States]
+    version: int
+    state: int
+    @property
+    def status(self) -> StatusProto: ...
+
+class GetModelStatusResponse(Message):
+    @property
+    def model_version_status(self) -> _Messages[ModelVersionStatus]: ...
