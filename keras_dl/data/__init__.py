@@ -4,7 +4,8 @@ Every kind of data is opened by one function in one file (digits.py, tfds.py, ar
 text.py); splits.py says what a split means and pipeline.py in which order batches come to be.
 """
 
+from keras_dl.data.adding import adding_problem
 from keras_dl.data.loading import describe, load
 from keras_dl.data.source import Description
 
-__all__ = ["Description", "describe", "load"]
+__all__ = ["Description", "adding_problem", "describe", "load"]
