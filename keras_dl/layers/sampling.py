@@ -10,6 +10,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_dl.layers.arguments import check_choice
+
 _WORDS = 4  # numbers that one Philox counter value yields
 
 
@@ -26,10 +28,10 @@ def stateless_noise(
 ) -> Any:
     """Noise that depends on nothing but seed, step, stream and the example's index in the global batch.
 
-    Every example owns its own stretch of a counter-based generator (Philox), addressed by its index. Two runs that
-    reach the same step draw the same numbers, whether or not one of them was interrupted; and the replicas of a
-    `tf.distribute` strategy draw together exactly the numbers that one device would draw for the whole batch.
-    (Under XLA the numbers are others, and the promise holds among XLA runs on one device.)
+    Every example owns its own stretch of a counter-based generator (Philox), addressed by its index. Two runs
+    that reach the same step draw the same numbers, whether or not one of them was interrupted; and the
+    replicas of a `tf.distribute` strategy draw together exactly the numbers that one device would draw for
+    the whole batch. (Under XLA the numbers are others, and the promise holds among XLA runs on one device.)
 
     Args:
         batch_size: examples B on this replica; a Python int or an integer scalar tensor.
@@ -39,7 +41,8 @@ def stateless_noise(
         distribution: `"normal"` is N(0, 1), `"uniform"` is U[minval, maxval).
         minval: lower end of the uniform distribution.
         maxval: upper end of the uniform distribution.
-        stream: tells apart several draws of one step, such as the latent noise and the binarisation of the images.
+        stream: tells apart several draws of one step, such as the latent noise and the binarisation of the
+            images.
 
     Returns:
         A float32 tensor of shape (B, *shape).
@@ -49,13 +52,11 @@ def stateless_noise(
 
     Reference: Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
     """
-    if distribution not in ("normal", "uniform"):
-        raise ValueError(
-            f"distribution: expected 'normal' or 'uniform', got {distribution!r}. Name one of the two."
-        )
+    check_choice("distribution", distribution, "normal", "uniform")
     if not minval < maxval:
         raise ValueError(
-            f"minval, maxval: expected minval < maxval, got minval={minval} and maxval={maxval}. Swap or widen them."
+            f"minval, maxval: expected minval < maxval, got minval={minval} and maxval={maxval}. "
+            "Swap or widen them."
         )
     size = math.prod(shape)
     blocks = -(-size // _WORDS)  # counter values that belong to one example
@@ -82,7 +83,7 @@ def _key_and_counter(seeds: Any) -> tuple[Any, Any]:
 
 
 def _first_example_index(batch_size: Any) -> Any:
-    """Where this replica's examples begin in the global batch, also where the last batch is shared unequally."""
+    """Where this replica's examples begin in the global batch; the last batch may be shared unequally."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return tf.zeros((), tf.int64)
@@ -98,17 +99,17 @@ class GaussianSampling(keras.layers.Layer):
 
     z = mu + sigma * epsilon,  sigma = exp(log_variance / 2),  epsilon ~ N(0, I)
 
-    The randomness sits in epsilon alone, so gradients reach mu and sigma. Epsilon is the third input, where there is
-    one: that is how an exported function stays a function. With two inputs the layer draws it by `stateless_noise`
-    from its seed and its count of training calls, which is saved among the weights, so that a resumed training
-    continues the sequence.
+    The randomness sits in epsilon alone, so gradients reach mu and sigma. Epsilon is the third input, where
+    there is one: that is how an exported function stays a function. With two inputs the layer draws it by
+    `stateless_noise` from its seed and its count of training calls, which is saved among the weights, so that
+    a resumed training continues the sequence.
 
     Args:
         seed: seed of the drawn noise.
 
     Inputs:
-        `(mean, log_variance)` or `(mean, log_variance, epsilon)`: mean and log_variance (B, Z); epsilon (B, Z), or any
-        shape that broadcasts against them, such as (K, B, Z) for K samples.
+        `(mean, log_variance)` or `(mean, log_variance, epsilon)`: mean and log_variance (B, Z); epsilon (B,
+        Z), or any shape that broadcasts against them, such as (K, B, Z) for K samples.
 
     Output:
         z, shape (B, Z) or what epsilon broadcasts it to.

@@ -1,7 +1,15 @@
 """The models of the notes: one family a file."""
 
+# ruff: noqa: E402 - Keras chooses its backend when it is imported
 from __future__ import annotations
 
-from keras_dl.models.loading import load_model
+from keras_dl_export.backend import require_tensorflow_backend
 
-__all__ = ["load_model"]
+require_tensorflow_backend()
+
+from keras_dl.models.cnn import CNN
+from keras_dl.models.loading import load_model
+from keras_dl.models.mlp import MLP
+from keras_dl.models.vae import VAE
+
+__all__ = ["CNN", "MLP", "VAE", "load_model"]

@@ -12,8 +12,8 @@ import keras
 def load_model(path: str | Path, *, compile: bool = True) -> Any:
     """Load a `.keras` file, with its optimizers where it has them.
 
-    Keras finds no class that has not been registered. Importing `keras_dl.models`, which calling this function takes,
-    registers all of ours.
+    Keras finds no class that has not been registered. Importing `keras_dl.models`, which calling this
+    function takes, registers all of ours.
 
     Args:
         path: the file that `model.save` wrote.
@@ -33,8 +33,9 @@ def load_model(path: str | Path, *, compile: bool = True) -> Any:
         )
     if not _is_keras_file(path):
         raise ValueError(
-            f"path: expected a .keras file (the zip archive that model.save writes), got {path}, which is not one. "
-            "Save the model with model.save('model.keras'); exported artifacts load with keras_dl.export.load_artifact."
+            f"path: expected a .keras file (the zip archive that model.save writes), got {path}, which is "
+            "not one. Save the model with model.save('model.keras'); exported artifacts load with "
+            "keras_dl.export.load_artifact."
         )
     try:
         return keras.saving.load_model(path, compile=compile)

@@ -1,0 +1,139 @@
+"""What fit, evaluate and predict are given, checked inside the graph.
+
+A data set shows its values only while it runs, so each check is part of the step: one or two reductions over
+the batch and an assertion, well below a hundredth of a training step, and none of it in exported functions.
+(XLA drops assertions.) TensorFlow would report a failed assertion among a page of graph internals;
+`CheckedModel` reduces that to a `ValueError` of one paragraph.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def checked_images(image: Any) -> Any:
+    """`image` itself, once all of its values lie between 0 and 1.
+
+    Args:
+        image: a batch of any shape and numeric dtype; NaN fails too.
+
+    Returns:
+        The same tensor.
+    """
+    low, high = tf.reduce_min(image), tf.reduce_max(image)
+    return _checked(
+        image,
+        (low >= tf.zeros((), low.dtype)) & (high <= tf.ones((), high.dtype)),
+        "image: expected values from 0 to 1, got values from ",
+        low,
+        " to ",
+        high,
+        ". Divide raw 8-bit images by 255; keras_dl.data.load does it for you.",
+    )
+
+
+def checked_labels(label: Any, num_classes: int) -> Any:
+    """`label` itself, once all of its values are classes.
+
+    Args:
+        label: class numbers (B,) or (B, 1) of an integer dtype; anything else, such as one-hot rows, passes
+            unchecked.
+        num_classes: the number of classes.
+
+    Returns:
+        The same tensor.
+    """
+    if not label.dtype.is_integer or label.shape.rank is None or label.shape[1:].num_elements() != 1:
+        return label
+    low, high = tf.reduce_min(label), tf.reduce_max(label)
+    return _checked(
+        label,
+        (low >= tf.zeros((), low.dtype)) & (tf.cast(high, tf.int64) < num_classes),
+        f"label: expected classes from 0 to {num_classes - 1}, got labels from ",
+        low,
+        " to ",
+        high,
+        ". Number the classes from 0, or build the model with a larger num_classes.",
+    )
+
+
+def checked_shape(batch: Any, shape: tuple[int, ...], *, name: str, model: str) -> Any:
+    """`batch` itself, with its shape known, once it is (B, *shape).
+
+    Args:
+        batch: a batch of inputs.
+        shape: the shape of one input.
+        name: what the error calls the input.
+        model: the model's class name.
+
+    Returns:
+        The same tensor.
+
+    Raises:
+        ValueError: the shapes differ, as far as they are known while the graph is made; the rest is asserted.
+    """
+    wanted = f"({', '.join(map(str, ('batch', *shape)))})"
+    advice = f"Reshape the inputs, or build the {model} for the shape of your data."
+    if not batch.shape.is_compatible_with((None, *shape)):
+        raise ValueError(f"{name}: expected shape {wanted}, got {tuple(batch.shape)}. {advice}")
+    if batch.shape.rank is not None and None not in batch.shape[1:]:
+        return batch
+    got = tf.shape(batch)  # Keras traces with unknown sizes once it has seen several
+    fits = tf.reduce_all(tf.equal(got[1:], shape))
+    batch = _checked(batch, fits, f"{name}: expected shape {wanted}, got sizes ", got, f". {advice}")
+    return tf.ensure_shape(batch, (None, *shape))
+
+
+class CheckedModel(keras.Model):
+    """A `keras.Model` that reports a failed check as a `ValueError` of one paragraph."""
+
+    train_function: Any
+    test_function: Any
+    predict_function: Any
+
+    def make_train_function(self, force: bool = False) -> Any:
+        if self.train_function is None or force:
+            super().make_train_function(force)
+            self.train_function = _explaining(self.train_function)
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        if self.test_function is None or force:
+            super().make_test_function(force)
+            self.test_function = _explaining(self.test_function)
+        return self.test_function
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        if self.predict_function is None or force:
+            super().make_predict_function(force)
+            self.predict_function = _explaining(self.predict_function)
+        return self.predict_function
+
+
+_MARK = "keras_dl check: "
+
+
+def _checked(tensor: Any, condition: Any, *pieces: Any) -> Any:
+    with tf.control_dependencies([tf.debugging.Assert(condition, [_MARK, *pieces], summarize=8)]):
+        return tf.identity(tensor)  # what follows must wait for the check, or could fail before it
+
+
+def _explaining(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def explained(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except tf.errors.InvalidArgumentError as error:
+            _, mark, report = error.message.partition(f"[{_MARK}]")
+            if not mark:
+                raise
+            line = report.partition("\n")[0]
+            raise ValueError("".join(re.findall(r"\[([^\]]*)\]", line))) from None
+
+    return explained

@@ -1,0 +1,101 @@
+"""What every classifier of this package shares: its outputs, its checks and its endpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+from keras_dl_export import Endpoint, Spec
+
+from keras_dl.layers.arguments import check_positive_int
+from keras_dl.models.batch_checks import CheckedModel, checked_labels
+
+
+class Classifier(CheckedModel):
+    """p(y = c | x) = softmax(logits(x))_c.
+
+    Calling the model gives the probabilities (B, num_classes). Keras's cross-entropies find the logits behind
+    them, so that training is as stable as on logits, with `from_logits` True or False. Subclasses write
+    `logits`.
+
+    Args:
+        num_classes: the number of classes, at least 2.
+
+    Raises:
+        ValueError: `num_classes` is below 2; in training, a label is no class.
+    """
+
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_classes = check_positive_int("num_classes", num_classes, least=2)
+
+    def logits(self, inputs: Any, training: bool = False) -> Any:
+        """What the softmax takes, in float32.
+
+        Args:
+            inputs: a batch of the model's inputs.
+            training: whether batch normalisation and dropout behave as in training.
+
+        Returns:
+            Logits (B, num_classes).
+        """
+        raise NotImplementedError
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        return keras.activations.softmax(self.logits(inputs, training))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The compiled loss, after a check of the labels.
+
+        Args:
+            x: inputs.
+            y: labels.
+            y_pred: probabilities.
+            sample_weight: weights of the examples.
+            training: whether this is a training step.
+
+        Returns:
+            The scalar loss.
+        """
+        if y is not None:
+            y = checked_labels(ops.convert_to_tensor(y), self.num_classes)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def classify(self, inputs: Any) -> dict[str, Any]:
+        """What the endpoint answers.
+
+        Args:
+            inputs: a batch of the model's inputs.
+
+        Returns:
+            `logits` and `probabilities`, both (B, num_classes), and `class` (B,), the most probable one.
+        """
+        logits = self.logits(inputs, training=False)
+        return {
+            "logits": logits,
+            "probabilities": ops.softmax(logits),
+            "class": ops.argmax(logits, axis=-1),
+        }
+
+    def classifying_endpoint(self, name: str, spec: Spec) -> dict[str, Endpoint]:
+        """`classify` as `serving_default`.
+
+        Args:
+            name: the input's name.
+            spec: the input's shape and dtype.
+
+        Returns:
+            The endpoints.
+        """
+        return {"serving_default": Endpoint(lambda **inputs: self.classify(inputs[name]), {name: spec})}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_classes": self.num_classes}

@@ -1,0 +1,104 @@
+"""The convolutional neural network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+from keras_dl_export import Endpoint, Spec
+
+from keras_dl.layers.arguments import check_image_shape, check_positive_int, check_rate
+from keras_dl.models.batch_checks import checked_images, checked_shape
+from keras_dl.models.classifier import Classifier
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class CNN(Classifier):
+    """A convolutional classifier of fewer than 100,000 parameters.
+
+    Each block is a 3 x 3 convolution, 2 x 2 max pooling that halves the feature maps, batch normalisation and a
+    ReLU:
+
+        h_0 = x,  h_l = relu(BN(pool(K_l * h_{l-1}))),  p(y | x) = softmax(W vec(h_L) + b)
+
+    Args:
+        num_classes: number of classes.
+        image_shape: (height, width, channels) of one image.
+        filters: feature maps of each block.
+        dropout: share of the last feature maps that training sets to 0.
+
+    Input: images (B, H, W, C) in [0, 1]. Output: probabilities (B, num_classes).
+
+    Raises:
+        ValueError: an argument is out of its range, or the image is too small to be halved so often; in
+            training, an image outside [0, 1] or a label that is no class.
+
+    Reference: notes 3; Ioffe and Szegedy, Batch normalization (ICML 2015).
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        image_shape: Sequence[int] = (28, 28, 1),
+        *,
+        filters: Sequence[int] = (32, 64, 64),
+        dropout: float = 0.3,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes, **kwargs)
+        self.image_shape = check_image_shape(image_shape)
+        self.filters = tuple(check_positive_int("filters", maps) for maps in filters)
+        smallest = 2 ** len(self.filters)
+        if min(self.image_shape[:2]) < smallest:
+            raise ValueError(
+                f"image_shape: expected at least {smallest} x {smallest} pixels for {len(self.filters)} "
+                f"blocks, got {self.image_shape}. Resize the images, or pass fewer filters."
+            )
+        self.dropout = check_rate("dropout", dropout)
+        blocks: list[keras.Layer] = [keras.Input(self.image_shape)]
+        for maps in self.filters:
+            blocks += [
+                # Normalising after the pooling costs a quarter, and takes out whatever a bias would add.
+                keras.layers.Conv2D(maps, 3, padding="same", use_bias=False, dtype=self.dtype_policy),
+                keras.layers.MaxPooling2D(dtype=self.dtype_policy),
+                keras.layers.BatchNormalization(momentum=0.9, dtype=self.dtype_policy),
+                keras.layers.ReLU(dtype=self.dtype_policy),
+            ]
+        blocks += [
+            keras.layers.Flatten(dtype=self.dtype_policy),
+            keras.layers.Dropout(dropout, dtype=self.dtype_policy),
+        ]
+        self.features = keras.Sequential(blocks, name="features")
+        self.head = keras.layers.Dense(num_classes, dtype="float32")
+        self.build((None, *self.image_shape))
+
+    def build(self, input_shape: Any) -> None:
+        self.head.build(self.features.output_shape)
+
+    def logits(self, inputs: Any, training: bool = False) -> Any:
+        image = checked_shape(ops.convert_to_tensor(inputs), self.image_shape, name="image", model="CNN")
+        return self.head(self.features(ops.cast(image, "float32"), training=training))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        return super().compute_loss(checked_images(x), y, y_pred, sample_weight, training)
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`serving_default(image) -> logits, probabilities, class`."""
+        return self.classifying_endpoint("image", Spec(("batch", *self.image_shape), "float32"))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "filters": self.filters,
+            "dropout": self.dropout,
+        }

@@ -1,0 +1,103 @@
+"""The multilayer perceptron."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+from keras_dl_export import Endpoint, Spec
+
+from keras_dl.layers.arguments import check_positive_int, check_rate
+from keras_dl.models.batch_checks import checked_shape
+from keras_dl.models.classifier import Classifier
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class MLP(Classifier):
+    """A feed-forward classifier: every unit of a layer sees every unit of the layer before.
+
+    h_0 = vec(x),  h_l = phi(W_l h_{l-1} + b_l),  p(y | x) = softmax(W h_L + b)
+
+    Args:
+        units: H, the width of each hidden layer l = 1..L; empty for a linear classifier.
+        num_classes: number of classes C.
+        image_shape: shape of one input, where it is known: the model is then built at once, otherwise by its
+            first batch, which may as well hold rows of features.
+        activation: phi, by Keras's name.
+        dropout: share of each hidden layer's outputs that training sets to 0.
+
+    Input: examples (B, ...), flattened; images come in [0, 1] from `keras_dl.data.load`. Output:
+        probabilities (B, C).
+
+    Raises:
+        ValueError: a width is not positive, `num_classes` is below 2, or `dropout` is not in [0, 1).
+
+    Reference: notes 1.2; Rumelhart, Hinton and Williams, Learning representations by back-propagating errors
+    (1986).
+    """
+
+    def __init__(
+        self,
+        units: Sequence[int] = (256, 128),
+        num_classes: int = 10,
+        *,
+        image_shape: Sequence[int] | None = None,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes, **kwargs)
+        self.units = tuple(check_positive_int("units", width) for width in units)
+        self.activation = activation
+        self.dropout = check_rate("dropout", dropout)
+        hidden: list[keras.Layer] = []
+        for width in self.units:
+            hidden.append(keras.layers.Dense(width, activation, dtype=self.dtype_policy))
+            if dropout:
+                hidden.append(keras.layers.Dropout(dropout, dtype=self.dtype_policy))
+        self.hidden = hidden
+        self.head = keras.layers.Dense(num_classes, dtype="float32")
+        self.image_shape = None if image_shape is None else tuple(image_shape)
+        if self.image_shape is not None:
+            self.build((None, *self.image_shape))
+
+    def build(self, input_shape: Any) -> None:
+        self.image_shape = tuple(input_shape[1:])
+        shape = (None, math.prod(self.image_shape))
+        for layer in [*self.hidden, self.head]:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+
+    def logits(self, inputs: Any, training: bool = False) -> Any:
+        assert self.image_shape is not None
+        x = checked_shape(ops.convert_to_tensor(inputs), self.image_shape, name="inputs", model="MLP")
+        h = ops.reshape(x, (-1, math.prod(self.image_shape)))
+        for layer in self.hidden:
+            h = layer(h, training=training) if isinstance(layer, keras.layers.Dropout) else layer(h)
+        return self.head(h)
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`serving_default(image) -> logits, probabilities, class`; a flat input is called `features`.
+
+        Raises:
+            ValueError: the model is not built.
+        """
+        if self.image_shape is None:
+            raise ValueError(
+                "model: expected a built MLP, whose input shape is known, got an unbuilt one. Call it on a "
+                "batch, or pass image_shape."
+            )
+        name = "features" if len(self.image_shape) == 1 else "image"
+        return self.classifying_endpoint(name, Spec(("batch", *self.image_shape), "float32"))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "image_shape": self.image_shape,
+            "activation": self.activation,
+            "dropout": self.dropout,
+        }

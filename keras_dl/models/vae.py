@@ -1,0 +1,347 @@
+"""The variational autoencoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import keras
+import tensorflow as tf
+from keras import ops
+from keras_dl_export import Endpoint, Spec
+
+from keras_dl.layers import GaussianSampling, stateless_noise
+from keras_dl.layers.arguments import check_choice, check_image_shape, check_positive_int
+from keras_dl.models import densities
+from keras_dl.models.batch_checks import CheckedModel, checked_images, checked_shape
+from keras_dl.models.vae_networks import vae_networks
+
+# Streams of noise: the latents and the binarisation, in training and in evaluation.
+_TRAIN_LATENTS, _TRAIN_PIXELS, _TEST_LATENTS, _TEST_PIXELS = range(4)
+
+
+class Terms(NamedTuple):
+    """What training minimises and the two terms of the ELBO, in nats, each of shape (B,).
+
+    Attributes:
+        loss: the negative of the bound on log p(x).
+        reconstruction: -E_q[log p(x | z)].
+        kl: KL[q(z | x) || p(z)].
+    """
+
+    loss: Any
+    reconstruction: Any
+    kl: Any
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class VAE(CheckedModel):
+    """A latent-variable model of images, trained on a lower bound of log p(x).
+
+        z ~ p(z) = N(0, I),  x ~ p(x | z),  q(z | x) = N(mu(x), diag sigma^2(x))
+
+        log p(x) >= ELBO = E_q[log p(x | z)] - KL[q(z | x) || p(z)]
+
+    The decoder gives the parameters of p(x | z), pixel by pixel: `"bernoulli"`, whose logits it gives, or
+    `"gaussian"`, whose means it gives, with one standard deviation for all pixels, learned unless `sigma`
+    fixes it. With `num_samples` K draws z_1..z_K of q(z | x) for each image, training maximises
+
+        bound="elbo":  1/K sum_k log p(x | z_k) - beta KL[q(z | x) || p(z)]
+        bound="iwae":  log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x)
+
+    `fit` takes images in [0, 1], or pairs whose labels it ignores. It reports means over images, in nats:
+    `loss` (the negative of the above), `reconstruction` (-E_q[log p(x | z)]), `kl`, and `elbo` =
+    -(reconstruction + kl), whatever beta and bound. Training noise is keyed on (seed, optimizer step, index
+    in the batch), that of `evaluate` on the index in the data, so that every evaluation draws the same.
+
+    Args:
+        latent_dim: Z, the size of z.
+        image_shape: (H, W, C) of one image.
+        architecture: `"conv"`: convolutions of stride 2, mirrored by transposed ones; `"mlp"`: dense layers.
+        likelihood: `"bernoulli"` or `"gaussian"`.
+        beta: weight of the KL term (Higgins et al. 2017); 1 gives the ELBO.
+        num_samples: K.
+        bound: `"elbo"` or `"iwae"` (which needs beta = 1).
+        filters: feature maps of the encoder's convolutions; the decoder mirrors them.
+        units: widths of the encoder's dense layers; the decoder mirrors them. By default (256,) after
+            convolutions, (200, 200) without.
+        activation: of the hidden layers; by default `"relu"` with convolutions, `"tanh"` without.
+        dynamic_binarization: draw x ~ Bernoulli(image) each time an image is seen (Salakhutdinov and Murray
+            2008).
+        sigma: standard deviation of the Gaussian likelihood; None learns it.
+        seed: of all noise.
+
+    Shapes: images (B, H, W, C) float32; mean and log_variance of q(z | x), and z, (B, Z). Calling the model
+    reconstructs: the mean of p(x | z = mu(x)).
+
+    Raises:
+        ValueError: an argument is out of its range; images of another shape; in training, images outside [0,
+            1].
+
+    Reference: notes 4.1; Kingma and Welling, Auto-encoding variational Bayes (ICLR 2014); Burda, Grosse and
+        Salakhutdinov, Importance weighted autoencoders (ICLR 2016).
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 16,
+        image_shape: Sequence[int] = (28, 28, 1),
+        architecture: Literal["conv", "mlp"] = "conv",
+        likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
+        beta: float = 1.0,
+        num_samples: int = 1,
+        *,
+        bound: Literal["elbo", "iwae"] = "elbo",
+        filters: Sequence[int] = (32, 64),
+        units: Sequence[int] | None = None,
+        activation: str | None = None,
+        dynamic_binarization: bool = False,
+        sigma: float | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.latent_dim = check_positive_int("latent_dim", latent_dim)
+        self.image_shape = check_image_shape(image_shape)
+        self.architecture = check_choice("architecture", architecture, "conv", "mlp")
+        self.likelihood = check_choice("likelihood", likelihood, "bernoulli", "gaussian")
+        self.bound = check_choice("bound", bound, "elbo", "iwae")
+        self.num_samples = check_positive_int("num_samples", num_samples)
+        self.filters = tuple(check_positive_int("filters", maps) for maps in filters)
+        self.units = None if units is None else tuple(check_positive_int("units", width) for width in units)
+        if beta < 0 or (bound == "iwae" and beta != 1):
+            raise ValueError(
+                f"beta: expected a weight of at least 0, and 1 with bound='iwae', got beta={beta!r} and "
+                f"bound={bound!r}. Leave beta at 1, or take bound='elbo'."
+            )
+        if sigma is not None and (sigma <= 0 or likelihood != "gaussian"):
+            raise ValueError(
+                "sigma: expected None, or a positive standard deviation with likelihood='gaussian', got "
+                f"sigma={sigma!r} and likelihood={likelihood!r}. Leave it out, or take likelihood='gaussian'."
+            )
+        if dynamic_binarization and likelihood != "bernoulli":
+            raise ValueError(
+                "dynamic_binarization: expected False with likelihood='gaussian', whose pixels are real, got "
+                "True. Take likelihood='bernoulli'."
+            )
+        if architecture == "conv" and not self.filters:
+            raise ValueError(
+                "filters: expected at least one width for architecture='conv', got none. Pass some, or take "
+                "architecture='mlp'."
+            )
+        self.beta = beta
+        self.activation = activation
+        self.dynamic_binarization = dynamic_binarization
+        self.sigma = sigma
+        self.seed = seed
+        self.encoder, self.decoder = vae_networks(
+            architecture,
+            self.image_shape,
+            latent_dim,
+            filters=self.filters,
+            units=self.units,
+            activation=activation,
+            dtype=self.dtype_policy,
+        )
+        self.sampling = GaussianSampling(dtype="float32")
+        self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.reconstruction_tracker = keras.metrics.Mean(name="reconstruction")
+        self.kl_tracker = keras.metrics.Mean(name="kl")
+        self.build((None, *self.image_shape))
+
+    def build(self, input_shape: Any) -> None:
+        if self.likelihood == "gaussian" and self.sigma is None:
+            self.log_sigma = self.add_weight(name="log_sigma", shape=(), dtype="float32", initializer="zeros")
+        elif self.sigma is not None:
+            self.log_sigma = math.log(self.sigma)
+        mean, epsilon = (None, 1, self.latent_dim), (None, None, self.latent_dim)
+        self.sampling.build((mean, mean, epsilon))
+
+    # The equations.
+
+    def encode(self, image: Any) -> tuple[Any, Any]:
+        """Image (B, H, W, C) -> mean and log variance of q(z | x), (B, Z) each."""
+        image = checked_shape(ops.convert_to_tensor(image), self.image_shape, name="image", model="VAE")
+        mean, log_variance = ops.split(self.encoder(ops.cast(image, "float32")), 2, axis=-1)
+        return mean, log_variance
+
+    def decode(self, z: Any) -> Any:
+        """Z (B, Z) -> E[x | z], images (B, H, W, C) in [0, 1]."""
+        parameters = self.decoder(z)
+        return ops.sigmoid(parameters) if self.likelihood == "bernoulli" else ops.clip(parameters, 0.0, 1.0)
+
+    def log_likelihood(self, image: Any, z: Any) -> Any:
+        """Image x (B, H, W, C) and K latents for each, (B, K, Z) -> log p(x | z) in nats, (B, K)."""
+        parameters = self.decoder(ops.reshape(z, (-1, self.latent_dim)))
+        parameters = ops.reshape(parameters, (-1, ops.shape(z)[1], *self.image_shape))
+        x = ops.expand_dims(ops.cast(image, "float32"), 1)
+        if self.likelihood == "bernoulli":
+            density = densities.bernoulli_log_density(x, parameters)
+        else:
+            density = densities.gaussian_log_density(x, parameters, 2 * self.log_sigma)
+        return ops.sum(density, axis=(2, 3, 4))
+
+    def log_importance_weights(self, image: Any, epsilon: Any) -> Any:
+        """Image x (B, H, W, C) and epsilon ~ N(0, I), (B, K, Z) -> log w_k in nats, (B, K).
+
+        w_k = p(x | z_k) p(z_k) / q(z_k | x) at z_k = mu + sigma epsilon_k. Its mean over k estimates p(x)
+        without bias.
+        """
+        mean, log_variance, z = self._posterior_samples(image, epsilon)
+        return self.log_likelihood(image, z) + _log_prior_over_posterior(z, mean, log_variance)
+
+    def terms(self, image: Any, epsilon: Any) -> Terms:
+        """Image x (B, H, W, C) and epsilon ~ N(0, I), (B, K, Z) -> the loss and the two terms of the ELBO."""
+        mean, log_variance, z = self._posterior_samples(image, epsilon)
+        log_likelihood = self.log_likelihood(image, z)
+        reconstruction = -ops.mean(log_likelihood, axis=1)
+        kl = ops.sum(densities.kl_to_standard_normal(mean, log_variance), axis=(1, 2))
+        if self.bound == "elbo":
+            return Terms(reconstruction + self.beta * kl, reconstruction, kl)
+        log_weights = log_likelihood + _log_prior_over_posterior(z, mean, log_variance)
+        count = ops.cast(ops.shape(log_weights)[1], "float32")
+        return Terms(ops.log(count) - ops.logsumexp(log_weights, axis=1), reconstruction, kl)
+
+    def _posterior_samples(self, image: Any, epsilon: Any) -> tuple[Any, Any, Any]:
+        """Mean and log variance of q(z | x), (B, 1, Z), and z (B, K, Z) drawn from it."""
+        mean, log_variance = (ops.expand_dims(part, 1) for part in self.encode(image))
+        return mean, log_variance, self.sampling((mean, log_variance, epsilon))
+
+    def call(self, image: Any, training: bool = False) -> Any:
+        return self.reconstruct(image)
+
+    # Training.
+
+    def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
+        """Choose the optimizer; the loss is the bound.
+
+        Args:
+            optimizer: as in Keras.
+            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`, `auto_scale_loss`, as in Keras.
+
+        Raises:
+            ValueError: a loss or metrics are passed.
+        """
+        for name in ("loss", "metrics", "weighted_metrics"):
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    f"{name}: expected none, because a VAE trains on its bound of log p(x) and reports the "
+                    f"terms, got {kwargs[name]!r}. Call compile(optimizer=...) alone."
+                )
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as the saved model was, with room for the state of its optimizer."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step of the optimizer on images, or on (images, labels)."""
+        image, epsilon = self._draw(data, self.optimizer.iterations.value, _TRAIN_LATENTS, _TRAIN_PIXELS)
+        with tf.GradientTape() as tape:
+            terms = self.terms(image, epsilon)
+            loss = self.optimizer.scale_loss(_replica_mean(terms.loss))
+        weights = self.trainable_weights
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return self._report(terms)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """The terms on a batch of images, or of (images, labels)."""
+        seen = ops.cast(
+            self.loss_tracker.count, "int64"
+        )  # images before this batch; reset by every evaluation
+        return self._report(self.terms(*self._draw(data, seen, _TEST_LATENTS, _TEST_PIXELS)))
+
+    def _draw(self, data: Any, step: Any, latents: int, pixels: int) -> tuple[Any, Any]:
+        """The batch's images, binarised where that is asked for, and their epsilon (B, K, Z)."""
+        image, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if sample_weight is not None:
+            raise ValueError("sample_weight: expected none, a VAE weighs all images alike. Leave it out.")
+        image = checked_images(ops.convert_to_tensor(image))
+        batch_size = ops.shape(image)[0]
+        if self.dynamic_binarization:
+            uniform = stateless_noise(
+                batch_size, self.image_shape, seed=self.seed, step=step, distribution="uniform", stream=pixels
+            )
+            image = ops.cast(uniform < ops.cast(image, "float32"), "float32")
+        shape = (self.num_samples, self.latent_dim)
+        return image, stateless_noise(batch_size, shape, seed=self.seed, step=step, stream=latents)
+
+    def _report(self, terms: Terms) -> dict[str, Any]:
+        for tracker, term in zip(self.metrics, terms, strict=True):
+            tracker.update_state(term)
+        results = {tracker.name: tracker.result() for tracker in self.metrics}
+        return {**results, "elbo": -(results["reconstruction"] + results["kl"])}
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The means over the images since the last reset."""
+        return [self.loss_tracker, self.reconstruction_tracker, self.kl_tracker]
+
+    # Use.
+
+    def reconstruct(self, image: Any) -> Any:
+        """Image (B, H, W, C) -> the mean of p(x | z = mu(x)), images (B, H, W, C) in [0, 1]."""
+        return self.decode(self.encode(image)[0])
+
+    def sample(self, count: int = 1, *, seed: int = 0) -> Any:
+        """Draw z ~ N(0, I) -> means of p(x | z), images (count, H, W, C) in [0, 1]."""
+        check_positive_int("count", count)
+        return self.decode(stateless_noise(count, (self.latent_dim,), seed=seed, step=0))
+
+    def interpolate(self, start: Any, end: Any, steps: int = 8) -> Any:
+        """Images on the straight line between two latent means.
+
+        Args:
+            start: images (B, H, W, C).
+            end: as many images.
+            steps: S, both ends included.
+
+        Returns:
+            Images (B, S, H, W, C) in [0, 1]; the first and the last are the reconstructions of `start` and
+            `end`.
+
+        Raises:
+            ValueError: `steps` is below 2.
+        """
+        if steps < 2:
+            raise ValueError(f"steps: expected at least 2, the two ends, got {steps}. Pass 2 or more.")
+        first, last = (ops.expand_dims(self.encode(image)[0], 1) for image in (start, end))
+        weight = ops.reshape(ops.linspace(0.0, 1.0, steps), (1, steps, 1))
+        z = (1 - weight) * first + weight * last
+        return ops.reshape(self.decode(ops.reshape(z, (-1, self.latent_dim))), (-1, steps, *self.image_shape))
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`serving_default` (reconstruct), `encode`, `decode`, and `sample`, whose z the caller draws."""
+        image = {"image": Spec(("batch", *self.image_shape), "float32")}
+        z = {"z": Spec(("batch", self.latent_dim), "float32")}
+        return {
+            "serving_default": Endpoint(lambda image: {"image": self.reconstruct(image)}, image),
+            "encode": Endpoint(self._encode_by_name, image),
+            "decode": Endpoint(lambda z: {"image": self.decode(z)}, z),
+            "sample": Endpoint(lambda z: {"image": self.decode(z)}, z),
+        }
+
+    def _encode_by_name(self, image: Any) -> dict[str, Any]:
+        mean, log_variance = self.encode(image)
+        return {"mean": mean, "log_variance": log_variance}
+
+    def get_config(self) -> dict[str, Any]:
+        names = (
+            *("latent_dim", "image_shape", "architecture", "likelihood", "beta", "num_samples", "bound"),
+            *("filters", "units", "activation", "dynamic_binarization", "sigma", "seed"),
+        )
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _log_prior_over_posterior(z: Any, mean: Any, log_variance: Any) -> Any:
+    """Log p(z) - log q(z | x), (B, K)."""
+    prior = densities.gaussian_log_density(z, 0.0, 0.0)
+    return ops.sum(prior - densities.gaussian_log_density(z, mean, log_variance), axis=-1)
+
+
+def _replica_mean(values: Any) -> Any:
+    """This replica's share of the mean over the global batch: gradients are summed over replicas."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return tf.math.divide_no_nan(ops.sum(values), ops.cast(ops.shape(values)[0] * replicas, "float32"))
