@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from keras_dl_serving import dtypes
-from keras_dl_serving.wire import messages
+
+if TYPE_CHECKING:  # a client starts without protobuf
+    from keras_dl_serving.wire import messages
 
 DEFAULT_SIGNATURE = "serving_default"
 

@@ -36,7 +36,8 @@ class RestTransport:
     def __init__(self, url: str, *, blocking: bool) -> None:
         self._base = url.rstrip("/")
         self._blocking = blocking
-        self._http: Any = httpx.Client() if blocking else httpx.AsyncClient()
+        verify = self._base.startswith("https")  # loading certificates takes longer than the first request
+        self._http: Any = (httpx.Client if blocking else httpx.AsyncClient)(verify=verify)
 
     async def predict(
         self, request: Request, inputs: Mapping[str, Array], signature: Signature, timeout: float | None

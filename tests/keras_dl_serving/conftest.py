@@ -1,0 +1,126 @@
+"""Small SavedModels, and one server with all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+WEIGHTS = np.array([[1.0, -2.0], [0.5, 4.0], [-1.0, 0.25]], np.float32)
+ECHO_DTYPES = (
+    *("float32", "float64", "float16", "bfloat16", "int8", "uint8", "int16", "uint16", "int32", "uint32"),
+    *("int64", "uint64", "bool", "string", "complex64", "complex128"),
+)
+
+
+def save_linear(folder: Path, *, scale: float = 1.0, note: str = "") -> None:
+    """`x (batch, 3) float32 -> y = scale * x @ WEIGHTS, total = sum of x in each row`."""
+    import tensorflow as tf
+
+    class Linear(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.weights = tf.Variable(scale * WEIGHTS)
+
+        @tf.function(input_signature=[tf.TensorSpec((None, 3), tf.float32, name="x")])
+        def __call__(self, x: Any) -> dict[str, Any]:
+            return {"y": x @ self.weights, "total": tf.reduce_sum(x, axis=1)}
+
+        @tf.function(input_signature=[tf.TensorSpec((None, 3), tf.float32, name="x")])
+        def mean(self, x: Any) -> dict[str, Any]:
+            return {"mean": tf.reduce_mean(x)}
+
+    module = Linear()
+    tf.saved_model.save(
+        module, str(folder), signatures={"serving_default": module.__call__, "mean": module.mean}
+    )
+
+
+def save_half_plus_two(folder: Path) -> None:
+    """`y = x / 2 + 2` of any shape, as TensorFlow 1 saved it: reference variables, no object graph."""
+    import tensorflow as tf
+
+    tf1 = tf.compat.v1
+    graph = tf.Graph()
+    with graph.as_default(), tf1.Session(graph=graph) as session:
+        half = tf1.get_variable("half", initializer=0.5, use_resource=False)
+        two = tf1.get_variable("two", initializer=2.0, use_resource=False)
+        x = tf1.placeholder(tf.float32, name="x")
+        y = tf.add(tf.multiply(half, x), two, name="y")
+        session.run(tf1.global_variables_initializer())
+        builder = tf1.saved_model.Builder(str(folder))
+        signature = tf1.saved_model.predict_signature_def({"x": x}, {"y": y})
+        builder.add_meta_graph_and_variables(
+            session, [tf.saved_model.SERVING], signature_def_map={"serving_default": signature}
+        )
+        builder.save()
+
+
+def save_two_inputs(folder: Path) -> None:
+    """`image (batch, 2, 2), label (batch) -> sum, label_bytes`, and `first` with outputs of unequal batch."""
+    import tensorflow as tf
+
+    class TwoInputs(tf.Module):  # type: ignore[misc]
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec((None, 2, 2), tf.float32, name="image"),
+                tf.TensorSpec((None,), tf.int32, name="label"),
+            ]
+        )
+        def __call__(self, image: Any, label: Any) -> dict[str, Any]:
+            return {
+                "sum": tf.reduce_sum(image, axis=(1, 2)) + tf.cast(label, tf.float32),
+                "label_bytes": tf.strings.as_string(label),
+            }
+
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec((None, 2, 2), tf.float32, name="image"),
+                tf.TensorSpec((None,), tf.int32, name="label"),
+            ]
+        )
+        def first(self, image: Any, label: Any) -> dict[str, Any]:
+            return {"first": image[0], "label": label}
+
+    module = TwoInputs()
+    tf.saved_model.save(
+        module, str(folder), signatures={"serving_default": module.__call__, "first": module.first}
+    )
+
+
+def save_echo(folder: Path) -> None:
+    """One signature for each dtype that gives back what it gets."""
+    import tensorflow as tf
+
+    module = tf.Module()
+
+    def echo(dtype: str) -> Any:
+        spec = tf.TensorSpec(None, tf.as_dtype(dtype), name="x")
+        return tf.function(lambda x: {"y": tf.identity(x)}, input_signature=[spec])
+
+    module.functions = {dtype: echo(dtype) for dtype in ECHO_DTYPES}
+    tf.saved_model.save(module, str(folder), signatures=dict(module.functions))
+
+
+@pytest.fixture(scope="session")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A releases folder: `linear` 1 and 3, `half_plus_two` 123, `two_inputs` 1, `echo` 1."""
+    folder = tmp_path_factory.mktemp("releases")
+    save_linear(folder / "linear" / "1", scale=10.0)
+    save_linear(folder / "linear" / "3")
+    save_half_plus_two(folder / "half_plus_two" / "123")
+    save_two_inputs(folder / "two_inputs" / "1")
+    save_echo(folder / "echo" / "1")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(releases: Path) -> Iterator[Any]:
+    """The server of these releases."""
+    from keras_dl_serving import Server
+
+    with Server(releases, rest_port=0, grpc_port=0, poll_seconds=None) as running:
+        yield running

@@ -1,0 +1,139 @@
+"""JSON read and quoted as RapidJSON does."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras_dl_serving import json_text
+from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.json_text import format_number, parse, quote
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text('ab"\\\n\u00e9', max_size=3), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON, st.sampled_from([None, 1]), st.booleans())
+def test_what_python_writes_is_read_back(value: Any, indent: int | None, ensure_ascii: bool) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ensure_ascii).encode()
+    assert parse(text) == value
+    # The slow reader, which only sees what orjson refuses, knows the same language.
+    assert json_text._Reader(text).document() == value
+
+
+@given(JSON, st.binary())
+def test_what_follows_the_document_is_ignored(value: Any, rest: bytes) -> None:
+    assert parse(json.dumps([value]).encode() + b" " + rest) == [value]
+
+
+@pytest.mark.parametrize("reader", [parse, lambda text: json_text._Reader(text).document()])
+def test_non_finite_numbers_are_bare_tokens(reader: Any) -> None:
+    nan, *others = reader(b"[NaN, Infinity, -Infinity, 1.5]")
+    assert math.isnan(nan)
+    assert others == [math.inf, -math.inf, 1.5]
+    assert reader(b"[Inf, -Inf]") == [math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("reader", [parse, lambda text: json_text._Reader(text).document()])
+def test_integers_beyond_64_bits_are_doubles(reader: Any) -> None:
+    integers = [2**64 - 1, 2**64, -(2**63), -(2**63) - 1]
+    values = reader(f"[{', '.join(map(str, integers))}, NaN]".encode())
+    assert values[:4] == [2**64 - 1, 2.0**64, -(2**63), -(2.0**63)]
+    assert [type(value) for value in values[:4]] == [int, float, int, float]
+
+
+def test_bytes_that_are_no_utf8_survive() -> None:
+    assert parse(b'["\xff\xc3\xa9"]')[0].encode("utf-8", "surrogateescape") == b"\xff\xc3\xa9"
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    assert parse(b'\xef\xbb\xbf{"a": NaN}').keys() == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "offset"),
+    [
+        (b"  ", "The document is empty.", 2),
+        (b"instances = [1, 2]", "Invalid value.", 0),
+        (b"[1, nul]", "Invalid value.", 7),
+        (b"[1, ]", "Invalid value.", 4),
+        (b"[-]", "Invalid value.", 2),
+        (b"[Infinitx]", "Invalid value.", 8),
+        (b"{1: 2}", "Missing a name for object member.", 1),
+        (b'{"a" 2}', "Missing a colon after a name of object member.", 5),
+        (b'{"a": 2 "b"}', "Missing a comma or } after an object member.", 8),
+        (b"[1 2]", "Missing a comma or ] after an array element.", 3),
+        (b"[01]", "Missing a comma or ] after an array element.", 2),
+        (b"[1,2", "Missing a comma or ] after an array element.", 4),
+        (b'["\\u12g4"]', "Incorrect hex digit after \\u escape in string.", 2),
+        (b'["\\ud800x"]', "The surrogate pair in string is invalid.", 2),
+        (b'["\\ud800\\u0041"]', "The surrogate pair in string is invalid.", 2),
+        (b'["\\q"]', "Invalid escape character in string.", 2),
+        (b'["abc', "Missing a closing quotation mark in string.", 5),
+        (b"[1e999]", "Number too big to be stored in double.", 1),
+        (b"[1" + b"0" * 400 + b"]", "Number too big to be stored in double.", 1),
+        (b"[1.]", "Missing fraction part in number.", 3),
+        (b"[1.x]", "Missing fraction part in number.", 3),
+        (b"[1e+]", "Missing exponent in number.", 4),
+        (b"[" * 100_000, "Nested deeper than 200 levels.", 201),
+    ],
+)
+def test_errors_are_rapidjsons(text: bytes, reason: str, offset: int) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        parse(text)
+    assert caught.value.message == f"JSON Parse error: {reason} at offset: {offset}"
+
+
+def test_an_empty_body_has_no_offset() -> None:
+    with pytest.raises(InvalidArgument, match=r"^JSON Parse error: The document is empty$"):
+        parse(b"")
+
+
+@given(st.binary(max_size=60) | st.text('[]{}",:0123456789.eE+-\\u tfnalsr"NIi', max_size=40).map(str.encode))
+def test_any_bytes_are_read_or_refused_by_name(text: bytes) -> None:
+    with contextlib.suppress(InvalidArgument):  # any other exception fails the test
+        parse(text)
+
+
+@given(JSON)
+def test_short_quotes_are_the_value_indented(value: Any) -> None:
+    text = quote(value)
+    assert len(text) <= 256
+    if len(text) < 256 and not isinstance(value, float):
+        assert text == json.dumps(value, indent=4, ensure_ascii=False)
+
+
+def test_long_quotes_are_cut_without_writing_all_of_it() -> None:
+    assert quote([[1.5] * 100_000] * 100_000).startswith("[\n    [\n        1.5,\n        1.5")
+
+
+@pytest.mark.parametrize(
+    ("value", "single", "text"),
+    [
+        (9e6, True, "9e+06"),
+        (999999.0, True, "999999.0"),
+        (3e-05, True, "3e-05"),
+        (0.0, True, "0.0"),
+        (-0.0, False, "-0.0"),
+        (0.1, False, "0.1"),
+        (1 / 3, False, "0.33333333333333331"),
+        (math.nan, True, "NaN"),
+        (-math.inf, False, "-Infinity"),
+    ],
+)
+def test_numbers_have_six_digits_or_all(value: float, single: bool, text: str) -> None:
+    assert format_number(value, single=single) == text

@@ -1,0 +1,234 @@
+"""Our own copy of the protocol against the official one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+from keras_dl_serving import dtypes
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.wire import messages, tensors
+
+OFFICIAL = {
+    "TensorProto": "tensorflow.core.framework.tensor_pb2",
+    "TensorShapeProto": "tensorflow.core.framework.tensor_shape_pb2",
+    "DefaultTensorProto": "tensorflow.core.framework.tensor_pb2",
+    "TensorInfo": "tensorflow.core.protobuf.meta_graph_pb2",
+    "SignatureDef": "tensorflow.core.protobuf.meta_graph_pb2",
+    "SignatureDefMap": "tensorflow_serving.apis.get_model_metadata_pb2",
+    "Any": "google.protobuf.any_pb2",
+    "Int64Value": "google.protobuf.wrappers_pb2",
+    "ModelSpec": "tensorflow_serving.apis.model_pb2",
+    "PredictRequest": "tensorflow_serving.apis.predict_pb2",
+    "PredictResponse": "tensorflow_serving.apis.predict_pb2",
+    "GetModelMetadataRequest": "tensorflow_serving.apis.get_model_metadata_pb2",
+    "GetModelMetadataResponse": "tensorflow_serving.apis.get_model_metadata_pb2",
+    "GetModelStatusRequest": "tensorflow_serving.apis.get_model_status_pb2",
+    "GetModelStatusResponse": "tensorflow_serving.apis.get_model_status_pb2",
+    "ModelVersionStatus": "tensorflow_serving.apis.get_model_status_pb2",
+    "StatusProto": "tensorflow_serving.apis.status_pb2",
+}
+PACKED_AS_BYTES = {"float_val", "double_val", "scomplex_val", "dcomplex_val"}
+
+
+def test_every_message_is_compared() -> None:
+    assert set(messages.__all__) == set(OFFICIAL)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_fields_have_the_official_names_numbers_and_types(name: str) -> None:
+    module = __import__(OFFICIAL[name], fromlist=["_"])
+    official = getattr(module, name.removeprefix("Default")).DESCRIPTOR
+    assert_same_fields(getattr(messages, name).DESCRIPTOR, official, exact=name != "TensorProto")
+
+
+def assert_same_fields(ours: Any, official: Any, *, exact: bool) -> None:
+    for field in ours.fields:
+        theirs = official.fields_by_name[field.name]
+        assert field.number == theirs.number, field.full_name
+        assert field.is_repeated == theirs.is_repeated, field.full_name
+        same_wire_form = {field.type, theirs.type} == {field.TYPE_INT32, field.TYPE_ENUM}
+        if not exact and field.name in PACKED_AS_BYTES:
+            assert field.type == field.TYPE_BYTES
+        else:
+            assert field.type == theirs.type or same_wire_form, field.full_name
+        if field.enum_type:
+            official_values = {value.name: value.number for value in theirs.enum_type.values}
+            assert {
+                value.name: value.number for value in field.enum_type.values
+            }.items() <= official_values.items()
+    for nested in ours.nested_types:
+        assert_same_fields(nested, official.nested_types_by_name[nested.name], exact=exact)
+
+
+def every_array() -> st.SearchStrategy[Array]:
+    shapes = st_numpy.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
+    numeric = [
+        "float32",
+        "float64",
+        "float16",
+        "int8",
+        "uint8",
+        "int16",
+        "uint16",
+        "int32",
+        "uint32",
+        "int64",
+    ]
+    numbers = st.sampled_from([*numeric, "uint64", "bool", "complex64", "complex128"]).flatmap(
+        lambda dtype: st_numpy.arrays(dtype, shapes)
+    )
+    bfloat16 = st_numpy.arrays("float32", shapes).map(lambda array: array.astype(ml_dtypes.bfloat16))
+    strings = st_numpy.arrays(object, shapes, elements=st.binary(max_size=200), fill=st.nothing())
+    return numbers | bfloat16 | strings
+
+
+def assert_same(found: Array, array: Array) -> None:
+    assert found.dtype == array.dtype
+    if array.dtype == ml_dtypes.bfloat16:  # whose NaNs NumPy does not take for equal
+        found, array = found.astype(np.float32), array.astype(np.float32)
+    np.testing.assert_array_equal(found, array)
+
+
+def ours(array: Array, *, as_content: bool) -> messages.TensorProto:
+    proto = messages.TensorProto()
+    tensors.write(array, proto, as_content=as_content)
+    return messages.TensorProto.FromString(proto.SerializeToString())
+
+
+@given(every_array(), st.booleans())
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_tensorflow_reads_what_we_write(array: Array, as_content: bool) -> None:
+    import tensorflow as tf
+    from tensorflow.core.framework import tensor_pb2
+
+    serialised = ours(array, as_content=as_content).SerializeToString()
+    found = tf.make_ndarray(tensor_pb2.TensorProto.FromString(serialised))
+    assert_same(found, array)
+
+
+@given(every_array(), st.booleans())
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_we_read_what_tensorflow_writes(array: Array, as_content: bool) -> None:
+    import tensorflow as tf
+
+    tensor = tf.constant(array, tf.string if array.dtype == object else None)
+    # The op that servers and recorders use writes blocks, the Python function typed values and short forms.
+    official = (
+        tf.io.serialize_tensor(tensor).numpy()
+        if as_content
+        else tf.make_tensor_proto(array).SerializeToString()
+    )
+    found = tensors.read(messages.TensorProto.FromString(official))
+    assert_same(found, array)
+
+
+@given(every_array(), st.booleans())
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_what_we_write_we_read(array: Array, as_content: bool) -> None:
+    found = tensors.read(ours(array, as_content=as_content))
+    assert_same(found, array)
+
+
+def test_values_sent_one_by_one_are_read() -> None:
+    """Legal for any writer, though nobody's default: fixed32 entries instead of one packed field."""
+    from tensorflow.core.framework import tensor_pb2
+
+    unpacked = b"".join(b"\x2d" + np.float32(value).tobytes() for value in (1.5, -2.0, 3.25))
+    shape = ours(np.zeros(3, np.float32), as_content=True)
+    shape.tensor_content = b""
+    serialised = shape.SerializeToString() + unpacked
+    assert list(tensor_pb2.TensorProto.FromString(serialised).float_val) == [1.5, -2.0, 3.25]
+    np.testing.assert_array_equal(
+        tensors.read(messages.TensorProto.FromString(serialised)), [1.5, -2.0, 3.25]
+    )
+
+
+def test_few_values_repeat_the_last_and_none_are_zeros() -> None:
+    proto = ours(np.zeros((0,), np.float32), as_content=False)
+    proto.tensor_shape.dim[0].size = 3
+    np.testing.assert_array_equal(tensors.read(proto), [0, 0, 0])
+    proto.float_val.append(np.float32([1, 2]).tobytes())
+    np.testing.assert_array_equal(tensors.read(proto), [1, 2, 2])
+    proto.float_val.append(np.float32([3, 4]).tobytes())  # more than the shape has room for
+    np.testing.assert_array_equal(tensors.read(proto), [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda proto: setattr(proto, "dtype", 20), "dtype number 20"),
+        (lambda proto: setattr(proto, "dtype", 99), "dtype number 99"),
+        (lambda proto: setattr(proto.tensor_shape, "unknown_rank", True), "not fully known"),
+        (lambda proto: setattr(proto.tensor_shape.dim[0], "size", -1), "not fully known"),
+        (lambda proto: setattr(proto.tensor_shape.dim[0], "size", 3), "8 bytes for 3 values"),
+        (lambda proto: setattr(proto.tensor_shape.dim[0], "size", 2**62), "8 bytes for"),
+        (lambda proto: setattr(proto, "tensor_content", b"abc"), "3 bytes for 2 values"),
+    ],
+)
+def test_what_is_no_tensor_is_refused(change: Any, reason: str) -> None:
+    proto = ours(np.zeros(2, np.float32), as_content=True)
+    change(proto)
+    with pytest.raises(ValueError, match=reason):
+        tensors.read(proto)
+
+
+def test_a_few_bytes_do_not_become_terabytes() -> None:
+    proto = ours(np.float32([1]), as_content=False)
+    proto.tensor_shape.dim[0].size = 2**40
+    with pytest.raises(ValueError, match="too large to fill up"):
+        tensors.read(proto)
+
+
+@given(st.binary(max_size=30), st.integers(0, 5))
+def test_any_block_of_strings_is_read_or_refused(content: bytes, count: int) -> None:
+    proto = messages.TensorProto()
+    proto.dtype = dtypes.by_name("string").number
+    proto.tensor_shape.dim.add(size=count)
+    proto.tensor_content = content
+    try:
+        assert tensors.read(proto).shape == (count,)
+    except ValueError:
+        assert content
+
+
+_COEXIST = """
+import sys
+{first}
+{second}
+import numpy as np
+from google.protobuf.internal import api_implementation
+from keras_dl_serving.wire import messages, tensors
+from tensorflow_serving.apis import predict_pb2
+request = messages.PredictRequest()
+request.model_spec.name = "m"
+tensors.write(np.float32([[1, 2]]), request.inputs["x"], as_content=False)
+official = predict_pb2.PredictRequest.FromString(request.SerializeToString())
+assert list(official.inputs["x"].float_val) == [1, 2], official
+answer = messages.PredictRequest.FromString(official.SerializeToString())
+assert tensors.read(answer.inputs["x"]).tolist() == [[1, 2]]
+print(api_implementation.Type())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("implementation", "tensorflow_first"), [("upb", False), ("python", True)])
+def test_both_live_in_one_process(implementation: str, tensorflow_first: bool) -> None:
+    imports = ["import tensorflow_serving.apis.predict_pb2", "import keras_dl_serving.wire.messages"]
+    first, second = imports if tensorflow_first else reversed(imports)
+    environment = {
+        **os.environ,
+        "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    command = [sys.executable, "-c", _COEXIST.format(first=first, second=second)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == implementation, done.stderr
