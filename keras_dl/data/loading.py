@@ -226,9 +226,14 @@ def _check_fits(source: Source, *, labels: bool, image_size: tuple[int, int] | N
 def _height_and_width(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     if image_size is None:
         return None
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    _check_at_least(1, image_size=min(height, width))
-    return int(height), int(width)
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 2:
+        raise ValueError(
+            f"image_size: expected one side or (height, width), got {image_size!r}. "
+            "Pass for example image_size=28."
+        )
+    _check_at_least(1, image_size=min(sides))
+    return sides
 
 
 def _check_at_least(least: int, **arguments: Any) -> None:

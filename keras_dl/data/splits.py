@@ -42,17 +42,17 @@ def select(
     lacking = [split for split in splits if split in _CARVED and split not in sizes]
     if not lacking:
         return [_parse(split, sizes, name) for split in splits]
-    if "train" not in splits or "train" not in sizes:
-        raise ValueError(
-            f"split: {name} has no {lacking[0]!r} split of its own; it has {_sizes(sizes)}. Ask for "
-            f"both together, split=('train', {lacking[0]!r}), which keeps them apart, or slice: "
-            "split='train[90%:]' beside split='train[:90%]'."
-        )
     if overlapping := [split for split in splits if split.startswith("train") and split != "train"]:
         raise ValueError(
             f"split: {lacking[0]!r} is carved from 'train' of {name}, and {overlapping[0]!r} beside it may "
             "hold the same examples. Write all of them as slices, for example "
             "('train[:80%]', 'train[80%:90%]', 'train[90%:]')."
+        )
+    if "train" not in splits or "train" not in sizes:
+        raise ValueError(
+            f"split: {name} has no {lacking[0]!r} split of its own; it has {_sizes(sizes)}. Ask for "
+            f"both together, split=('train', {lacking[0]!r}), which keeps them apart, or slice: "
+            "split='train[90%:]' beside split='train[:90%]'."
         )
     tenths = _tenths(sizes["train"], strata("train"), [part for part in _CARVED if part not in sizes])
     rest = np.setdiff1d(np.arange(sizes["train"]), np.concatenate([tenths[part] for part in lacking]))

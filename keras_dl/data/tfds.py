@@ -84,7 +84,7 @@ def _prepared(builder: Any, name: str) -> Any:
     """The builder with its data on disk; TFDS is asked to download only where the servers answer."""
     if builder.is_prepared():
         return builder
-    if reason := _unreachable(builder.url_infos):
+    if reason := _unreachable(_downloads(builder)):
         raise ConnectionError(_unavailable(builder, name, reason))
     import tensorflow_datasets as tfds
 
@@ -95,8 +95,13 @@ def _prepared(builder: Any, name: str) -> Any:
     return builder
 
 
+def _downloads(builder: Any) -> dict[str, Any]:
+    """What TFDS knows of the files to download: address -> size and checksum."""
+    return builder.url_infos or {}
+
+
 def _unavailable(builder: Any, name: str, reason: str) -> str:
-    size = sum(info.size for info in builder.url_infos.values()) / 2**20
+    size = sum(info.size for info in _downloads(builder).values()) / 2**20
     return (
         f"source: {name!r} is not prepared in {builder.data_dir}, and {reason}. Connect to the network and "
         f"load it again ({f'{size:,.1f} MiB' if size else 'of unstated size'} to download), or set "
@@ -129,7 +134,10 @@ def _unreachable(urls: Iterable[str]) -> str | None:
 
 def _ask(url: str) -> str | None:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PROBE_SECONDS):
+        # A fresh opener: `urlopen` keeps the proxies that the environment named at its first call.
+        with urllib.request.build_opener().open(
+            urllib.request.Request(url, method="HEAD"), timeout=_PROBE_SECONDS
+        ):
             return None
     except urllib.error.HTTPError as error:
         return str(error) if error.code >= 500 else None  # some servers refuse HEAD and grant GET
@@ -157,17 +165,17 @@ def _columns(builder: Any, part: str, indices: Indices, keys: list[str]) -> dict
     """The examples at the indices, images still encoded."""
     import tensorflow_datasets as tfds
 
-    encoded = {
-        key: tfds.decode.SkipDecoding()
-        for key in keys
-        if isinstance(builder.info.features[key], tfds.features.Image)
-    }
+    images = [
+        key for key, feature in builder.info.features.items() if isinstance(feature, tfds.features.Image)
+    ]
     start, stop = int(indices.min()), int(indices.max()) + 1
     dataset = builder.as_dataset(
         split=f"{part}[{start}:{stop}]",
         shuffle_files=False,
-        decoders=tfds.decode.PartialDecoding(dict.fromkeys(keys, True), decoders=encoded),
+        decoders={key: tfds.decode.SkipDecoding() for key in images},
         read_config=tfds.ReadConfig(try_autocache=False),
     )
-    batches = list(dataset.batch(4096).as_numpy_iterator())
+    # Select before batching: features that nobody asked for need not have one shape.
+    dataset = dataset.map(lambda example: {key: example[key] for key in keys}).batch(4096)
+    batches = list(dataset.as_numpy_iterator())
     return {key: np.concatenate([batch[key] for batch in batches])[indices - start] for key in keys}

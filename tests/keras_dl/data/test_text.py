@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from keras_dl.data import describe, load
+
+
+@pytest.fixture
+def text_file(tmp_path):
+    def write(text):
+        path = tmp_path / "book.txt"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def windows(path, length, **options):
+    dataset = load(path, sequence_length=length, shuffle=False, **options)
+    vocabulary = describe(path).vocabulary
+    return [
+        ("".join(vocabulary[i] for i in x), "".join(vocabulary[i] for i in y))
+        for xs, ys in dataset.as_numpy_iterator()
+        for x, y in zip(xs, ys, strict=True)
+    ]
+
+
+def test_each_window_predicts_the_character_that_follows(text_file):
+    path = text_file("to be or not to be")
+    assert windows(path, 5) == [("to be", "o be "), (" or n", "or no"), ("ot to", "t to ")]
+
+
+def test_all_characters_but_the_rest_are_targets_once(text_file):
+    text = "".join(chr(0x3B1 + i % 24) for i in range(1000)) + "😀"
+    path = text_file(text)
+    targets = "".join(y for _, y in windows(path, 7))
+    assert targets == text[1 : 1 + len(targets)]
+    assert len(targets) == (len(text) - 1) // 7 * 7
+
+
+def test_the_vocabulary_is_the_alphabet_in_order(text_file):
+    description = describe(text_file("banana\n"))
+    assert description.vocabulary == "\nabn"
+    assert description.num_examples == {"train": 7}
+
+
+def test_elements_are_int32(text_file):
+    dataset = load(text_file("abc" * 50), sequence_length=10, batch_size=4, drop_remainder=True)
+    assert [(spec.shape.as_list(), spec.dtype.name) for spec in dataset.element_spec] == [
+        ([4, 10], "int32")
+    ] * 2
+
+
+def test_parts_are_runs_of_the_text_and_no_window_crosses_a_gap(text_file):
+    text = "".join(chr(0x4E00 + i) for i in range(1000))  # every character names its place
+    train, validation = load(text_file(text), ("train", "validation"), sequence_length=10)
+    places = [
+        np.concatenate([np.c_[x, y[:, -1:]] for x, y in part.as_numpy_iterator()])
+        for part in (train, validation)
+    ]
+    for part in places:
+        assert np.all(np.diff(part, axis=1) == 1)
+    assert places[1].min() >= 800
+    assert places[1].max() < 900
+    assert not set(places[0].ravel()) & set(places[1].ravel())
+
+
+def test_labels_false_gives_the_characters_alone(text_file):
+    assert load(text_file("abcd" * 9), labels=False, sequence_length=4).element_spec.shape.as_list() == [
+        None,
+        4,
+    ]
+
+
+def test_a_text_that_is_too_short(text_file):
+    with pytest.raises(
+        ValueError, match="sequence_length: a window of 100 characters and the one that follows"
+    ):
+        load(text_file("short"))
+
+
+def test_an_empty_text(text_file):
+    with pytest.raises(ValueError, match=r"source: book.txt is empty"):
+        load(text_file(""))
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(ValueError, match=r"source: .*model.bin is not a text in UTF-8"):
+        load(path)
