@@ -6,30 +6,69 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_dl_export.artifact import Artifact
     from keras_dl_export.backend import require_tensorflow_backend
-    from keras_dl_export.endpoints import Endpoint, Spec
+    from keras_dl_export.conversion import to_onnx, to_saved_model, to_tflite
+    from keras_dl_export.endpoints import Endpoint
     from keras_dl_export.errors import BackendError, ConversionError, ExportError, ParityError, ReleaseError
+    from keras_dl_export.exporter import export
+    from keras_dl_export.latency import Latency, measure_latency
+    from keras_dl_export.parity import Comparison, Parity
+    from keras_dl_export.release import Release, list_versions, open_release
+    from keras_dl_export.runtime import Runner, load_artifact
+    from keras_dl_export.specs import Spec
+    from keras_dl_export.verification import verify
 
 _MODULES = {
+    "Artifact": "artifact",
     "BackendError": "errors",
+    "Comparison": "parity",
     "ConversionError": "errors",
     "Endpoint": "endpoints",
     "ExportError": "errors",
+    "Latency": "latency",
+    "Parity": "parity",
     "ParityError": "errors",
+    "Release": "release",
     "ReleaseError": "errors",
-    "Spec": "endpoints",
+    "Runner": "runtime",
+    "Spec": "specs",
+    "export": "exporter",
+    "list_versions": "release",
+    "load_artifact": "runtime",
+    "measure_latency": "latency",
+    "open_release": "release",
     "require_tensorflow_backend": "backend",
+    "to_onnx": "conversion",
+    "to_saved_model": "conversion",
+    "to_tflite": "conversion",
+    "verify": "verification",
 }
 
 __all__ = [
+    "Artifact",
     "BackendError",
+    "Comparison",
     "ConversionError",
     "Endpoint",
     "ExportError",
+    "Latency",
+    "Parity",
     "ParityError",
+    "Release",
     "ReleaseError",
+    "Runner",
     "Spec",
+    "export",
+    "list_versions",
+    "load_artifact",
+    "measure_latency",
+    "open_release",
     "require_tensorflow_backend",
+    "to_onnx",
+    "to_saved_model",
+    "to_tflite",
+    "verify",
 ]
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
 
-@dataclass(frozen=True)
-class Spec:
-    """Shape and dtype of one named input.
+from keras_dl_export.backend import require_tensorflow_backend
+from keras_dl_export.specs import Spec
 
-    Attributes:
-        shape: one entry an axis; an int where the size is fixed, a name where it is dynamic, for example
-            ``("batch", 28, 28, 1)`` or ``("batch", "text_time")``. Equal names mean equal sizes.
-        dtype: a NumPy dtype name such as ``"float32"``, or ``"string"``.
-    """
-
-    shape: tuple[int | str, ...]
-    dtype: str
+DEFAULT_ENDPOINT = "serving_default"
 
 
 @dataclass(frozen=True)
@@ -33,3 +29,161 @@ class Endpoint:
 
     function: Callable[..., Mapping[str, Any]]
     inputs: Mapping[str, Spec]
+
+
+def endpoints_of(
+    model: Any, examples: ArrayLike | Mapping[str, ArrayLike] | None = None
+) -> dict[str, Endpoint]:
+    """List what a built Keras model offers.
+
+    A model with a method `endpoints()` says so itself. Any other gets `serving_default`, derived from its
+    `call`: the keys of dict inputs win over the names of `Input`s and arguments, outputs keep their keys, and
+    a single output is called `output`. Characters that no signature may hold become `_`.
+
+    Args:
+        model: a built Keras 3 model.
+        examples: real inputs, an array or a dict of arrays. Keras records neither the dtypes nor all the
+            arguments of a subclassed model's `call`: they are taken from here; without examples there is the
+            first argument alone, in float32.
+
+    Raises:
+        TypeError: `model` is no Keras model, or its `endpoints()` does not return a dict of `Endpoint`.
+        ValueError: `model` is not built, or its inputs cannot be told.
+        BackendError: Keras does not run on TensorFlow.
+    """
+    require_tensorflow_backend()
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model: expected a built keras.Model, got {type(model).__name__}.")
+    if not model.built:
+        raise ValueError(
+            f"model: {model.name!r} is not built, so that it has no weights and no input shapes yet. Call it "
+            "on data, fit it, or call build(input_shape) first."
+        )
+    declared = getattr(model, "endpoints", None)
+    if not callable(declared):
+        return {DEFAULT_ENDPOINT: _from_call(model, examples)}
+    endpoints = declared()
+    owner = f"{type(model).__name__}.endpoints()"
+    if not isinstance(endpoints, Mapping) or not endpoints:
+        raise TypeError(f"{owner}: expected a dict of Endpoint by name, got {endpoints!r}.")
+    for name, endpoint in endpoints.items():
+        if not isinstance(endpoint, Endpoint):
+            raise TypeError(f"{owner}: expected an Endpoint under {name!r}, got {endpoint!r}.")
+        for word in (name, *endpoint.inputs):
+            if not word.isidentifier():
+                raise ValueError(f"{owner}: expected names of letters, digits and _, got {word!r}.")
+    return dict(endpoints)
+
+
+def call_endpoint(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Call an endpoint's function and check that it returns named tensors."""
+    outputs = endpoint.function(**inputs)
+    if not isinstance(outputs, Mapping) or not outputs:
+        raise TypeError(f"expected a dict of named tensors from the endpoint, got {type(outputs).__name__}.")
+    return dict(outputs)
+
+
+def _from_call(model: Any, examples: Any) -> Endpoint:
+    import keras
+
+    if getattr(model, "inputs", None):
+        arguments = [model.inputs[0] if isinstance(model, keras.Sequential) else model.input]
+        names = _names(arguments, [tensor.name for tensor in model.inputs])
+    else:
+        parameters = _call_parameters(model)
+        arguments = (
+            _recorded(model, parameters) if examples is None else _exemplified(model, parameters, examples)
+        )
+        names = _names(arguments, parameters)
+    tensors = dict(zip(names, keras.tree.flatten(arguments), strict=True))
+    keywords = {"training": False} if "training" in inspect.signature(model.call).parameters else {}
+
+    def serving_default(**inputs: Any) -> dict[str, Any]:
+        outputs = model(*keras.tree.pack_sequence_as(arguments, [inputs[name] for name in names]), **keywords)
+        fallback = getattr(model, "output_names", ()) if isinstance(outputs, list | tuple) else ("output",)
+        return dict(zip(_names(outputs, fallback), keras.tree.flatten(outputs), strict=True))
+
+    return Endpoint(
+        serving_default,
+        {name: Spec.named(name, tensor.shape, str(tensor.dtype)) for name, tensor in tensors.items()},
+    )
+
+
+def _call_parameters(model: Any) -> list[str]:
+    """Return the names of the tensors that `call` takes: its arguments but for Keras's own flags."""
+    parameters = inspect.signature(model.call).parameters.values()
+    return [
+        parameter.name
+        for parameter in parameters
+        if parameter.name not in ("training", "mask")
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+
+
+def _recorded(model: Any, parameters: Sequence[str]) -> list[Any]:
+    """Return symbolic arguments of the shapes that Keras kept when it built the model."""
+    import keras
+
+    shapes = list((model._build_shapes_dict or {}).values())
+    required = [
+        name
+        for name in parameters
+        if inspect.signature(model.call).parameters[name].default is inspect.Parameter.empty
+    ]
+    if not shapes or len(shapes) < len(required):
+        raise ValueError(
+            f"model: Keras kept no shapes for {', '.join(required)} of {type(model).__name__}.call(). "
+            "Pass inputs= with one example array per argument, or give the class an endpoints() method."
+        )
+    return [
+        keras.tree.map_shape_structure(
+            lambda shape: keras.KerasTensor((None, *shape[1:]), model.input_dtype), structure
+        )
+        for structure in shapes
+    ]
+
+
+def _exemplified(model: Any, parameters: Sequence[str], examples: Any) -> list[Any]:
+    """Return symbolic arguments like the examples: a dict is by argument, or else the first one itself."""
+    import keras
+
+    if isinstance(examples, Mapping):
+        by_argument = set(examples) <= set(parameters)
+        arguments = (
+            [examples[name] for name in parameters if name in examples] if by_argument else [dict(examples)]
+        )
+    else:
+        arguments = [examples]
+
+    def symbol(example: Any) -> Any:
+        array = np.asarray(example)
+        # Python's floats come as float64, which Keras would cast.
+        dtype = {"S": "string", "U": "string", "O": "string", "f": model.input_dtype}.get(array.dtype.kind)
+        return keras.KerasTensor((None, *array.shape[1:]), dtype or array.dtype.name)
+
+    return [
+        {key: symbol(value) for key, value in argument.items()}
+        if isinstance(argument, dict)
+        else symbol(argument)
+        for argument in arguments
+    ]
+
+
+def _names(structure: Any, fallback: Sequence[str]) -> list[str]:
+    """Name the leaves of a structure: by their dict keys, or else from `fallback`, in order."""
+    import keras
+
+    names: list[str] = []
+    for index, (path, _) in enumerate(keras.tree.flatten_with_path(structure)):
+        keyed = next((depth for depth, key in enumerate(path) if isinstance(key, str)), None)
+        if keyed is not None:
+            words = "_".join(map(str, path[keyed:]))
+        else:
+            words = fallback[index] if index < len(fallback) else f"output_{index}"
+        name = re.sub(r"\W", "_", words if not words[:1].isdigit() else f"_{words}")
+        while name in names:
+            name += "_"
+        names.append(name)
+    return names

@@ -31,3 +31,8 @@ class ParityError(ExportError):
 
 class ReleaseError(ExportError):
     """A release folder is missing, half-written or altered, or cannot be written."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says first: frameworks put a traceback of their own under it."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

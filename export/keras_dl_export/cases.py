@@ -1,0 +1,163 @@
+"""Example inputs of an endpoint, and the model's own answers: what every written file is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint, call_endpoint
+from keras_dl_export.errors import first_line
+from keras_dl_export.specs import Spec, numpy_dtype
+
+Examples = ArrayLike | Mapping[str, ArrayLike] | None
+
+_BATCH_SIZES = (1, 3)
+_DRAWN_TIME = (5, 8)  # lengths of a dynamic axis without examples
+_DRAWN_SIDE = (32, 48)  # sides of an image without examples: whole numbers of the usual strides
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs, and what the model answers to them.
+
+    Attributes:
+        sizes: the size of every dynamic axis, by its name.
+        inputs: the arrays that go in, by name.
+        outputs: the arrays that come out, by name.
+    """
+
+    sizes: Mapping[str, int]
+    inputs: Mapping[str, NDArray[Any]]
+    outputs: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What every file with an endpoint must give.
+
+    Attributes:
+        name: the endpoint's name.
+        inputs: the inputs by name.
+        outputs: the outputs by name.
+        cases: inputs and the right answers, at several sizes of every dynamic axis.
+        precision: the coarsest floating dtype inside; it bounds how equal two runtimes can be.
+    """
+
+    name: str
+    inputs: Mapping[str, Spec]
+    outputs: Mapping[str, Spec]
+    cases: tuple[Case, ...] = field(repr=False)
+    precision: str
+
+
+def check_examples(offered: Mapping[str, Endpoint], inputs: Examples) -> dict[str, NDArray[Any]]:
+    """Return the examples by input name, each of the shape and dtype that the endpoints take."""
+    if inputs is None:
+        return {}
+    if not isinstance(inputs, Mapping):
+        endpoint = offered.get(DEFAULT_ENDPOINT) or next(iter(offered.values()))
+        if len(endpoint.inputs) != 1:
+            raise ValueError(
+                f"inputs: expected a dict with arrays for {', '.join(endpoint.inputs)}, got one array."
+            )
+        inputs = {next(iter(endpoint.inputs)): inputs}
+    specs = [(name, spec) for endpoint in offered.values() for name, spec in endpoint.inputs.items()]
+    examples = {}
+    for name, value in inputs.items():
+        wanted = [spec for known, spec in specs if known == name]
+        if not wanted:
+            known_names = ", ".join(dict.fromkeys(known for known, _ in specs))
+            raise ValueError(f"inputs: the model's endpoints take {known_names}, got an array for {name!r}.")
+        for spec in wanted:
+            flexible = Spec(("batch", *spec.shape[1:]), spec.dtype) if spec.shape else spec
+            examples[name] = flexible.conform(f"inputs[{name!r}]", value)
+            if examples[name].size == 0:
+                raise ValueError(
+                    f"inputs[{name!r}]: expected at least one example, got shape {np.shape(value)}."
+                )
+    return examples
+
+
+def answer_examples(
+    name: str, endpoint: Endpoint, examples: Mapping[str, NDArray[Any]], vocabulary: int
+) -> tuple[Case, ...]:
+    """Ask the model at several sizes; dynamic axes differ, unless the model needs them equal."""
+    import tensorflow as tf
+
+    def ask(sizes: Mapping[str, int], start: int) -> Case:
+        random = np.random.default_rng(start)
+        inputs = {
+            key: _take(examples[key], spec, sizes, start)
+            if key in examples
+            else _draw(spec, sizes, random, vocabulary)
+            for key, spec in endpoint.inputs.items()
+        }
+        tensors = {key: tf.constant(array, endpoint.inputs[key].dtype) for key, array in inputs.items()}
+        outputs = call_endpoint(endpoint, tensors)
+        return Case(sizes, inputs, {key: np.asarray(tensor) for key, tensor in outputs.items()})
+
+    for distinct in (True, False):
+        try:
+            first, second = (_sizes(endpoint, examples, index, distinct) for index in (0, 1))
+            return (ask(first, 0), ask(second, _BATCH_SIZES[0])) if first != second else (ask(first, 0),)
+        except Exception as error:
+            failure = error
+    raise ValueError(
+        f"endpoint {name!r}: the model itself fails on example inputs: {first_line(failure)} Pass inputs= "
+        "with real examples by input name if the drawn ones make no sense to it."
+    ) from failure
+
+
+def _sizes(
+    endpoint: Endpoint, examples: Mapping[str, NDArray[Any]], index: int, distinct: bool
+) -> dict[str, int]:
+    """Choose the size of every dynamic axis for case `index`."""
+    sizes: dict[str, int] = {}
+    for key, spec in endpoint.inputs.items():
+        for axis, word in enumerate(spec.shape):
+            if not isinstance(word, str) or word in sizes:
+                continue
+            if axis == 0:
+                sizes[word] = _BATCH_SIZES[index]
+            elif key in examples:
+                full = examples[key].shape[axis]
+                sizes[word] = (full + 1) // 2 if index and distinct else full
+            elif len(spec.shape) == 4:
+                sizes[word] = _DRAWN_SIDE[index] + 16 * len(sizes) * distinct
+            else:
+                sizes[word] = _DRAWN_TIME[index] + len(sizes) * distinct
+    return sizes
+
+
+def _take(array: NDArray[Any], spec: Spec, sizes: Mapping[str, int], start: int) -> NDArray[Any]:
+    for axis, word in enumerate(spec.shape):
+        size = sizes[word] if isinstance(word, str) else word
+        first = start if axis == 0 else 0
+        array = np.take(array, np.arange(first, first + size) % array.shape[axis], axis=axis)
+    return array
+
+
+def _draw(spec: Spec, sizes: Mapping[str, int], random: np.random.Generator, vocabulary: int) -> NDArray[Any]:
+    shape = tuple(sizes[word] if isinstance(word, str) else word for word in spec.shape)
+    if spec.dtype == "string":
+        return random.choice(np.array([b"deep", b"learning"], object), shape)
+    dtype = numpy_dtype(spec.dtype)
+    if dtype.kind in "iu":
+        return random.integers(0, min(vocabulary, np.iinfo(dtype).max + 1), shape).astype(dtype)
+    if dtype.kind == "b":
+        return random.random(shape) < 0.5
+    return random.uniform(-1.0, 1.0, shape).astype(dtype)
+
+
+def smallest_vocabulary(model: Any) -> int:
+    """Return a bound below which every integer is safe to draw; 2 for a model without embeddings."""
+    import keras
+
+    sizes = [
+        layer.input_dim for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)
+    ]
+    return min(sizes, default=2)

@@ -1,0 +1,150 @@
+"""One model, one file: written beside, proven in its own runtime, renamed into place."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_dl_export.artifact import Artifact, size_of
+from keras_dl_export.cases import Examples
+from keras_dl_export.endpoints import DEFAULT_ENDPOINT
+from keras_dl_export.onnx import DEFAULT_OPSET, count_onnx_operators, write_onnx
+from keras_dl_export.parity import check_parity
+from keras_dl_export.release import is_release
+from keras_dl_export.runtime import open_runners
+from keras_dl_export.saved_model import count_saved_model_operators, write_saved_model
+from keras_dl_export.signatures import Signature, sign
+from keras_dl_export.staging import staging_folder
+from keras_dl_export.tflite import count_tflite_operators, write_tflite
+
+
+def to_saved_model(model: Any, folder: str | os.PathLike[str], *, inputs: Examples = None) -> Artifact:
+    """Write a SavedModel with every endpoint as a named signature.
+
+    Args:
+        model: a built Keras 3 model.
+        folder: where to; a SavedModel that is there already is replaced.
+        inputs: real examples to compare on, as for `export`.
+
+    Returns:
+        The artifact, proven equal to the model.
+
+    Raises:
+        ValueError: the model is not built, `folder` holds something else, or `inputs` do not fit.
+        ConversionError: the model cannot be expressed.
+        ParityError: the SavedModel does not give the model's numbers.
+        ReleaseError: the folder above cannot be written to.
+    """
+    target = Path(folder)
+    replaceable = (target / "saved_model.pb").is_file() and not is_release(target)
+    if target.is_file() or (target.is_dir() and any(target.iterdir()) and not replaceable):
+        raise ValueError(f"folder: expected a new folder or a SavedModel to replace, got {target}.")
+    signatures = sign(model, inputs)
+
+    def write(path: Path) -> None:
+        write_saved_model(model, signatures, path)
+
+    return _write_into_place(target, write, "saved_model", signatures)
+
+
+def to_tflite(
+    model: Any, path: str | os.PathLike[str], *, endpoint: str = DEFAULT_ENDPOINT, inputs: Examples = None
+) -> Artifact:
+    """Write a TFLite file with one endpoint as its signature, of builtin operators alone.
+
+    Args:
+        model: a built Keras 3 model.
+        path: the file; one that is there already is replaced.
+        endpoint: which of the model's endpoints.
+        inputs: real examples to compare on, as for `export`.
+
+    Returns:
+        The artifact, proven equal to the model.
+
+    Raises:
+        ValueError: the model is not built, an unknown endpoint, or `inputs` that do not fit.
+        ConversionError: TFLite cannot express the endpoint.
+        ParityError: the file does not give the model's numbers.
+        ReleaseError: the folder of `path` cannot be written to.
+    """
+    target = _file_target(path)
+    signatures = sign(model, inputs, [endpoint])
+
+    def write(file: Path) -> None:
+        saved_model = file.with_name(f"{file.name}.saved_model")
+        write_saved_model(model, signatures, saved_model)
+        write_tflite(saved_model, signatures, file)
+
+    return _write_into_place(target, write, "tflite", signatures)
+
+
+def to_onnx(
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    endpoint: str = DEFAULT_ENDPOINT,
+    opset: int = DEFAULT_OPSET,
+    inputs: Examples = None,
+) -> Artifact:
+    """Write an ONNX file with one endpoint.
+
+    Args:
+        model: a built Keras 3 model.
+        path: the file; one that is there already is replaced.
+        endpoint: which of the model's endpoints.
+        opset: the version of the ONNX operators, 13 to 18.
+        inputs: real examples to compare on, as for `export`.
+
+    Returns:
+        The artifact, proven equal to the model.
+
+    Raises:
+        ValueError: the model is not built, an unknown endpoint or opset, or `inputs` that do not fit.
+        ConversionError: ONNX cannot express the endpoint.
+        ParityError: the file does not give the model's numbers.
+        ReleaseError: the folder of `path` cannot be written to.
+    """
+    target = _file_target(path)
+    signatures = sign(model, inputs, [endpoint])
+    return _write_into_place(
+        target, lambda file: write_onnx(signatures[endpoint], file, opset), "onnx", signatures
+    )
+
+
+def prove(path: Path, format: str, signatures: Mapping[str, Signature], label: str) -> Artifact:
+    """Run a written file against its model and describe it; `label` is what an error calls it.
+
+    Raises:
+        ParityError: the file does not give the model's numbers.
+        ExportError: its own runtime refuses it.
+    """
+    parity = check_parity(open_runners(path, format), signatures, label)
+    operators = {
+        "saved_model": lambda: count_saved_model_operators(signatures),
+        "tflite": lambda: count_tflite_operators(path),
+        "onnx": lambda: count_onnx_operators(path),
+    }[format]()
+    return Artifact(path, format, tuple(signatures), size_of(path), operators, parity)
+
+
+def _write_into_place(
+    target: Path, write: Callable[[Path], None], format: str, signatures: Mapping[str, Signature]
+) -> Artifact:
+    with staging_folder(target.parent) as staged:
+        written = staged / target.name
+        write(written)
+        artifact = prove(written, format, signatures, target.name)
+        if target.is_dir():
+            target.rename(staged / "replaced")
+        written.replace(target)
+    return dataclasses.replace(artifact, path=target)
+
+
+def _file_target(path: str | os.PathLike[str]) -> Path:
+    target = Path(path)
+    if target.is_dir():
+        raise ValueError(f"path: expected the name of a file, got the folder {target}.")
+    return target

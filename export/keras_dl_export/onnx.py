@@ -1,0 +1,148 @@
+"""Write an endpoint as an ONNX file whose names and axes are the endpoint's own."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_dl_export.errors import ConversionError, first_line
+from keras_dl_export.quiet import silence
+from keras_dl_export.signatures import Signature
+from keras_dl_export.specs import Spec, refuse_strings
+
+DEFAULT_OPSET = 18  # the newest that tf2onnx writes
+_OPSETS = range(13, DEFAULT_OPSET + 1)
+ENDPOINT_KEY = "keras_dl.endpoint"  # metadata: the endpoint's name
+OUTPUTS_KEY = "keras_dl.outputs"  # metadata: a JSON object, output names in the file -> the endpoint's
+
+
+def write_onnx(signature: Signature, path: Path, opset: int) -> None:
+    """Convert one endpoint.
+
+    An ONNX graph cannot call an input and an output the same: such an output is `<name>_output` in the file,
+    and the file's metadata leads back.
+
+    Args:
+        signature: the endpoint.
+        path: the file to write.
+        opset: the version of the ONNX operators, 13 to 18.
+
+    Raises:
+        ValueError: another opset.
+        ConversionError: ONNX's operators cannot express the endpoint.
+    """
+    import onnx
+
+    if opset not in _OPSETS:
+        raise ValueError(f"opset: expected {_OPSETS.start} to {_OPSETS.stop - 1}, got {opset!r}.")
+    refuse_strings("onnx", signature.name, signature.inputs, signature.outputs)
+    outputs = _output_names(signature)
+    with silence():
+        try:
+            model = _convert(signature, outputs, opset)
+        except Exception as error:
+            raise ConversionError(
+                f"onnx: the conversion of endpoint {signature.name!r} failed: {first_line(error)}"
+            ) from error
+    _refuse_unmapped(signature.name, model)
+    _name_axes(model.graph.input, signature.inputs)
+    _name_axes(model.graph.output, {outputs[name]: spec for name, spec in signature.outputs.items()})
+    del model.graph.value_info[:]
+    model.graph.name = signature.name
+    model.producer_name = "keras_dl"
+    renamed = {written: name for name, written in outputs.items()}
+    onnx.helper.set_model_props(model, {ENDPOINT_KEY: signature.name, OUTPUTS_KEY: json.dumps(renamed)})
+    path.write_bytes(model.SerializeToString())
+
+
+def count_onnx_operators(path: Path) -> dict[str, int]:
+    """Count the nodes of an ONNX file, those inside loops and branches included."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    return dict(Counter(node.op_type for node in _nodes(model.graph)).most_common())
+
+
+def _output_names(signature: Signature) -> dict[str, str]:
+    """Return what each output is called in the file."""
+    taken = {*signature.inputs, *signature.outputs}
+    names = {}
+    for name in signature.outputs:
+        written = name
+        while written in signature.inputs or (written != name and written in taken):
+            written += "_output"
+        taken.add(written)
+        names[name] = written
+    return names
+
+
+def _convert(signature: Signature, outputs: dict[str, str], opset: int) -> Any:
+    """Freeze the traced function and convert it.
+
+    `tf2onnx.convert.from_function` would do, but it names tensors after TensorFlow's graph.
+    """
+    import tensorflow as tf
+    from tf2onnx import optimizer, tf_loader
+    from tf2onnx.tfonnx import process_tf_graph
+
+    function = signature.function
+    inputs = [tensor for tensor in function.inputs if tensor.dtype != tf.resource]
+    renamed = {tensor.name: tensor.op.get_attr("_user_specified_name").decode() for tensor in inputs}
+    input_names = list(renamed)
+    output_names = [function.structured_outputs[name].name for name in outputs]
+    renamed.update(zip(output_names, outputs.values(), strict=True))
+    with tf.device("/cpu:0"):
+        frozen = tf_loader.from_function(function, input_names, output_names)
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(frozen, name="")
+            # Rewriters that do not apply may raise; what is left unmapped shows afterwards.
+            converted = process_tf_graph(
+                graph,
+                continue_on_error=True,
+                opset=opset,
+                input_names=input_names,
+                output_names=output_names,
+                tensors_to_rename=renamed,
+            )
+            return optimizer.optimize_graph(converted).make_model(signature.name)
+
+
+def _refuse_unmapped(endpoint: str, model: Any) -> None:
+    import onnx
+
+    unmapped = {
+        node.op_type: node.name
+        for node in _nodes(model.graph)
+        if not onnx.defs.has(node.op_type, node.domain)
+    }
+    if unmapped:
+        listed = ", ".join(
+            f"{operator} in {name.rpartition('/')[0] or name!r}" for operator, name in unmapped.items()
+        )
+        raise ConversionError(
+            f"onnx: endpoint {endpoint!r} needs operators that ONNX does not have: {listed}. Build the layer "
+            "from other operations, or leave 'onnx' out."
+        )
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _name_axes(values: Any, specs: Mapping[str, Spec]) -> None:
+    for value in values:
+        dimensions = value.type.tensor_type.shape
+        dimensions.ClearField("dim")
+        for size in specs[value.name].shape:
+            dimension = dimensions.dim.add()
+            if isinstance(size, int):
+                dimension.dim_value = size
+            else:
+                dimension.dim_param = size

@@ -1,0 +1,69 @@
+"""Converters talk on standard error, from Python and C++; what they say is kept for the error message."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+_LOGGERS = ("absl", "tensorflow", "tf2onnx")
+_one_at_a_time = threading.RLock()  # the descriptor is the process's, not the thread's
+
+
+class Noise:
+    """What was said while standard error was silenced."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def lines(self) -> list[str]:
+        """Return the lines so far."""
+        self._file.flush()
+        return Path(self._file.name).read_text(errors="replace").splitlines()
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[Noise]:
+    """Keep from the terminal whatever goes to standard error, by whichever way."""
+    with (
+        _one_at_a_time,
+        tempfile.NamedTemporaryFile("w", prefix="keras-dl-", suffix=".log") as file,
+        _loggers_into(file),
+        contextlib.redirect_stderr(file),
+        _descriptor_into(file),
+    ):
+        yield Noise(file)
+
+
+@contextlib.contextmanager
+def _descriptor_into(file: IO[str]) -> Iterator[None]:
+    try:
+        kept = os.dup(2)
+    except OSError:  # a daemon without standard error
+        yield
+        return
+    try:
+        os.dup2(file.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def _loggers_into(file: IO[str]) -> Iterator[None]:
+    """Give the converters' loggers this file alone: a handler may hold another stream than descriptor 2."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    kept = [(logger, logger.handlers, logger.propagate) for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.handlers, logger.propagate = [logging.StreamHandler(file)], False
+        yield
+    finally:
+        for logger, handlers, propagate in kept:
+            logger.handlers, logger.propagate = handlers, propagate

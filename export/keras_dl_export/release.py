@@ -1,0 +1,211 @@
+"""The release format: one immutable folder a version, with a `release.json` that says what it holds.
+
+    releases/digits/1/
+        saved_model.pb  variables/  assets/       the SavedModel: what TensorFlow Serving loads
+        assets.extra/tf_serving_warmup_requests   what it runs before it serves
+        model.tflite                              a signature per endpoint
+        onnx/<endpoint>.onnx                      a file per endpoint
+        release.json                              written last
+
+Importing this module costs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keras_dl_export.artifact import Artifact
+from keras_dl_export.errors import ReleaseError
+from keras_dl_export.parity import Comparison, Parity
+from keras_dl_export.specs import Spec
+
+MANIFEST = "release.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Release:
+    """A published version.
+
+    Attributes:
+        path: its folder.
+        manifest: the content of its `release.json`.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any] = field(repr=False)
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+    @property
+    def name(self) -> str:
+        """The release's name: that of the folder of its versions."""
+        return self.path.resolve().parent.name
+
+    @property
+    def version(self) -> int:
+        """The number that the folder is called."""
+        return int(self.path.resolve().name)
+
+    @property
+    def inputs(self) -> dict[str, dict[str, Spec]]:
+        """The inputs of every endpoint."""
+        return self._specs("inputs")
+
+    @property
+    def outputs(self) -> dict[str, dict[str, Spec]]:
+        """The outputs of every endpoint."""
+        return self._specs("outputs")
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The files of all formats: the SavedModel, then the others."""
+        return tuple(
+            Artifact(
+                path=self.path / entry["path"],
+                format=entry["format"],
+                endpoints=tuple(entry["endpoints"]),
+                bytes=entry["bytes"],
+                operators=entry["operators"],
+                parity=Parity(tuple(Comparison(**comparison) for comparison in entry["parity"])),
+                quantize=entry["quantize"],
+            )
+            for entry in self.manifest["artifacts"]
+        )
+
+    def check(self) -> None:
+        """Compare every file with the size and hash in the manifest.
+
+        Raises:
+            ReleaseError: a file is missing, altered or not listed.
+        """
+        listed, found = self.manifest["files"], _files(self.path)
+        for path in sorted({*listed, *found}):
+            if path not in found:
+                raise ReleaseError(f"{self.path}: the release is incomplete: {path} is missing. {_REMEDY}")
+            if path not in listed:
+                raise ReleaseError(
+                    f"{self.path}: the release was altered: {path} is not part of it. {_REMEDY}"
+                )
+            if _fingerprint(self.path / path) != listed[path]:
+                raise ReleaseError(f"{self.path}: the release was altered: {path} has changed. {_REMEDY}")
+
+    def _specs(self, side: str) -> dict[str, dict[str, Spec]]:
+        return {
+            endpoint: {name: Spec(tuple(spec["shape"]), spec["dtype"]) for name, spec in sides[side].items()}
+            for endpoint, sides in self.manifest["endpoints"].items()
+        }
+
+
+_REMEDY = "Export the model again: a published version is never changed."
+
+
+def open_release(path: str | os.PathLike[str], version: int | None = None, *, check: bool = True) -> Release:
+    """Read a release and see that it is whole.
+
+    Args:
+        path: the folder of one version, or of all versions of a release.
+        version: which version; the newest by default.
+        check: whether to compare all files with their hashes.
+
+    Raises:
+        ReleaseError: there is no such release, it is half-written, or it was altered.
+    """
+    folder = Path(path)
+    if not is_release(folder):
+        versions = _version_folders(folder)
+        if not versions:
+            raise ReleaseError(
+                f"{folder}: expected a release or the folder of its versions, found neither a {MANIFEST} nor "
+                "a numbered folder. Export the model there first."
+            )
+        if version is not None and version not in versions:
+            raise ReleaseError(
+                f"{folder}: expected one of the versions {', '.join(map(str, versions))}, got {version}."
+            )
+        folder = versions[max(versions) if version is None else version]
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except FileNotFoundError as error:
+        raise ReleaseError(
+            f"{folder}: the release is half-written: it has no {MANIFEST}. {_REMEDY}"
+        ) from error
+    except ValueError as error:
+        raise ReleaseError(
+            f"{folder}: the release is half-written: {MANIFEST} is cut off. {_REMEDY}"
+        ) from error
+    if manifest.get("format_version") != FORMAT_VERSION:
+        raise ReleaseError(
+            f"{folder}: expected a release of format {FORMAT_VERSION}, got one of format "
+            f"{manifest.get('format_version')!r}, written by another version of keras_dl. {_REMEDY}"
+        )
+    release = Release(folder, manifest)
+    if check:
+        release.check()
+    return release
+
+
+def is_release(folder: Path) -> bool:
+    """Tell whether `folder` is one version of a release."""
+    return (folder / MANIFEST).is_file()
+
+
+def holds_release(path: Path) -> bool:
+    """Tell whether `path` is one version of a release, or the folder of its versions."""
+    return is_release(path) or bool(list_versions(path))
+
+
+def list_versions(folder: str | os.PathLike[str]) -> list[int]:
+    """Return the numbers of the versions in `folder`, the oldest first."""
+    return sorted(_version_folders(Path(folder)))
+
+
+def write_manifest(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the `release.json` of a folder whose other files are all there, and return it."""
+    files = {path: _fingerprint(folder / path) for path in _files(folder)}
+    manifest = {"format_version": FORMAT_VERSION, **content, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    return manifest
+
+
+def publish(staged: Path, folder: Path) -> Path:
+    """Rename a finished folder to the next version.
+
+    The rename itself takes the number: it fails where another exporter was faster, and the next is tried.
+
+    Raises:
+        ReleaseError: the folder of versions cannot be written to.
+    """
+    while True:
+        target = folder / str(max(list_versions(folder), default=0) + 1)
+        try:
+            staged.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise ReleaseError(f"{target}: cannot be published: {error.strerror}.") from error
+        else:
+            return target
+
+
+def _version_folders(folder: Path) -> dict[int, Path]:
+    if not folder.is_dir():
+        return {}
+    return {int(entry.name): entry for entry in folder.iterdir() if entry.name.isdecimal() and entry.is_dir()}
+
+
+def _files(folder: Path) -> list[str]:
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in paths if path != MANIFEST)
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}

@@ -1,0 +1,225 @@
+"""Run a written file in its own runtime. TensorFlow is imported for a SavedModel alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keras_dl_export.endpoints import DEFAULT_ENDPOINT
+from keras_dl_export.errors import ExportError, first_line
+from keras_dl_export.onnx import ENDPOINT_KEY, OUTPUTS_KEY
+from keras_dl_export.quiet import silence
+from keras_dl_export.release import holds_release, open_release
+from keras_dl_export.specs import Spec
+
+
+class Runner(ABC):
+    """One endpoint of a written file: `runner({"image": images})` -> a dict of arrays.
+
+    Attributes:
+        endpoint: the endpoint's name.
+        inputs: the inputs by name.
+        outputs: the outputs by name.
+    """
+
+    def __init__(self, endpoint: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> None:
+        self.endpoint = endpoint
+        self.inputs = dict(inputs)
+        self.outputs = dict(outputs)
+
+    def __call__(self, inputs: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
+        """Run the endpoint.
+
+        Args:
+            inputs: one array per input.
+
+        Raises:
+            ValueError: an input is missing, unknown or of the wrong shape.
+            TypeError: an input is of the wrong dtype.
+        """
+        if not isinstance(inputs, Mapping) or set(inputs) != set(self.inputs):
+            got = ", ".join(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
+            raise ValueError(
+                f"inputs: {self.endpoint!r} expects arrays for {', '.join(self.inputs)}, got {got}."
+            )
+        return self._run(
+            {name: spec.conform(f"inputs[{name!r}]", inputs[name]) for name, spec in self.inputs.items()}
+        )
+
+    @abstractmethod
+    def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
+
+
+def load_artifact(
+    path: str | os.PathLike[str],
+    endpoint: str | None = None,
+    *,
+    format: str | None = None,
+    version: int | None = None,
+) -> Runner:
+    """Load one endpoint of a written file, of any of the three formats.
+
+    Args:
+        path: an ONNX or TFLite file, a SavedModel folder, a release, or the folder of a release's versions.
+        endpoint: the endpoint; by default `serving_default`, or the only one there is.
+        format: which of a release's formats; `saved_model` by default.
+        version: which version of a release; the newest by default.
+
+    Returns:
+        A runner: called with a dict of arrays it returns a dict of arrays.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+        ValueError: an unknown endpoint, or a format that the release does not hold.
+        ReleaseError: the release is half-written or altered.
+        ExportError: the file's own runtime refuses it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"path: expected a model file, a SavedModel or a release, found nothing at {path}."
+        )
+    if holds_release(path):
+        release = open_release(path, version)
+        format = format or "saved_model"
+        artifacts = [artifact for artifact in release.artifacts if artifact.format == format]
+        if not artifacts:
+            held = ", ".join(dict.fromkeys(artifact.format for artifact in release.artifacts))
+            raise ValueError(f"format: {release.path} holds {held}, got {format!r}.")
+        endpoints = [name for artifact in artifacts for name in artifact.endpoints]
+        endpoint = _choose(endpoint, endpoints)
+        artifact = next(artifact for artifact in artifacts if endpoint in artifact.endpoints)
+        return open_runners(artifact.path, artifact.format)[endpoint]
+    runners = open_runners(path, format or format_of(path))
+    return runners[_choose(endpoint, list(runners))]
+
+
+def open_runners(path: Path, format: str) -> dict[str, Runner]:
+    """Load a file once and return a runner for each endpoint in it.
+
+    Raises:
+        ExportError: the file's own runtime refuses it.
+    """
+    opener = {"saved_model": _open_saved_model, "tflite": _open_tflite, "onnx": _open_onnx}[format]
+    try:
+        return opener(path)
+    except Exception as error:
+        raise ExportError(f"{path}: the {format} runtime cannot load it: {first_line(error)}") from error
+
+
+def format_of(path: Path) -> str:
+    """Tell a file's format by its content."""
+    if path.is_dir():
+        return "saved_model"
+    with path.open("rb") as file:
+        return "tflite" if file.read(8)[4:] == b"TFL3" else "onnx"
+
+
+def _choose(endpoint: str | None, endpoints: Sequence[str]) -> str:
+    if endpoint is None:
+        endpoint = endpoints[0] if len(endpoints) == 1 else DEFAULT_ENDPOINT
+    if endpoint not in endpoints:
+        raise ValueError(f"endpoint: expected one of {', '.join(endpoints)}, got {endpoint!r}.")
+    return endpoint
+
+
+class _SavedModelRunner(Runner):
+    def __init__(self, endpoint: str, signature: Any) -> None:
+        super().__init__(
+            endpoint,
+            _tensorflow_specs(signature.structured_input_signature[1]),
+            _tensorflow_specs(signature.structured_outputs),
+        )
+        self._signature = signature
+
+    def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        import tensorflow as tf
+
+        tensors = {name: tf.constant(array, self.inputs[name].dtype) for name, array in inputs.items()}
+        return {name: tensor.numpy() for name, tensor in self._signature(**tensors).items()}
+
+
+def _open_saved_model(path: Path) -> dict[str, Runner]:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    return {name: _SavedModelRunner(name, signature) for name, signature in loaded.signatures.items()}
+
+
+def _tensorflow_specs(tensors: Mapping[str, Any]) -> dict[str, Spec]:
+    return {name: Spec.named(name, spec.shape or (), spec.dtype.name) for name, spec in tensors.items()}
+
+
+class _TFLiteRunner(Runner):
+    def __init__(self, endpoint: str, interpreter: Any, lock: threading.Lock) -> None:
+        self._signature = interpreter.get_signature_runner(endpoint)
+        self._lock = lock
+        super().__init__(
+            endpoint,
+            _tflite_specs(self._signature.get_input_details()),
+            _tflite_specs(self._signature.get_output_details()),
+        )
+
+    def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        with self._lock:
+            outputs: dict[str, NDArray[Any]] = self._signature(**inputs)
+        return outputs
+
+
+def _open_tflite(path: Path) -> dict[str, Runner]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    with silence():
+        interpreter = Interpreter(str(path))
+        interpreter.allocate_tensors()  # the moment at which it announces its delegate
+    lock = threading.Lock()  # an interpreter's tensors are its own: one call at a time
+    return {name: _TFLiteRunner(name, interpreter, lock) for name in interpreter.get_signature_list()}
+
+
+def _tflite_specs(details: Mapping[str, Any]) -> dict[str, Spec]:
+    specs = {}
+    for name, detail in details.items():
+        shape = detail["shape_signature"] if len(detail["shape_signature"]) else detail["shape"]
+        sizes = [None if size < 0 else int(size) for size in shape]
+        specs[name] = Spec.named(name, sizes, np.dtype(detail["dtype"]).name)
+    return specs
+
+
+class _OnnxRunner(Runner):
+    def __init__(self, endpoint: str, session: Any, names: Mapping[str, str]) -> None:
+        self._session = session
+        outputs = {names.get(output.name, output.name): output for output in session.get_outputs()}
+        super().__init__(
+            endpoint,
+            {tensor.name: _onnx_spec(tensor.name, tensor) for tensor in session.get_inputs()},
+            {name: _onnx_spec(name, tensor) for name, tensor in outputs.items()},
+        )
+
+    def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return dict(zip(self.outputs, self._session.run(None, inputs), strict=True))
+
+
+def _open_onnx(path: Path) -> dict[str, Runner]:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    endpoint = metadata.get(ENDPOINT_KEY, DEFAULT_ENDPOINT)
+    return {endpoint: _OnnxRunner(endpoint, session, json.loads(metadata.get(OUTPUTS_KEY, "{}")))}
+
+
+def _onnx_spec(name: str, tensor: Any) -> Spec:
+    word = tensor.type.removeprefix("tensor(").removesuffix(")")
+    dtype = {"float": "float32", "double": "float64"}.get(word, word)
+    axes = zip(tensor.shape, Spec.named(name, [None] * len(tensor.shape), dtype).shape, strict=True)
+    return Spec(tuple(size or fallback for size, fallback in axes), dtype)

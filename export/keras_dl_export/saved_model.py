@@ -1,0 +1,78 @@
+"""Write endpoints as the named signatures of a SavedModel."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_dl_export.errors import ConversionError, first_line
+from keras_dl_export.quiet import silence
+from keras_dl_export.signatures import Signature
+
+
+def write_saved_model(model: Any, signatures: Mapping[str, Signature], folder: Path) -> None:
+    """Write a SavedModel that plain TensorFlow and TensorFlow Serving load.
+
+    The folder holds the variables and lookup tables that the endpoints use, and nothing else of the model: a
+    module that tracked the Keras model itself would come back with uninitialised variables.
+
+    Raises:
+        ConversionError: TensorFlow cannot save an endpoint.
+    """
+    import tensorflow as tf
+
+    functions = {name: signature.function for name, signature in signatures.items()}
+    module = tf.Module()
+    module.variables_used = list(
+        {
+            id(variable): variable for function in functions.values() for variable in function.graph.variables
+        }.values()
+    )
+    module.tables_used = _lookup_tables(model)
+    with silence():
+        try:
+            tf.saved_model.save(module, str(folder), signatures=functions)
+        except (ValueError, AssertionError, TypeError) as error:
+            raise ConversionError(
+                f"saved_model: TensorFlow cannot save the model: {first_line(error)}"
+            ) from error
+
+
+def count_saved_model_operators(signatures: Mapping[str, Signature]) -> dict[str, int]:
+    """Count the operators in the graphs of all endpoints."""
+    counts: Counter[str] = Counter()
+    for signature in signatures.values():
+        graph = signature.function.graph.as_graph_def()
+        counts.update(node.op for node in graph.node)
+        counts.update(node.op for function in graph.library.function for node in function.node_def)
+    return dict(counts.most_common())
+
+
+def write_warmup_requests(signatures: Mapping[str, Signature], folder: Path) -> None:
+    """Write a Predict request per endpoint where TensorFlow Serving looks for what to run first."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    path = folder / "assets.extra" / "tf_serving_warmup_requests"
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for name, signature in signatures.items():
+            log = prediction_log_pb2.PredictionLog()
+            request = log.predict_log.request
+            request.model_spec.signature_name = name
+            for key, array in signature.cases[0].inputs.items():
+                request.inputs[key].CopyFrom(tf.make_tensor_proto(array, dtype=signature.inputs[key].dtype))
+            writer.write(log.SerializeToString())
+
+
+def _lookup_tables(model: Any) -> list[Any]:
+    from tensorflow.saved_model.experimental import TrackableResource
+
+    return [
+        value
+        for layer in model._flatten_layers()
+        for value in vars(layer).values()
+        if isinstance(value, TrackableResource)
+    ]

@@ -1,0 +1,142 @@
+"""Endpoints made ready to be written: traced, and with the model's own answers beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras_dl_export.cases import (
+    Case,
+    Examples,
+    Reference,
+    answer_examples,
+    check_examples,
+    smallest_vocabulary,
+)
+from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of
+from keras_dl_export.errors import ConversionError, first_line
+from keras_dl_export.specs import Spec
+
+# They draw from generator state that no file carries; the Stateless* kin are functions of their seed.
+_RANDOM_OPERATIONS = {
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGamma",
+    "RandomPoisson",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "RngReadAndSkip",
+    "RngSkip",
+    "TruncatedNormal",
+}
+
+
+@dataclass(frozen=True)
+class Signature(Reference):
+    """One endpoint of a model, traced; the answers are the Keras model's.
+
+    Attributes:
+        function: the TensorFlow ConcreteFunction; one keyword argument per input.
+    """
+
+    function: Any = field(repr=False)
+
+
+def sign(model: Any, inputs: Examples = None, endpoints: Iterable[str] | None = None) -> dict[str, Signature]:
+    """Trace a model's endpoints and ask the model itself for the answers to compare with.
+
+    Args:
+        model: a built Keras 3 model.
+        inputs: real examples by input name, or one array for the one input of `serving_default`. Inputs
+            without examples are drawn: floats from U(-1, 1), integers below the model's smallest vocabulary.
+        endpoints: the endpoints wanted; all by default.
+
+    Raises:
+        ValueError: an unknown endpoint, or examples of an unknown name or the wrong shape.
+        TypeError: examples of the wrong dtype.
+        ConversionError: an endpoint cannot be traced, or keeps state between calls.
+    """
+    offered = endpoints_of(model, inputs)
+    examples = check_examples(offered, inputs)
+    chosen = list(offered) if endpoints is None else list(endpoints)
+    for name in chosen:
+        if name not in offered:
+            raise ValueError(f"endpoint: expected one of {', '.join(offered)}, got {name!r}.")
+    return {name: _sign(name, offered[name], examples, smallest_vocabulary(model)) for name in chosen}
+
+
+def _sign(name: str, endpoint: Endpoint, examples: Mapping[str, Any], vocabulary: int) -> Signature:
+    function = _trace(name, endpoint)
+    _refuse_hidden_state(name, function)
+    cases = answer_examples(name, endpoint, examples, vocabulary)
+    outputs = {
+        output: Spec(
+            tuple(
+                _output_axis(output, axis, tensor.shape, cases)
+                for axis in range(cases[0].outputs[output].ndim)
+            ),
+            tensor.dtype.name,
+        )
+        for output, tensor in function.structured_outputs.items()
+    }
+    return Signature(name, dict(endpoint.inputs), outputs, cases, _precision(function), function)
+
+
+def _trace(name: str, endpoint: Endpoint) -> Any:
+    import tensorflow as tf
+
+    specs = {
+        key: tf.TensorSpec(spec.static_shape, spec.dtype, name=key) for key, spec in endpoint.inputs.items()
+    }
+    traced = tf.function(lambda **inputs: call_endpoint(endpoint, inputs), autograph=False)
+    try:
+        return traced.get_concrete_function(**specs)
+    except Exception as error:
+        raise ConversionError(
+            f"endpoint {name!r}: it could not be traced into a TensorFlow graph: {first_line(error)}"
+        ) from error
+
+
+def _refuse_hidden_state(name: str, function: Any) -> None:
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
+    random = [node for node in nodes if node.op in _RANDOM_OPERATIONS]
+    assigned = [node for node in nodes if node.op.startswith(("Assign", "ResourceScatter", "ResourceApply"))]
+    seeded = [node for node in nodes if node.op.startswith("StatelessRandom")] if assigned else []
+    for node in random or seeded:
+        raise ConversionError(
+            f"endpoint {name!r}: {_layer(node.name)!r} draws random numbers from a hidden generator, so that "
+            "every reload of an exported file would repeat them. Take the noise as an input of the endpoint."
+        )
+    for node in assigned:
+        raise ConversionError(
+            f"endpoint {name!r}: {_layer(node.name)!r} changes a variable while it runs, but exported files "
+            "keep no state between calls. Take the state as an input and return it (a recurrent layer: "
+            "stateful=False)."
+        )
+
+
+def _layer(node_name: str) -> str:
+    return node_name.rpartition("/")[0] or node_name
+
+
+def _precision(function: Any) -> str:
+    dtypes = {
+        tensor.dtype.name for operation in function.graph.get_operations() for tensor in operation.outputs
+    }
+    return next((dtype for dtype in ("bfloat16", "float16") if dtype in dtypes), "float32")
+
+
+def _output_axis(output: str, axis: int, shape: Any, cases: tuple[Case, ...]) -> int | str:
+    """Return the axis's fixed size, or the name of the input axis that it went along with in every case."""
+    if shape.rank is not None and shape[axis] is not None:
+        return int(shape[axis])
+    seen = [case.outputs[output].shape[axis] for case in cases]
+    for word in cases[0].sizes:
+        if [case.sizes[word] for case in cases] == seen:
+            return word
+    return f"{output}_axis{axis}"

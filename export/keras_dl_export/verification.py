@@ -1,0 +1,79 @@
+"""Look again whether a written file gives the right numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_dl_export.cases import Examples, Reference, answer_examples, check_examples
+from keras_dl_export.endpoints import Endpoint
+from keras_dl_export.parity import Parity, check_parity
+from keras_dl_export.release import Release, holds_release, open_release
+from keras_dl_export.runtime import Runner, format_of, open_runners
+from keras_dl_export.signatures import sign
+
+
+def verify(artifact: str | os.PathLike[str], model: Any = None, inputs: Examples = None) -> Parity:
+    """Run a file, or all files of a release, in their own runtimes and compare.
+
+    Args:
+        artifact: what `to_onnx` and its kin return, a path to such a file, or a release, whose files are also
+            compared with their hashes.
+        model: the Keras model to compare with. A release can do without: its files are then compared with its
+            SavedModel.
+        inputs: real examples to compare on, as for `export`.
+
+    Returns:
+        The comparisons, all of them passed.
+
+    Raises:
+        ParityError: an output is out of tolerance; it names endpoint, output, worst index and both values.
+        ReleaseError: the release is half-written or altered.
+        ValueError: a single file without a model, or `inputs` that do not fit.
+        FileNotFoundError: there is nothing at `artifact`.
+    """
+    path = Path(artifact)
+    if not path.exists():
+        raise FileNotFoundError(f"artifact: expected a model file or a release, found nothing at {path}.")
+    if not holds_release(path):
+        if model is None:
+            raise ValueError(
+                f"model: expected the Keras model that {path} was made of; only a release goes without."
+            )
+        runners = open_runners(path, format_of(path))
+        return check_parity(runners, sign(model, inputs, list(runners)), path.name)
+    release = open_release(path)
+    opened = {artifact.path: open_runners(artifact.path, artifact.format) for artifact in release.artifacts}
+    references: Mapping[str, Reference] = (
+        _answers_of_saved_model(release, opened[release.path], inputs)
+        if model is None
+        else sign(model, inputs)
+    )
+    comparisons = [
+        comparison
+        for file, runners in opened.items()
+        for comparison in check_parity(
+            runners, {name: references[name] for name in runners}, str(file.relative_to(release.path))
+        ).comparisons
+    ]
+    return Parity(tuple(comparisons))
+
+
+def _answers(release: Release, runners: Mapping[str, Runner], inputs: Examples) -> dict[str, Reference]:
+    def endpoint_of(name: str) -> Endpoint:
+        return Endpoint(lambda **tensors: runners[name](tensors), release.inputs[name])
+
+    endpoints = {name: endpoint_of(name) for name in release.inputs}
+    examples = check_examples(endpoints, inputs)
+    return {
+        name: Reference(
+            name,
+            release.inputs[name],
+            release.outputs[name],
+            answer_examples(name, endpoint, examples, release.manifest["smallest_vocabulary"]),
+            release.manifest["endpoints"][name]["precision"],
+        )
+        for name, endpoint in endpoints.items()
+    }
