@@ -47,9 +47,7 @@ def verify(artifact: str | os.PathLike[str], model: Any = None, inputs: Examples
     release = open_release(path)
     opened = {artifact.path: open_runners(artifact.path, artifact.format) for artifact in release.artifacts}
     references: Mapping[str, Reference] = (
-        _answers_of_saved_model(release, opened[release.path], inputs)
-        if model is None
-        else sign(model, inputs)
+        sign(model, inputs) if model is not None else _answers(release, opened[release.path], inputs)
     )
     comparisons = [
         comparison
