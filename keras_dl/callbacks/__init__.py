@@ -1,1 +1,37 @@
-"""keras_dl.callbacks."""
+"""What watches over a training: progress, history, checkpoints to go on from, pictures, a stop at NaN."""
+
+# ruff: noqa: E402 - Keras chooses its backend when it is imported
+from __future__ import annotations
+
+from keras_dl_export.backend import require_tensorflow_backend
+
+require_tensorflow_backend()
+
+from keras_dl.callbacks.checkpoints import (
+    Checkpoints,
+    latest_checkpoint,
+    optimizers_of,
+    restore_state,
+    save_state,
+)
+from keras_dl.callbacks.events import TensorBoardEvents
+from keras_dl.callbacks.finite import NonFiniteError, StopOnNonFinite
+from keras_dl.callbacks.history import HistoryFile, read_history, write_history
+from keras_dl.callbacks.pictures import Pictures
+from keras_dl.callbacks.progress import ProgressBar
+
+__all__ = [
+    "Checkpoints",
+    "HistoryFile",
+    "NonFiniteError",
+    "Pictures",
+    "ProgressBar",
+    "StopOnNonFinite",
+    "TensorBoardEvents",
+    "latest_checkpoint",
+    "optimizers_of",
+    "read_history",
+    "restore_state",
+    "save_state",
+    "write_history",
+]

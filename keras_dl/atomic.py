@@ -1,0 +1,28 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A draft beside `path`, which takes its place when the block ends and vanishes when it fails.
+
+        with replacing("metrics.json") as draft:
+            draft.write_text(...)
+
+    The draft keeps the suffix of `path`, because many writers choose the format by it.
+    """
+    path = Path(path)
+    draft = path.with_name(f".draft-{path.name}")
+    try:
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

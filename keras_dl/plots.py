@@ -1,0 +1,229 @@
+"""Pictures of what models do: figures made of arrays, without pyplot and its global state.
+
+Every function returns a `matplotlib.figure.Figure`; `save` writes one as PNG.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from keras_dl.atomic import replacing
+
+_INK, _FAINT = "#1f2937", "#9ca3af"
+_TRAIN, _VALIDATION = "#2563eb", "#ea580c"
+_GAP = 1  # pixels between two images of a grid
+
+
+def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
+    """Write `figure` to `path` as PNG, in one step: a reader never sees half a picture."""
+    with replacing(path) as draft:
+        figure.savefig(draft, format="png", dpi=dpi, facecolor="white")
+    return Path(path)
+
+
+def image_grid(images: ArrayLike, *, columns: int | None = None, title: str = "") -> Figure:
+    """Images side by side, row by row.
+
+    Args:
+        images: (N, H, W, C) in [0, 1], C being 1 (gray) or 3 (RGB).
+        columns: images a row; by default about as many as rows.
+        title: a line above.
+    """
+    pixels = _checked_images(images)
+    columns = columns or math.ceil(math.sqrt(len(pixels)))
+    return _picture(_tiled(pixels, columns), tiles=(math.ceil(len(pixels) / columns), columns), title=title)
+
+
+def reconstructions(
+    originals: ArrayLike, reconstructed: ArrayLike, *, columns: int = 10, title: str = ""
+) -> Figure:
+    """Originals in one row, what the model made of them in the row below; as many pairs of rows as it takes.
+
+    Args:
+        originals: (N, H, W, C) in [0, 1].
+        reconstructed: as many.
+        columns: pairs a row.
+        title: a line above.
+    """
+    above, below = _checked_images(originals), _checked_images(reconstructed)
+    if above.shape != below.shape:
+        raise ValueError(
+            f"reconstructed: expected images of the originals' shape {above.shape}, got {below.shape}. "
+            "Pass one reconstruction for each original."
+        )
+    columns = min(columns, len(above))
+    rows = [
+        pixels
+        for start in range(0, len(above), columns)
+        for pixels in (above[start : start + columns], below[start : start + columns])
+    ]
+    padded = np.concatenate([_filled(row, columns) for row in rows])
+    figure = _picture(_tiled(padded, columns), tiles=(len(rows), columns), title=title)
+    (axes,) = figure.axes
+    height = above.shape[1] + _GAP
+    centres = [row * height + above.shape[1] / 2 for row in range(len(rows))]
+    axes.set_yticks(centres, ["original", "model"] * (len(rows) // 2), fontsize=8, color=_INK)
+    axes.tick_params(length=0)
+    return figure
+
+
+def latent_traversal(
+    images: ArrayLike, values: Sequence[float], *, latents: Sequence[int] | None = None, title: str = ""
+) -> Figure:
+    """What each latent does: a row a latent, from its lowest to its highest value, the others resting.
+
+    Args:
+        images: (Z, S, H, W, C) in [0, 1]: S steps along each of Z latents.
+        values: the S values that the latent takes.
+        latents: the rows' latents, counted from 0; by default all of them.
+        title: a line above.
+    """
+    pixels = np.asarray(images, np.float32)
+    rows, steps, height, width = pixels.shape[:4]
+    figure = _picture(
+        _tiled(_checked_images(pixels.reshape(-1, *pixels.shape[2:])), steps),
+        tiles=(rows, steps),
+        title=title,
+    )
+    (axes,) = figure.axes
+    axes.set_yticks(
+        [row * (height + _GAP) + height / 2 for row in range(rows)],
+        [f"$z_{{{latent + 1}}}$" for latent in (range(rows) if latents is None else latents)],
+    )
+    axes.set_xticks(
+        [column * (width + _GAP) + width / 2 for column in range(steps)],
+        [f"{value:+.1f}" for value in values],
+    )
+    axes.tick_params(length=0, labelsize=8, colors=_INK)
+    return figure
+
+
+def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], *, title: str = "") -> Figure:
+    """How often each class was taken for each: a row a true class, shaded by its share of the row.
+
+    Args:
+        matrix: (K, K) counts, [truth, prediction].
+        class_names: the K names.
+        title: a line above.
+    """
+    counts = np.asarray(matrix)
+    classes = len(class_names)
+    if counts.shape != (classes, classes):
+        raise ValueError(
+            f"matrix: expected counts of shape ({classes}, {classes}), one row and column a class name, got "
+            f"{counts.shape}. Pass one name for each class."
+        )
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(1.6 + 0.42 * classes, 12)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if classes <= 20:
+        for truth, prediction in np.argwhere(counts):
+            axes.text(
+                prediction, truth, f"{counts[truth, prediction]:,}",
+                ha="center", va="center", fontsize=8,
+                color="white" if shares[truth, prediction] > 0.5 else _INK,
+            )  # fmt: skip
+    axes.set_xticks(range(classes), class_names, rotation=90 if max(map(len, class_names)) > 3 else 0)
+    axes.set_yticks(range(classes), class_names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title, fontsize=10, color=_INK)
+    _style(axes)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    return figure
+
+
+def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "") -> Figure:
+    """Each figure against the epochs, training and validation in one panel.
+
+    Args:
+        history: figure -> its value after each epoch; `val_<figure>` is the same figure on validation data.
+        title: a line above.
+    """
+    names = [name for name in history if not name.startswith("val_") and name != "seconds"]
+    names += [name for name in history if name.startswith("val_") and name[4:] not in history]
+    if not names:
+        raise ValueError("history: expected at least one figure, got none. Pass the history of a training.")
+    columns = min(len(names), 3)
+    rows = math.ceil(len(names) / columns)
+    figure = Figure(figsize=(3.6 * columns, 2.6 * rows + 0.3), layout="constrained")
+    for index, name in enumerate(names):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        curves = ((name, "train", _TRAIN), (f"val_{name}", "validation", _VALIDATION))
+        for key, label, colour in curves:
+            if key in history:
+                values = history[key]
+                marker = "o" if len(values) < 15 else ""
+                axes.plot(range(1, len(values) + 1), values, color=colour, label=label, marker=marker, ms=3)
+        axes.set_title(name.removeprefix("val_").replace("_", " "), fontsize=10, color=_INK)
+        axes.set_xlabel("epoch", fontsize=8)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+        axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        if f"val_{name}" in history:
+            axes.legend(frameon=False, fontsize=8)
+        _style(axes)
+    if title:
+        figure.suptitle(title, fontsize=11, color=_INK)
+    return figure
+
+
+def _checked_images(images: ArrayLike) -> NDArray[np.float32]:
+    pixels = np.asarray(images, np.float32)
+    if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3) or not len(pixels):
+        raise ValueError(
+            f"images: expected shape (N, H, W, C) with N of at least 1 and C 1 or 3, got {pixels.shape}. "
+            "Add the axis that is missing."
+        )
+    return np.clip(pixels, 0, 1)
+
+
+def _filled(images: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """`images` and white ones, `count` together."""
+    return np.concatenate([images, np.ones((count - len(images), *images.shape[1:]), np.float32)])
+
+
+def _tiled(images: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
+    """(N, H, W, C) -> one picture (rows (H+1) - 1, columns (W+1) - 1, C), white between the images."""
+    rows = math.ceil(len(images) / columns)
+    images = _filled(images, rows * columns)
+    images = np.pad(images, ((0, 0), (0, _GAP), (0, _GAP), (0, 0)), constant_values=1)
+    _, height, width, channels = images.shape
+    tiles = images.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    return tiles.reshape(rows * height, columns * width, channels)[:-_GAP, :-_GAP]
+
+
+def _picture(pixels: NDArray[np.float32], *, tiles: tuple[int, int], title: str) -> Figure:
+    """One array of pixels on a figure whose images are about half an inch wide."""
+    width = max(min(0.55 * tiles[1], 12), 2.5)
+    height = width * pixels.shape[0] / pixels.shape[1]
+    figure = Figure(figsize=(width + 0.5, height + 0.5), layout="constrained")
+    axes = figure.add_subplot()
+    extent = (0, pixels.shape[1], pixels.shape[0], 0)
+    if pixels.shape[-1] == 1:
+        axes.imshow(pixels[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=extent)
+    else:
+        axes.imshow(pixels, interpolation="nearest", extent=extent)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=10, color=_INK)
+    return figure
+
+
+def _style(axes: Any) -> None:
+    axes.tick_params(labelsize=8, colors=_INK)
+    axes.xaxis.label.set_color(_INK)
+    axes.yaxis.label.set_color(_INK)
+    axes.spines[:].set_color(_FAINT)

@@ -1,0 +1,22 @@
+"""A CNN of fewer than 100,000 parameters on MNIST.
+
+    keras-dl train cnn-mnist
+
+About 4 minutes on 2 CPU cores; at least 99.0 % of the 10,000 test images right after 5 epochs.
+"""
+
+from keras_dl.models import CNN
+from keras_dl.recipes.recipe import Goal, Recipe
+from keras_dl.recipes.tasks import CLASSIFICATION
+
+recipe = Recipe(
+    name="cnn-mnist",
+    summary="Convolutional classifier of MNIST, fewer than 100,000 parameters",
+    data="mnist",
+    model=CNN,
+    task=CLASSIFICATION,
+    settings={"learning_rate": 3e-3},
+    batch_size=128,
+    epochs=5,
+    goals=(Goal("test_accuracy", at_least=0.99),),
+)

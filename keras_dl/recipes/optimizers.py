@@ -1,0 +1,58 @@
+"""Optimizers and their learning-rate schedules, as recipes set them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+
+
+def adam(
+    steps: int,
+    *,
+    learning_rate: float = 1e-3,
+    schedule: Literal["constant", "cosine"] = "cosine",
+    warmup: float = 0.0,
+    beta_1: float = 0.9,
+    weight_decay: float | None = None,
+    clipnorm: float | None = None,
+    ema: float | None = None,
+) -> Any:
+    """Adam (Kingma and Ba, ICLR 2015), with weight decay apart from the gradient if any (AdamW).
+
+    Args:
+        steps: steps of the whole training, which the schedule spans.
+        learning_rate: the highest one.
+        schedule: `"cosine"` falls to 0 along half a cosine wave (Loshchilov and Hutter 2017);
+            `"constant"` stays.
+        warmup: share of the steps in which the rate rises to `learning_rate` in a straight line.
+        beta_1: momentum.
+        weight_decay: decoupled weight decay, or None.
+        clipnorm: gradients of a greater norm, all variables taken together, are scaled down to it; or None.
+        ema: what remains is an exponential moving average of the weights with this momentum; or None.
+
+    Returns:
+        A `keras.optimizers.Optimizer`.
+    """
+    return keras.optimizers.Adam(
+        _scheduled(steps, learning_rate, schedule, warmup),
+        beta_1=beta_1,
+        weight_decay=weight_decay,
+        global_clipnorm=clipnorm,
+        use_ema=ema is not None,
+        ema_momentum=0.99 if ema is None else ema,
+    )
+
+
+def _scheduled(steps: int, learning_rate: float, schedule: str, warmup: float) -> Any:
+    rising = round(warmup * steps)
+    if schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(
+            0.0 if rising else learning_rate,
+            max(steps - rising, 1),
+            warmup_target=learning_rate if rising else None,
+            warmup_steps=rising,
+        )
+    if not rising:
+        return learning_rate
+    return keras.optimizers.schedules.PolynomialDecay(0.0, rising, end_learning_rate=learning_rate)

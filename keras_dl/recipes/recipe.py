@@ -1,0 +1,292 @@
+"""A training run as a value."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from keras_dl.data import Description, describe, load
+from keras_dl.recipes.optimizers import adam
+from keras_dl.recipes.settings import REQUIRED, Parameter, parameters_of, parsed
+
+# Arguments of a model that the data or the run decides, and not the user.
+_FACTS = ("image_shape", "num_classes", "num_features", "vocabulary", "seed")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The data of a run.
+
+    Attributes:
+        train, validation, test: batches.
+        description: what the data set holds.
+    """
+
+    train: Any
+    validation: Any
+    test: Any
+    description: Description
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the test split says of a model.
+
+    Attributes:
+        figures: name -> value.
+        arrays: what reports need besides, such as a confusion matrix.
+        pictures: file name without suffix -> figure.
+    """
+
+    figures: Mapping[str, float]
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    pictures: Mapping[str, Figure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of training: what a model learns from, and how the outcome is measured and shown.
+
+    Attributes:
+        labels: whether the batches carry labels.
+        compile: arguments of `model.compile` besides the optimizers: loss and metrics.
+        evaluate: (model, splits) -> the outcome on the test split.
+        draw: (model, count, seed) -> a picture of so many samples, for models that generate.
+        pictures: splits -> what to draw every few epochs and at the end: name -> (model -> figure).
+    """
+
+    labels: bool
+    compile: Mapping[str, Any]
+    evaluate: Callable[[Any, Splits], Evaluation]
+    draw: Callable[[Any, int, int], Figure] | None = None
+    pictures: Callable[[Splits], Mapping[str, Callable[[Any], Figure]]] = lambda splits: {}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure to reach.
+
+    Attributes:
+        figure: its name among the test figures.
+        at_least: the lowest value that will do, where more is better.
+        at_most: the highest value that will do, where less is better.
+    """
+
+    figure: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError(
+                f"Goal({self.figure!r}): expected either at_least or at_most, got {self.at_least} and "
+                f"{self.at_most}. Give the one bound that says which direction is better."
+            )
+
+    def reached(self, figures: Mapping[str, float]) -> bool:
+        """Whether the figure is within its bound."""
+        value = figures[self.figure]
+        return value >= self.at_least if self.at_least is not None else value <= (self.at_most or 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides the outcome of a training, so that it can be repeated.
+
+    The arguments of `model` that are named like a fact of the data (`image_shape`, `num_classes`,
+    `num_features`, `vocabulary`) are taken from it; `seed` is the run's. All its other arguments, those of
+    `optimizer` and the options of `load` are settings: `settings` holds the recipe's own, and
+    `configured(settings=...)`, or `--set` on the command line, changes any of them.
+
+    Attributes:
+        name: what `keras-dl train` calls it.
+        summary: one line.
+        data: a source of `keras_dl.data.load`.
+        model: a model class, or a function that returns a model.
+        task: the kind of training.
+        optimizer: (steps of the whole training, **settings) -> an optimizer, or a dict of them by their names
+            in `model.compile`.
+        load: options of `keras_dl.data.load`.
+        settings: arguments of `model` and `optimizer` that differ from their defaults.
+        batch_size: examples a step.
+        epochs: passes over the training split.
+        seed: of the weights' initialisation, the data's order and all noise.
+        precision: Keras's dtype policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        goals: what the test figures must be.
+    """
+
+    name: str
+    summary: str
+    data: Any
+    model: Callable[..., Any]
+    task: Task
+    optimizer: Callable[..., Any] = adam
+    load: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: int = 128
+    epochs: int = 10
+    seed: int = 0
+    precision: str = "float32"
+    goals: tuple[Goal, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("load", "settings"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        for name, least in (("batch_size", 1), ("epochs", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(
+                    f"{name}: expected a whole number of at least {least}, got {value!r}. Pass such a number."
+                )
+        self._check_known(self.settings)
+
+    def configured(
+        self,
+        *,
+        data: Any = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        seed: int | None = None,
+        precision: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Recipe:
+        """This recipe with changes; what is None stays.
+
+        Args:
+            data: another source of `keras_dl.data.load`.
+            epochs: passes over the training split.
+            batch_size: examples a step.
+            seed: of everything random.
+            precision: Keras's dtype policy.
+            settings: arguments of the model, the optimizer and the loading; text is turned into their types.
+
+        Raises:
+            ValueError: a setting is unknown, or its text is no value of its type.
+        """
+        settings = dict(settings or {})
+        self._check_known(settings)
+        valid = self.valid_settings()
+        values = {
+            name: parsed(name, value, valid[name].annotation) if isinstance(value, str) else value
+            for name, value in settings.items()
+        }
+        options = _options_of_load(self)
+        changes = {
+            "data": data,
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "seed": seed,
+            "precision": precision,
+            "load": {**self.load, **{name: values[name] for name in values if name in options}},
+            "settings": {**self.settings, **{name: values[name] for name in values if name not in options}},
+        }
+        return dataclasses.replace(
+            self, **{name: value for name, value in changes.items() if value is not None}
+        )
+
+    def valid_settings(self) -> dict[str, Parameter]:
+        """What can be set: name -> type and default."""
+        mine = {
+            **_settable(self.model),
+            **_settable(self.optimizer, skip=("steps",)),
+            **_options_of_load(self),
+        }
+        given = {**self.settings, **self.load}
+        return {
+            name: Parameter(parameter.annotation, given.get(name, parameter.default))
+            for name, parameter in mine.items()
+        }
+
+    def splits(self, epoch: int = 0) -> Splits:
+        """The data, with the order of the training split from that epoch on."""
+        train, validation, test = load(
+            self.data,
+            ("train", "validation", "test"),
+            self.batch_size,
+            labels=self.task.labels,
+            seed=self.seed,
+            epoch=epoch,
+            **self.load,
+        )
+        size = {name: value for name, value in self.load.items() if name == "image_size"}
+        return Splits(train, validation, test, describe(self.data, **size))
+
+    def build(self, splits: Splits) -> Any:
+        """The model, compiled for a training on these data."""
+        parameters = parameters_of(self.model)
+        facts = {name: self._fact(name, splits.description) for name in _FACTS if name in parameters}
+        facts = {name: value for name, value in facts.items() if value is not None}
+        model = self.model(**facts, **_chosen(self.settings, _settable(self.model)))
+        if not model.built:
+            features = splits.train.element_spec[0] if self.task.labels else splits.train.element_spec
+            model(np.zeros((1, *features.shape[1:]), features.dtype.as_numpy_dtype))
+        optimizer = self.optimizer(
+            self.epochs * len(splits.train), **_chosen(self.settings, _settable(self.optimizer))
+        )
+        optimizers = optimizer if isinstance(optimizer, dict) else {"optimizer": optimizer}
+        model.compile(**optimizers, **self.task.compile, jit_compile=_jit(model))
+        return model
+
+    def _fact(self, name: str, description: Description) -> Any:
+        value = self.seed if name == "seed" else getattr(description, name)
+        if value is None and parameters_of(self.model)[name].default is not None:
+            wanted = {
+                "image_shape": "images",
+                "num_classes": "labelled classes",
+                "num_features": "rows of features",
+                "vocabulary": "text",
+            }[name]
+            raise ValueError(
+                f"data: the recipe {self.name!r} needs {wanted}, and {description.name} holds none. "
+                "Take another data set, or another recipe (`keras-dl recipes` lists them)."
+            )
+        return value
+
+    def _check_known(self, settings: Mapping[str, Any]) -> None:
+        valid = self.valid_settings()
+        for name in settings:
+            if name not in valid:
+                listed = ", ".join(
+                    key if parameter.default is REQUIRED else f"{key}={parameter.default!r}"
+                    for key, parameter in sorted(valid.items())
+                )
+                raise ValueError(
+                    f"settings: the recipe {self.name!r} has no setting {name!r}. Choose among its "
+                    f"settings, here with the recipe's own values: {listed}."
+                )
+
+
+def _settable(function: Callable[..., Any], skip: tuple[str, ...] = ()) -> dict[str, Parameter]:
+    return {
+        name: parameter for name, parameter in parameters_of(function).items() if name not in (*_FACTS, *skip)
+    }
+
+
+def _options_of_load(recipe: Recipe) -> dict[str, Parameter]:
+    """The options of `load` that make sense for this model."""
+    takes = parameters_of(recipe.model)
+    names = {*recipe.load}
+    names |= {"image_size"} if "image_shape" in takes else set()
+    names |= {"sequence_length"} if "vocabulary" in takes else set()
+    options = parameters_of(load)
+    return {name: options[name] for name in names}
+
+
+def _chosen(settings: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name in parameters}
+
+
+def _jit(model: Any) -> bool | str:
+    """XLA makes these models slower on CPU, and has no fused kernel for recurrent layers on GPU."""
+    import tensorflow as tf
+
+    recurrent = any(isinstance(layer, keras.layers.RNN) for layer in model._flatten_layers())
+    return False if recurrent or not tf.config.list_physical_devices("GPU") else "auto"

@@ -1,0 +1,74 @@
+"""Recipes by name: those of this package, those registered, and those of other packages."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from importlib.metadata import entry_points
+
+from keras_dl.recipes.recipe import Recipe
+
+# Each is the `recipe` of the module of its name, imported when it is asked for.
+_BUILT_IN = (
+    "cnn-digits",
+    "cnn-mnist",
+    "mlp-digits",
+    "vae-digits",
+    "vae-mnist",
+)
+_GROUP = "keras_dl.recipes"  # entry points: name = "package.module:recipe"
+_registered: dict[str, Recipe] = {}
+
+
+def register(recipe: Recipe) -> Recipe:
+    """Make a recipe known to `get_recipe`, and so to the command line of this process.
+
+    A package makes its recipes known to every process by an entry point instead:
+
+        [project.entry-points."keras_dl.recipes"]
+        cnn-photos = "my_package.recipes:cnn_photos"
+
+    Raises:
+        ValueError: the name is taken by another recipe.
+    """
+    if recipe.name in list_recipes() and _registered.get(recipe.name) != recipe:
+        raise ValueError(
+            f"recipe: the name {recipe.name!r} is taken. Give the recipe a name that `keras-dl recipes` does "
+            "not list."
+        )
+    _registered[recipe.name] = recipe
+    return recipe
+
+
+def list_recipes() -> list[str]:
+    """The names of all recipes, sorted."""
+    return sorted({*_BUILT_IN, *_registered, *entry_points(group=_GROUP).names})
+
+
+def get_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        LookupError: there is none.
+        TypeError: another package's entry point of that name is no `Recipe`.
+    """
+    if name in _registered:
+        return _registered[name]
+    if name in _BUILT_IN:
+        module = importlib.import_module(f"keras_dl.recipes.{name.replace('-', '_')}")
+        return _checked(name, module.recipe)
+    for entry_point in entry_points(group=_GROUP, name=name):
+        return _checked(name, entry_point.load())
+    known = list_recipes()
+    near = difflib.get_close_matches(name, known, n=3)
+    meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    raise LookupError(f"recipe: there is no recipe {name!r}.{meant} All recipes: {', '.join(known)}.")
+
+
+def _checked(name: str, recipe: object) -> Recipe:
+    if not isinstance(recipe, Recipe) or recipe.name != name:
+        raise TypeError(
+            f"recipe: the entry point {name!r} of the group {_GROUP!r} must name a keras_dl.recipes.Recipe "
+            f"of that name, got {recipe!r}. Correct it in the package that declares it."
+        )
+    return recipe

@@ -1,0 +1,96 @@
+"""What a function can be set to: its parameters, and text turned into their types."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+REQUIRED = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A named argument of a function.
+
+    Attributes:
+        annotation: its type.
+        default: its default, or `REQUIRED`.
+    """
+
+    annotation: Any
+    default: Any
+
+
+def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
+    """The arguments that `function`, or a class's constructor, can be given by name."""
+    hints = get_type_hints(vars(function)["__init__"] if isinstance(function, type) else function)
+    return {
+        name: Parameter(hints.get(name, Any), parameter.default)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+
+
+def parsed(name: str, text: str, annotation: Any) -> Any:
+    """`text` as the value of a setting of that type: `"8"` -> 8, `"32,64"` -> (32, 64), `"none"` -> None.
+
+    Raises:
+        ValueError: the text is no such value.
+    """
+    try:
+        return _parsed(text.strip(), annotation)
+    except ValueError:
+        raise ValueError(
+            f"settings: {name} takes {_described(annotation)}, got {text!r}. Write it as {name}=VALUE."
+        ) from None
+
+
+def _parsed(text: str, annotation: Any) -> Any:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return _first_that_fits(text, arguments)
+    if origin is Literal:
+        for choice in arguments:
+            if str(choice) == text:
+                return choice
+        raise ValueError(text)
+    if origin in (tuple, list, Sequence, Iterable):
+        item = arguments[0] if arguments else str
+        return tuple(_parsed(part.strip(), item) for part in text.strip("()[]").split(",") if part.strip())
+    if annotation in (None, types.NoneType):
+        if text.lower() != "none":
+            raise ValueError(text)
+        return None
+    if annotation is bool:
+        truth = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if text.lower() not in truth:
+            raise ValueError(text)
+        return truth[text.lower()]
+    return annotation(text) if annotation in (int, float) else text
+
+
+def _first_that_fits(text: str, annotations: Sequence[Any]) -> Any:
+    # None first and text last: `"none"` is also a text, and everything is.
+    for annotation in sorted(annotations, key=lambda a: (a is not types.NoneType, a is str)):
+        try:
+            return _parsed(text, annotation)
+        except ValueError:
+            continue
+    raise ValueError(text)
+
+
+def _described(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_described(argument) for argument in arguments)
+    if origin is Literal:
+        return "one of " + ", ".join(str(choice) for choice in arguments)
+    if origin in (tuple, list, Sequence, Iterable):
+        return (
+            f"{_described(arguments[0])} values joined by commas" if arguments else "values joined by commas"
+        )
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    return "none" if annotation is types.NoneType else names.get(annotation, str(annotation))
