@@ -8,7 +8,6 @@ unloaded, and the old one is closed when the last request that began on it is do
 from __future__ import annotations
 
 import enum
-import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -175,16 +174,18 @@ class Core:
             raise NotFound(f"Could not find any versions of model {spec.name}")
         return [versions[version] for version in sorted(versions, reverse=True)]
 
-    def serve(self, found: Mapping[str, list[VersionFolder]]) -> None:
+    def serve(self, found: Mapping[str, list[VersionFolder]]) -> bool:
         """Serve the newest version that loads of every model found, and nothing else.
 
         Args:
             found: models with their versions, newest first.
+
+        Returns:
+            Whether anything was loaded or unloaded.
         """
         with self._lock:
             changed = [self._serve_model(name, found.get(name, [])) for name in {*found, *self._servables}]
-            if any(changed):
-                _settle_memory()
+        return any(changed)
 
     def _serve_model(self, name: str, folders: list[VersionFolder]) -> bool:
         versions = self._servables.setdefault(name, {})
@@ -209,7 +210,6 @@ class Core:
     def close(self) -> None:
         """Unload everything."""
         self.serve({})
-        gc.unfreeze()
 
 
 def _is_current(servable: Servable | None, folder: VersionFolder) -> bool:
@@ -226,12 +226,3 @@ def _report(servable: Servable) -> None:
         _log.error("Loading servable %s failed: %s", servable, servable.error)
     else:
         _log.info("Loaded servable %s from %s", servable, servable.folder.path)
-
-
-def _settle_memory() -> None:
-    # A loaded TensorFlow is millions of objects, which every full collection would walk through; parsing
-    # large JSON triggers many. Frozen, they are left alone; thawed first, what has been unloaded is
-    # collected.
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()

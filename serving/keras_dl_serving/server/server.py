@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import socket
@@ -115,7 +116,7 @@ class Server:
         self._stopping.clear()
         try:
             self._open_ports()
-            self._core.serve(releases.scan(self.releases))
+            self._look()
             self._answer()
         except BaseException:
             self.stop()
@@ -133,6 +134,7 @@ class Server:
             self._rest.stop()
         self._poller = self._grpc = self._rest = None
         self._core.close()
+        gc.unfreeze()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -169,10 +171,19 @@ class Server:
             self._poller = threading.Thread(target=self._poll, name="keras_dl_releases", daemon=True)
             self._poller.start()
 
+    def _look(self) -> None:
+        if self._core.serve(releases.scan(self.releases)):
+            # A loaded TensorFlow is millions of objects, which every full collection would walk through;
+            # parsing large JSON triggers many. Frozen, they are left alone; thawed first, what has been
+            # unloaded is collected.
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+
     def _poll(self) -> None:
         while not self._stopping.wait(self._poll_seconds):
             try:
-                self._core.serve(releases.scan(self.releases))
+                self._look()
             except Exception:
                 _log.exception("Looking for new releases in %s failed", self.releases)
 

@@ -1,0 +1,36 @@
+"""An engine that does what a test wants, and the folders it is loaded from."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.server.releases import VersionFolder
+from keras_dl_serving.signatures import Signature, TensorSpec
+from keras_dl_serving.wire import messages
+
+
+class FakeEngine:
+    """`serving_default: x -> y`, `y` being what `answer` makes of `x`."""
+
+    def __init__(self, answer: Callable[[Array], Array] = lambda x: x) -> None:
+        self._answer = answer
+        spec = TensorSpec((None,), "float32", "x:0")
+        self.signatures: Mapping[str, Signature] = {"serving_default": Signature({"x": spec}, {"y": spec})}
+        self.signature_def_map = messages.SignatureDefMap().SerializeToString()
+        self.closed = threading.Event()
+
+    def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        assert not self.closed.is_set(), "run after close"
+        return [np.asarray(self._answer(inputs["x"])) for _ in outputs]
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def folder(number: int, stamp: int = 1) -> VersionFolder:
+    """A version that exists in name only."""
+    return VersionFolder(number, Path(f"/releases/m/{number}"), stamp)

@@ -1,0 +1,146 @@
+"""Versions, their states, and how one gives way to the next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from keras_dl_serving.errors import Internal, InvalidArgument, NotFound
+from keras_dl_serving.server.core import Core, ModelSpec, State
+
+from tests.keras_dl_serving.fakes import FakeEngine, folder
+
+M = ModelSpec("m")
+
+
+class Loader:
+    """Opens fake engines; versions in `broken` fail."""
+
+    def __init__(self) -> None:
+        self.broken: set[int] = set()
+        self.opened: list[int] = []
+        self.engines: dict[int, FakeEngine] = {}
+        self.before: Callable[[], None] = lambda: None
+
+    def __call__(self, path: Path) -> FakeEngine:
+        number = int(path.name)
+        self.opened.append(number)
+        self.before()
+        if number in self.broken:
+            raise Internal(f"version {number} is broken")
+        self.engines[number] = FakeEngine()
+        return self.engines[number]
+
+
+@pytest.fixture
+def loader() -> Loader:
+    return Loader()
+
+
+@pytest.fixture
+def core(loader: Loader) -> Core:
+    return Core(loader)
+
+
+def states(core: Core) -> dict[int, str]:
+    return {servable.version: servable.state.name for servable in core.states(M)}
+
+
+def test_the_newest_version_is_loaded_alone(core: Core, loader: Loader) -> None:
+    core.serve({"m": [folder(10), folder(9), folder(2)]})
+    assert loader.opened == [10]
+    with core.use(M) as servable:
+        assert servable.version == 10
+
+
+def test_lookups_that_fail_say_what_was_asked(core: Core) -> None:
+    core.serve({"m": [folder(1)]})
+    for spec, kind, message in (
+        (ModelSpec("other"), NotFound, "Servable not found for request: Latest(other)"),
+        (ModelSpec("m", version=99), NotFound, "Servable not found for request: Specific(m, 99)"),
+        (ModelSpec("m", label="canary"), InvalidArgument, "Unrecognized servable version label: canary"),
+        (ModelSpec(""), InvalidArgument, "ModelSpec has no name specified."),
+    ):
+        with pytest.raises(kind) as caught, core.use(spec):
+            pass
+        assert caught.value.message == message
+    with pytest.raises(NotFound, match=r"^Could not find any versions of model other$"):
+        core.states(ModelSpec("other"))
+    with pytest.raises(NotFound, match=r"^Could not find version 7 of model m$"):
+        core.states(ModelSpec("m", version=7))
+
+
+def test_the_new_version_is_there_before_the_old_one_goes(core: Core, loader: Loader) -> None:
+    core.serve({"m": [folder(1)]})
+    seen: list[dict[int, str]] = []
+    loader.before = lambda: seen.append(states(core))
+    core.serve({"m": [folder(2), folder(1)]})
+    assert seen == [{2: "LOADING", 1: "AVAILABLE"}]
+    assert states(core) == {2: "AVAILABLE", 1: "END"}
+    assert loader.engines[1].closed.is_set()
+    assert [servable.version for servable in core.states(M)] == [2, 1]
+
+
+def test_a_request_finishes_on_the_version_it_began_on(core: Core, loader: Loader) -> None:
+    core.serve({"m": [folder(1)]})
+    with core.use(M) as servable:
+        swap = threading.Thread(target=core.serve, args=({"m": [folder(2), folder(1)]},))
+        swap.start()
+        while states(core) != {2: "AVAILABLE", 1: "UNLOADING"}:
+            assert swap.is_alive()
+        assert not loader.engines[1].closed.is_set()
+        assert servable.engine is loader.engines[1]
+        with core.use(M) as newer:  # while later ones go to the new version
+            assert newer.version == 2
+    swap.join(timeout=10)
+    assert loader.engines[1].closed.is_set()
+    assert states(core) == {2: "AVAILABLE", 1: "END"}
+
+
+def test_a_broken_version_is_reported_while_the_old_one_serves(core: Core, loader: Loader) -> None:
+    loader.broken = {2}
+    core.serve({"m": [folder(1)]})
+    core.serve({"m": [folder(2), folder(1)]})
+    assert states(core) == {2: "END", 1: "AVAILABLE"}
+    (broken,) = core.states(ModelSpec("m", version=2))
+    assert str(broken.error) == "version 2 is broken"
+    with core.use(M) as servable:
+        assert servable.version == 1
+
+
+def test_at_the_start_too_the_newest_that_loads_is_served(core: Core, loader: Loader) -> None:
+    loader.broken = {3}
+    core.serve({"m": [folder(3), folder(2), folder(1)]})
+    assert states(core) == {3: "END", 2: "AVAILABLE"}
+
+
+def test_a_broken_version_is_tried_again_when_its_files_change(core: Core, loader: Loader) -> None:
+    loader.broken = {1}
+    for _ in range(3):
+        core.serve({"m": [folder(1, stamp=1)]})
+    assert loader.opened == [1]
+    loader.broken = set()
+    core.serve({"m": [folder(1, stamp=2)]})
+    assert loader.opened == [1, 1]
+    assert states(core) == {1: "AVAILABLE"}
+
+
+def test_a_model_whose_folder_is_gone_is_unloaded(core: Core, loader: Loader) -> None:
+    core.serve({"m": [folder(1)], "n": [folder(5)]})
+    core.serve({"n": [folder(5)]})
+    assert states(core) == {1: "END"}
+    with pytest.raises(NotFound), core.use(M):
+        pass
+    core.serve({"m": [folder(1)], "n": [folder(5)]})
+    assert states(core) == {1: "AVAILABLE"}
+    assert loader.opened == [1, 5, 1]
+
+
+def test_states_have_the_numbers_of_the_protocol() -> None:
+    from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
+
+    assert {state.name: int(state) for state in State}.items() <= dict(
+        ModelVersionStatus.State.items()
+    ).items()
