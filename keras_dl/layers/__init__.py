@@ -7,6 +7,9 @@ from keras_dl_export.backend import require_tensorflow_backend
 
 require_tensorflow_backend()
 
+from keras_dl.layers.conditioning import ClassConcatenation, ClassProjection
+from keras_dl.layers.convolution import Conv2D
+from keras_dl.layers.perceptron import Heaviside
 from keras_dl.layers.recurrent import GRU, LSTM, VanillaRNN
 from keras_dl.layers.recurrent_cells import GRUCell, GRUGates, LSTMCell, LSTMGates, VanillaRNNCell
 from keras_dl.layers.sampling import GaussianSampling, stateless_noise
@@ -14,9 +17,13 @@ from keras_dl.layers.sampling import GaussianSampling, stateless_noise
 __all__ = [
     "GRU",
     "LSTM",
+    "ClassConcatenation",
+    "ClassProjection",
+    "Conv2D",
     "GRUCell",
     "GRUGates",
     "GaussianSampling",
+    "Heaviside",
     "LSTMCell",
     "LSTMGates",
     "VanillaRNN",

@@ -51,16 +51,22 @@ def checked_labels(label: Any, num_classes: int) -> Any:
     """
     if not label.dtype.is_integer or label.shape.rank is None or label.shape[1:].num_elements() != 1:
         return label
-    low, high = tf.reduce_min(label), tf.reduce_max(label)
-    return _checked(
-        label,
-        (low >= tf.zeros((), low.dtype)) & (tf.cast(high, tf.int64) < num_classes),
-        f"label: expected classes from 0 to {num_classes - 1}, got labels from ",
-        low,
-        " to ",
-        high,
-        ". Number the classes from 0, or build the model with a larger num_classes.",
-    )
+    advice = "Number the classes from 0, or build the model with a larger num_classes."
+    return _checked_ids(label, num_classes, "label: expected classes", advice)
+
+
+def checked_tokens(tokens: Any, vocabulary_size: int) -> Any:
+    """`tokens` themselves, once all of them are in the vocabulary.
+
+    Args:
+        tokens: ids of an integer dtype and any shape.
+        vocabulary_size: the number of ids.
+
+    Returns:
+        The same tensor.
+    """
+    advice = "Encode the text with the model's own vocabulary."
+    return _checked_ids(tokens, vocabulary_size, "tokens: expected ids", advice)
 
 
 def checked_shape(batch: Any, shape: tuple[int, ...], *, name: str, model: str) -> Any:
@@ -97,6 +103,12 @@ class CheckedModel(keras.Model):
     test_function: Any
     predict_function: Any
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as the saved model was, with room for the state of its optimizer."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
     def make_train_function(self, force: bool = False) -> Any:
         if self.train_function is None or force:
             super().make_train_function(force)
@@ -114,6 +126,12 @@ class CheckedModel(keras.Model):
             super().make_predict_function(force)
             self.predict_function = _explaining(self.predict_function)
         return self.predict_function
+
+
+def _checked_ids(ids: Any, count: int, expected: str, advice: str) -> Any:
+    low, high = tf.reduce_min(ids), tf.reduce_max(ids)
+    inside = (low >= tf.zeros((), low.dtype)) & (tf.cast(high, tf.int64) < count)
+    return _checked(ids, inside, f"{expected} from 0 to {count - 1}, got ", low, " to ", high, f". {advice}")
 
 
 _MARK = "keras_dl check: "

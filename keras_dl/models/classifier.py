@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 from keras_dl_export import Endpoint, Spec
 
@@ -82,7 +83,8 @@ class Classifier(CheckedModel):
         return {
             "logits": logits,
             "probabilities": ops.softmax(logits),
-            "class": ops.argmax(logits, axis=-1),
+            # Keras's argmax masks sign bits first (0.0 = -0.0), in operators that TFLite does not have.
+            "class": tf.argmax(logits, axis=-1, output_type=tf.int32),
         }
 
     def classifying_endpoint(self, name: str, spec: Spec) -> dict[str, Endpoint]:

@@ -18,8 +18,8 @@ from keras_dl.models.classifier import Classifier
 class CNN(Classifier):
     """A convolutional classifier of fewer than 100,000 parameters.
 
-    Each block is a 3 x 3 convolution, 2 x 2 max pooling that halves the feature maps, batch normalisation and a
-    ReLU:
+    Each block is a 3 x 3 convolution, 2 x 2 max pooling that halves the feature maps, batch normalisation
+    and a ReLU:
 
         h_0 = x,  h_l = relu(BN(pool(K_l * h_{l-1}))),  p(y | x) = softmax(W vec(h_L) + b)
 

@@ -231,11 +231,6 @@ class VAE(CheckedModel):
                 )
         super().compile(optimizer=optimizer, **kwargs)
 
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the saved model was, with room for the state of its optimizer."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step of the optimizer on images, or on (images, labels)."""
         image, epsilon = self._draw(data, self.optimizer.iterations.value, _TRAIN_LATENTS, _TRAIN_PIXELS)

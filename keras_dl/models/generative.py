@@ -1,0 +1,218 @@
+"""The notes' pair of a generative and a discriminative classifier.
+
+Both have the form p(y = c | x) = softmax(logits(x))_c. Gaussian naive Bayes models p(x | y) p(y) and turns to
+Bayes' rule; logistic regression models p(y | x) alone. Their logits are of the same family where the classes
+share their variances, and they differ in what they need: see Ng and Jordan, On discriminative vs. generative
+classifiers (2001).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from keras_dl_export import Endpoint, Spec
+
+from keras_dl.layers.arguments import check_positive_int
+from keras_dl.models import densities
+from keras_dl.models.batch_checks import checked_labels, checked_shape
+from keras_dl.models.classifier import Classifier
+
+
+class _FeatureClassifier(Classifier):
+    """A classifier of rows of numbers."""
+
+    def __init__(self, num_classes: int, num_features: int | None, **kwargs: Any) -> None:
+        super().__init__(num_classes, **kwargs)
+        self.num_features = None if num_features is None else check_positive_int("num_features", num_features)
+
+    def build(self, input_shape: Any) -> None:
+        self.num_features = int(input_shape[-1])
+
+    def _features(self, inputs: Any) -> Any:
+        assert self.num_features is not None
+        shape, model = (self.num_features,), type(self).__name__
+        x = checked_shape(ops.convert_to_tensor(inputs), shape, name="features", model=model)
+        return ops.cast(x, "float32")
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`serving_default(features) -> logits, probabilities, class`."""
+        if not self.built or self.num_features is None:
+            raise ValueError(
+                f"model: expected a built {type(self).__name__}, whose number of features is known, got an "
+                "unbuilt one. Fit it, or pass num_features."
+            )
+        return self.classifying_endpoint("features", Spec(("batch", self.num_features), "float32"))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_features": self.num_features}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class GaussianNaiveBayes(_FeatureClassifier):
+    """A generative classifier: given the class, each feature is a Gaussian of its own.
+
+        p(y = c) = n_c / n,  p(x | y = c) = prod_d N(x_d; mu_cd, sigma_cd^2)
+
+        p(y = c | x) = p(x | c) p(c) / sum_k p(x | k) p(k)
+
+    Training has a closed form: counts, means and variances of each class. One epoch over the data, in batches
+    of any size, gives them exactly (merged as Chan, Golub and LeVeque do, without differences of large sums);
+    every `fit` begins anew. The logits are log p(x, y = c). No `compile` is needed.
+
+    Args:
+        num_classes: number of classes.
+        num_features: D, where it is known: the model is then built at once, otherwise by its first batch.
+        variance_floor: share of the largest feature's variance that is added to every variance, so that a
+            feature that never varies within a class does not divide by 0.
+
+    Input: features (B, D), labels (B,) int. Output: probabilities (B, num_classes).
+
+    Raises:
+        ValueError: an argument is out of its range; in training, a label is no class, or a class has no
+            example.
+
+    Reference: notes 2.2.1.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 2,
+        num_features: int | None = None,
+        *,
+        variance_floor: float = 1e-9,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_classes, num_features, **kwargs)
+        self.variance_floor = variance_floor
+        self.compile(None, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        if num_features is not None:
+            self.build((None, num_features))
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        classes, features = (self.num_classes, 1), (self.num_classes, self.num_features)
+        self.count = self._statistic("count", classes)
+        self.mean = self._statistic("mean", features)
+        self.squares = self._statistic("squares", features)
+
+    def _statistic(self, name: str, shape: Any) -> Any:
+        return self.add_weight(
+            name=name, shape=shape, initializer="zeros", trainable=False, aggregation="only_first_replica"
+        )
+
+    def logits(self, inputs: Any, training: bool = False) -> Any:
+        x = ops.expand_dims(self._features(inputs), 1)
+        prior = self.count / ops.sum(self.count)
+        density = densities.gaussian_log_density(x, self.mean, ops.log(self._variance()))
+        return ops.sum(density, axis=-1) + ops.log(prior[:, 0])
+
+    def _variance(self) -> Any:
+        """sigma^2 of each class and feature, (num_classes, D)."""
+        count = ops.sum(self.count)
+        overall = ops.sum(self.count * self.mean, axis=0) / count
+        between = ops.sum(self.count * ops.square(self.mean - overall), axis=0)
+        widest = ops.max(between + ops.sum(self.squares, axis=0)) / count
+        return self.squares / self.count + self.variance_floor * widest
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Estimate counts, means and variances from (features, labels), as `keras.Model.fit` takes them."""
+        if self.built:
+            for statistic in (self.count, self.mean, self.squares):
+                statistic.assign(ops.zeros_like(statistic))
+        history = super().fit(*args, **kwargs)
+        absent = np.flatnonzero(ops.convert_to_numpy(self.count) == 0)
+        if absent.size:
+            raise ValueError(
+                f"label: expected examples of all {self.num_classes} classes, got none of class {absent[0]}. "
+                "Number the classes without gaps, or lower num_classes."
+            )
+        return history
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Merge the statistics of (features, labels) with those so far."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        if not self.built:
+            self.build(x.shape)
+        x = self._features(x)
+        y = checked_labels(ops.reshape(y, (-1,)), self.num_classes)
+        member = ops.one_hot(y, self.num_classes)
+        if weight is not None:
+            member = member * ops.reshape(ops.cast(weight, "float32"), (-1, 1))
+        count = _over_replicas(ops.expand_dims(ops.sum(member, axis=0), 1))
+        mean = tf.math.divide_no_nan(_over_replicas(ops.matmul(ops.transpose(member), x)), count)
+        deviation = ops.expand_dims(x, 1) - mean
+        squares = _over_replicas(ops.sum(ops.expand_dims(member, -1) * ops.square(deviation), axis=0))
+
+        total = self.count + count
+        share = tf.math.divide_no_nan(count, total)
+        shift = mean - self.mean
+        self.squares.assign(self.squares + squares + ops.square(shift) * self.count * share)
+        self.mean.assign(self.mean + shift * share)
+        self.count.assign(total)
+        results: dict[str, Any] = self.test_step(data)
+        return results
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "variance_floor": self.variance_floor}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class LogisticRegression(_FeatureClassifier):
+    """A discriminative classifier: the log odds are linear in the features.
+
+        p(y = c | x) = softmax(W x + b)_c,  minimise -1/N sum_n log p(y_n | x_n) + l2 ||W||^2
+
+    There is no closed form, but a convex loss: W and b start at 0 and any optimizer reaches the same minimum.
+    `fit` works without `compile`, with Adam at a rate that suits standardised features.
+
+    Args:
+        num_classes: number of classes.
+        num_features: D, where it is known: the model is then built at once, otherwise by its first batch.
+        l2: weight of the penalty.
+
+    Input: features (B, D), labels (B,) int. Output: probabilities (B, num_classes).
+
+    Raises:
+        ValueError: an argument is out of its range; in training, a label is no class.
+
+    Reference: notes 2.2.1.
+    """
+
+    def __init__(
+        self, num_classes: int = 2, num_features: int | None = None, *, l2: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(num_classes, num_features, **kwargs)
+        if not l2 >= 0:
+            raise ValueError(f"l2: expected a weight of at least 0, got {l2!r}. 0 turns the penalty off.")
+        self.l2 = l2
+        penalty = keras.regularizers.L2(l2) if l2 else None
+        self.linear = keras.layers.Dense(
+            num_classes, kernel_initializer="zeros", kernel_regularizer=penalty, dtype="float32"
+        )
+        self.compile(
+            keras.optimizers.Adam(0.05), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
+        )
+        if num_features is not None:
+            self.build((None, num_features))
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        self.linear.build((None, self.num_features))
+
+    def logits(self, inputs: Any, training: bool = False) -> Any:
+        return self.linear(self._features(inputs))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "l2": self.l2}
+
+
+def _over_replicas(statistic: Any) -> Any:
+    """The sum over all replicas of a distribution strategy."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return statistic
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, statistic)

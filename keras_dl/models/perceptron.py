@@ -1,0 +1,166 @@
+"""The perceptron and the rule that trains it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+from keras_dl_export import Endpoint, Spec
+
+from keras_dl.layers.arguments import check_positive_int
+from keras_dl.layers.perceptron import Heaviside
+from keras_dl.models.batch_checks import CheckedModel, checked_labels, checked_shape
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class Perceptron(CheckedModel):
+    """A linear threshold unit, trained by its mistakes.
+
+        f(x) = 1 if w.x + b >= 0 else 0
+
+    For one example after the other, the rule of training is
+
+        w <- w + eta (y - f(x)) x,  b <- b + eta (y - f(x))
+
+    which changes nothing where f(x) = y. If some hyperplane separates the classes with margin gamma, and no
+    example is longer than R (the constant 1 that b multiplies included), it makes at most (R / gamma)^2
+    mistakes in all (Novikoff); if none does, as for XOR, it never ends.
+
+    The model needs no `compile`. `fit` and `evaluate` report `accuracy` and the number of `mistakes`, which
+    in training are counted before each correction: an epoch without one is the last that changes anything.
+
+    Args:
+        num_features: D, where it is known: the model is then built at once, otherwise by its first batch.
+        learning_rate: eta. As w and b start at 0, it scales both and changes no answer.
+
+    Input: features (B, D); labels (B,), 0 or 1. Output: 0 or 1, (B,).
+
+    Raises:
+        ValueError: an argument is not positive; in training, a label other than 0 and 1, or more than one
+            replica.
+
+    Reference: notes 1.1; Rosenblatt, The perceptron (1958); Novikoff, On convergence proofs for perceptrons
+    (1962).
+    """
+
+    def __init__(self, num_features: int | None = None, *, learning_rate: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not learning_rate > 0:
+            raise ValueError(
+                f"learning_rate: expected a positive number, got {learning_rate!r}. Leave it at 1."
+            )
+        self.num_features = None if num_features is None else check_positive_int("num_features", num_features)
+        self.learning_rate = learning_rate
+        self.threshold = Heaviside(dtype="float32")
+        self.accuracy = keras.metrics.Mean(name="accuracy")
+        self.mistakes = keras.metrics.Sum(name="mistakes")
+        self.compile()
+        if num_features is not None:
+            self.build((None, num_features))
+
+    def build(self, input_shape: Any) -> None:
+        self.num_features = int(input_shape[-1])
+        self.w = self.add_weight(name="w", shape=(self.num_features,), dtype="float32", initializer="zeros")
+        self.b = self.add_weight(name="b", shape=(), dtype="float32", initializer="zeros")
+
+    def score(self, features: Any) -> Any:
+        """Features (B, D) -> w.x + b, (B,)."""
+        return ops.matmul(self._features(features), self.w) + self.b
+
+    def _features(self, features: Any) -> Any:
+        features = ops.convert_to_tensor(features)
+        x = checked_shape(features, tuple(self.w.shape), name="features", model="Perceptron")
+        return ops.cast(x, "float32")
+
+    def call(self, features: Any) -> Any:
+        return self.threshold(self.score(features))
+
+    def compile(self, *, run_eagerly: bool = False, steps_per_execution: int = 1, **kwargs: Any) -> None:
+        """Choose how to run; there is no loss, no optimizer and no other metric.
+
+        Args:
+            run_eagerly: as in Keras.
+            steps_per_execution: as in Keras.
+            **kwargs: nothing else, or None.
+
+        Raises:
+            ValueError: anything else is passed.
+        """
+        for name, value in kwargs.items():
+            if value is not None and name != "jit_compile":
+                raise ValueError(
+                    f"{name}: expected none, because a perceptron is trained by its own rule, got {value!r}. "
+                    "Leave it out."
+                )
+        super().compile(
+            optimizer=None,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=False,
+        )
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """The rule on every example of (features, labels) in turn."""
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            raise ValueError(
+                "strategy: expected one replica, because the rule takes one example after the other, got "
+                "several. Train outside the strategy's scope."
+            )
+        x, y = self._examples(data)
+
+        def correct(index: Any, state: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+            w, b, mistakes = state
+            error = y[index] - self.threshold(ops.sum(w * x[index]) + b)
+            step = self.learning_rate * error
+            return w + step * x[index], b + step, mistakes + ops.abs(error)
+
+        w, b, mistakes = ops.fori_loop(0, ops.shape(x)[0], correct, (self.w.value, self.b.value, 0.0))
+        self.w.assign(w)
+        self.b.assign(b)
+        return self._report(mistakes, ops.shape(x)[0])
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Count the mistakes on (features, labels)."""
+        x, y = self._examples(data)
+        return self._report(ops.sum(ops.abs(y - self(x))), ops.shape(x)[0])
+
+    def _examples(self, data: Any) -> tuple[Any, Any]:
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if not self.built:
+            self.build(x.shape)
+        y = checked_labels(ops.cast(ops.reshape(y, (-1,)), "int32"), num_classes=2)
+        return self._features(x), ops.cast(y, "float32")
+
+    def _report(self, mistakes: Any, count: Any) -> dict[str, Any]:
+        self.mistakes.update_state(mistakes)
+        count = ops.cast(count, "float32")
+        self.accuracy.update_state(1 - mistakes / count, sample_weight=count)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Accuracy and mistakes since the last reset."""
+        return [self.accuracy, self.mistakes]
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`serving_default(features) -> score, class`."""
+        if not self.built or self.num_features is None:
+            raise ValueError(
+                "model: expected a built Perceptron, whose number of features is known, got an unbuilt one. "
+                "Fit it, or pass num_features."
+            )
+        features = {"features": Spec(("batch", self.num_features), "float32")}
+        return {"serving_default": Endpoint(self._classify, features)}
+
+    def _classify(self, features: Any) -> dict[str, Any]:
+        score = self.score(features)
+        return {"score": score, "class": ops.cast(self.threshold(score), "int32")}
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_features": self.num_features,
+            "learning_rate": self.learning_rate,
+        }
