@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
 from keras_dl.report import Table
+from keras_dl_export.backend import require_tensorflow_backend
+from keras_dl_export.quiet import silence
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -28,6 +32,22 @@ def show(table: Table) -> None:
 def heading(text: str) -> None:
     """Print the title of the next stage."""
     out.print(f"\n[bold blue]{escape(text)}[/]")
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """A spinner with the name of the step under way; the block is given the function that changes it."""
+    with out.status(escape(text)) as status:
+        yield lambda step: status.update(escape(step))
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow behind a spinner, without the lines it logs before it can be told not to."""
+    require_tensorflow_backend()
+    with progress("Loading TensorFlow"), silence():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # looks for a GPU, and says so
 
 
 def show_error(error: BaseException) -> None:

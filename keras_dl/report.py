@@ -11,6 +11,8 @@ from pathlib import Path
 
 import jinja2
 
+from keras_dl.atomic import replacing
+
 
 @dataclass(frozen=True)
 class Table:
@@ -91,7 +93,6 @@ def write_report(
         sections=sections,
         footer=f"Written by {versions} on Python {platform.python_version()}.",
     )
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(html, encoding="utf-8")
-    return draft.replace(path)
+    with replacing(path) as draft:
+        draft.write_text(html, encoding="utf-8")
+    return Path(path)

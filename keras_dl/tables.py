@@ -1,0 +1,95 @@
+"""What reports and the terminal show in rows: figures, parity, latency, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_dl.report import Table
+
+if TYPE_CHECKING:
+    from keras_dl_export import Artifact
+    from keras_dl_export.latency import Latency
+    from keras_dl_serving import ModelMetadata
+
+FORMAT_NAMES = {"saved_model": "SavedModel", "tflite": "TFLite", "onnx": "ONNX"}
+
+
+def figures_table(figures: Mapping[str, object], caption: str = "") -> Table:
+    """One row a figure, in the order given."""
+    return Table(
+        ("figure", "value"), [(name, format_figure(value)) for name, value in figures.items()], caption
+    )
+
+
+def parity_table(artifacts: Iterable[Artifact], caption: str = "") -> Table:
+    """One row for each endpoint of each artifact: size, operators and the worst difference from the model."""
+    rows = []
+    for artifact in artifacts:
+        for endpoint in artifact.endpoints:
+            comparisons = [each for each in artifact.parity.comparisons if each.endpoint == endpoint]
+            batch_sizes = sorted({each.batch_size for each in comparisons if each.batch_size is not None})
+            rows.append(
+                (
+                    FORMAT_NAMES[artifact.format],
+                    endpoint,
+                    f"{artifact.bytes / 1024:,.0f}",
+                    f"{sum(artifact.operators.values()):,}",
+                    " and ".join(map(str, batch_sizes)) or "fixed",
+                    f"{max(each.max_abs_error for each in comparisons):.1e}",
+                    f"{min(each.tolerance for each in comparisons):.1e}",
+                )
+            )
+    columns = ("format", "endpoint", "KiB", "operators", "batch sizes", "max abs error", "allowed")
+    return Table(columns, rows, caption)
+
+
+def latency_table(latencies: Mapping[str, Latency], caption: str = "") -> Table:
+    """One row for each way of asking: median and 95th percentile in milliseconds."""
+    rows = [(name, f"{each.p50_ms:.2f}", f"{each.p95_ms:.2f}") for name, each in latencies.items()]
+    return Table(("asked through", "p50 ms", "p95 ms"), rows, caption)
+
+
+def signatures_table(metadata: ModelMetadata) -> Table:
+    """One row for each input and output of each signature of a served model."""
+    rows = [
+        (name, side, tensor, str(spec))
+        for name, signature in metadata.signatures.items()
+        for side, tensors in (("takes", signature.inputs), ("gives", signature.outputs))
+        for tensor, spec in tensors.items()
+    ]
+    return Table(
+        ("signature", "", "tensor", "dtype and shape"), rows, f"{metadata.name}, version {metadata.version}"
+    )
+
+
+def answers_table(answers: Mapping[str, NDArray[Any]], truth: NDArray[Any] | None = None) -> Table:
+    """One row an example: what each output says of it, beside the truth where it is known."""
+    count = max((len(array) for array in answers.values() if array.ndim), default=1)
+    rows = [
+        (
+            str(index),
+            *([str(truth[index])] if truth is not None else []),
+            *(_format_array(array[index] if array.ndim else array) for array in answers.values()),
+        )
+        for index in range(count)
+    ]
+    return Table(("example", *(["truth"] if truth is not None else []), *answers), rows)
+
+
+def _format_array(array: Any) -> str:
+    if np.ndim(array) > 1:
+        return f"{array.dtype} {'x'.join(map(str, array.shape))}, {array.min():.3g} to {array.max():.3g}"
+    return np.array2string(
+        np.asarray(array), precision=3, suppress_small=True, threshold=12, max_line_width=60
+    )
+
+
+def format_figure(value: object) -> str:
+    """A figure as people read it: shares keep their digits, counts their thousands separators."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
