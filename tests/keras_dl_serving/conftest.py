@@ -60,7 +60,7 @@ def save_half_plus_two(folder: Path) -> None:
 
 
 def save_two_inputs(folder: Path) -> None:
-    """`image (batch, 2, 2), label (batch) -> sum, label_bytes`, and `first` with outputs of unequal batch."""
+    """`image (batch, 2, 2), label (batch) -> sum, label_bytes`, and `pick` with outputs of unequal batch."""
     import tensorflow as tf
 
     class TwoInputs(tf.Module):  # type: ignore[misc]
@@ -82,12 +82,12 @@ def save_two_inputs(folder: Path) -> None:
                 tf.TensorSpec((None,), tf.int32, name="label"),
             ]
         )
-        def first(self, image: Any, label: Any) -> dict[str, Any]:
-            return {"first": image[0], "label": label}
+        def pick(self, image: Any, label: Any) -> dict[str, Any]:
+            return {"image": image[label[0]], "label": label}
 
     module = TwoInputs()
     tf.saved_model.save(
-        module, str(folder), signatures={"serving_default": module.__call__, "first": module.first}
+        module, str(folder), signatures={"serving_default": module.__call__, "pick": module.pick}
     )
 
 

@@ -159,7 +159,7 @@ def test_gzip_bodies(ask: Ask) -> None:
         ),
         (
             "two_inputs",
-            '{"signature_name": "first", "instances": [{"image": [[1, 2], [3, 4]], "label": 5}]}',
+            '{"signature_name": "pick", "instances": [{"image": [[1, 2], [3, 4]], "label": 0}]}',
             400,
             "Tensor name: label has inconsistent batch size: 1 expecting: 2",
         ),

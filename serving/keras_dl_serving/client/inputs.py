@@ -58,7 +58,7 @@ def _convert(name: str, value: Any, spec: TensorSpec) -> Array:
     try:
         array = np.asarray(value, dtype=object if spec.dtype == "string" else None)
     except ValueError as error:
-        raise InvalidRequest(f"input {name!r} must be {spec}, but is no regular array: {error}.") from None
+        raise InvalidRequest(f"input {name!r} must be {spec}, but is not a regular array: {error}.") from None
     if spec.dtype == "string":
         return _strings(name, array, spec)
     target = dtypes.by_name(spec.dtype).numpy
@@ -85,7 +85,8 @@ def _cast(array: Array, target: np.dtype[Any]) -> Array | None:
     if from_kind in "fc":
         kept = np.array_equal(np.isfinite(cast.astype(array.dtype)), np.isfinite(array))
     else:
-        kept = np.array_equal(cast.astype(array.dtype), array) and np.array_equal(cast < 0, array < 0)
+        real = cast.real
+        kept = np.array_equal(real.astype(array.dtype), array) and np.array_equal(real < 0, array < 0)
     return cast if kept else None
 
 

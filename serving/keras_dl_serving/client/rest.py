@@ -146,6 +146,8 @@ def _write(name: str, array: Array) -> bytes:
         array = array.astype(np.float32)
     elif dtype.name.startswith("complex"):
         raise InvalidRequest(f"input {name!r} is {dtype.name}, which JSON has no form for: use gRPC.")
+    if 0 in array.shape[:-1]:
+        raise InvalidRequest(f"input {name!r} has shape {array.shape}, which is [] in JSON: use gRPC.")
     if array.ndim and array.dtype.kind != "O" and (array.dtype.kind != "f" or np.isfinite(array).all()):
         return orjson.dumps(np.ascontiguousarray(array), option=orjson.OPT_SERIALIZE_NUMPY)
     return json_tensor.format_tensor(array, strings_as_b64=True).encode()

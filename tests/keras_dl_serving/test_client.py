@@ -1,0 +1,436 @@
+"""Both clients over both transports, against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import keras_dl_serving
+import numpy as np
+import pytest
+from keras_dl_serving import (
+    AsyncClient,
+    Client,
+    Code,
+    ConnectionFailed,
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    InvalidRequest,
+    NotFound,
+    NotReady,
+    Server,
+    ServingError,
+    StatusError,
+    TensorSpec,
+)
+
+from tests.keras_dl_serving.conftest import ECHO_DTYPES, WEIGHTS, save_linear
+
+X = np.float32([[1, 2, 3], [0.5, -1, 4]])
+
+
+class Blocking:
+    """An `AsyncClient` used like a `Client`, so that the same tests hold for both."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._client = AsyncClient(url, **options)
+        self.url = self._client.url
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+        return lambda *args, **options: self._loop.run_until_complete(method(*args, **options))
+
+    def __enter__(self) -> Blocking:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        self._loop.close()
+
+
+@pytest.fixture(params=[Client, Blocking], ids=["Client", "AsyncClient"])
+def client_class(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest.fixture(params=["rest_url", "grpc_url"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def client(client_class: Any, protocol: str, server: Server) -> Iterator[Client]:
+    with client_class(getattr(server, protocol)) as client:
+        yield client
+
+
+# ---- answers
+
+
+def test_predict(client: Client) -> None:
+    outputs = client.predict("linear", {"x": X})
+    assert outputs.keys() == {"total", "y"}
+    assert {name: array.dtype.name for name, array in outputs.items()} == {"total": "float32", "y": "float32"}
+    np.testing.assert_allclose(outputs["y"], X @ WEIGHTS, rtol=1e-6)
+    np.testing.assert_allclose(outputs["total"], X.sum(axis=1), rtol=1e-6)
+
+
+def test_predict_by_version_signature_and_outputs(client: Client) -> None:
+    assert client.predict("linear", X, version=3, outputs=["total"]).keys() == {"total"}
+    mean = client.predict("linear", X.astype(np.float64), signature_name="mean")
+    assert mean["mean"].shape == ()
+    assert mean["mean"] == pytest.approx(X.mean(), rel=1e-6)
+
+
+def test_a_single_output_comes_by_name_too(client: Client) -> None:
+    assert client.predict("half_plus_two", [1, 2])["y"].tolist() == [2.5, 3.0]
+
+
+def test_several_inputs_and_strings(client: Client) -> None:
+    outputs = client.predict("two_inputs", {"label": [5, 60], "image": np.ones((2, 2, 2))})
+    assert outputs["sum"].tolist() == [9.0, 64.0]
+    assert outputs["label_bytes"].tolist() == [b"5", b"60"]
+
+
+@pytest.mark.parametrize("dtype", ECHO_DTYPES)
+def test_every_dtype_goes_there_and_back(client: Client, protocol: str, dtype: str) -> None:
+    if dtype == "string":
+        array = np.array([[b"a", b"\xff\x00"], [b"", "caf\u00e9".encode()]], object)
+    else:
+        array = np.array([[0, 1], [1, 0]]).astype(keras_dl_serving.dtypes.by_name(dtype).numpy)
+    if protocol == "rest_url" and dtype in ("float16", "bfloat16", "uint16", "complex64", "complex128"):
+        kind = InvalidRequest if dtype.startswith("complex") else StatusError
+        with pytest.raises(
+            kind, match=r"JSON has no form for: use gRPC|Conversion of JSON Value|tensor type"
+        ):
+            client.predict("echo", array, signature_name=dtype)
+        return
+    if protocol == "rest_url" and dtype == "string":
+        array[0, 1] = b"no utf-8: \xff"  # JSON has no way to say that this output is text
+    found = client.predict("echo", array, signature_name=dtype)["y"]
+    assert found.dtype == array.dtype
+    np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_arrive_bit_for_bit(client: Client, dtype: str) -> None:
+    generator = np.random.default_rng(7)
+    numbers = generator.normal(size=200) * 10.0 ** generator.integers(-30, 30, 200)
+    array = np.concatenate([numbers, [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-42]]).astype(dtype)
+    found = client.predict("echo", array, signature_name=dtype)["y"]
+    assert found.tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1, 1, 1), (2, 0)])
+def test_odd_shapes(client: Client, shape: tuple[int, ...]) -> None:
+    found = client.predict("echo", np.ones(shape, np.float32), signature_name="float32")["y"]
+    assert found.shape == shape
+
+
+def test_an_empty_batch(client: Client, protocol: str) -> None:
+    if protocol == "rest_url":
+        with pytest.raises(InvalidRequest, match=r"shape \(0, 3\), which is \[\] in JSON: use gRPC"):
+            client.predict("linear", np.ones((0, 3)))
+    else:
+        assert client.predict("linear", np.ones((0, 3)))["y"].shape == (0, 2)
+
+
+def test_images_above_four_megabytes(client: Client, protocol: str) -> None:
+    side = 300 if protocol == "rest_url" else 1200
+    array = np.random.default_rng(0).normal(size=(1, side, side, 3)).astype(np.float32)
+    found = client.predict("echo", array, signature_name="float32")["y"]
+    np.testing.assert_array_equal(found, array)
+
+
+def test_status(client: Client) -> None:
+    (version,) = client.status("linear")
+    assert (version.version, version.state, version.available, version.error) == (3, "AVAILABLE", True, "")
+    assert client.status("linear", version=3) == [version]
+
+
+def test_metadata(client: Client) -> None:
+    metadata = client.metadata("linear")
+    assert (metadata.name, metadata.version) == ("linear", 3)
+    assert set(metadata.signatures) == {"serving_default", "mean"}
+    signature = metadata.signatures["serving_default"]
+    assert signature.inputs == {"x": TensorSpec((None, 3), "float32", "serving_default_x:0")}
+    assert {name: spec.shape for name, spec in signature.outputs.items()} == {
+        "total": (None,),
+        "y": (None, 2),
+    }
+    assert (
+        client.metadata("half_plus_two", version=123).signatures["serving_default"].inputs["x"].shape is None
+    )
+
+
+def test_both_protocols_tell_the_same_metadata(server: Server) -> None:
+    with Client(server.rest_url) as rest, Client(server.grpc_url) as grpc:
+        for model in ("linear", "half_plus_two", "two_inputs", "echo"):
+            assert rest.metadata(model) == grpc.metadata(model)
+
+
+# ---- errors
+
+
+def test_what_does_not_fit_is_not_sent(client: Client) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        client.predict("linear", {"z": X}, version=3)
+    assert str(caught.value) == (
+        "inputs must be 'x': float32 (batch, 3); 'x' is missing and 'z' is unknown. "
+        f"(predict of model 'linear', version 3 at {client.url})"
+    )
+    request = caught.value.request
+    assert request is not None
+    assert (request.model, request.version, request.method) == ("linear", 3, "predict")
+    with pytest.raises(
+        InvalidRequest, match=r"signature_name must be one of 'mean', 'serving_default', but is 's'"
+    ):
+        client.predict("linear", X, signature_name="s")
+    with pytest.raises(InvalidRequest, match=r"outputs must be among 'total', 'y', but has 'z'"):
+        client.predict("linear", X, outputs=["y", "z"])
+    with pytest.raises(InvalidRequest, match="version and label are both given"):
+        client.predict("linear", X, version=1, label="stable")
+    with pytest.raises(InvalidRequest, match="model must be the name of a model"):
+        client.predict("", X)
+
+
+def test_the_servers_errors_carry_status_and_request(client: Client) -> None:
+    for call, kind, code, message in (
+        (
+            lambda: client.predict("m", X),
+            NotFound,
+            Code.NOT_FOUND,
+            "Servable not found for request: Latest(m)",
+        ),
+        (
+            lambda: client.predict("linear", X, version=9),
+            NotFound,
+            Code.NOT_FOUND,
+            "Servable not found for request: Specific(linear, 9)",
+        ),
+        (
+            lambda: client.metadata("linear", label="stable"),
+            InvalidArgument,
+            Code.INVALID_ARGUMENT,
+            "Unrecognized servable version label: stable",
+        ),
+        (lambda: client.status("m"), NotFound, Code.NOT_FOUND, "Could not find any versions of model m"),
+    ):
+        with pytest.raises(kind) as caught:
+            call()
+        assert isinstance(caught.value, ServingError)
+        assert caught.value.status is code
+        assert caught.value.message == message
+        assert caught.value.request is not None
+        assert caught.value.request.url == client.url
+        assert message in str(caught.value)
+        assert client.url in str(caught.value)
+
+
+def test_the_runtimes_own_words_come_through(client: Client) -> None:
+    with pytest.raises(InvalidArgument, match="slice index 7 of dimension 0 out of bounds"):
+        client.predict("two_inputs", {"image": np.ones((1, 2, 2)), "label": [7]}, signature_name="pick")
+
+
+def test_names_are_quoted_on_their_way(client: Client) -> None:
+    for name in ("a b", "a/b", "../../etc", "caf\u00e9", "a%2fb", "a:predict"):
+        with pytest.raises(NotFound) as caught:
+            client.status(name)
+        assert caught.value.message == f"Could not find any versions of model {name}"
+
+
+@pytest.mark.parametrize("url", ["localhost:8501", "ftp://localhost", "http://", "grpc:localhost"])
+def test_urls_of_another_kind(url: str) -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(
+            ValueError, match=r"url must say how to ask, http://HOST:PORT for REST or grpc://"
+        ):
+            kind(url)
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_no_server(client_class: Any, scheme: str, closed_port: int) -> None:
+    with client_class(f"{scheme}://localhost:{closed_port}", timeout=10) as client:
+        with pytest.raises(ConnectionFailed, match="The server cannot be reached") as caught:
+            client.status("m")
+        assert isinstance(caught.value, ConnectionError)
+        with pytest.raises(NotReady, match=r"Not ready within 0.3 seconds: The server cannot be reached"):
+            client.wait_ready(timeout=0.3)
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        yield silent.getsockname()[1]
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_server_that_does_not_answer(client_class: Any, scheme: str, silent_port: int) -> None:
+    with client_class(f"{scheme}://localhost:{silent_port}", timeout=60) as client:
+        began = time.monotonic()
+        with pytest.raises(DeadlineExceeded) as caught:
+            client.status("m", timeout=0.3)
+        assert time.monotonic() - began < 10
+        assert isinstance(caught.value, TimeoutError)
+
+
+@pytest.fixture
+def other_server() -> Iterator[tuple[str, dict[str, tuple[int, bytes]]]]:
+    """A web server that is no TensorFlow Serving, and what it answers by path."""
+    answers: dict[str, tuple[int, bytes]] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = answers[self.path]
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as http_server:
+        thread = threading.Thread(target=http_server.serve_forever)
+        thread.start()
+        yield f"http://localhost:{http_server.server_port}", answers
+        http_server.shutdown()
+        thread.join()
+
+
+def test_answers_that_are_none(client_class: Any, other_server: Any) -> None:
+    url, answers = other_server
+    path = "/v1/models/m"
+    with client_class(url) as client:
+        for status, body, kind, message in (
+            (200, b"<html>", Internal, "The server's answer is no JSON object: '<html>'"),
+            (200, b"[]", Internal, "The server's answer is no JSON object"),
+            (200, b"{}", Internal, "The server's answer is no status"),
+            (502, b"<html>bad gateway", keras_dl_serving.Unknown, "<html>bad gateway"),
+            (503, b'{"error": "later"}', keras_dl_serving.Unavailable, "later"),
+            (418, b"", InvalidArgument, "I'm a Teapot"),
+        ):
+            answers[path] = (status, body)
+            with pytest.raises(kind, match=message):
+                client.status("m")
+
+
+# ---- waiting, and models that change
+
+
+def test_wait_ready(client: Client) -> None:
+    client.wait_ready()
+    client.wait_ready("linear")
+    client.wait_ready("linear", version=3)
+    with pytest.raises(
+        NotReady, match="Not ready within 0.2 seconds: Could not find any versions of model m"
+    ):
+        client.wait_ready("m", timeout=0.2)
+
+
+def test_wait_ready_until_a_model_comes(client_class: Any, protocol: str, tmp_path: Path) -> None:
+    save_linear(tmp_path / "first" / "1")
+    with (
+        Server(tmp_path, rest_port=0, grpc_port=0, poll_seconds=0.05) as server,
+        client_class(getattr(server, protocol)) as client,
+    ):
+        timer = threading.Timer(0.2, (tmp_path / "first").rename, [tmp_path / "second"])
+        timer.start()
+        client.wait_ready("second", timeout=20)
+        assert client.status("second")[0].available
+        timer.join()
+
+
+def test_a_model_that_changes_its_signature(
+    client_class: Any, protocol: str, releases: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "1").symlink_to(releases / "linear" / "3")
+    with (
+        Server(tmp_path, rest_port=0, grpc_port=0, poll_seconds=0.05) as server,
+        client_class(getattr(server, protocol)) as client,
+    ):
+        assert client.predict("m", {"x": X}).keys() == {"total", "y"}
+        (tmp_path / "m" / "2").symlink_to(releases / "two_inputs" / "1")
+        client.wait_ready("m", version=2, timeout=20)
+        outputs = client.predict("m", {"image": np.ones((1, 2, 2)), "label": [1]})
+        assert outputs["sum"].tolist() == [5.0]
+        # Now with inputs that fit both, where only the outputs tell: half_plus_two has another single output.
+        (tmp_path / "m" / "3").symlink_to(releases / "half_plus_two" / "123")
+        client.wait_ready("m", version=3, timeout=20)
+        assert client.predict("m", {"x": X})["y"].shape == X.shape
+
+
+def test_one_client_for_many_threads(server: Server, protocol: str) -> None:
+    with Client(getattr(server, protocol)) as client:
+        results: list[Any] = []
+        threads = [
+            threading.Thread(
+                target=lambda k=k: results.append((k, client.predict("half_plus_two", [float(k)])["y"][0]))
+            )
+            for k in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(results) == [(k, k / 2 + 2) for k in range(8)]
+
+
+def test_many_calls_at_once_in_one_loop(server: Server, protocol: str) -> None:
+    async def ask() -> list[float]:
+        async with AsyncClient(getattr(server, protocol)) as client:
+            calls = [client.predict("half_plus_two", [float(k)]) for k in range(8)]
+            return [float(outputs["y"][0]) for outputs in await asyncio.gather(*calls)]
+
+    assert asyncio.run(ask()) == [k / 2 + 2 for k in range(8)]
+
+
+def test_a_blocking_client_works_inside_a_loop(server: Server, protocol: str) -> None:
+    async def ask() -> float:
+        with Client(getattr(server, protocol)) as client:
+            return float(client.predict("half_plus_two", [1.0])["y"][0])
+
+    assert asyncio.run(ask()) == 2.5
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    for name in ("predict", "status", "metadata", "wait_ready", "close"):
+        assert inspect.signature(getattr(Client, name)) == inspect.signature(getattr(AsyncClient, name)), name
+    assert inspect.signature(Client) == inspect.signature(AsyncClient)
+
+
+def test_empty_answers_have_the_shape_of_the_metadata() -> None:
+    from keras_dl_serving.client.rest import _read
+
+    assert _read([], TensorSpec((None, 2), "float32")).shape == (0, 2)
+    assert _read([[], []], TensorSpec((None, None, 4), "string")).shape == (2, 0, 4)
+    assert _read([], TensorSpec(None, "int32")).shape == (0,)
+
+
+def test_what_a_client_sends_over_rest_is_plain_json(server: Server) -> None:
+    from keras_dl_serving.client.rest import _predict_body
+
+    arrays = {"x": np.float32([[1.5]]), "s": np.array([b"\xff"], object), "n": np.array(3)}
+    assert json.loads(_predict_body("f", arrays)) == {
+        "signature_name": "f",
+        "inputs": {"x": [[1.5]], "s": [{"b64": "/w=="}], "n": 3},
+    }

@@ -1,0 +1,88 @@
+"""What importing costs, and where the parts are used from outside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras_dl_serving
+import pytest
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_client_comes_without_tensorflow() -> None:
+    loaded = run(
+        "import sys\n"
+        "from keras_dl.serving import Client, AsyncClient, NotFound\n"
+        "import keras_dl_serving.pytest_plugin\n"
+        "print([name for name in ('tensorflow', 'keras', 'grpc', 'httpx', 'starlette', 'google.protobuf') "
+        "if name in sys.modules])\n"
+        "Client('http://localhost:1'); Client('grpc://localhost:1')\n"
+        "print([name for name in ('tensorflow', 'keras', 'starlette', 'uvicorn') if name in sys.modules])\n"
+    )
+    assert loaded == "[]\n[]"
+
+
+def test_the_client_is_imported_in_half_a_second() -> None:
+    """Beyond NumPy, which whoever has arrays has paid for; in processor time, as machines are busy."""
+    seconds = run(
+        "import time, numpy\n"
+        "began = time.process_time()\n"
+        "from keras_dl.serving import Client\n"
+        "print(time.process_time() - began)\n"
+    )
+    assert float(seconds) < 0.25
+
+
+def test_the_server_is_imported_without_tensorflow() -> None:
+    code = "import sys; from keras_dl.serving import Server; print('tensorflow' in sys.modules)"
+    assert run(code) == "False"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in keras_dl_serving.__all__:
+        assert getattr(keras_dl_serving, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = keras_dl_serving.Nothing
+
+
+_PROJECT = """
+from keras_dl.serving import Client
+
+def test_my_app(keras_dl_server):
+    server = keras_dl_server({releases!r})
+    for url in (server.rest_url, server.grpc_url):
+        with Client(url) as client:
+            assert client.predict("half_plus_two", [1.0])["y"].tolist() == [2.5]
+
+def test_again(keras_dl_server):
+    assert keras_dl_server({releases!r}) is keras_dl_server({releases!r})
+    assert keras_dl_server({releases!r}, grpc_port=None).grpc_port is None
+"""
+
+
+@pytest.mark.slow
+def test_the_fixture_works_in_another_project(releases: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_my_app.py").write_text(_PROJECT.format(releases=str(releases)))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_app.py"]
+    plugins = subprocess.run(
+        [*command, "--trace-config"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 passed" in plugins.stdout, plugins.stdout + plugins.stderr
+    assert "keras_dl_serving" in plugins.stdout  # as an installed plugin, without -p
