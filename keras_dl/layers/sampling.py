@@ -25,6 +25,7 @@ def stateless_noise(
     minval: float = 0.0,
     maxval: float = 1.0,
     stream: int = 0,
+    first_index: Any = 0,
 ) -> Any:
     """Noise that depends on nothing but seed, step, stream and the example's index in the global batch.
 
@@ -43,6 +44,8 @@ def stateless_noise(
         maxval: upper end of the uniform distribution.
         stream: tells apart several draws of one step, such as the latent noise and the binarisation of the
             images.
+        first_index: index of the global batch's first example, where examples are counted through a whole
+            data set in place of one batch; a Python int or a scalar tensor.
 
     Returns:
         A float32 tensor of shape (B, *shape).
@@ -63,8 +66,10 @@ def stateless_noise(
     batch_size = tf.cast(batch_size, tf.int64)
     seeds = tf.stack([tf.constant(seed, tf.int64), tf.cast(tf.convert_to_tensor(step), tf.int64)])
     key, counter = _key_and_counter(tf.random.fold_in(seeds, tf.constant(stream, tf.int64)))
-    first = tf.cast(_first_example_index(batch_size) * blocks, tf.uint64)
-    counter += tf.stack([first, tf.zeros((), tf.uint64)])  # the low word starts at 0, so it cannot overflow
+    first = tf.cast(first_index, tf.int64) + _first_example_index(batch_size)
+    counter += tf.stack(
+        [tf.cast(first * blocks, tf.uint64), tf.zeros((), tf.uint64)]
+    )  # the low word starts at 0, so it cannot overflow
     draw = (
         tf.raw_ops.StatelessRandomNormalV2
         if distribution == "normal"

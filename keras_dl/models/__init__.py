@@ -8,10 +8,24 @@ from keras_dl_export.backend import require_tensorflow_backend
 require_tensorflow_backend()
 
 from keras_dl.models.cnn import CNN
+from keras_dl.models.conditional_gan import ConditionalGAN
+from keras_dl.models.dcgan import DCGAN
+from keras_dl.models.gan import GAN
 from keras_dl.models.generative import GaussianNaiveBayes, LogisticRegression
 from keras_dl.models.loading import load_model
 from keras_dl.models.mlp import MLP
 from keras_dl.models.perceptron import Perceptron
 from keras_dl.models.vae import VAE
 
-__all__ = ["CNN", "MLP", "VAE", "GaussianNaiveBayes", "LogisticRegression", "Perceptron", "load_model"]
+__all__ = [
+    "CNN",
+    "DCGAN",
+    "GAN",
+    "MLP",
+    "VAE",
+    "ConditionalGAN",
+    "GaussianNaiveBayes",
+    "LogisticRegression",
+    "Perceptron",
+    "load_model",
+]

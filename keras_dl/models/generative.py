@@ -20,6 +20,7 @@ from keras_dl.layers.arguments import check_positive_int
 from keras_dl.models import densities
 from keras_dl.models.batch_checks import checked_labels, checked_shape
 from keras_dl.models.classifier import Classifier
+from keras_dl.models.replicas import replica_sum
 
 
 class _FeatureClassifier(Classifier):
@@ -142,10 +143,10 @@ class GaussianNaiveBayes(_FeatureClassifier):
         member = ops.one_hot(y, self.num_classes)
         if weight is not None:
             member = member * ops.reshape(ops.cast(weight, "float32"), (-1, 1))
-        count = _over_replicas(ops.expand_dims(ops.sum(member, axis=0), 1))
-        mean = tf.math.divide_no_nan(_over_replicas(ops.matmul(ops.transpose(member), x)), count)
+        count = replica_sum(ops.expand_dims(ops.sum(member, axis=0), 1))
+        mean = tf.math.divide_no_nan(replica_sum(ops.matmul(ops.transpose(member), x)), count)
         deviation = ops.expand_dims(x, 1) - mean
-        squares = _over_replicas(ops.sum(ops.expand_dims(member, -1) * ops.square(deviation), axis=0))
+        squares = replica_sum(ops.sum(ops.expand_dims(member, -1) * ops.square(deviation), axis=0))
 
         total = self.count + count
         share = tf.math.divide_no_nan(count, total)
@@ -208,11 +209,3 @@ class LogisticRegression(_FeatureClassifier):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "l2": self.l2}
-
-
-def _over_replicas(statistic: Any) -> Any:
-    """The sum over all replicas of a distribution strategy."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return statistic
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, statistic)

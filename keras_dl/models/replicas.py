@@ -1,4 +1,4 @@
-"""Means over a global batch that a distribution strategy has shared out among replicas."""
+"""Sums and means over a global batch that a distribution strategy has shared out among replicas."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ def replica_mean(values: Any) -> Any:
     Returns:
         A float32 scalar.
     """
-    return tf.math.divide_no_nan(
-        ops.sum(values), ops.cast(ops.shape(values)[0] * replica_count(), "float32")
-    )
+    return tf.math.divide_no_nan(ops.sum(values), ops.cast(ops.shape(values)[0] * replica_count(), "float32"))
+
+
+def replica_sum(statistic: Any) -> Any:
+    """The sum of all replicas' `statistic`, a tensor of any shape; every replica gets it."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return statistic
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, statistic)
 
 
 def replica_count() -> int:

@@ -15,10 +15,11 @@ from keras_dl.layers import GaussianSampling, stateless_noise
 from keras_dl.layers.arguments import check_choice, check_image_shape, check_positive_int
 from keras_dl.models import densities
 from keras_dl.models.batch_checks import CheckedModel, checked_images, checked_shape
+from keras_dl.models.replicas import replica_mean, replica_sum
 from keras_dl.models.vae_networks import vae_networks
 
-# Streams of noise: the latents and the binarisation, in training and in evaluation.
-_TRAIN_LATENTS, _TRAIN_PIXELS, _TEST_LATENTS, _TEST_PIXELS = range(4)
+# Streams of noise: each is for the latents, and the next one for the binarisation.
+_TRAINING, _EVALUATION = 0, 2
 
 
 class Terms(NamedTuple):
@@ -233,35 +234,35 @@ class VAE(CheckedModel):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step of the optimizer on images, or on (images, labels)."""
-        image, epsilon = self._draw(data, self.optimizer.iterations.value, _TRAIN_LATENTS, _TRAIN_PIXELS)
+        step = self.optimizer.iterations.value
+        image, epsilon = self._draw(data, step=step, stream=_TRAINING)
         with tf.GradientTape() as tape:
             terms = self.terms(image, epsilon)
-            loss = self.optimizer.scale_loss(_replica_mean(terms.loss))
+            loss = self.optimizer.scale_loss(replica_mean(terms.loss))
         weights = self.trainable_weights
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return self._report(terms)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """The terms on a batch of images, or of (images, labels)."""
-        seen = ops.cast(
-            self.loss_tracker.count, "int64"
-        )  # images before this batch; reset by every evaluation
-        return self._report(self.terms(*self._draw(data, seen, _TEST_LATENTS, _TEST_PIXELS)))
+        # Counted since the last reset, so an image's noise depends on its place in the data alone.
+        seen = replica_sum(self.loss_tracker.count.value)
+        return self._report(self.terms(*self._draw(data, step=0, first_index=seen, stream=_EVALUATION)))
 
-    def _draw(self, data: Any, step: Any, latents: int, pixels: int) -> tuple[Any, Any]:
+    def _draw(self, data: Any, *, stream: int, **key: Any) -> tuple[Any, Any]:
         """The batch's images, binarised where that is asked for, and their epsilon (B, K, Z)."""
         image, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if sample_weight is not None:
             raise ValueError("sample_weight: expected none, a VAE weighs all images alike. Leave it out.")
         image = checked_images(ops.convert_to_tensor(image))
-        batch_size = ops.shape(image)[0]
+        count = ops.shape(image)[0]
         if self.dynamic_binarization:
             uniform = stateless_noise(
-                batch_size, self.image_shape, seed=self.seed, step=step, distribution="uniform", stream=pixels
+                count, self.image_shape, distribution="uniform", seed=self.seed, stream=stream + 1, **key
             )
             image = ops.cast(uniform < ops.cast(image, "float32"), "float32")
         shape = (self.num_samples, self.latent_dim)
-        return image, stateless_noise(batch_size, shape, seed=self.seed, step=step, stream=latents)
+        return image, stateless_noise(count, shape, seed=self.seed, stream=stream, **key)
 
     def _report(self, terms: Terms) -> dict[str, Any]:
         for tracker, term in zip(self.metrics, terms, strict=True):
@@ -334,9 +335,3 @@ def _log_prior_over_posterior(z: Any, mean: Any, log_variance: Any) -> Any:
     """Log p(z) - log q(z | x), (B, K)."""
     prior = densities.gaussian_log_density(z, 0.0, 0.0)
     return ops.sum(prior - densities.gaussian_log_density(z, mean, log_variance), axis=-1)
-
-
-def _replica_mean(values: Any) -> Any:
-    """This replica's share of the mean over the global batch: gradients are summed over replicas."""
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return tf.math.divide_no_nan(ops.sum(values), ops.cast(ops.shape(values)[0] * replicas, "float32"))
