@@ -13,6 +13,8 @@ from typing import Any
 import tensorflow as tf
 from keras import ops
 
+from keras_dl.layers.arguments import check_choice, check_rate
+
 _UNDER_THE_ROOT = 1e-12  # the derivative of the square root is infinite at 0
 
 
@@ -104,3 +106,42 @@ ADVERSARIAL_LOSSES = {
         gradient_penalty=10.0,
     ),
 }
+
+
+def penalty_weight(loss: str, gradient_penalty: float | None) -> float:
+    """The weight of the gradient penalty.
+
+    Args:
+        loss: a name in `ADVERSARIAL_LOSSES`.
+        gradient_penalty: a weight, or None for the loss's own.
+
+    Raises:
+        ValueError: there is no such loss, or the weight is below 0.
+    """
+    check_choice("loss", loss, *ADVERSARIAL_LOSSES)
+    weight = ADVERSARIAL_LOSSES[loss].gradient_penalty if gradient_penalty is None else gradient_penalty
+    if not weight >= 0:
+        raise ValueError(
+            f"gradient_penalty: expected None or a weight of at least 0, got {gradient_penalty!r}. "
+            "10 is usual."
+        )
+    return weight
+
+
+def check_label_smoothing(loss: str, label_smoothing: float) -> float:
+    """`label_smoothing`, once the loss has a target that can be smoothed.
+
+    Args:
+        loss: a name in `ADVERSARIAL_LOSSES`.
+        label_smoothing: s.
+
+    Raises:
+        ValueError: it is no share, or above 0 for a loss without a target.
+    """
+    check_rate("label_smoothing", label_smoothing)
+    if label_smoothing and not ADVERSARIAL_LOSSES[loss].smooths:
+        raise ValueError(
+            f"label_smoothing: expected 0 with loss={loss!r}, which has no target for real data, got "
+            f"{label_smoothing!r}. Leave it out, or take loss='non_saturating'."
+        )
+    return label_smoothing

@@ -1,0 +1,183 @@
+"""The conditional GAN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from keras_dl_export import Endpoint, Spec
+
+from keras_dl.models.adversarial_losses import penalty_weight
+from keras_dl.models.batch_checks import checked_labels
+from keras_dl.models.gan import GAN
+from keras_dl.models.gan_networks import convolutional_players
+from keras_dl.models.latent_space import analogy, straight_line
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class ConditionalGAN(GAN):
+    """A deep convolutional GAN whose players are both told the class y.
+
+        G: (z, y) -> x,  D: (x, y) -> l, the logit of "x is real and of class y"
+
+        min_G max_D  E_{x,y}[log sigma(D(x, y))] + E_{z,y}[log(1 - sigma(D(G(z, y), y)))]
+
+    For G, the class stands beside the noise: [z; e_y] (`ClassConcatenation`). D adds to its logit how well
+    the image's features fit the class (`ClassProjection`). Generated images take the classes of the real
+    batch. `fit` and `evaluate` take (images, labels). Calling the model on (z, y) generates.
+
+    Args:
+        num_classes: K.
+        image_shape: (H, W, C).
+        latent_dim: Z.
+        loss: as in `GAN`.
+        filters: feature maps of D's convolutions; G mirrors them.
+        kernel_size: of all convolutions.
+        gradient_penalty: as in `GAN`.
+        **kwargs: `prior`, `discriminator_steps`, `label_smoothing`, `ema_momentum` and `seed`, as in `GAN`.
+
+    Shapes: latents (B, Z); images (B, H, W, C) in [0, 1]; labels (B,), integers from 0 to K - 1.
+
+    Raises:
+        ValueError: an argument is out of its range; in training, images of another shape or outside [0, 1],
+            no labels, or labels that are no classes.
+
+    Reference: notes 4.2.2; Mirza and Osindero, Conditional generative adversarial nets (2014); Miyato and
+        Koyama, cGANs with projection discriminator (ICLR 2018).
+    """
+
+    _conditions = 1
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        image_shape: Sequence[int] = (28, 28, 1),
+        latent_dim: int = 100,
+        loss: str = "non_saturating",
+        *,
+        filters: Sequence[int] = (64, 128),
+        kernel_size: int = 4,
+        gradient_penalty: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        players = convolutional_players(
+            image_shape,
+            latent_dim,
+            filters,
+            kernel_size,
+            dtype=kwargs.get("dtype"),
+            num_classes=num_classes,
+            per_image=penalty_weight(loss, gradient_penalty) > 0,
+        )
+        super().__init__(*players, loss, gradient_penalty=gradient_penalty, **kwargs)
+        self.num_classes = num_classes
+        self.filters = tuple(filters)
+        self.kernel_size = kernel_size
+
+    def _examples(self, data: Any) -> tuple[Any, ...]:
+        _, label, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if label is None:
+            raise ValueError(
+                "label: expected images and labels, got images alone. Give fit pairs (image, label); "
+                "keras_dl.data.load makes them unless labels=False."
+            )
+        label = ops.convert_to_tensor(label)
+        if not label.dtype.is_integer or (label.shape.rank == 2 and label.shape[1] not in (1, None)):
+            raise ValueError(
+                f"label: expected integer classes of shape (batch,), got {label.dtype.name} of shape "
+                f"{tuple(label.shape)}. Turn one-hot rows into classes with argmax(axis=-1)."
+            )
+        label = ops.reshape(checked_labels(label, self.num_classes), (-1,))
+        return *super()._examples(data), ops.cast(label, "int32")
+
+    def generate(self, z: Any = None, label: Any = None, *, seed: int = 0) -> Any:
+        """Images G(z, y).
+
+        Args:
+            z: latents (N, Z), or their number N: then they are drawn from the prior. None draws one for each
+                label, or else for each class.
+            label: classes (N,), or one class for all; None takes the classes in turn.
+            seed: of the drawn latents; equal seeds give equal images.
+
+        Returns:
+            Images (N, H, W, C).
+
+        Raises:
+            ValueError: a label is no class, or there are not as many as latents.
+        """
+        if z is None:
+            z = self.num_classes if label is None else int(np.size(label))
+        z = self._as_latents(z, seed)
+        return self((z, self._as_labels(label, int(z.shape[0]))))
+
+    def interpolate(self, start: Any, end: Any, steps: int = 8, label: Any = None) -> Any:
+        """Images of one class on the straight line between two latents.
+
+        Args:
+            start: latents (B, Z).
+            end: as many latents.
+            steps: S, both ends included.
+            label: as in `generate`, for each pair of ends.
+
+        Returns:
+            Images (B, S, H, W, C).
+        """
+        z = straight_line(start, end, steps)
+        label = np.repeat(self._as_labels(label, int(z.shape[0])), steps)
+        images = self.generate(ops.reshape(z, (-1, self.latent_dim)), label)
+        return ops.reshape(images, (-1, steps, *self.image_shape))
+
+    def arithmetic(self, start: Any, minus: Any, plus: Any, label: Any = None) -> Any:
+        """Images of z = start - minus + plus; as in `GAN`.
+
+        Args:
+            start: latents (B, Z) or (Z,).
+            minus: latents (B, Z) or (Z,).
+            plus: latents (B, Z) or (Z,).
+            label: as in `generate`.
+
+        Returns:
+            Images (B, H, W, C), B = 1 for latents (Z,).
+        """
+        return self.generate(analogy(start, minus, plus), label)
+
+    def _as_labels(self, label: Any, count: int) -> Any:
+        """Classes (count,) as an array."""
+        labels = np.arange(count) % self.num_classes if label is None else np.asarray(label)
+        if labels.dtype.kind not in "iu" or not np.all((labels >= 0) & (labels < self.num_classes)):
+            raise ValueError(
+                f"label: expected classes from 0 to {self.num_classes - 1}, got {label!r}. Number the "
+                "classes from 0, or build the model with a larger num_classes."
+            )
+        if labels.ndim == 0:
+            labels = np.full(count, labels)
+        if labels.shape != (count,):
+            raise ValueError(
+                f"label: expected one class or {count}, as many as latents, got shape {labels.shape}. Pass "
+                "as many labels as latents."
+            )
+        return labels.astype("int32")
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`serving_default` (generate), whose z the caller draws from the prior, and `discriminate`."""
+        z = Spec(("batch", self.latent_dim), "float32")
+        image = Spec(("batch", *self.image_shape), "float32")
+        label = Spec(("batch",), "int32")
+        return {
+            "serving_default": Endpoint(
+                lambda z, label: {"image": self((z, label))}, {"z": z, "label": label}
+            ),
+            "discriminate": Endpoint(
+                lambda image, label: {"logits": self.discriminate((image, label))},
+                {"image": image, "label": label},
+            ),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["generator"], config["discriminator"]
+        names = ("num_classes", "image_shape", "latent_dim", "filters", "kernel_size")
+        return {**config, **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,69 @@
+"""The deep convolutional GAN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_dl.models.adversarial_losses import penalty_weight
+from keras_dl.models.gan import GAN
+from keras_dl.models.gan_networks import convolutional_players
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class DCGAN(GAN):
+    """A GAN of convolutions: 100 uniform random numbers in, an image out.
+
+    z ~ U(-1, 1)^Z,  G: transposed convolutions of stride 2,  D: convolutions of stride 2
+
+    G has batch normalisation and ReLUs and ends in a tanh, brought to [0, 1]; D has LeakyReLUs of slope 0.2
+    and batch normalisation, or, with a gradient penalty, layer normalisation.
+
+    Args:
+        image_shape: (H, W, C).
+        latent_dim: Z.
+        loss: as in `GAN`.
+        filters: feature maps of D's convolutions; G mirrors them.
+        kernel_size: of all convolutions.
+        gradient_penalty: as in `GAN`.
+        **kwargs: `prior`, `discriminator_steps`, `label_smoothing`, `ema_momentum` and `seed`, as in `GAN`.
+
+    Shapes: latents (B, Z); images (B, H, W, C) in [0, 1].
+
+    Raises:
+        ValueError: an argument is out of its range; in training, images of another shape or outside [0, 1].
+
+    Reference: notes 4.2.1; Radford, Metz and Chintala, Unsupervised representation learning with deep
+        convolutional generative adversarial networks (ICLR 2016).
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int] = (28, 28, 1),
+        latent_dim: int = 100,
+        loss: str = "non_saturating",
+        *,
+        filters: Sequence[int] = (64, 128),
+        kernel_size: int = 4,
+        gradient_penalty: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        players = convolutional_players(
+            image_shape,
+            latent_dim,
+            filters,
+            kernel_size,
+            dtype=kwargs.get("dtype"),
+            per_image=penalty_weight(loss, gradient_penalty) > 0,
+        )
+        super().__init__(*players, loss, gradient_penalty=gradient_penalty, **kwargs)
+        self.filters = tuple(filters)
+        self.kernel_size = kernel_size
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["generator"], config["discriminator"]
+        names = ("image_shape", "latent_dim", "filters", "kernel_size")
+        return {**config, **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,394 @@
+"""The generative adversarial network."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from keras_dl_export import Endpoint, Spec
+
+from keras_dl.layers import stateless_noise
+from keras_dl.layers.arguments import check_choice, check_positive_int, check_rate
+from keras_dl.models import adversarial_losses
+from keras_dl.models.adversarial_losses import ADVERSARIAL_LOSSES, check_label_smoothing, penalty_weight
+from keras_dl.models.batch_checks import CheckedModel, checked_images, checked_shape
+from keras_dl.models.latent_space import PRIORS, analogy, draw_latents, straight_line
+from keras_dl.models.players import check_players, players_optimizers
+from keras_dl.models.replicas import replica_count, replica_mean, replica_sum
+
+# Streams of noise: each is for the latents, the next one for the shares of the gradient penalty. The further
+# turns of the discriminator have their own.
+_TRAINING, _EVALUATION, _USE = 0, 2, 4
+_STREAMS = 6
+
+_PLAYERS = ("generator", "discriminator")
+_SETTINGS = (
+    "loss",
+    "prior",
+    "discriminator_steps",
+    "label_smoothing",
+    "gradient_penalty",
+    "ema_momentum",
+    "seed",
+)
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class GAN(CheckedModel):
+    """A generator G and a discriminator D that train against each other.
+
+        z ~ p(z),  G: z -> x,  D: x -> the logit of "x is real"
+
+        min_G max_D  E_x[log sigma(D(x))] + E_z[log(1 - sigma(D(G(z))))]
+
+    `fit` takes data, or pairs whose labels it ignores. On each batch the players take turns, D first:
+
+        discriminator_steps times, each with its own z:  D minimises E[real(D(x))] + E[fake(D(G(z)))]
+        then once:                                       G minimises E[generator(D(G(z)))]
+
+    where `loss` says what `real`, `fake` and `generator` are. The player whose turn it is not rests: its
+    weights and its statistics (the moving averages of batch normalisation) keep their bits. G's turn meets D
+    as D's last turn left it, on the same z; as G did not change in between, one forward pass of G serves
+    both. Noise is keyed on (seed, G's step, index in the batch), in `evaluate` on the index in the data, so
+    that every evaluation draws the same.
+
+    `fit` and `evaluate` report `generator_loss` and `discriminator_loss`, means over the examples.
+
+    Args:
+        generator: a built model z (B, Z) -> data, images in [0, 1] where the data are images.
+        discriminator: a built model data -> logits (B, 1), without a sigmoid.
+        loss: `"minimax"` (the value above), `"non_saturating"` (the generator maximises E[log sigma(D(G(z)))]
+            instead), `"hinge"`, `"least_squares"` or `"wasserstein"`.
+        prior: p(z): `"uniform"`, U(-1, 1)^Z, or `"normal"`, N(0, I).
+        discriminator_steps: turns of the discriminator for each of the generator, all on the same real batch.
+        label_smoothing: s; the target for real data is 1 - s (for losses with such a target).
+        gradient_penalty: weight of E[(||grad D(x^)|| - 1)^2], which the discriminator pays; None is 10 for
+            `"wasserstein"` and 0 otherwise.
+        ema_momentum: m; where given, calling the model, and all that builds on it, uses the moving average of
+            the generator's weights, w_bar <- m w_bar + (1 - m) w, with a smaller m in the first steps.
+        seed: of all noise.
+
+    Shapes: latents z (B, Z); images (B, H, W, C), or data of any other shape. Calling the model generates.
+
+    Raises:
+        ValueError: an argument is out of its range; the networks do not fit together; in training, images of
+            another shape or outside [0, 1].
+
+    Reference: notes 4.2; Goodfellow et al., Generative adversarial nets (NeurIPS 2014).
+    """
+
+    built: bool
+    _conditions = 0  # inputs of the players beside z and the image
+
+    def __init__(
+        self,
+        generator: Any,
+        discriminator: Any,
+        loss: str = "non_saturating",
+        *,
+        prior: Literal["uniform", "normal"] = "uniform",
+        discriminator_steps: int = 1,
+        label_smoothing: float = 0.0,
+        gradient_penalty: float | None = None,
+        ema_momentum: float | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.latent_dim, self.image_shape = check_players(generator, discriminator, self._conditions)
+        self.generator = generator
+        self.discriminator = discriminator
+        self.loss = loss
+        self.prior = check_choice("prior", prior, *PRIORS)
+        self.discriminator_steps = check_positive_int("discriminator_steps", discriminator_steps)
+        self.label_smoothing = check_label_smoothing(loss, label_smoothing)
+        self.gradient_penalty = gradient_penalty
+        self._penalty = penalty_weight(loss, gradient_penalty)
+        self._game = ADVERSARIAL_LOSSES[loss]
+        self.ema_momentum = None if ema_momentum is None else check_rate("ema_momentum", ema_momentum)
+        self.seed = seed
+        self.generator_tracker = keras.metrics.Mean(name="generator_loss")
+        self.discriminator_tracker = keras.metrics.Mean(name="discriminator_loss")
+        self.build((None, self.latent_dim))
+
+    def build(self, input_shape: Any) -> None:
+        if self.built:
+            return
+        self.averages = []
+        if self.ema_momentum is not None:
+            for weight in self.generator.weights:
+                average = self.add_weight(
+                    shape=weight.shape, dtype=weight.dtype, trainable=False, name=f"average_{weight.name}"
+                )
+                average.assign(weight)
+                self.averages.append(average)
+        self.built = True
+
+    # The networks.
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        with self._averaged_weights():
+            return self._generated(inputs, training=training)
+
+    def _averaged_weights(self) -> Any:
+        """Where the generator runs on its averages, if it keeps any."""
+        if not self.averages:
+            return contextlib.nullcontext()
+        return keras.StatelessScope(list(zip(self.generator.weights, self.averages, strict=True)))
+
+    def _generated(self, inputs: Any, training: bool) -> Any:
+        return ops.cast(self.generator(inputs, training=training), "float32")
+
+    def discriminate(self, inputs: Any, training: bool = False) -> Any:
+        """How real the discriminator takes each image to be.
+
+        Args:
+            inputs: what the discriminator takes: images (B, H, W, C).
+            training: whether batch normalisation and dropout behave as in training.
+
+        Returns:
+            Logits (B, 1).
+        """
+        return ops.cast(self.discriminator(inputs, training=training), "float32")
+
+    # Training.
+
+    def compile(
+        self, generator_optimizer: Any = None, discriminator_optimizer: Any = None, **kwargs: Any
+    ) -> None:
+        """Give each player its optimizer; the losses are the game's.
+
+        Args:
+            generator_optimizer: the generator's: an optimizer, or its name or config as in Keras.
+            discriminator_optimizer: the discriminator's.
+            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`, `auto_scale_loss`, as in Keras.
+
+        Raises:
+            ValueError: an optimizer is missing, or both players share one; a loss or metrics are passed.
+        """
+        for name in ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"):
+            if kwargs.pop(name, None) is not None:
+                raise ValueError(
+                    f"{name}: expected none, because a {type(self).__name__} has an optimizer for each "
+                    "player and the loss that its constructor names. Call compile(generator_optimizer=..., "
+                    "discriminator_optimizer=...)."
+                )
+        players = (self.generator, generator_optimizer), (self.discriminator, discriminator_optimizer)
+        scale_loss = kwargs.pop("auto_scale_loss", True)
+        self.generator_optimizer, self.discriminator_optimizer = players_optimizers(*players, scale_loss)
+        super().compile(optimizer=None, **kwargs)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        if not self.compiled:
+            return {}
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "generator_optimizer": serialize(self.generator_optimizer),
+            "discriminator_optimizer": serialize(self.discriminator_optimizer),
+            "run_eagerly": self.run_eagerly,
+            "steps_per_execution": self.steps_per_execution,
+            "jit_compile": self.jit_compile,
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One turn of the generator after those of the discriminator, on a batch that `fit` takes."""
+        image, *condition = self._examples(data)
+        noise = {"seed": self.seed, "step": self.generator_optimizer.iterations.value}
+        for turn in range(1, self.discriminator_steps):
+            stream = _TRAINING + turn * _STREAMS
+            with keras.StatelessScope():  # what the resting generator assigns is dropped
+                fake = self._fake(image, condition, training=True, stream=stream, **noise)
+            self._train_discriminator(image, fake, condition, stream=stream, **noise)
+        noise["stream"] = _TRAINING
+        with tf.GradientTape() as tape:
+            fake = self._fake(image, condition, training=True, **noise)
+            with tape.stop_recording():
+                discriminator_losses = self._train_discriminator(image, fake, condition, **noise)
+            with keras.StatelessScope():  # now the discriminator rests
+                generator_losses = self._generator_losses(fake, condition, training=True)
+            loss = self.generator_optimizer.scale_loss(_objective(generator_losses, self.generator))
+        weights = self.generator.trainable_weights
+        self.generator_optimizer.apply(tape.gradient(loss, weights), weights)
+        self._update_averages(noise["step"])
+        return self._report(generator_losses, discriminator_losses)
+
+    def _train_discriminator(self, image: Any, fake: Any, condition: Any, **noise: Any) -> Any:
+        """One turn of the discriminator, to which `fake` is data like any other; its losses (B,)."""
+        with tf.GradientTape() as tape:
+            losses = self._discriminator_losses(image, fake, condition, training=True, **noise)
+            loss = self.discriminator_optimizer.scale_loss(_objective(losses, self.discriminator))
+        weights = self.discriminator.trainable_weights
+        self.discriminator_optimizer.apply(tape.gradient(loss, weights), weights)
+        return losses
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Both losses on a batch; neither player changes."""
+        image, *condition = self._examples(data)
+        # Counted since the last reset, so that an example's noise depends on its place in the data alone.
+        seen = replica_sum(self.generator_tracker.count.value)
+        noise = {"seed": self.seed, "step": 0, "first_index": seen, "stream": _EVALUATION}
+        fake = self._fake(image, condition, training=False, **noise)
+        return self._report(
+            self._generator_losses(fake, condition, training=False),
+            self._discriminator_losses(image, fake, condition, training=False, **noise),
+        )
+
+    def _fake(self, image: Any, condition: Any, *, training: bool, **noise: Any) -> Any:
+        """As many generated images as there are real ones."""
+        z = draw_latents(self.prior, ops.shape(image)[0], self.latent_dim, **noise)
+        return self._generated(_inputs(z, condition), training=training)
+
+    def _generator_losses(self, fake: Any, condition: Any, training: bool) -> Any:
+        logits = self.discriminate(_inputs(fake, condition), training=training)
+        return ops.squeeze(self._game.generator(logits), axis=-1)
+
+    def _discriminator_losses(
+        self, image: Any, fake: Any, condition: Any, *, training: bool, stream: int, **noise: Any
+    ) -> Any:
+        def critic(image: Any) -> Any:
+            return self.discriminate(_inputs(image, condition), training=training)
+
+        losses = self._game.real(critic(image), self.label_smoothing) + self._game.fake(critic(fake))
+        losses = ops.squeeze(losses, axis=-1)
+        if not self._penalty:
+            return losses
+        shape = (1,) * len(self.image_shape)
+        noise |= {"distribution": "uniform", "stream": stream + 1}
+        share = stateless_noise(ops.shape(image)[0], shape, **noise)
+        with keras.StatelessScope():  # images between real and fake leave no trace in the statistics
+            return losses + self._penalty * adversarial_losses.gradient_penalty(critic, image, fake, share)
+
+    def _examples(self, data: Any) -> tuple[Any, ...]:
+        """The batch's images, and what both players are told besides."""
+        image, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if sample_weight is not None:
+            raise ValueError("sample_weight: expected none, a GAN weighs all examples alike. Leave it out.")
+        image = checked_shape(
+            ops.convert_to_tensor(image), self.image_shape, name="image", model=type(self).__name__
+        )
+        if len(self.image_shape) == 3:  # other data may have any values
+            image = checked_images(image)
+        return (ops.cast(image, "float32"),)
+
+    def _update_averages(self, step: Any) -> None:
+        if self.averages:
+            t = ops.cast(step, "float32")
+            momentum = ops.minimum(self.ema_momentum, t / (t + 10.0))  # forget the untrained weights early
+            for average, weight in zip(self.averages, self.generator.weights, strict=True):
+                average.assign(momentum * average + (1.0 - momentum) * weight)
+
+    def _report(self, generator_losses: Any, discriminator_losses: Any) -> dict[str, Any]:
+        self.generator_tracker.update_state(generator_losses)
+        self.discriminator_tracker.update_state(discriminator_losses)
+        return {tracker.name: tracker.result() for tracker in self.metrics}
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The means over the examples since the last reset."""
+        return [self.generator_tracker, self.discriminator_tracker]
+
+    # Use.
+
+    def sample_prior(self, count: int = 1, *, seed: int = 0) -> Any:
+        """Latents z ~ p(z).
+
+        Args:
+            count: N.
+            seed: equal seeds give equal latents.
+
+        Returns:
+            Latents (N, Z).
+        """
+        check_positive_int("count", count)
+        return draw_latents(self.prior, count, self.latent_dim, seed=seed, step=0, stream=_USE)
+
+    def generate(self, z: Any = 1, *, seed: int = 0) -> Any:
+        """Images G(z).
+
+        Args:
+            z: latents (N, Z), or their number N: then they are drawn from the prior.
+            seed: of the drawn latents; equal seeds give equal images.
+
+        Returns:
+            Images (N, H, W, C).
+        """
+        return self(self._as_latents(z, seed))
+
+    def interpolate(self, start: Any, end: Any, steps: int = 8) -> Any:
+        """Images on the straight line between two latents.
+
+        Args:
+            start: latents (B, Z).
+            end: as many latents.
+            steps: S, both ends included.
+
+        Returns:
+            Images (B, S, H, W, C).
+
+        Raises:
+            ValueError: `steps` is below 2.
+        """
+        images = self.generate(ops.reshape(straight_line(start, end, steps), (-1, self.latent_dim)))
+        return ops.reshape(images, (-1, steps, *self.image_shape))
+
+    def arithmetic(self, start: Any, minus: Any, plus: Any) -> Any:
+        """Images of z = start - minus + plus.
+
+        Directions of the latent space carry meaning: smiling woman - neutral woman + neutral man is a smiling
+        man. A single latent is noisy; average a few that show the same, `z.mean(axis=0)`.
+
+        Args:
+            start: latents (B, Z) or (Z,).
+            minus: latents (B, Z) or (Z,).
+            plus: latents (B, Z) or (Z,).
+
+        Returns:
+            Images (B, H, W, C), B = 1 for latents (Z,).
+
+        Reference: Radford, Metz and Chintala, Unsupervised representation learning with deep convolutional
+            generative adversarial networks (ICLR 2016), section 6.3.2.
+        """
+        return self.generate(analogy(start, minus, plus))
+
+    def _as_latents(self, z: Any, seed: int) -> Any:
+        if np.ndim(z) == 0:
+            return self.sample_prior(int(z), seed=seed)
+        z = ops.convert_to_tensor(z, "float32")
+        return checked_shape(z, (self.latent_dim,), name="z", model=type(self).__name__)
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`serving_default` (generate), whose z the caller draws from the prior, and `discriminate`."""
+        z = {"z": Spec(("batch", self.latent_dim), "float32")}
+        image = {"image": Spec(("batch", *self.image_shape), "float32")}
+        return {
+            "serving_default": Endpoint(lambda z: {"image": self(z)}, z),
+            "discriminate": Endpoint(lambda image: {"logits": self.discriminate(image)}, image),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        players = {name: serialize(getattr(self, name)) for name in _PLAYERS}
+        return {**super().get_config(), **players, **{name: getattr(self, name) for name in _SETTINGS}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        deserialize = keras.saving.deserialize_keras_object
+        players = {name: deserialize(config[name], custom_objects) for name in _PLAYERS if name in config}
+        return super().from_config({**config, **players}, custom_objects)
+
+
+def _inputs(first: Any, condition: Any) -> Any:
+    """What a network takes: a tensor, or a list of them where there is a condition."""
+    return [first, *condition] if condition else first
+
+
+def _objective(losses: Any, player: Any) -> Any:
+    """This replica's share of the mean loss, with what the player's regularisers ask for."""
+    return replica_mean(losses) + sum(player.losses) / replica_count()

@@ -1,0 +1,66 @@
+"""Points of a latent space: drawn from the prior, on the line between two others, sums of others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from keras_dl.layers import stateless_noise
+from keras_dl.layers.arguments import check_positive_int
+
+PRIORS: dict[str, dict[str, Any]] = {
+    "uniform": {"distribution": "uniform", "minval": -1.0, "maxval": 1.0},
+    "normal": {"distribution": "normal"},
+}
+
+
+def draw_latents(prior: str, count: Any, latent_dim: int, **noise: Any) -> Any:
+    """Latents z ~ p(z).
+
+    Args:
+        prior: `"uniform"`, U(-1, 1)^Z, or `"normal"`, N(0, I).
+        count: N.
+        latent_dim: Z.
+        **noise: `seed`, `step`, `stream` and `first_index`, as in `stateless_noise`.
+
+    Returns:
+        Latents (N, Z).
+    """
+    return stateless_noise(count, (latent_dim,), **noise, **PRIORS[prior])
+
+
+def straight_line(start: Any, end: Any, steps: int) -> Any:
+    """Latents at equal distances on the straight line between two.
+
+    Args:
+        start: latents (B, Z).
+        end: as many latents.
+        steps: S, both ends included.
+
+    Returns:
+        Latents (B, S, Z).
+
+    Raises:
+        ValueError: `steps` is below 2.
+    """
+    check_positive_int("steps", steps, least=2)
+    first, last = (ops.expand_dims(ops.convert_to_tensor(z, "float32"), 1) for z in (start, end))
+    share = ops.reshape(ops.linspace(0.0, 1.0, steps), (1, steps, 1))
+    return (1.0 - share) * first + share * last
+
+
+def analogy(start: Any, minus: Any, plus: Any) -> Any:
+    """The latents start - minus + plus.
+
+    Args:
+        start: latents (B, Z) or (Z,).
+        minus: latents (B, Z) or (Z,).
+        plus: latents (B, Z) or (Z,).
+
+    Returns:
+        Latents (B, Z), B = 1 for latents (Z,).
+    """
+    start, minus, plus = (ops.convert_to_tensor(z, "float32") for z in (start, minus, plus))
+    z = start - minus + plus
+    return ops.expand_dims(z, 0) if len(z.shape) == 1 else z
