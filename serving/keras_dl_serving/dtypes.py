@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -88,9 +88,14 @@ def of_array(array: Array) -> DType:
     Raises:
         LookupError: no tensor has such values.
     """
-    if array.dtype.kind in "OSU":
+    return _of_numpy(array.dtype)
+
+
+@cache
+def _of_numpy(dtype: np.dtype[Any]) -> DType:
+    if dtype.kind in "OSU":
         return _BY_NAME["string"]
     try:
-        return _BY_NAME[array.dtype.name]
+        return _BY_NAME[dtype.name]
     except KeyError:
-        raise LookupError(f"arrays of dtype {array.dtype} cannot be sent") from None
+        raise LookupError(f"arrays of dtype {dtype} cannot be sent") from None

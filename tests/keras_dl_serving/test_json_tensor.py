@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from keras_dl_serving import dtypes, json_tensor
+from keras_dl_serving import dtypes, json_response, json_tensor
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument, StatusError, Unimplemented
 from keras_dl_serving.signatures import TensorSpec
@@ -247,7 +247,7 @@ def test_numpy_never_takes_what_the_rules_refuse(rows: list[Any], dtype: str) ->
 
 
 def written(form: json_tensor.Form, **arrays: Any) -> str:
-    return json_tensor.format_response(
+    return json_response.format_response(
         {name: np.asarray(array) for name, array in arrays.items()}, form
     ).decode()
 
@@ -272,7 +272,7 @@ def test_rows_are_laid_out_as_the_original_does() -> None:
 def test_strings_are_text_and_bytes_are_base64() -> None:
     values = np.array([b"caf\xc3\xa9", b"\xff"], object)
     assert (
-        json_tensor.format_response({"y": values}, "columns")
+        json_response.format_response({"y": values}, "columns")
         == b'{\n    "outputs": ["caf\xc3\xa9", "\xff"]\n}'
     )
     assert json.loads(written("rows", y_bytes=values))["predictions"] == [
@@ -322,13 +322,13 @@ SIX_DIGITS = st.builds(
 
 @given(FLOATS32 | st_numpy.arrays(np.float32, 20, elements=SIX_DIGITS.map(np.float32).map(float)))
 def test_every_float32_is_written_by_the_rule(array: Array) -> None:
-    text = json_tensor.format_tensor(array, strings_as_b64=False)
+    text = json_response.format_tensor(array, strings_as_b64=False)
     assert text == f"[{', '.join(exactly(value, np.float32, 9) for value in array.tolist())}]"
 
 
 @given(st.lists(st.floats(), max_size=5))
 def test_every_float64_is_written_by_the_rule(values: list[float]) -> None:
-    text = json_tensor.format_tensor(np.array(values, np.float64), strings_as_b64=False)
+    text = json_response.format_tensor(np.array(values, np.float64), strings_as_b64=False)
     assert text == f"[{', '.join(exactly(value, np.float64, 17) for value in values)}]"
 
 
@@ -339,7 +339,7 @@ NUMERIC = ["float32", "float64", "int8", "uint8", "int16", "int32", "int64", "ui
 def test_what_is_written_is_read_back_bit_for_bit(data: st.DataObject, dtype: str) -> None:
     shapes = st_numpy.array_shapes(min_dims=0, max_dims=3, min_side=1, max_side=4)
     array = data.draw(st_numpy.arrays(dtype, shapes))
-    body = b'{"inputs": ' + json_tensor.format_tensor(array, strings_as_b64=False).encode() + b"}"
+    body = b'{"inputs": ' + json_response.format_tensor(array, strings_as_b64=False).encode() + b"}"
     np.testing.assert_array_equal(one(body.decode(), dtype), array)
 
 
@@ -348,11 +348,11 @@ def test_bytes_are_read_back(values: list[bytes]) -> None:
     array = np.empty(len(values), object)
     array[:] = values
     for strings_as_b64 in (False, True):
-        text = json_tensor.format_tensor(array, strings_as_b64=strings_as_b64)
+        text = json_response.format_tensor(array, strings_as_b64=strings_as_b64)
         body = ('{"instances": ' + text + "}").encode("utf-8", "surrogateescape")
         assert tensors(body, {"x": TensorSpec(None, "string")})["x"].tolist() == values
 
 
 def test_errors_are_json_whatever_they_quote() -> None:
     message = 'a "quoted" \\ line\n\x01 caf\u00e9'
-    assert json.loads(json_tensor.format_error(message)) == {"error": message}
+    assert json.loads(json_response.format_error(message)) == {"error": message}

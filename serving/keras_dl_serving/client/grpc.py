@@ -46,6 +46,7 @@ class GrpcTransport:
         self._credentials = grpc.ssl_channel_credentials() if parts.scheme == "grpcs" else None
         self._blocking = blocking
         self._channel: Any = None
+        self._methods: dict[str, Any] = {}
 
     async def predict(
         self, request: Request, inputs: Mapping[str, Array], signature: Signature, timeout: float | None
@@ -94,12 +95,15 @@ class GrpcTransport:
     async def _call(
         self, path: str, message: Message, answer: type[_Response], request: Request, timeout: float | None
     ) -> _Response:
-        method = self._open_channel().unary_unary(
-            path, request_serializer=type(message).SerializeToString, response_deserializer=answer.FromString
-        )
+        if path not in self._methods:
+            self._methods[path] = self._open_channel().unary_unary(
+                path,
+                request_serializer=type(message).SerializeToString,
+                response_deserializer=answer.FromString,
+            )
         try:
             # A channel of grpc.aio gives a call to be awaited, a blocking one the answer.
-            result = method(message, timeout=timeout)
+            result = self._methods[path](message, timeout=timeout)
             reply: _Response = result if self._blocking else await result
             return reply
         except grpc.RpcError as error:
@@ -124,6 +128,7 @@ class GrpcTransport:
     async def close(self) -> None:
         """Close the channel."""
         channel, self._channel = self._channel, None
+        self._methods.clear()
         if channel is not None:
             closing = channel.close()
             if not self._blocking:

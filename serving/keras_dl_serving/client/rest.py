@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 from google.protobuf import json_format
 
-from keras_dl_serving import dtypes, json_tensor, json_text
+from keras_dl_serving import dtypes, json_response, json_text
 from keras_dl_serving.client.transport import ModelMetadata, StaleSignature, VersionStatus
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
@@ -150,7 +150,7 @@ def _write(name: str, array: Array) -> bytes:
         raise InvalidRequest(f"input {name!r} has shape {array.shape}, which is [] in JSON: use gRPC.")
     if array.ndim and array.dtype.kind != "O" and (array.dtype.kind != "f" or np.isfinite(array).all()):
         return orjson.dumps(np.ascontiguousarray(array), option=orjson.OPT_SERIALIZE_NUMPY)
-    return json_tensor.format_tensor(array, strings_as_b64=True).encode()
+    return json_response.format_tensor(array, strings_as_b64=True).encode()
 
 
 def _read(value: Any, spec: TensorSpec) -> Array:

@@ -120,7 +120,6 @@ class Core:
     def __init__(self, open_version: Callable[[Path], Engine] = open_engine) -> None:
         self._open_version = open_version
         self._servables: dict[str, dict[int, Servable]] = {}
-        self._labels: dict[str, dict[str, int]] = {}
         self._lock = threading.Lock()  # around one `serve` at a time; requests only read
 
     @contextmanager
@@ -142,22 +141,19 @@ class Core:
     def _find(self, spec: ModelSpec) -> Servable:
         if not spec.name:
             raise InvalidArgument("ModelSpec has no name specified.")
-        version = spec.version
-        if spec.label is not None:
-            version = self._labels.get(spec.name, {}).get(spec.label)
-            if version is None:
-                raise InvalidArgument(f"Unrecognized servable version label: {spec.label}")
+        if spec.label is not None:  # a folder alone gives no version a label
+            raise InvalidArgument(f"Unrecognized servable version label: {spec.label}")
         versions = self._servables.get(spec.name, {})
-        if version is None:
+        if spec.version is None:
             # A copy, as loading another version may add to it meanwhile.
             for servable in sorted(versions.copy().values(), key=lambda each: -each.version):
                 if servable.state is State.AVAILABLE:
                     return servable
             raise NotFound(f"Servable not found for request: Latest({spec.name})")
-        servable_or_none = versions.get(version)
-        if servable_or_none is None or servable_or_none.state is not State.AVAILABLE:
-            raise NotFound(f"Servable not found for request: Specific({spec.name}, {version})")
-        return servable_or_none
+        found = versions.get(spec.version)
+        if found is None or found.state is not State.AVAILABLE:
+            raise NotFound(f"Servable not found for request: Specific({spec.name}, {spec.version})")
+        return found
 
     def states(self, spec: ModelSpec) -> list[Servable]:
         """The versions of a model that have ever been served or tried, newest first. A label is ignored.
@@ -184,7 +180,8 @@ class Core:
             Whether anything was loaded or unloaded.
         """
         with self._lock:
-            changed = [self._serve_model(name, found.get(name, [])) for name in {*found, *self._servables}]
+            names = sorted({*found, *self._servables})
+            changed = [self._serve_model(name, found.get(name, [])) for name in names]
         return any(changed)
 
     def _serve_model(self, name: str, folders: list[VersionFolder]) -> bool:

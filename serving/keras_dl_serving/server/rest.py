@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from keras_dl_serving import json_tensor
+from keras_dl_serving import json_response, json_tensor
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import HTTP_STATUS, Code, InvalidArgument, StatusError, Unimplemented
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
@@ -51,7 +51,7 @@ class RestApi:
         path = _path(scope)
         if path[:4].lower() != "/v1/":
             response = _response(
-                HTTP_STATUS[Code.NOT_FOUND], json_tensor.format_error(f"Nothing is served at {path}")
+                HTTP_STATUS[Code.NOT_FOUND], json_response.format_error(f"Nothing is served at {path}")
             )
         else:
             body = await request.body()
@@ -67,11 +67,11 @@ class RestApi:
             work = self._route(request, path, body)
             return _response(200, await asyncio.get_running_loop().run_in_executor(self._pool, work))
         except StatusError as error:
-            return _response(HTTP_STATUS[error.status], json_tensor.format_error(error.message))
+            return _response(HTTP_STATUS[error.status], json_response.format_error(error.message))
         except Exception as error:
             _log.exception("%s %s failed", request.method, path)
             message = f"{type(error).__name__}: {error}"
-            return _response(HTTP_STATUS[Code.INTERNAL], json_tensor.format_error(message))
+            return _response(HTTP_STATUS[Code.INTERNAL], json_response.format_error(message))
 
     def _route(self, request: Request, path: str, body: bytes) -> Callable[[], bytes]:
         """The work that a request asks for."""
@@ -99,7 +99,7 @@ class RestApi:
         with self._core.use(spec) as servable:
             inputs = request.tensors(_signature(servable, request.signature_name).inputs)
             outputs = predict(servable, request.signature_name, inputs, _keep)
-        return json_tensor.format_response(outputs, request.form)
+        return json_response.format_response(outputs, request.form)
 
     def _status(self, spec: ModelSpec) -> bytes:
         versions = [
