@@ -20,7 +20,13 @@ def open_arrays(x: ArrayLike, y: ArrayLike | None = None) -> Source:
     Raises:
         ValueError: empty, of unequal length, of another shape or dtype, floats outside [0, 1].
     """
-    features = np.asarray(x)
+    try:
+        features = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(
+            f"source: expected an array x or a pair of arrays (x, y), got a {type(x).__name__} that is no "
+            f"array ({error}). Stack the examples, np.stack(images), and pass labels as load((x, y))."
+        ) from None
     if features.ndim not in (2, 3, 4):
         raise ValueError(
             "source: expected images of shape (N, H, W) or (N, H, W, C) or features of shape (N, D), "

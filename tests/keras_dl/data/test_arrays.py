@@ -52,6 +52,8 @@ IMAGES = np.zeros((3, 4, 4, 1), np.uint8)
         ((IMAGES, [0, 1]), "source: x has 3 examples and y has 2 labels."),
         (np.zeros((0, 4, 4)), "source: the array x of shape (0, 4, 4) is empty."),
         (np.zeros(3), "got an array of shape (3,)"),
+        (None, "got an array of shape ()"),
+        ([IMAGES, [0, 1, 2]], "expected an array x or a pair of arrays (x, y), got a list that is no array"),
         (IMAGES.astype(np.int64), "as uint8 in 0...255 or as floats in [0, 1], got dtype int64"),
         (IMAGES + 255.0, "expected float images in [0, 1], got values from 255 to 255"),
         (IMAGES - 1.0, "got values from -1 to -1"),
