@@ -200,7 +200,7 @@ def benchmark(
         for artifact in opened.artifacts:
             if endpoint in artifact.endpoints:
                 runner = load_artifact(artifact.path, endpoint)
-                inputs = draw_inputs(runner.inputs, batch_size, vocabulary=opened.vocabulary)
+                inputs = draw_inputs(runner.inputs, batch_size, vocabulary=opened.smallest_vocabulary)
                 latencies[FORMAT_NAMES[artifact.format]] = measure_latency(runner, inputs, calls=calls)
         console.show(latency_table(latencies, f"{opened.path}: {endpoint}, batch {batch_size}"))
 

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
@@ -21,7 +22,9 @@ err = Console(stderr=True, highlight=False)
 
 def show(table: Table) -> None:
     """Print a report table in the terminal."""
-    rendered = RichTable(title=escape(table.caption) or None, title_justify="left", title_style="bold")
+    if table.caption:
+        out.print(f"[bold]{escape(table.caption)}[/]", soft_wrap=True)
+    rendered = RichTable(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
     for index, column in enumerate(table.columns):
         rendered.add_column(escape(column), justify="right" if index in table.numeric else "left")
     for row in table.rows:

@@ -16,6 +16,7 @@ from keras_dl.data import load
 from keras_dl.export import export, load_artifact, measure_latency
 from keras_dl.recipes import Recipe, get_recipe, list_recipes
 from keras_dl.report import Picture, Section, Table, write_report
+from keras_dl.run_report import final_pictures
 from keras_dl.serving import Client, Server
 from keras_dl.tables import FORMAT_NAMES, figures_table, format_figure, latency_table, parity_table
 from keras_dl.training import Run, train
@@ -28,6 +29,7 @@ Images = NDArray[np.float32]
 
 _ASKED = 8  # test images that the server is asked about
 _CODE = """\
+from keras_dl.run_report import final_pictures
 from keras_dl.serving import Client, Server
 
 with Server("{releases}") as server, Client(server.grpc_url) as client:
@@ -186,11 +188,15 @@ def _write_report(
         },
         sections=[
             Section(f"What the server answered about {data}", tables=[answers], pictures=pictures),
-            Section("The classifier", tables=[figures_table(cnn.run.metrics)], pictures=_pictures(cnn.run)),
+            Section(
+                "The classifier",
+                tables=[figures_table(cnn.run.metrics)],
+                pictures=final_pictures(cnn.run.folder),
+            ),
             Section(
                 "The variational autoencoder",
                 tables=[figures_table(vae.run.metrics)],
-                pictures=_pictures(vae.run),
+                pictures=final_pictures(vae.run.folder),
             ),
             Section(
                 "Parity",
@@ -201,9 +207,3 @@ def _write_report(
             Section("Ask again", code=_CODE.format(releases=releases, data=data)),
         ],
     )
-
-
-def _pictures(run: Run) -> list[Picture]:
-    return [
-        Picture(path, path.stem.replace("_", " ")) for path in sorted((run.folder / "samples").glob("*.png"))
-    ]

@@ -31,20 +31,17 @@ def parity_table(artifacts: Iterable[Artifact], caption: str = "") -> Table:
     for artifact in artifacts:
         for endpoint in artifact.endpoints:
             comparisons = [each for each in artifact.parity.comparisons if each.endpoint == endpoint]
-            batch_sizes = sorted({each.batch_size for each in comparisons if each.batch_size is not None})
             rows.append(
                 (
                     FORMAT_NAMES[artifact.format],
                     endpoint,
                     f"{artifact.bytes / 1024:,.0f}",
                     f"{sum(artifact.operators.values()):,}",
-                    " and ".join(map(str, batch_sizes)) or "fixed",
-                    f"{max(each.max_abs_error for each in comparisons):.1e}",
-                    f"{min(each.tolerance for each in comparisons):.1e}",
+                    f"{max(each.max_abs_error for each in comparisons):.0e}",
+                    f"{min(each.tolerance for each in comparisons):.0e}",
                 )
             )
-    columns = ("format", "endpoint", "KiB", "operators", "batch sizes", "max abs error", "allowed")
-    return Table(columns, rows, caption)
+    return Table(("format", "endpoint", "KiB", "operators", "max error", "allowed"), rows, caption)
 
 
 def latency_table(latencies: Mapping[str, Latency], caption: str = "") -> Table:

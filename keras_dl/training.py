@@ -10,6 +10,7 @@ A run folder, `runs/<recipe>-<time>/` by default:
     evaluation.npz    arrays behind the test figures, such as confusion_matrix and class_names
     samples/          learning-curves.png, and by the kind of model confusion-matrix.png, samples.png,
                       reconstructions.png, latent-traversal.png; <name>-0005.png are those of epoch 5
+    report.html       all of it to look at
     metrics.json      figures (name -> value on the test split), goals, seed, epochs, minutes, data,
                       parameters, precision, versions; written last: a folder that has it is complete
 
@@ -50,6 +51,7 @@ from keras_dl.callbacks import (
 )
 from keras_dl.models import load_model
 from keras_dl.recipes import Evaluation, Recipe, Splits, get_recipe
+from keras_dl.run_report import write_run_report
 
 _PICTURES = 5  # times during a training that pictures are drawn, about
 
@@ -267,7 +269,9 @@ def _finish(
     (folder / "samples").mkdir(exist_ok=True)
     for name, figure in pictures.items():
         plots.save(figure, folder / "samples" / f"{name}.png")
-    _write_json(folder / "metrics.json", _measured(recipe, model, outcome, history))
+    measured = _measured(recipe, model, outcome, history)
+    write_run_report(folder, _described(recipe), measured)
+    _write_json(folder / "metrics.json", measured)
 
 
 def _measured(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras_dl_export.artifact import Artifact
     from keras_dl_export.backend import require_tensorflow_backend
+    from keras_dl_export.cases import draw_inputs
     from keras_dl_export.conversion import to_onnx, to_saved_model, to_tflite
     from keras_dl_export.endpoints import Endpoint
     from keras_dl_export.errors import BackendError, ConversionError, ExportError, ParityError, ReleaseError
@@ -33,6 +34,7 @@ _MODULES = {
     "ReleaseError": "errors",
     "Runner": "runtime",
     "Spec": "specs",
+    "draw_inputs": "cases",
     "export": "exporter",
     "list_versions": "release",
     "load_artifact": "runtime",
@@ -59,6 +61,7 @@ __all__ = [
     "ReleaseError",
     "Runner",
     "Spec",
+    "draw_inputs",
     "export",
     "list_versions",
     "load_artifact",

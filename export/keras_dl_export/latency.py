@@ -1,15 +1,14 @@
-"""How long one call of a runner takes."""
+"""How long one call of a model takes, whatever runs it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-
-from keras_dl_export.runtime import Runner
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -21,12 +20,16 @@ class Latency:
 
 
 def measure_latency(
-    runner: Runner, inputs: Mapping[str, ArrayLike], *, calls: int = 50, warmup: int = 5
+    runner: Callable[[dict[str, NDArray[Any]]], object],
+    inputs: Mapping[str, NDArray[Any]],
+    *,
+    calls: int = 50,
+    warmup: int = 5,
 ) -> Latency:
     """Time a runner on given inputs.
 
     Args:
-        runner: what `load_artifact` returns.
+        runner: what `load_artifact` returns, or any function of the inputs.
         inputs: one array per input.
         calls: how many calls are timed.
         warmup: how many calls go before them, untimed: the first ones allocate.
@@ -36,6 +39,7 @@ def measure_latency(
     """
     if calls < 1:
         raise ValueError(f"calls: expected at least 1, got {calls}.")
+    inputs = dict(inputs)
     for _ in range(warmup):
         runner(inputs)
     milliseconds = []

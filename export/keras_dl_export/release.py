@@ -66,6 +66,11 @@ class Release:
         return self._specs("outputs")
 
     @property
+    def smallest_vocabulary(self) -> int:
+        """A bound below which every integer is a valid input."""
+        return int(self.manifest["smallest_vocabulary"])
+
+    @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """The files of all formats: the SavedModel, then the others."""
         return tuple(

@@ -70,7 +70,7 @@ def _answers(release: Release, runners: Mapping[str, Runner], inputs: Examples) 
             name,
             release.inputs[name],
             release.outputs[name],
-            answer_examples(name, endpoint, examples, release.manifest["smallest_vocabulary"]),
+            answer_examples(name, endpoint, examples, release.smallest_vocabulary),
             release.manifest["endpoints"][name]["precision"],
         )
         for name, endpoint in endpoints.items()

@@ -2,11 +2,14 @@
 
     keras-dl train vae-digits
 
-About 15 seconds on 2 CPU cores.
+About 15 seconds on 2 CPU cores; samples that read as digits, an ELBO of at least 17 nats a test scan.
+
+The pixels have 17 grey levels and are no coin flips: a Bernoulli likelihood would call half of that noise and
+let most latents collapse. A Gaussian one of fixed width keeps about eight nats in them.
 """
 
 from keras_dl.models import VAE
-from keras_dl.recipes.recipe import Recipe
+from keras_dl.recipes.recipe import Goal, Recipe
 from keras_dl.recipes.tasks import LATENT_IMAGES
 
 recipe = Recipe(
@@ -15,7 +18,15 @@ recipe = Recipe(
     data="digits",
     model=VAE,
     task=LATENT_IMAGES,
-    settings={"latent_dim": 8, "learning_rate": 3e-3},
+    settings={
+        "latent_dim": 16,
+        "filters": (64, 64),
+        "likelihood": "gaussian",
+        "sigma": 0.2,
+        "learning_rate": 5e-3,
+        "warmup": 0.1,
+    },
     batch_size=64,
-    epochs=60,
+    epochs=50,
+    goals=(Goal("test_elbo", at_least=17.0),),
 )

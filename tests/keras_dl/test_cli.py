@@ -1,0 +1,134 @@
+"""The command line as a user meets it: in processes of its own, with errors of one paragraph."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from keras_dl import cli
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs `keras-dl ...` in an empty folder."""
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-c", "from keras_dl.cli import main; main()", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "80", **environment},
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+
+    return run
+
+
+def paragraph(result):
+    """The error's text in one line."""
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    text = re.sub(r"\s+", " ", result.stderr)
+    assert text.count("error:") == 1
+    return text
+
+
+def test_help_needs_no_tensorflow(run):
+    result = run("--help", KERAS_BACKEND="jax")
+    assert result.returncode == 0
+    for command in (
+        "quickstart",
+        "train",
+        "recipes",
+        "export",
+        "verify",
+        "benchmark",
+        "serve",
+        "query",
+        "models",
+    ):
+        assert command in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "texts"),
+    [
+        (("train", "cnn-digitz"), ("recipe", "cnn-digitz", "cnn-digits")),
+        (
+            ("train", "cnn-digits", "--set", "latent_dim"),
+            ("--set", "NAME=VALUE", "latent_dim=8", "'latent_dim'"),
+        ),
+        (("train", "cnn-digits", "--set", "latent_dim=8"), ("settings", "latent_dim", "filters")),
+        (("train", "cnn-digits", "--data", "nothing-of-that-name"), ("nothing-of-that-name", "digits")),
+        (("evaluate", "absent"), ("folder", "absent", "recipe.json")),
+        (("export", "absent.keras"), ("absent.keras",)),
+        (("verify", "absent"), ("absent", "release")),
+        (("serve", "absent"), ("absent", "export a model into it first")),
+        (("query", "http://localhost:1", "digits"), ("cannot be reached",)),
+        (("query", "ftp://localhost", "digits"), ("ftp://localhost", "grpc://")),
+    ],
+)
+def test_errors_are_one_paragraph(arguments, texts, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["keras-dl", *arguments])
+    with pytest.raises(SystemExit) as exit:
+        cli.main()
+    assert exit.value.code == 1
+    text = re.sub(r"\s+", " ", capsys.readouterr().err)
+    assert "Traceback" not in text
+    assert text.count("error:") == 1
+    for expected in texts:
+        assert expected in text
+    assert list(tmp_path.iterdir()) == [], "nothing half-written stays"
+
+
+def test_another_backend_is_refused_in_one_paragraph(run):
+    text = paragraph(run("train", "cnn-digits", KERAS_BACKEND="jax"))
+    assert "expected 'tensorflow', got 'jax'" in text
+    assert "KERAS_BACKEND" in text
+
+
+def test_recipes_are_listed():
+    result = CliRunner().invoke(cli.app, ["recipes"])
+    assert result.exit_code == 0
+    assert "cnn-digits" in result.stdout
+    assert "vae-mnist" in result.stdout
+
+
+def test_train_evaluate_sample_export_verify_benchmark(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments):
+        result = CliRunner().invoke(cli.app, [*arguments], env={"COLUMNS": "100"})
+        if result.exception:
+            raise result.exception
+        return result.stdout
+
+    invoke("train", "vae-digits", "--epochs", "1", "--set", "latent_dim=3", "--out", "run")
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["figures"]
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["settings"]["latent_dim"] == 3
+    assert "vae-digits" in (tmp_path / "run" / "report.html").read_text()
+    assert f"{figures['test_elbo']:,.4g}" in invoke("evaluate", "run")
+    assert "drawn-7.png" in invoke("sample", "run", "--count", "4", "--seed", "7")
+    assert (tmp_path / "run" / "samples" / "drawn-7.png").read_bytes().startswith(b"\x89PNG")
+
+    invoke("export", "run", "--out", "releases/small", "--to", "onnx")
+    release = tmp_path / "releases" / "small" / "1"
+    assert sorted(path.name for path in (release / "onnx").iterdir()) == [
+        "decode.onnx",
+        "encode.onnx",
+        "sample.onnx",
+        "serving_default.onnx",
+    ]
+    assert "ok" in invoke("verify", "releases/small")
+    table = invoke("benchmark", "releases/small", "--calls", "3")
+    assert "ONNX" in table
+    assert "SavedModel" in table
+    (release / "onnx" / "decode.onnx").write_bytes(b"altered")
+    with pytest.raises(Exception, match=r"onnx/decode\.onnx has changed"):
+        invoke("verify", "releases/small")
