@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import threading
 import urllib.error
 import urllib.parse
@@ -69,6 +70,8 @@ def _builder(name: str, data_dir: str | None) -> Any:
     import tensorflow_datasets as tfds  # slow to import, and needed by these sets alone
 
     try:
+        if not re.match(r"\w+([/:]|$)", name):  # TFDS would explain its grammar of names
+            raise tfds.core.registered.DatasetNotFoundError
         return tfds.builder(name, data_dir=data_dir or os.environ.get("TFDS_DATA_DIR"))
     except tfds.core.registered.DatasetNotFoundError:
         near = difflib.get_close_matches(name, ["digits", *tfds.list_builders()], n=5)
