@@ -105,15 +105,40 @@ def save_echo(folder: Path) -> None:
     tf.saved_model.save(module, str(folder), signatures=dict(module.functions))
 
 
+def save_with_default(folder: Path) -> None:
+    """`x (batch), scale () = 2 -> y = scale * x`: an input that may be left out."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    class Scaled(tf.Module):  # type: ignore[misc]
+        @tf.function(
+            input_signature=[
+                tf.TensorSpec((None,), tf.float32, name="x"),
+                tf.TensorSpec((), tf.float32, name="scale"),
+            ]
+        )
+        def __call__(self, x: Any, scale: Any) -> dict[str, Any]:
+            return {"y": scale * x}
+
+    module = Scaled()
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.__call__})
+    file = folder / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    signature = saved.meta_graphs[0].signature_def["serving_default"]
+    signature.defaults["scale"].CopyFrom(tf.make_tensor_proto(2.0))
+    file.write_bytes(saved.SerializeToString())
+
+
 @pytest.fixture(scope="session")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A releases folder: `linear` 1 and 3, `half_plus_two` 123, `two_inputs` 1, `echo` 1."""
+    """A releases folder: `linear` 1 and 3, `half_plus_two` 123, `two_inputs`, `echo`, `with_default` 1."""
     folder = tmp_path_factory.mktemp("releases")
     save_linear(folder / "linear" / "1", scale=10.0)
     save_linear(folder / "linear" / "3")
     save_half_plus_two(folder / "half_plus_two" / "123")
     save_two_inputs(folder / "two_inputs" / "1")
     save_echo(folder / "echo" / "1")
+    save_with_default(folder / "with_default" / "1")
     return folder
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.signatures import Signature, TensorSpec

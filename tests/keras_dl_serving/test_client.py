@@ -13,9 +13,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import keras_dl_serving
 import numpy as np
 import pytest
+
+import keras_dl_serving
 from keras_dl_serving import (
     AsyncClient,
     Client,
@@ -32,7 +33,6 @@ from keras_dl_serving import (
     StatusError,
     TensorSpec,
 )
-
 from tests.keras_dl_serving.conftest import ECHO_DTYPES, WEIGHTS, save_linear
 
 X = np.float32([[1, 2, 3], [0.5, -1, 4]])
@@ -94,6 +94,15 @@ def test_predict_by_version_signature_and_outputs(client: Client) -> None:
 
 def test_a_single_output_comes_by_name_too(client: Client) -> None:
     assert client.predict("half_plus_two", [1, 2])["y"].tolist() == [2.5, 3.0]
+
+
+def test_an_input_with_a_default_may_be_missing(client: Client, protocol: str) -> None:
+    if protocol == "grpc_url":
+        assert client.predict("with_default", {"x": [1, 2]})["y"].tolist() == [2.0, 4.0]
+    else:  # as in the original, REST wants every input
+        with pytest.raises(InvalidArgument, match="Missing named input: scale in 'inputs' object"):
+            client.predict("with_default", {"x": [1, 2]})
+    assert client.predict("with_default", {"x": [1, 2], "scale": 5})["y"].tolist() == [5.0, 10.0]
 
 
 def test_several_inputs_and_strings(client: Client) -> None:

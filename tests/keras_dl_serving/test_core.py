@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from keras_dl_serving.errors import Internal, InvalidArgument, NotFound
 from keras_dl_serving.server.core import Core, ModelSpec, State
-
 from tests.keras_dl_serving.fakes import FakeEngine, folder
 
 M = ModelSpec("m")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras_dl_serving import Server
 
+from keras_dl_serving import Server
 from tests.keras_dl_serving.conftest import ECHO_DTYPES, WEIGHTS
 
 
@@ -157,6 +157,23 @@ def test_predict_inputs_that_do_not_fit(stubs: SimpleNamespace) -> None:
     assert code == "INVALID_ARGUMENT"
     assert "double" in details
     assert "float" in details
+
+
+def test_inputs_with_a_default_may_be_missing(stubs: SimpleNamespace) -> None:
+    predict = stubs.prediction.Predict
+    x, scale = np.float32([1, 2]), np.float32(5)
+    assert list(predict(predict_request("with_default", x=x), timeout=20).outputs["y"].float_val) == [2, 4]
+    given = predict(predict_request("with_default", x=x, scale=scale), timeout=20)
+    assert list(given.outputs["y"].float_val) == [5, 10]
+    assert failure(predict, predict_request("with_default", scale=scale)) == (
+        "INVALID_ARGUMENT",
+        "Signature input alias: x(feed name: serving_default_x:0) not found in request and no default value "
+        "provided. Inputs expected to be in the request {scale}, or default input alias set: scale",
+    )
+    assert failure(predict, predict_request("with_default", x=x, z=x)) == (
+        "INVALID_ARGUMENT",
+        "Inputs contains invalid name. Used request inputs: x, request input: x,z",
+    )
 
 
 def test_long_messages_are_cut(stubs: SimpleNamespace) -> None:

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras_dl_serving
 import pytest
+
+import keras_dl_serving
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 

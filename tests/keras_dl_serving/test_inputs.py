@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+
 from keras_dl_serving import InvalidRequest, Signature, TensorSpec
 from keras_dl_serving.client.inputs import prepare
 

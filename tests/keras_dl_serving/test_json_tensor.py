@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+
 from keras_dl_serving import dtypes, json_response, json_tensor
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument, StatusError, Unimplemented

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from keras_dl_serving import json_text
 from keras_dl_serving.errors import InvalidArgument
 from keras_dl_serving.json_text import format_number, parse, quote

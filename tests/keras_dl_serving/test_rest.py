@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from keras_dl_serving import Code, Server, StatusError
 from keras_dl_serving.server.core import Core
 from keras_dl_serving.server.rest import RestApi
-
 from tests.keras_dl_serving.conftest import WEIGHTS
 from tests.keras_dl_serving.fakes import FakeEngine, folder
 
@@ -219,7 +219,8 @@ def test_status_and_metadata_errors(ask: Ask, path: str, status: int, message: s
 
 
 @pytest.mark.parametrize(
-    ("name", "version"), [("half_plus_two", 123), ("linear", 3), ("two_inputs", 1), ("echo", 1)]
+    ("name", "version"),
+    [("half_plus_two", 123), ("linear", 3), ("two_inputs", 1), ("echo", 1), ("with_default", 1)],
 )
 def test_metadata_is_what_the_official_messages_print(
     ask: Ask, releases: Any, name: str, version: int

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_dl_serving import Client, ConnectionFailed, NotFound, Server, ServerStartError
 
+from keras_dl_serving import Client, ConnectionFailed, NotFound, Server, ServerStartError
 from tests.keras_dl_serving.conftest import save_linear
 
 X = np.ones((1, 3), np.float32)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.wire import messages, tensors
@@ -37,10 +40,26 @@ OFFICIAL = {
     "StatusProto": "tensorflow_serving.apis.status_pb2",
 }
 PACKED_AS_BYTES = {"float_val", "double_val", "scomplex_val", "dcomplex_val"}
+MESSAGES_AS_BYTES = {"resource_handle_val", "variant_val"}
 
 
 def test_every_message_is_compared() -> None:
     assert set(messages.__all__) == set(OFFICIAL)  # type: ignore[attr-defined]
+
+
+def test_the_descriptor_is_that_of_the_source() -> None:
+    source = Path(messages.__file__).with_name("serving.proto").read_text()
+    written = sorted(re.findall(r"^ *(?:repeated )?[a-zA-Z][\w<>, ]* (\w+) = (\d+);", source, re.M))
+    file = messages.TensorProto.DESCRIPTOR.file
+
+    def fields(message: Any) -> Any:
+        yield from ((field.name, str(field.number)) for field in message.fields)
+        for nested in message.nested_types:
+            if not nested.GetOptions().map_entry:
+                yield from fields(nested)
+
+    compiled = sorted(field for message in file.message_types_by_name.values() for field in fields(message))
+    assert written == compiled
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
@@ -56,7 +75,7 @@ def assert_same_fields(ours: Any, official: Any, *, exact: bool) -> None:
         assert field.number == theirs.number, field.full_name
         assert field.is_repeated == theirs.is_repeated, field.full_name
         same_wire_form = {field.type, theirs.type} == {field.TYPE_INT32, field.TYPE_ENUM}
-        if not exact and field.name in PACKED_AS_BYTES:
+        if field.name in MESSAGES_AS_BYTES or (not exact and field.name in PACKED_AS_BYTES):
             assert field.type == field.TYPE_BYTES
         else:
             assert field.type == theirs.type or same_wire_form, field.full_name

@@ -34,7 +34,7 @@ class Server:
     Every `<name>/<version>/` below the folder is served, the newest version that loads by default. The
     folder is looked at again every `poll_seconds`: a new version is loaded before the old one is let go,
     and requests in flight finish on the version they began on. All work is done in threads; `start` returns
-    when the models are loaded and the ports answer.
+    when the models are loaded and the ports answer (in a coroutine: `await asyncio.to_thread(server.start)`).
 
         with Server("releases", rest_port=0, grpc_port=0) as server:
             Client(server.grpc_url).predict("digits", {"image": images})
