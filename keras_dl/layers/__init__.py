@@ -12,7 +12,7 @@ from keras_dl.layers.convolution import Conv2D
 from keras_dl.layers.perceptron import Heaviside
 from keras_dl.layers.recurrent import GRU, LSTM, VanillaRNN
 from keras_dl.layers.recurrent_cells import GRUCell, GRUGates, LSTMCell, LSTMGates, VanillaRNNCell
-from keras_dl.layers.sampling import GaussianSampling, stateless_noise
+from keras_dl.layers.sampling import Dropout, GaussianSampling, stateless_noise
 
 __all__ = [
     "GRU",
@@ -20,6 +20,7 @@ __all__ = [
     "ClassConcatenation",
     "ClassProjection",
     "Conv2D",
+    "Dropout",
     "GRUCell",
     "GRUGates",
     "GaussianSampling",

@@ -1,4 +1,4 @@
-"""Noise, and the layer that turns it into samples of a Gaussian."""
+"""Noise, and the layers that draw it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.layers.arguments import check_choice
+from keras_dl.layers.arguments import check_choice, check_rate
 
 _WORDS = 4  # numbers that one Philox counter value yields
 
@@ -98,16 +98,52 @@ def _first_example_index(batch_size: Any) -> Any:
     return tf.reduce_sum(sizes[:replica])
 
 
+class _NoiseLayer(keras.layers.Layer):
+    """A layer that draws noise keyed on its seed and on its count of training calls.
+
+    The count is saved among the weights, so that a resumed training continues the sequence (the state of
+    Keras's own seed generators is not saved).
+    """
+
+    step: Any = None
+
+    def __init__(self, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def _count_steps(self) -> None:
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+
+    def _draw(self, like: Any, training: bool, distribution: Literal["normal", "uniform"]) -> Any:
+        """Noise of the shape of `like`."""
+        shape, step = like.shape[1:], self.step.value
+        noise = stateless_noise(
+            ops.shape(like)[0], shape, seed=self.seed, step=step, distribution=distribution
+        )
+        if training:
+            self.step.assign_add(1)
+        return noise
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}
+
+
 @keras.saving.register_keras_serializable("keras_dl")
-class GaussianSampling(keras.layers.Layer):
+class GaussianSampling(_NoiseLayer):
     """A differentiable sample of a diagonal Gaussian (the reparameterisation trick).
 
-    z = mu + sigma * epsilon,  sigma = exp(log_variance / 2),  epsilon ~ N(0, I)
+        z = mu + sigma * epsilon,  sigma = exp(log_variance / 2),  epsilon ~ N(0, I)
 
     The randomness sits in epsilon alone, so gradients reach mu and sigma. Epsilon is the third input, where
     there is one: that is how an exported function stays a function. With two inputs the layer draws it by
-    `stateless_noise` from its seed and its count of training calls, which is saved among the weights, so that
-    a resumed training continues the sequence.
+    `stateless_noise`, keyed on its seed and its count of training calls, which is saved.
 
     Args:
         seed: seed of the drawn noise.
@@ -126,37 +162,21 @@ class GaussianSampling(keras.layers.Layer):
     """
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.seed = seed
-        self.step: Any = None
+        super().__init__(seed, **kwargs)
 
     def build(self, input_shape: Any) -> None:
         if len(input_shape) not in (2, 3):
             raise ValueError(
-                "inputs: GaussianSampling expects (mean, log_variance) or (mean, log_variance, epsilon), got "
-                f"{len(input_shape)} tensors. Pass the two or three tensors in a tuple."
+                "inputs: expected (mean, log_variance) or (mean, log_variance, epsilon), got "
+                f"{len(input_shape)} tensors. Pass two or three tensors in a tuple."
             )
         if len(input_shape) == 2:
-            self.step = self.add_weight(
-                name="step",
-                shape=(),
-                dtype="int32",
-                initializer="zeros",
-                trainable=False,
-                aggregation="only_first_replica",
-            )
-        super().build(input_shape)
+            self._count_steps()
 
-    def call(self, inputs: Sequence[Any], training: bool | None = None) -> Any:
+    def call(self, inputs: Sequence[Any], training: bool = False) -> Any:
         mean, log_variance = inputs[:2]
-        epsilon = inputs[2] if len(inputs) == 3 else self._draw(mean, bool(training))
+        epsilon = inputs[2] if len(inputs) == 3 else self._draw(mean, training, "normal")
         return mean + ops.exp(0.5 * log_variance) * ops.cast(epsilon, mean.dtype)
-
-    def _draw(self, mean: Any, training: bool) -> Any:
-        epsilon = stateless_noise(ops.shape(mean)[0], mean.shape[1:], seed=self.seed, step=self.step.value)
-        if training:
-            self.step.assign_add(1)
-        return epsilon
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         shape = tuple(input_shape[0])
@@ -164,5 +184,44 @@ class GaussianSampling(keras.layers.Layer):
             return shape
         return tuple(input_shape[2])[: -len(shape)] + shape
 
+
+@keras.saving.register_keras_serializable("keras_dl")
+class Dropout(_NoiseLayer):
+    """Set a random share of the inputs to 0 in training, and scale up the rest.
+
+        y = x m / (1 - rate),  m ~ Bernoulli(1 - rate) elementwise;  y = x outside training
+
+    As `keras.layers.Dropout`, but its masks are `stateless_noise`: a resumed training draws those that an
+    uninterrupted one would have drawn, and replicas draw their own.
+
+    Args:
+        rate: share of the inputs that is dropped, at least 0 and below 1.
+        seed: tells the layers of a model apart: equal seeds drop equal units.
+
+    Input: (B, ...), all sizes but the batch's known. Output: the same shape.
+
+    Raises:
+        ValueError: `rate` is out of its range.
+
+    Reference: Srivastava et al., Dropout (JMLR 2014).
+    """
+
+    def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        self.rate = check_rate("rate", rate)
+
+    def build(self, input_shape: Any) -> None:
+        if self.rate:
+            self._count_steps()
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training or not self.rate:
+            return inputs
+        kept = self._draw(inputs, training, "uniform") >= self.rate
+        return inputs * ops.cast(kept, inputs.dtype) / (1 - self.rate)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed}
+        return {**super().get_config(), "rate": self.rate}

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras import ops
-from keras_dl_export import Endpoint, Spec
 
 from keras_dl.layers.arguments import check_positive_int
 from keras_dl.models.batch_checks import CheckedModel, checked_labels
+from keras_dl_export import Endpoint, Spec
 
 
 class Classifier(CheckedModel):

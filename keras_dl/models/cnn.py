@@ -7,11 +7,12 @@ from typing import Any
 
 import keras
 from keras import ops
-from keras_dl_export import Endpoint, Spec
 
+from keras_dl.layers import Dropout
 from keras_dl.layers.arguments import check_image_shape, check_positive_int, check_rate
 from keras_dl.models.batch_checks import checked_images, checked_shape
 from keras_dl.models.classifier import Classifier
+from keras_dl_export import Endpoint, Spec
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -28,6 +29,7 @@ class CNN(Classifier):
         image_shape: (height, width, channels) of one image.
         filters: feature maps of each block.
         dropout: share of the last feature maps that training sets to 0.
+        seed: of the dropout.
 
     Input: images (B, H, W, C) in [0, 1]. Output: probabilities (B, num_classes).
 
@@ -45,6 +47,7 @@ class CNN(Classifier):
         *,
         filters: Sequence[int] = (32, 64, 64),
         dropout: float = 0.3,
+        seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, **kwargs)
@@ -57,6 +60,7 @@ class CNN(Classifier):
                 f"blocks, got {self.image_shape}. Resize the images, or pass fewer filters."
             )
         self.dropout = check_rate("dropout", dropout)
+        self.seed = seed
         blocks: list[keras.Layer] = [keras.Input(self.image_shape)]
         for maps in self.filters:
             blocks += [
@@ -68,7 +72,7 @@ class CNN(Classifier):
             ]
         blocks += [
             keras.layers.Flatten(dtype=self.dtype_policy),
-            keras.layers.Dropout(dropout, dtype=self.dtype_policy),
+            Dropout(dropout, seed, dtype=self.dtype_policy),
         ]
         self.features = keras.Sequential(blocks, name="features")
         self.head = keras.layers.Dense(num_classes, dtype="float32")
@@ -101,4 +105,5 @@ class CNN(Classifier):
             "image_shape": self.image_shape,
             "filters": self.filters,
             "dropout": self.dropout,
+            "seed": self.seed,
         }

@@ -14,13 +14,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from keras_dl_export import Endpoint, Spec
 
 from keras_dl.layers.arguments import check_positive_int
 from keras_dl.models import densities
 from keras_dl.models.batch_checks import checked_labels, checked_shape
 from keras_dl.models.classifier import Classifier
 from keras_dl.models.replicas import replica_sum
+from keras_dl_export import Endpoint, Spec
 
 
 class _FeatureClassifier(Classifier):

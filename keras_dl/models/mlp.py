@@ -8,11 +8,12 @@ from typing import Any
 
 import keras
 from keras import ops
-from keras_dl_export import Endpoint, Spec
 
+from keras_dl.layers import Dropout
 from keras_dl.layers.arguments import check_positive_int, check_rate
 from keras_dl.models.batch_checks import checked_shape
 from keras_dl.models.classifier import Classifier
+from keras_dl_export import Endpoint, Spec
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -28,6 +29,7 @@ class MLP(Classifier):
             first batch, which may as well hold rows of features.
         activation: phi, by Keras's name.
         dropout: share of each hidden layer's outputs that training sets to 0.
+        seed: of the dropout.
 
     Input: examples (B, ...), flattened; images come in [0, 1] from `keras_dl.data.load`. Output:
         probabilities (B, C).
@@ -47,17 +49,19 @@ class MLP(Classifier):
         image_shape: Sequence[int] | None = None,
         activation: str = "relu",
         dropout: float = 0.0,
+        seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, **kwargs)
         self.units = tuple(check_positive_int("units", width) for width in units)
         self.activation = activation
+        self.seed = seed
         self.dropout = check_rate("dropout", dropout)
         hidden: list[keras.Layer] = []
         for width in self.units:
             hidden.append(keras.layers.Dense(width, activation, dtype=self.dtype_policy))
             if dropout:
-                hidden.append(keras.layers.Dropout(dropout, dtype=self.dtype_policy))
+                hidden.append(Dropout(dropout, seed + len(hidden), dtype=self.dtype_policy))
         self.hidden = hidden
         self.head = keras.layers.Dense(num_classes, dtype="float32")
         self.image_shape = None if image_shape is None else tuple(image_shape)
@@ -76,7 +80,7 @@ class MLP(Classifier):
         x = checked_shape(ops.convert_to_tensor(inputs), self.image_shape, name="inputs", model="MLP")
         h = ops.reshape(x, (-1, math.prod(self.image_shape)))
         for layer in self.hidden:
-            h = layer(h, training=training) if isinstance(layer, keras.layers.Dropout) else layer(h)
+            h = layer(h, training=training) if isinstance(layer, Dropout) else layer(h)
         return self.head(h)
 
     def endpoints(self) -> dict[str, Endpoint]:
@@ -100,4 +104,5 @@ class MLP(Classifier):
             "image_shape": self.image_shape,
             "activation": self.activation,
             "dropout": self.dropout,
+            "seed": self.seed,
         }

@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 from keras import ops
-from keras_dl_export import Endpoint, Spec
 
 from keras_dl.layers.arguments import check_positive_int
 from keras_dl.layers.perceptron import Heaviside
 from keras_dl.models.batch_checks import CheckedModel, checked_labels, checked_shape
+from keras_dl_export import Endpoint, Spec
 
 
 @keras.saving.register_keras_serializable("keras_dl")

@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple
 import keras
 import tensorflow as tf
 from keras import ops
-from keras_dl_export import Endpoint, Spec
 
 from keras_dl.layers import GaussianSampling, stateless_noise
 from keras_dl.layers.arguments import check_choice, check_image_shape, check_positive_int
@@ -17,6 +16,7 @@ from keras_dl.models import densities
 from keras_dl.models.batch_checks import CheckedModel, checked_images, checked_shape
 from keras_dl.models.replicas import replica_mean, replica_sum
 from keras_dl.models.vae_networks import vae_networks
+from keras_dl_export import Endpoint, Spec
 
 # Streams of noise: each is for the latents, and the next one for the binarisation.
 _TRAINING, _EVALUATION = 0, 2

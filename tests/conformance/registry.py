@@ -1,0 +1,75 @@
+"""Every model of the package, registered once: each conformance test runs on each of these cases.
+
+A new model is one more line of `CASES`, as small as it can be: 8 x 8 images, a handful of units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_dl.models import CNN, MLP, VAE, GaussianNaiveBayes, LogisticRegression, Perceptron
+
+_random = np.random.default_rng(0)
+IMAGES = _random.random((20, 8, 8, 1), dtype=np.float32)
+FEATURES = _random.standard_normal((20, 5)).astype("float32")
+CLASSES = (np.arange(20) % 3).astype("int32")
+SIDES = (FEATURES[:, 0] > 0).astype("int32")
+
+
+def classify(model: Any) -> None:
+    model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+
+
+def plain(model: Any) -> None:
+    model.compile(optimizer="adam")
+
+
+def ready(model: Any) -> None:
+    """The model compiled itself."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, and how to train it.
+
+    Attributes:
+        name: the test's id.
+        build: makes the model.
+        fit: what `fit` takes: x, or x and y.
+        compile: compiles it.
+        mixed_precision: whether it can compute in float16 (closed forms and thresholds do not).
+    """
+
+    name: str
+    build: Callable[[], keras.Model]
+    fit: tuple[np.ndarray[Any, Any], ...]
+    compile: Callable[[Any], None] = classify
+    mixed_precision: bool = True
+
+
+CASES = [
+    Case("mlp", lambda: MLP((4,), 3, image_shape=(8, 8, 1)), (IMAGES, CLASSES)),
+    Case("mlp-built-by-data", lambda: MLP((4, 3), 3, dropout=0.2), (FEATURES, CLASSES)),
+    Case("cnn", lambda: CNN(3, (8, 8, 1), filters=(2, 3)), (IMAGES, CLASSES)),
+    Case("vae", lambda: VAE(2, (8, 8, 1), filters=(2,), units=(4,)), (IMAGES,), plain),
+    Case(
+        "vae-gaussian",
+        lambda: VAE(2, (8, 8, 1), "mlp", "gaussian", beta=2.0, num_samples=2, units=(4,)),
+        (IMAGES,),
+        plain,
+    ),
+    Case(
+        "iwae",
+        lambda: VAE(2, (8, 8, 1), "mlp", units=(4,), num_samples=3, bound="iwae", dynamic_binarization=True),
+        (IMAGES, CLASSES),
+        plain,
+    ),
+    Case("perceptron", lambda: Perceptron(5), (FEATURES, SIDES), ready, mixed_precision=False),
+    Case("naive-bayes", lambda: GaussianNaiveBayes(3), (FEATURES, CLASSES), ready, mixed_precision=False),
+    Case("logistic-regression", lambda: LogisticRegression(3, l2=0.1), (FEATURES, CLASSES), ready),
+]
