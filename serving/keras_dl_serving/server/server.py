@@ -208,6 +208,7 @@ class _RestThread:
             log_level="warning",
             access_log=False,
             lifespan="off",
+            ws="none",
             server_header=False,
             timeout_graceful_shutdown=int(_STOP_SECONDS),
         )
