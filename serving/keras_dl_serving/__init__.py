@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Unavailable,
         Unimplemented,
         Unknown,
+        UnsupportedByServer,
     )
     from keras_dl_serving.server.server import Server
     from keras_dl_serving.signatures import Signature, TensorSpec
@@ -79,6 +80,7 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "Unknown",
+    "UnsupportedByServer",
     "VersionStatus",
 ]
 

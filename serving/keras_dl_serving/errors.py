@@ -5,6 +5,7 @@ ServingError                     everything a client call raises; `.request`, `.
 ├── InvalidRequest  (ValueError)      refused before it was sent: a wrong name, shape or dtype
 ├── ConnectionFailed (ConnectionError) the server was not reached, or hung up
 ├── NotReady        (TimeoutError)    `wait_ready` gave up
+├── UnsupportedByServer               only keras_dl's own server has this, over REST
 └── StatusError                       the server answered with an error; one subclass for each status:
     Cancelled, Unknown, InvalidArgument, DeadlineExceeded, NotFound, AlreadyExists, PermissionDenied,
     ResourceExhausted, FailedPrecondition, Aborted, OutOfRange, Unimplemented, Internal, Unavailable,
@@ -140,6 +141,12 @@ class NotReady(ServingError, TimeoutError):
     """The model was not available in time."""
 
     status = Code.UNAVAILABLE
+
+
+class UnsupportedByServer(ServingError):
+    """The call goes beyond TensorFlow Serving's API, and the server at this URL does not know it."""
+
+    status = Code.UNIMPLEMENTED
 
 
 class StatusError(ServingError):

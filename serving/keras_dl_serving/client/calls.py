@@ -127,6 +127,10 @@ class Calls:
         """The versions of a model."""
         return await self._transport.status(request, timeout)
 
+    async def models(self, request: Request, timeout: float | None) -> list[str]:
+        """The names of the models."""
+        return await self._transport.models(request, timeout)
+
     async def wait_ready(self, request: Request, timeout: float) -> None:
         """Wait until the model, or without one the server, answers."""
         deadline = time.monotonic() + timeout

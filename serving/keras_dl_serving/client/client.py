@@ -98,6 +98,16 @@ class Client:
         request = self._calls.request("metadata", model, version, label)
         return run_to_end(self._calls.metadata(request, self._calls.timeout(timeout)))
 
+    def models(self, *, timeout: float | None = None) -> list[str]:
+        """The names of the models that keras_dl's own server has, over REST.
+
+        Raises:
+            UnsupportedByServer: it is another server, or asked over gRPC.
+            ServingError: any other error.
+        """
+        request = self._calls.request("models", None, None, None)
+        return run_to_end(self._calls.models(request, self._calls.timeout(timeout)))
+
     def wait_ready(
         self, model: str | None = None, *, version: int | None = None, timeout: float = 60.0
     ) -> None:
@@ -167,6 +177,11 @@ class AsyncClient:
         """The signatures of a model; see `Client.metadata`."""
         request = self._calls.request("metadata", model, version, label)
         return await self._calls.metadata(request, self._calls.timeout(timeout))
+
+    async def models(self, *, timeout: float | None = None) -> list[str]:
+        """The names of the models; see `Client.models`."""
+        request = self._calls.request("models", None, None, None)
+        return await self._calls.models(request, self._calls.timeout(timeout))
 
     async def wait_ready(
         self, model: str | None = None, *, version: int | None = None, timeout: float = 60.0

@@ -14,7 +14,15 @@ from google.protobuf.message import DecodeError, Message
 
 from keras_dl_serving.client.transport import ModelMetadata, StaleSignature, VersionStatus
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import Code, ConnectionFailed, Internal, Request, ServingError, StatusError
+from keras_dl_serving.errors import (
+    Code,
+    ConnectionFailed,
+    Internal,
+    Request,
+    ServingError,
+    StatusError,
+    UnsupportedByServer,
+)
 from keras_dl_serving.signatures import Signature, readable
 from keras_dl_serving.wire import messages, tensors
 
@@ -91,6 +99,14 @@ class GrpcTransport:
             VersionStatus(version.version, states.Name(version.state), version.status.error_message)
             for version in answer.model_version_status
         ]
+
+    async def models(self, request: Request, timeout: float | None) -> list[str]:
+        """Always refused: TensorFlow Serving's protocol has no such call."""
+        raise UnsupportedByServer(
+            "TensorFlow Serving's gRPC API does not list models: ask for the status of one by name, or ask "
+            "keras_dl's own server over REST",
+            request=request,
+        )
 
     async def _call(
         self, path: str, message: Message, answer: type[_Response], request: Request, timeout: float | None

@@ -24,6 +24,7 @@ from keras_dl_serving.errors import (
     InvalidRequest,
     Request,
     StatusError,
+    UnsupportedByServer,
     code_of_http,
 )
 from keras_dl_serving.signatures import Signature, TensorSpec, readable
@@ -80,6 +81,17 @@ class RestTransport:
             ]
         except (KeyError, TypeError, ValueError) as error:
             raise Internal(f"The server's answer is no status: {error!r}", request=request) from error
+
+    async def models(self, request: Request, timeout: float | None) -> list[str]:
+        """The names of the models, from keras_dl's own server."""
+        try:
+            answer = await self._ask("GET", "/keras_dl/models", request, timeout)
+        except StatusError as error:
+            raise UnsupportedByServer(
+                "TensorFlow Serving's API does not list its models: ask for the status of one by its name",
+                request=request,
+            ) from error
+        return [str(name) for name in answer.get("models", [])]
 
     async def _ask(
         self, method: str, path: str, request: Request, timeout: float | None, body: bytes | None = None

@@ -69,6 +69,13 @@ class Transport(Protocol):
     async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:
         """The versions of the model, newest first."""
 
+    async def models(self, request: Request, timeout: float | None) -> list[str]:
+        """The names of the models.
+
+        Raises:
+            UnsupportedByServer: the API has no such call.
+        """
+
     async def sleep(self, seconds: float) -> None:
         """Wait."""
 

@@ -155,6 +155,10 @@ class Core:
             raise NotFound(f"Servable not found for request: Specific({spec.name}, {spec.version})")
         return found
 
+    def names(self) -> list[str]:
+        """The models that have ever been served or tried, in alphabetical order."""
+        return sorted(self._servables)
+
     def states(self, spec: ModelSpec) -> list[Servable]:
         """The versions of a model that have ever been served or tried, newest first. A label is ignored.
 

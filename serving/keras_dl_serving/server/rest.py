@@ -1,4 +1,7 @@
-"""TensorFlow Serving's REST API as an ASGI application."""
+"""TensorFlow Serving's REST API as an ASGI application.
+
+What goes beyond the original has a prefix of its own: `GET /keras_dl/models` names the models.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ _log = logging.getLogger("keras_dl_serving")
 _WHICH = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _POST = re.compile(rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<verb>classify|regress|predict)", re.I | re.A)
 _GET = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?:/(?P<verb>metadata))?", re.I | re.A)
+_MODELS = "/keras_dl/models"
 _MAX_INT64 = 2**63 - 1
 
 
@@ -49,7 +53,9 @@ class RestApi:
             return
         request = Request(scope, receive)
         path = _path(scope)
-        if path[:4].lower() != "/v1/":
+        if path == _MODELS and request.method == "GET":
+            response = _response(200, _dump({"models": self._core.names()}))
+        elif path[:4].lower() != "/v1/":
             response = _response(
                 HTTP_STATUS[Code.NOT_FOUND], json_response.format_error(f"Nothing is served at {path}")
             )
