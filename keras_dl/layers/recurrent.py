@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 import keras
 from keras import ops
 
+from keras_dl.layers.arguments import check_positive_int
 from keras_dl.layers.recurrent_cells import (
     GRUGates,
     LSTMGates,
     Tensor,
-    check_units,
     gru_gates,
     lstm_gates,
 )
@@ -104,7 +104,7 @@ class VanillaRNN(keras.layers.SimpleRNN):
         **kwargs: what `keras.layers.SimpleRNN` takes, by keyword.
 
     Raises:
-        ValueError: a size is not a positive integer, or an argument changes the equation.
+        ValueError: a size is below 1, or an argument changes the equation.
     """
 
     def __init__(
@@ -116,8 +116,10 @@ class VanillaRNN(keras.layers.SimpleRNN):
         **kwargs: Any,
     ) -> None:
         _hold_equation("VanillaRNN", kwargs, {"activation": "tanh", "use_bias": False})
-        super().__init__(check_units("units", units), **{**kwargs, "use_bias": False})
-        self.output_units = units if output_units is None else check_units("output_units", output_units)
+        super().__init__(check_positive_int("units", units), **{**kwargs, "use_bias": False})
+        self.output_units = (
+            units if output_units is None else check_positive_int("output_units", output_units)
+        )
         self.output_initializer = keras.initializers.get(output_initializer)
         # V as a layer follows the cell in the order of weights; as a weight of this one it would come first.
         self.readout = keras.layers.Dense(
@@ -141,6 +143,13 @@ class VanillaRNN(keras.layers.SimpleRNN):
             states, last_state = states
             return self.readout(states), last_state
         return self.readout(states)
+
+    def step(self, inputs: Tensor, states: Any) -> tuple[Tensor, Any]:
+        """One step outside the loop, without dropout: inputs x_t (B, D), states [s_{t-1}] -> o_t, [s_t]."""
+        _, states = self.cell(inputs, states, training=False)
+        self.cell.reset_dropout_mask()  # Keras's cell makes one even where it does not use it
+        self.cell.reset_recurrent_dropout_mask()
+        return self.readout(states[0]), states
 
     def compute_output_shape(self, sequences_shape: Any, initial_state_shape: Any = None) -> Any:
         shapes = super().compute_output_shape(sequences_shape, initial_state_shape)
@@ -169,13 +178,13 @@ class LSTM(keras.layers.LSTM):
         **kwargs: what `keras.layers.LSTM` takes, by keyword.
 
     Raises:
-        ValueError: `units` is not a positive integer, or an argument changes the equation.
+        ValueError: `units` is below 1, or an argument changes the equation.
     """
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         equation = {"activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True}
         _hold_equation("LSTM", kwargs, equation)
-        super().__init__(check_units("units", units), **kwargs)
+        super().__init__(check_positive_int("units", units), **kwargs)
         self.supports_jit = False
 
     def gates(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> LSTMGates:
@@ -191,6 +200,11 @@ class LSTM(keras.layers.LSTM):
         """
         return _gates_over_time(self, lstm_gates, LSTMGates, sequences, initial_state, mask)
 
+    def step(self, inputs: Tensor, states: Any) -> tuple[Tensor, Any]:
+        """One step outside the loop, without dropout: x_t (B, D), [h_{t-1}, C_{t-1}] -> h_t, [h_t, C_t]."""
+        output, states = self.cell(inputs, states, training=False)
+        return output, states
+
 
 @keras.saving.register_keras_serializable("keras_dl")
 class GRU(keras.layers.GRU):
@@ -205,7 +219,7 @@ class GRU(keras.layers.GRU):
         **kwargs: what `keras.layers.GRU` takes, by keyword.
 
     Raises:
-        ValueError: `units` is not a positive integer, or an argument changes the equation.
+        ValueError: `units` is below 1, or an argument changes the equation.
     """
 
     def __init__(self, units: int, **kwargs: Any) -> None:
@@ -216,7 +230,7 @@ class GRU(keras.layers.GRU):
             "reset_after": False,
         }
         _hold_equation("GRU", kwargs, equation)
-        super().__init__(check_units("units", units), **{**kwargs, "reset_after": False})
+        super().__init__(check_positive_int("units", units), **{**kwargs, "reset_after": False})
         self.supports_jit = False
 
     def gates(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> GRUGates:
@@ -231,3 +245,8 @@ class GRU(keras.layers.GRU):
             ValueError: the layer has no weights yet.
         """
         return _gates_over_time(self, gru_gates, GRUGates, sequences, initial_state, mask)
+
+    def step(self, inputs: Tensor, states: Any) -> tuple[Tensor, Any]:
+        """One step outside the loop, without dropout: x_t (B, D), [h_{t-1}] -> h_t, [h_t]."""
+        output, states = self.cell(inputs, states, training=False)
+        return output, states

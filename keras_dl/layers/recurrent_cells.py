@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from keras_dl.layers.arguments import check_positive_int
+
 Tensor = Any  # whatever the Keras backend computes with; also a NumPy array
 
 
@@ -71,17 +73,6 @@ def gru_gates(x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bi
     return GRUGates(update=z, reset=r, candidate=ops.tanh(x_candidate + ops.matmul(r * h, U_candidate)))
 
 
-def check_units(name: str, value: Any) -> int:
-    """Return `value` if it is a positive integer.
-
-    Raises:
-        ValueError: it is anything else; the message calls it `name`.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}: expected a positive integer, got {value!r}. Pass the width, such as 128.")
-    return value
-
-
 class _Cell(keras.layers.Layer):
     """The weights that every cell has: one kernel for the input, one for the state."""
 
@@ -89,7 +80,7 @@ class _Cell(keras.layers.Layer):
         self, units: int, kernel_initializer: Any, recurrent_initializer: Any, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.units = check_units("units", units)
+        self.units = check_positive_int("units", units)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.output_size = self.units
@@ -137,7 +128,7 @@ class VanillaRNNCell(_Cell):
         **kwargs: what every Keras layer takes: `name`, `dtype`, `trainable`.
 
     Raises:
-        ValueError: a size is not a positive integer.
+        ValueError: a size is below 1.
     """
 
     def __init__(
@@ -150,7 +141,9 @@ class VanillaRNNCell(_Cell):
         **kwargs: Any,
     ) -> None:
         super().__init__(units, kernel_initializer, recurrent_initializer, **kwargs)
-        self.output_units = self.units if output_units is None else check_units("output_units", output_units)
+        self.output_units = (
+            self.units if output_units is None else check_positive_int("output_units", output_units)
+        )
         self.output_initializer = keras.initializers.get(output_initializer)
         self.state_size = self.units
         self.output_size = self.output_units
@@ -199,7 +192,7 @@ class LSTMCell(_Cell):
         **kwargs: what every Keras layer takes: `name`, `dtype`, `trainable`.
 
     Raises:
-        ValueError: `units` is not a positive integer.
+        ValueError: `units` is below 1.
     """
 
     def __init__(
@@ -271,7 +264,7 @@ class GRUCell(_Cell):
         **kwargs: what every Keras layer takes: `name`, `dtype`, `trainable`.
 
     Raises:
-        ValueError: `units` is not a positive integer.
+        ValueError: `units` is below 1.
     """
 
     def __init__(

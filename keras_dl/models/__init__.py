@@ -12,9 +12,11 @@ from keras_dl.models.conditional_gan import ConditionalGAN
 from keras_dl.models.dcgan import DCGAN
 from keras_dl.models.gan import GAN
 from keras_dl.models.generative import GaussianNaiveBayes, LogisticRegression
+from keras_dl.models.language_model import LanguageModel
 from keras_dl.models.loading import load_model
 from keras_dl.models.mlp import MLP
 from keras_dl.models.perceptron import Perceptron
+from keras_dl.models.sequence import SequenceClassifier, SequenceRegressor
 from keras_dl.models.vae import VAE
 
 __all__ = [
@@ -25,7 +27,10 @@ __all__ = [
     "VAE",
     "ConditionalGAN",
     "GaussianNaiveBayes",
+    "LanguageModel",
     "LogisticRegression",
     "Perceptron",
+    "SequenceClassifier",
+    "SequenceRegressor",
     "load_model",
 ]

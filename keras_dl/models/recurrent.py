@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import keras
+from keras import ops
 
-from keras_dl.layers import GRU, LSTM, VanillaRNN
-from keras_dl.models.batch_checks import CheckedModel, check_positive_int
+from keras_dl.layers import GRU, LSTM, Dropout, VanillaRNN
+from keras_dl.layers.arguments import check_choice, check_positive_int, check_rate
+from keras_dl.models.batch_checks import CheckedModel
 
 CellName = Literal["rnn", "lstm", "gru"]
 
@@ -15,17 +17,20 @@ _LAYERS = {"rnn": VanillaRNN, "lstm": LSTM, "gru": GRU}
 
 
 class RecurrentModel(CheckedModel):
-    """L recurrent layers of H units, one upon the other; the models in the other files say what they read and write.
+    """L recurrent layers of H units, one upon the other. Subclasses say what is read and what is answered.
 
-    Repeated products make gradients explode (notes, 5.1.1). So `compile` sets the optimizer to scale the gradient
-    down to norm `clipnorm` where it is longer (Pascanu et al. 2013), unless that optimizer clips already.
+    Repeated products make gradients explode (notes, 5.1.1). So `compile` sets the optimizer to scale the
+    gradient down to norm `clipnorm` where it is longer (Pascanu et al. 2013), unless that optimizer clips
+    already.
 
     Args:
         cell: `"rnn"`, `"lstm"` or `"gru"`.
         units: H, the size of each layer's state.
         num_layers: L.
-        dropout: share of each layer's outputs that training sets to 0.
-        clipnorm: the longest gradient, over all weights together; None leaves gradients as they are.
+        dropout: share of each layer's outputs that training sets to 0, the same ones at every step (Gal and
+            Ghahramani 2016).
+        clipnorm: the longest gradient, over all weights together; None for no limit.
+        seed: of the dropout.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -39,21 +44,21 @@ class RecurrentModel(CheckedModel):
         num_layers: int = 1,
         dropout: float = 0.0,
         clipnorm: float | None = 1.0,
+        seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if cell not in _LAYERS:
-            raise ValueError(f"cell: expected 'rnn', 'lstm' or 'gru', got {cell!r}. Name one of the three.")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout: expected a share in [0, 1), got {dropout!r}. 0 turns it off.")
         if clipnorm is not None and not clipnorm > 0:
-            raise ValueError(f"clipnorm: expected a positive norm or None, got {clipnorm!r}. None turns it off.")
-        self.cell = cell
+            raise ValueError(
+                f"clipnorm: expected a positive norm or None, got {clipnorm!r}. None turns it off."
+            )
+        self.cell = check_choice("cell", cell, *_LAYERS)
         self.units = check_positive_int("units", units)
         self.num_layers = check_positive_int("num_layers", num_layers)
-        self.dropout = dropout
+        self.dropout = check_rate("dropout", dropout)
         self.clipnorm = clipnorm
-        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.seed = seed
+        self.drops = [Dropout(dropout, seed + index, dtype=self.dtype_policy) for index in range(num_layers)]
 
     def recurrent_layer(self, **options: Any) -> Any:
         """One of the layers.
@@ -65,6 +70,24 @@ class RecurrentModel(CheckedModel):
             An unbuilt layer.
         """
         return _LAYERS[self.cell](self.units, dtype=self.dtype_policy, **options)
+
+    def drop(self, index: int, outputs: Any, training: bool) -> Any:
+        """Drop units of a layer.
+
+        Args:
+            index: which layer.
+            outputs: its outputs, (B, H) or (B, T, H).
+            training: whether to.
+
+        Returns:
+            The outputs that are left, scaled up.
+        """
+        if not training or not self.dropout:
+            return outputs
+        if len(outputs.shape) == 2:
+            return self.drops[index](outputs, training=training)
+        mask = self.drops[index](ops.ones_like(outputs[:, 0]), training=training)
+        return outputs * mask[:, None]
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
         """Compile as in Keras, with clipped gradients.
@@ -90,5 +113,5 @@ class RecurrentModel(CheckedModel):
         self.optimizer.build(self.trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
-        names = ("cell", "units", "num_layers", "dropout", "clipnorm")
+        names = ("cell", "units", "num_layers", "dropout", "clipnorm", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_dl.models.batch_checks import check_positive_int, checked_images
+from keras_dl.layers.arguments import check_image_shape, check_positive_int
+from keras_dl.models.batch_checks import checked_images
 from keras_dl.models.classifier import Classifier
 from keras_dl.models.recurrent import CellName, RecurrentModel
 from keras_dl_export import Endpoint, Spec
@@ -18,101 +19,113 @@ from keras_dl_export import Endpoint, Spec
 class _SequenceModel(RecurrentModel):
     """Recurrent layers that read a sequence, or an image row by row, and hand on the last output."""
 
-    def __init__(
-        self, cell: CellName, units: int, *, input_shape: Sequence[int | None] | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, cell: CellName, units: int, *, head_size: int, **kwargs: Any) -> None:
         super().__init__(cell, units, **kwargs)
         # What lies below the last layer is read at every step.
         below = [self.recurrent_layer(return_sequences=True) for _ in range(self.num_layers - 1)]
         self.recurrent_layers = [*below, self.recurrent_layer()]
+        self.head = keras.layers.Dense(head_size, dtype="float32")
         self.example_shape: tuple[int | None, ...] | None = None
-        if input_shape is not None:
-            self.build((None, *input_shape))
 
     def build(self, input_shape: Any) -> None:
-        if self.built:
-            return
         example = tuple(input_shape[1:])
         if len(example) not in (2, 3) or None in example[1:]:
             raise ValueError(
-                f"inputs: expected sequences (batch, time, features) or images (batch, height, width, channels), got "
-                f"shape {tuple(input_shape)}. Reshape the inputs."
+                "inputs: expected sequences (batch, time, features) or images (batch, height, width, "
+                f"channels), got shape {tuple(input_shape)}. Reshape the inputs."
             )
-        self.example_shape = example if len(example) == 3 else (None, example[1])
-        shape = (None, None, math.prod(example[1:]))
-        for layer in self.recurrent_layers:
-            layer.build(shape)
-            shape = (None, None, self.units)
+        self.example_shape = example if len(example) == 3 else (None, example[1])  # sequences of any length
+        self.features = math.prod(example[1:])
+        width = self.features
+        for layer, drop in zip(self.recurrent_layers, self.drops, strict=True):
+            layer.build((None, None, width))
+            drop.build((None, self.units))
+            width = self.units
         self.head.build((None, self.units))
         self.built = True
 
     def last_output(self, inputs: Any, training: bool) -> Any:
         """(B, T, D), or (B, H, W, C) as H rows of W x C numbers -> (B, units)."""
-        assert self.example_shape is not None
-        features = math.prod(size for size in self.example_shape[1:] if size)
-        x = ops.convert_to_tensor(inputs)
+        x, features = ops.convert_to_tensor(inputs), self.features
         known = [size for size in x.shape[2:] if size is not None]
         if len(x.shape) not in (3, 4) or (len(known) == len(x.shape) - 2 and math.prod(known) != features):
             raise ValueError(
-                f"inputs: expected (batch, time, {features}), or images with {features} numbers a row, as this "
-                f"{type(self).__name__} was built for, got {tuple(x.shape)}. Reshape the inputs, or build another model "
-                "for them."
+                f"inputs: expected sequences (batch, time, {features}) or images with {features} numbers a "
+                f"row, got shape {tuple(x.shape)}. Reshape the inputs, or build another model for them."
             )
-        time = ops.shape(x)[1]
-        x = ops.reshape(ops.cast(x, self.compute_dtype), (-1, time, features))
-        for layer in self.recurrent_layers:
-            x = self.drop(layer(x, training=training), training=training)
+        x = ops.reshape(ops.cast(x, self.compute_dtype), (-1, ops.shape(x)[1], features))
+        for index, layer in enumerate(self.recurrent_layers):
+            x = self.drop(index, layer(x, training=training), training)
         return x
 
     def input_spec_by_name(self) -> tuple[str, Spec]:
         """The endpoint's input: `image`, or `sequence` of any length."""
         if self.example_shape is None:
             raise ValueError(
-                f"model: this {type(self).__name__} is not built, so its input shape is unknown. Call it on a batch, or "
-                "pass input_shape."
+                f"model: expected a built {type(self).__name__}, whose input shape is known, got an unbuilt "
+                "one. Call it on a batch first."
             )
         if len(self.example_shape) == 2:
-            return "sequence", Spec(("batch", "sequence_time", int(self.example_shape[1] or 0)), "float32")
+            return "sequence", Spec(("batch", "sequence_time", self.features), "float32")
         return "image", Spec.named("image", (None, *self.example_shape), "float32")
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "input_shape": self.example_shape}
 
 
 @keras.saving.register_keras_serializable("keras_dl")
 class SequenceClassifier(_SequenceModel, Classifier):
     """Reads a sequence to its end, then says what it was.
 
-    h_1 ... h_T are the outputs of L recurrent layers over x_1 ... x_T; p(y | x) = softmax(W h_T + b). An image is the
-    sequence of its rows.
+    h_1 ... h_T are the outputs of L recurrent layers over x_1 ... x_T; p(y | x) = softmax(W h_T + b). An
+    image is the sequence of its rows.
 
     Args:
         cell: `"rnn"`, `"lstm"` or `"gru"`.
         units: H, the size of each layer's state.
         num_classes: number of classes.
+        image_shape: (H, W, C) of one image, where it is known: the model is then built at once, otherwise by
+            its first batch.
         num_layers: L.
-        dropout: share of each layer's outputs that training sets to 0.
-        clipnorm: the longest gradient, over all weights together; None leaves gradients as they are. An optimizer that
-            clips already is left as it is.
-        input_shape: shape of one example, where it is known: the model is then built at once, otherwise by its first
-            batch. (28, 28, 1) for images, (None, D) for sequences.
+        dropout: share of each layer's outputs that training sets to 0, the same ones at every step.
+        clipnorm: the longest gradient, over all weights together; None for no limit. An optimizer that clips
+            by itself keeps its own limit.
+        seed: of the dropout.
 
     Input: sequences (B, T, D) of any length T, or images (B, H, W, C) in [0, 1]. Output: probabilities (B,
     num_classes), float32.
 
     Raises:
-        ValueError: an argument is out of its range; inputs of another shape; in training, an image outside [0, 1] or a
-            label that is no class.
+        ValueError: an argument is out of its range; inputs of another shape; in training, an image outside
+            [0, 1] or a label that is no class.
 
-    Reference: notes 5; Le, Jaitly and Hinton, A simple way to initialize recurrent networks (2015), for images as
-        sequences.
+    Reference: notes 5; Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified
+    linear units (2015), for images as sequences.
     """
 
     def __init__(
-        self, cell: CellName = "lstm", units: int = 128, num_classes: int = 10, **kwargs: Any
+        self,
+        cell: CellName = "lstm",
+        units: int = 128,
+        num_classes: int = 10,
+        *,
+        image_shape: Sequence[int] | None = None,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        clipnorm: float | None = 1.0,
+        seed: int = 0,
+        **kwargs: Any,
     ) -> None:
-        self.head: Any = None
-        super().__init__(cell, units, num_classes=num_classes, **kwargs)
+        super().__init__(
+            cell,
+            units,
+            num_layers=num_layers,
+            dropout=dropout,
+            clipnorm=clipnorm,
+            seed=seed,
+            num_classes=num_classes,
+            head_size=num_classes,
+            **kwargs,
+        )
+        if image_shape is not None:
+            self.build((None, *check_image_shape(image_shape)))
 
     def logits(self, inputs: Any, training: bool = False) -> Any:
         return self.head(self.last_output(inputs, training))
@@ -138,3 +151,74 @@ class SequenceClassifier(_SequenceModel, Classifier):
             ValueError: the model is not built.
         """
         return self.classifying_endpoint(*self.input_spec_by_name())
+
+    def get_config(self) -> dict[str, Any]:
+        is_image = self.example_shape is not None and len(self.example_shape) == 3
+        return {**super().get_config(), "image_shape": self.example_shape if is_image else None}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class SequenceRegressor(_SequenceModel):
+    """Reads a sequence to its end, then gives real numbers, such as the sum in the adding problem.
+
+    h_1 ... h_T are the outputs of L recurrent layers over x_1 ... x_T; y = W h_T + b.
+
+    Args:
+        cell: `"rnn"`, `"lstm"` or `"gru"`.
+        units: H, the size of each layer's state.
+        num_outputs: how many numbers y holds.
+        num_layers: L.
+        dropout: share of each layer's outputs that training sets to 0, the same ones at every step.
+        clipnorm: the longest gradient, over all weights together; None for no limit. An optimizer that clips
+            by itself keeps its own limit.
+        seed: of the dropout.
+
+    Input: sequences (B, T, D) of any length T, or images (B, H, W, C). Output: y, (B, num_outputs), float32.
+
+    Raises:
+        ValueError: an argument is out of its range; inputs of another shape.
+
+    Reference: notes 5; Hochreiter and Schmidhuber, Long short-term memory (1997).
+    """
+
+    def __init__(
+        self,
+        cell: CellName = "lstm",
+        units: int = 128,
+        num_outputs: int = 1,
+        *,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        clipnorm: float | None = 1.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            cell,
+            units,
+            num_layers=num_layers,
+            dropout=dropout,
+            clipnorm=clipnorm,
+            seed=seed,
+            head_size=check_positive_int("num_outputs", num_outputs),
+            **kwargs,
+        )
+        self.num_outputs = num_outputs
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        return self.head(self.last_output(inputs, training))
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`serving_default(sequence)`, or `(image)`, `-> value`.
+
+        Returns:
+            The endpoints by name.
+
+        Raises:
+            ValueError: the model is not built.
+        """
+        name, spec = self.input_spec_by_name()
+        return {"serving_default": Endpoint(lambda **inputs: {"value": self(inputs[name])}, {name: spec})}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_outputs": self.num_outputs}

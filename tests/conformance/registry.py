@@ -12,17 +12,33 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_dl.models import CNN, MLP, VAE, GaussianNaiveBayes, LogisticRegression, Perceptron
+from keras_dl.models import (
+    CNN,
+    MLP,
+    VAE,
+    GaussianNaiveBayes,
+    LanguageModel,
+    LogisticRegression,
+    Perceptron,
+    SequenceClassifier,
+    SequenceRegressor,
+)
 
 _random = np.random.default_rng(0)
 IMAGES = _random.random((20, 8, 8, 1), dtype=np.float32)
 FEATURES = _random.standard_normal((20, 5)).astype("float32")
 CLASSES = (np.arange(20) % 3).astype("int32")
 SIDES = (FEATURES[:, 0] > 0).astype("int32")
+SEQUENCES = IMAGES[..., 0]
+TOKENS = _random.integers(0, 7, (20, 9), dtype=np.int32)
 
 
 def classify(model: Any) -> None:
     model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+
+
+def regress(model: Any) -> None:
+    model.compile("adam", loss="mse")
 
 
 def plain(model: Any) -> None:
@@ -72,4 +88,22 @@ CASES = [
     Case("perceptron", lambda: Perceptron(5), (FEATURES, SIDES), ready, mixed_precision=False),
     Case("naive-bayes", lambda: GaussianNaiveBayes(3), (FEATURES, CLASSES), ready, mixed_precision=False),
     Case("logistic-regression", lambda: LogisticRegression(3, l2=0.1), (FEATURES, CLASSES), ready),
+    Case("rnn-rows", lambda: SequenceClassifier("rnn", 4, 3, image_shape=(8, 8, 1)), (IMAGES, CLASSES)),
+    Case("lstm-rows", lambda: SequenceClassifier("lstm", 4, 3, dropout=0.2), (IMAGES, CLASSES)),
+    Case("gru-sequences", lambda: SequenceClassifier("gru", 4, 3, num_layers=2), (SEQUENCES, CLASSES)),
+    Case("rnn-regressor", lambda: SequenceRegressor("rnn", 4), (SEQUENCES, FEATURES[:, :1]), regress),
+    Case(
+        "gru-regressor",
+        lambda: SequenceRegressor("gru", 4, 5, num_layers=2, dropout=0.2),
+        (SEQUENCES, FEATURES),
+        regress,
+    ),
+    Case("rnn-language", lambda: LanguageModel("abcdefg", "rnn", 4), (TOKENS[:, :-1], TOKENS[:, 1:]), plain),
+    Case(
+        "lstm-language",
+        lambda: LanguageModel("abcdefg", "lstm", 4, num_layers=2, dropout=0.2),
+        (TOKENS[:, :-1], TOKENS[:, 1:]),
+        plain,
+    ),
+    Case("gru-language", lambda: LanguageModel("abcdefg", "gru", 4), (TOKENS[:, :-1], TOKENS[:, 1:]), plain),
 ]

@@ -170,6 +170,19 @@ class TestEquations:
         expected = np.concatenate([forwards[:, -1], backwards[:, -1]], axis=1)
         np.testing.assert_allclose(both(x), expected, **TOLERANCE)
 
+    def test_step_by_step_is_the_whole_sequence(self, family, random):
+        _, layer_class, step, num_states, options = family
+        x = float32(random, B, T, D)
+        layer = layer_class(H, dropout=0.5, recurrent_dropout=0.5, **options)
+        layer.build(x.shape)
+        weights = random_weights(layer, random)
+        expected, expected_states, _ = run(step, x, [np.zeros((B, H))] * num_states, weights)
+        states = [np.zeros((B, H), "float32")] * num_states
+        for t in range(T):
+            output, states = layer.step(x[:, t], states)
+            np.testing.assert_allclose(output, expected[:, t], **TOLERANCE)
+        np.testing.assert_allclose(values(states), expected_states, **TOLERANCE)
+
     def test_the_vanilla_rnn_has_u_w_v_and_no_bias(self):
         for layer in (VanillaRNN(H, output_units=OUT), keras.layers.RNN(VanillaRNNCell(H, output_units=OUT))):
             layer.build((B, T, D))
@@ -316,12 +329,12 @@ class TestErrors:
     @pytest.mark.parametrize("make", [VanillaRNN, LSTM, GRU, VanillaRNNCell, LSTMCell, GRUCell])
     @pytest.mark.parametrize("units", [0, -3, 2.5, "8", True, None])
     def test_units(self, make, units):
-        with pytest.raises(ValueError, match=r"units: expected a positive integer, got "):
+        with pytest.raises(ValueError, match=r"^units: expected an int of at least 1, got "):
             make(units)
 
     @pytest.mark.parametrize("make", [VanillaRNN, VanillaRNNCell])
     def test_output_units(self, make):
-        with pytest.raises(ValueError, match="output_units: expected a positive integer, got 0"):
+        with pytest.raises(ValueError, match="output_units: expected an int of at least 1, got 0"):
             make(H, output_units=0)
 
     @pytest.mark.parametrize(

@@ -1,0 +1,358 @@
+"""Text, character by character."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from numpy.typing import ArrayLike, NDArray
+
+from keras_dl.layers import stateless_noise
+from keras_dl.layers.arguments import check_positive_int
+from keras_dl.models.batch_checks import checked_tokens
+from keras_dl.models.recurrent import CellName, RecurrentModel
+from keras_dl_export import Endpoint, Spec
+
+_CHUNK = 256  # characters that are read in one call where a text is long
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class LanguageModel(RecurrentModel):
+    """The probability of the next character, given all before it.
+
+        x_t = E[token_t]
+        h_t = the output of L recurrent layers after x_1 ... x_t
+        p(token_{t+1} | token_1 ... token_t) = softmax(W h_t + b)
+
+    Calling the model gives the logits. `fit` takes pairs (tokens, next tokens), as `keras_dl.data.load`
+    makes of a text; the loss, unless another is compiled, is the mean of -log p: nats per character.
+
+    Between calls the past is kept in the states: h, and for the LSTM c too, each the states of all layers
+    side by side, (B, L H). `read` takes them up and hands them on; zeros are no past.
+
+    Args:
+        vocabulary: the characters, in the order of their ids; each once.
+        cell: `"rnn"`, `"lstm"` or `"gru"`.
+        units: H, the size of each layer's state.
+        num_layers: L.
+        embedding_dim: length of the vector E[token].
+        dropout: share of each layer's outputs that training sets to 0, the same ones at every step.
+        clipnorm: the longest gradient, over all weights together; None for no limit. An optimizer that clips
+            by itself keeps its own limit.
+        seed: of the dropout.
+
+    Input: tokens (B, T), integers. Output: logits (B, T, V), float32, V characters.
+
+    Raises:
+        ValueError: an argument is out of its range; a token that is no id of the vocabulary.
+
+    Reference: notes 5; Mikolov et al., Recurrent neural network based language model (Interspeech 2010).
+    """
+
+    def __init__(
+        self,
+        vocabulary: str | Sequence[str],
+        cell: CellName = "gru",
+        units: int = 256,
+        *,
+        num_layers: int = 1,
+        embedding_dim: int = 64,
+        dropout: float = 0.0,
+        clipnorm: float | None = 1.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            cell, units, num_layers=num_layers, dropout=dropout, clipnorm=clipnorm, seed=seed, **kwargs
+        )
+        self.vocabulary = _checked_vocabulary(vocabulary)
+        self.embedding_dim = check_positive_int("embedding_dim", embedding_dim)
+        self.embedding = keras.layers.Embedding(len(self.vocabulary), embedding_dim, dtype=self.dtype_policy)
+        self.recurrent_layers = [
+            self.recurrent_layer(return_sequences=True, return_state=True) for _ in range(num_layers)
+        ]
+        self.head = keras.layers.Dense(len(self.vocabulary), dtype="float32")
+        self.state_names = ("h", "c") if cell == "lstm" else ("h",)
+        self._ids = {character: index for index, character in enumerate(self.vocabulary)}
+        self.build((None, None))
+
+    def build(self, input_shape: Any) -> None:
+        self.embedding.build((None, None))
+        features = self.embedding_dim
+        for layer, drop in zip(self.recurrent_layers, self.drops, strict=True):
+            layer.build((None, None, features))
+            drop.build((None, self.units))
+            features = self.units
+        self.head.build((None, None, features))
+        self.built = True
+
+    # The equations.
+
+    def initial_states(self, batch_size: int) -> list[Any]:
+        """No past.
+
+        Args:
+            batch_size: B.
+
+        Returns:
+            Zeros (B, L H): [h], or [h, c] for the LSTM.
+        """
+        return [ops.zeros((batch_size, self.num_layers * self.units)) for _ in self.state_names]
+
+    def read(
+        self, tokens: Any, states: Sequence[Any] | None = None, training: bool = False
+    ) -> tuple[Any, list[Any]]:
+        """Read on from where the states are.
+
+        Args:
+            tokens: (B, T).
+            states: what the last call handed on; None is no past.
+            training: whether dropout acts.
+
+        Returns:
+            The logits of the character after each token, (B, T, V), and the states after the last.
+        """
+        x = self.embedding(tokens)
+        before = [None] * self.num_layers if states is None else self._by_layer(states)
+        after = []
+        for index, layer in enumerate(self.recurrent_layers):
+            x, *state = layer(x, initial_state=before[index], training=training)
+            x = self.drop(index, x, training)
+            after.append(state)
+        return self.head(x), self._side_by_side(after)
+
+    def step(self, token: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
+        """Read one character: `read` without a loop.
+
+        Args:
+            token: (B,).
+            states: what the last call handed on.
+
+        Returns:
+            The logits of the next character, (B, V), and the states after this one.
+        """
+        x = self.embedding(token)
+        after = []
+        for layer, state in zip(self.recurrent_layers, self._by_layer(states), strict=True):
+            x, state = layer.step(x, state)
+            after.append(state)
+        return self.head(x), self._side_by_side(after)
+
+    def _by_layer(self, states: Sequence[Any]) -> list[list[Any]]:
+        states = [ops.cast(state, self.compute_dtype) for state in states]
+        kinds = [ops.split(state, self.num_layers, axis=-1) for state in states]
+        return [list(layer) for layer in zip(*kinds, strict=True)]
+
+    def _side_by_side(self, by_layer: list[list[Any]]) -> list[Any]:
+        kinds = zip(*by_layer, strict=True)
+        return [ops.cast(ops.concatenate(layers, axis=-1), "float32") for layers in kinds]
+
+    def call(self, tokens: Any, training: bool = False) -> Any:
+        if tf.executing_eagerly():
+            self._check_ids("tokens", tokens)
+        return self.read(tokens, training=training)[0]
+
+    # Training.
+
+    def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
+        """Compile as in Keras, with clipped gradients.
+
+        Args:
+            optimizer: as in Keras; where it does not clip, it is set to.
+            loss: as in Keras; by default the cross-entropy in nats per character.
+            **kwargs: as in Keras.
+        """
+        loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def train_step(self, data: Any) -> Any:
+        return super().train_step(self._checked(data))
+
+    def test_step(self, data: Any) -> Any:
+        return super().test_step(self._checked(data))
+
+    def predict_step(self, data: Any) -> Any:
+        return super().predict_step(self._checked(data))
+
+    def _checked(self, data: Any) -> Any:
+        tokens, next_tokens, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        tokens = checked_tokens(tokens, len(self.vocabulary))
+        if next_tokens is not None:
+            next_tokens = checked_tokens(next_tokens, len(self.vocabulary))
+        return tokens, next_tokens, sample_weight
+
+    def nats_per_character(self, text: str) -> float:
+        """The mean of -log p over a text's characters but the first, each given all that stand before it.
+
+        Args:
+            text: at least two characters of the vocabulary. exp of the result is the perplexity; divided by
+            log 2 it
+                is bits per character.
+
+        Returns:
+            Nats per character.
+
+        Raises:
+            ValueError: the text is too short, or holds a character that is not in the vocabulary.
+        """
+        ids = self.encode(text)
+        if len(ids) < 2:
+            raise ValueError(f"text: expected at least two characters, got {text!r}. Give a longer text.")
+        read = tf.function(self.read, reduce_retracing=True)
+        states, total = self.initial_states(1), 0.0
+        for start in range(0, len(ids) - 1, _CHUNK):
+            tokens, targets = ids[start : start + _CHUNK], ids[start + 1 : start + 1 + _CHUNK]
+            logits, states = read(tokens[np.newaxis, : len(targets)], states)
+            total += float(
+                ops.sum(keras.losses.sparse_categorical_crossentropy(targets, logits[0], from_logits=True))
+            )
+        return total / (len(ids) - 1)
+
+    # Use.
+
+    def encode(self, text: str) -> NDArray[np.int32]:
+        """The ids of a text's characters.
+
+        Args:
+            text: characters of the vocabulary.
+
+        Returns:
+            (T,) int32.
+
+        Raises:
+            ValueError: a character is not in the vocabulary.
+        """
+        for position, character in enumerate(text):
+            if character not in self._ids:
+                raise ValueError(
+                    f"text: expected characters of the vocabulary {self.vocabulary!r}, got {character!r} at "
+                    f"position {position}. Leave it out, or train a model whose vocabulary holds it."
+                )
+        return np.array([self._ids[character] for character in text], np.int32)
+
+    def decode(self, ids: ArrayLike) -> str:
+        """The text of ids.
+
+        Args:
+            ids: (T,) integers.
+
+        Returns:
+            T characters.
+
+        Raises:
+            ValueError: an id is not one of the vocabulary.
+        """
+        ids = np.asarray(ids)
+        self._check_ids("ids", ids)
+        return "".join(self.vocabulary[index] for index in ids.reshape(-1).tolist())
+
+    def generate(
+        self,
+        prompt: str,
+        length: int = 200,
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        seed: int = 0,
+    ) -> str:
+        """Continue a text with characters drawn from the model.
+
+        Args:
+            prompt: what the model reads first; at least one character.
+            length: how many characters to draw.
+            temperature: divides the logits; the nearer to 0, the surer is the likeliest character.
+            top_k: draw from the k likeliest characters only.
+            seed: equal seeds give equal texts; the noise of the n-th character depends on (seed, n) alone.
+
+        Returns:
+            The prompt and its continuation.
+
+        Raises:
+            ValueError: an argument is out of its range, or the prompt holds a character that is not in the
+                vocabulary.
+        """
+        if not prompt:
+            raise ValueError(
+                "prompt: expected at least one character to continue from, got ''. Give a beginning."
+            )
+        check_positive_int("length", length)
+        if not 0 < temperature < math.inf:
+            raise ValueError(
+                f"temperature: expected a positive number, got {temperature!r}. Pass 1 to draw from the "
+                "model as it is, 0.01 to take the likeliest characters."
+            )
+        if top_k is not None:
+            check_positive_int("top_k", top_k)
+        uniform = stateless_noise(length, (len(self.vocabulary),), seed=seed, step=0, distribution="uniform")
+        with np.errstate(divide="ignore"):  # -log(-log(0)) is -inf: that character is not drawn
+            gumbel = -np.log(-np.log(np.asarray(uniform, np.float64)))
+        step = tf.function(self.step)
+        states = self.initial_states(1)
+        for token in self.encode(prompt):
+            logits, states = step(token[np.newaxis], states)
+        drawn = []
+        for noise in gumbel:
+            scores = np.asarray(logits[0], np.float64) / temperature
+            if top_k is not None and top_k < len(scores):
+                scores[np.argpartition(scores, -top_k)[:-top_k]] = -np.inf
+            drawn.append(np.argmax(scores + noise))  # Gumbel's trick: a draw of softmax(scores)
+            logits, states = step(np.array(drawn[-1:], np.int32), states)
+        return prompt + self.decode(drawn)
+
+    def _check_ids(self, name: str, ids: Any) -> None:
+        ids = np.asarray(ids)
+        if ids.size and not (
+            np.issubdtype(ids.dtype, np.integer) and 0 <= ids.min() <= ids.max() < len(self._ids)
+        ):
+            raise ValueError(
+                f"{name}: expected integers from 0 to {len(self._ids) - 1}, the ids of the vocabulary, got "
+                f"{ids.dtype} from {ids.min()} to {ids.max()}. Encode the text with this model's encode."
+            )
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`serving_default(tokens) -> logits`, and `step(token, h[, c]) -> logits, h[, c]`.
+
+        The states h and c are (B, L H), as in `initial_states`: zeros for no past.
+
+        Returns:
+            The endpoints by name.
+        """
+        states = {name: Spec(("batch", self.num_layers * self.units), "float32") for name in self.state_names}
+
+        def serving_default(tokens: Any) -> dict[str, Any]:
+            return {"logits": self.read(tokens)[0]}
+
+        def step(token: Any, **states: Any) -> dict[str, Any]:
+            logits, after = self.step(token, [states[name] for name in self.state_names])
+            return {"logits": logits, **dict(zip(self.state_names, after, strict=True))}
+
+        return {
+            "serving_default": Endpoint(serving_default, {"tokens": Spec(("batch", "tokens_time"), "int32")}),
+            "step": Endpoint(step, {"token": Spec(("batch",), "int32"), **states}),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "vocabulary": self.vocabulary, "embedding_dim": self.embedding_dim}
+
+
+def _checked_vocabulary(vocabulary: str | Sequence[str]) -> str:
+    characters = list(vocabulary) if isinstance(vocabulary, str | list | tuple) else []
+    if not characters or any(
+        not isinstance(character, str) or len(character) != 1 for character in characters
+    ):
+        raise ValueError(
+            f"vocabulary: expected a string or a list of single characters, got {vocabulary!r}. "
+            "keras_dl.data.describe(...).vocabulary gives that of a text."
+        )
+    if len(set(characters)) != len(characters):
+        twice = next(character for character in characters if characters.count(character) > 1)
+        raise ValueError(
+            f"vocabulary: expected each character once, got {twice!r} {characters.count(twice)} times. Leave "
+            "the others out."
+        )
+    return "".join(characters)
