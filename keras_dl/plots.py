@@ -151,7 +151,8 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "") 
         history: figure -> its value after each epoch; `val_<figure>` is the same figure on validation data.
         title: a line above.
     """
-    names = [name for name in history if not name.startswith("val_") and name != "seconds"]
+    aside = {name for name in history if name == "seconds" or name.endswith("learning_rate")}
+    names = [name for name in history if not name.startswith("val_") and name not in aside]
     names += [name for name in history if name.startswith("val_") and name[4:] not in history]
     if not names:
         raise ValueError("history: expected at least one figure, got none. Pass the history of a training.")

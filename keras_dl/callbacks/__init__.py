@@ -7,10 +7,10 @@ from keras_dl_export.backend import require_tensorflow_backend
 
 require_tensorflow_backend()
 
+from keras_dl.callbacks.averaging import AverageWeights, averaged_weights
 from keras_dl.callbacks.checkpoints import (
     Checkpoints,
     latest_checkpoint,
-    optimizers_of,
     restore_state,
     save_state,
 )
@@ -19,19 +19,23 @@ from keras_dl.callbacks.finite import NonFiniteError, StopOnNonFinite
 from keras_dl.callbacks.history import HistoryFile, read_history, write_history
 from keras_dl.callbacks.pictures import Pictures
 from keras_dl.callbacks.progress import ProgressBar
+from keras_dl.callbacks.stopping import EarlyStopping, stalled
 
 __all__ = [
+    "AverageWeights",
     "Checkpoints",
+    "EarlyStopping",
     "HistoryFile",
     "NonFiniteError",
     "Pictures",
     "ProgressBar",
     "StopOnNonFinite",
     "TensorBoardEvents",
+    "averaged_weights",
     "latest_checkpoint",
-    "optimizers_of",
     "read_history",
     "restore_state",
     "save_state",
+    "stalled",
     "write_history",
 ]

@@ -72,14 +72,17 @@ def latest_checkpoint(folder: str | Path) -> tuple[Path, int] | None:
     return (paths[-1], _epoch(paths[-1])) if paths else None
 
 
-def optimizers_of(model: keras.Model) -> list[Any]:
-    """The optimizers that the model holds, in the order of their attribute names."""
+def named_optimizers(model: keras.Model) -> dict[str, Any]:
+    """The optimizers that the model holds, by attribute, in alphabetical order."""
     held = {name: value for name, value in vars(model).items() if isinstance(value, keras.Optimizer)}
-    return [held[name] for name in sorted(held)]
+    return dict(sorted(held.items()))
 
 
 def _state(model: keras.Model) -> list[Any]:
-    return [*model.variables, *(v for optimizer in optimizers_of(model) for v in optimizer.variables)]
+    return [
+        *model.variables,
+        *(v for optimizer in named_optimizers(model).values() for v in optimizer.variables),
+    ]
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -10,10 +10,11 @@ from pathlib import Path
 import keras
 
 from keras_dl.atomic import replacing
+from keras_dl.callbacks.checkpoints import named_optimizers
 
 
 class HistoryFile(keras.callbacks.Callback):
-    """Keeps `history.csv`: a row an epoch with its number from 1, its seconds and its figures.
+    """Keeps `history.csv`: a row an epoch with its number from 1, seconds, learning rates and figures.
 
     The file is replaced after each epoch, so that readers find it whole.
 
@@ -35,9 +36,16 @@ class HistoryFile(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Add the epoch's row."""
         seconds = time.perf_counter() - self._epoch_began
-        for name, value in {"seconds": seconds, **(logs or {})}.items():
+        for name, value in {"seconds": seconds, **self._learning_rates(), **(logs or {})}.items():
             self.history.setdefault(name, []).append(float(value))
         write_history(self.path, self.history)
+
+    def _learning_rates(self) -> dict[str, float]:
+        """`optimizer` -> `learning_rate`, `generator_optimizer` -> `generator_learning_rate`."""
+        return {
+            name.replace("optimizer", "learning_rate"): float(optimizer.learning_rate)
+            for name, optimizer in named_optimizers(self.model).items()
+        }
 
 
 def write_history(path: Path, history: Mapping[str, list[float]]) -> None:

@@ -10,6 +10,7 @@ import keras
 from matplotlib.figure import Figure
 
 from keras_dl import plots
+from keras_dl.callbacks.averaging import averaged_weights
 
 
 class Pictures(keras.callbacks.Callback):
@@ -36,4 +37,6 @@ class Pictures(keras.callbacks.Callback):
         """Draw, if it is time."""
         if (epoch + 1) % self.every == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
-            plots.save(self.draw(self.model), self.folder / f"{self.name}-{epoch + 1:04d}.png", dpi=100)
+            with averaged_weights(self.model):
+                figure = self.draw(self.model)
+            plots.save(figure, self.folder / f"{self.name}-{epoch + 1:04d}.png", dpi=100)

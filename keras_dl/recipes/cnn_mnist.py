@@ -2,7 +2,7 @@
 
     keras-dl train cnn-mnist
 
-About 4 minutes on 2 CPU cores; at least 99.0 % of the 10,000 test images right after 5 epochs.
+About 2 minutes on 2 CPU cores; at least 99.0 % of the 10,000 test images right (99.41 % with seed 0).
 """
 
 from keras_dl.models import CNN

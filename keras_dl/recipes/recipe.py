@@ -120,6 +120,7 @@ class Recipe:
         epochs: passes over the training split.
         seed: of the weights' initialisation, the data's order and all noise.
         precision: Keras's dtype policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        patience: stop once the validation loss has not fallen for so many epochs; the best model remains.
         goals: what the test figures must be.
     """
 
@@ -135,6 +136,7 @@ class Recipe:
     epochs: int = 10
     seed: int = 0
     precision: str = "float32"
+    patience: int | None = None
     goals: tuple[Goal, ...] = ()
 
     def __post_init__(self) -> None:
@@ -179,15 +181,19 @@ class Recipe:
             for name, value in settings.items()
         }
         options = _options_of_load(self)
-        changes = {
+        patience = values.pop("patience", None)
+        changes: dict[str, Any] = {
             "data": data,
             "epochs": epochs,
             "batch_size": batch_size,
             "seed": seed,
             "precision": precision,
+            "patience": patience,
             "load": {**self.load, **{name: values[name] for name in values if name in options}},
             "settings": {**self.settings, **{name: values[name] for name in values if name not in options}},
         }
+        if data is not None and not (isinstance(data, str) and data == self.data):
+            changes["goals"] = ()  # they are those of the recipe's own data
         return dataclasses.replace(
             self, **{name: value for name, value in changes.items() if value is not None}
         )
@@ -199,11 +205,17 @@ class Recipe:
             **_settable(self.optimizer, skip=("steps",)),
             **_options_of_load(self),
         }
-        given = {**self.settings, **self.load}
+        mine["patience"] = Parameter(int | None, None)
+        given = self.given_settings()
         return {
             name: Parameter(parameter.annotation, given.get(name, parameter.default))
             for name, parameter in mine.items()
         }
+
+    def given_settings(self) -> dict[str, Any]:
+        """The settings that differ from the defaults of what they set."""
+        patience = {} if self.patience is None else {"patience": self.patience}
+        return {**self.load, **self.settings, **patience}
 
     def splits(self, epoch: int = 0) -> Splits:
         """The data, with the order of the training split from that epoch on."""

@@ -25,13 +25,37 @@ class Parameter:
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
-    """The arguments that `function`, or a class's constructor, can be given by name."""
-    hints = get_type_hints(vars(function)["__init__"] if isinstance(function, type) else function)
-    return {
-        name: Parameter(hints.get(name, Any), parameter.default)
-        for name, parameter in inspect.signature(function).parameters.items()
+    """The arguments that `function`, or a class's constructor, can be given by name.
+
+    A constructor that hands `**kwargs` on takes the optional arguments of its base class, too.
+    """
+    if not isinstance(function, type):
+        return _named(function)[0]
+    found: dict[str, Parameter] = {}
+    for cls in function.__mro__:
+        if cls.__module__.startswith("keras.") or cls is object:
+            break
+        if "__init__" not in vars(cls):
+            continue
+        own, hands_on = _named(vars(cls)["__init__"])
+        own.pop("self")
+        inherited = {name: parameter for name, parameter in own.items() if parameter.default is not REQUIRED}
+        found = {**inherited, **found} if found else own
+        if not hands_on:
+            break
+    return found
+
+
+def _named(function: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
+    """The named parameters, and whether there are `**kwargs`."""
+    hints = get_type_hints(function)
+    parameters = inspect.signature(function).parameters.values()
+    named = {
+        parameter.name: Parameter(hints.get(parameter.name, Any), parameter.default)
+        for parameter in parameters
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     }
+    return named, any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
 
 
 def parsed(name: str, text: str, annotation: Any) -> Any:

@@ -12,7 +12,7 @@ from keras_dl import plots
 from keras_dl.recipes.recipe import Evaluation, Splits, Task
 
 _PAIRS = 20  # reconstructions shown
-_LATENTS = 10  # latents traversed at most
+_LATENTS = 8  # latents traversed at most
 _TRAVERSED = np.linspace(-2.5, 2.5, 11)
 
 

@@ -1,0 +1,108 @@
+"""Finished runs: read back, measured, sampled."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_dl import plots
+from keras_dl.callbacks import latest_checkpoint, read_history
+from keras_dl.models import load_model
+from keras_dl.recipes import Recipe
+from keras_dl.training import records
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: where everything about it lies.
+        recipe: what was run, with all changes that were asked for.
+        model: the trained model.
+        metrics: the figures on the test split: name -> value.
+        history: the figures after each epoch: name -> values; `seconds` among them.
+    """
+
+    folder: Path
+    recipe: Recipe
+    model: Any
+    metrics: dict[str, float]
+    history: dict[str, list[float]]
+
+
+def load_run(folder: str | Path, *, model: Any = None) -> Run:
+    """A finished run, as `train` returned it.
+
+    Args:
+        folder: the run folder.
+        model: the model, if it is at hand; by default it is loaded.
+
+    Raises:
+        FileNotFoundError: the folder is missing, is no run folder, or its training is not finished.
+    """
+    folder = Path(folder)
+    if not (folder / "recipe.json").exists():
+        raise FileNotFoundError(
+            f"folder: expected a run folder, but {folder} has no recipe.json. Give a folder that "
+            "`keras-dl train` made, such as runs/cnn-digits-20300131-120000."
+        )
+    recipe = records.recorded(folder)
+    if not (folder / "metrics.json").exists():
+        checkpoint = latest_checkpoint(folder / "checkpoints")
+        done = 0 if checkpoint is None else checkpoint[1]
+        raise FileNotFoundError(
+            f"folder: the training in {folder} is not finished: {done} of {recipe.epochs} epochs are done. "
+            f"Go on with `keras-dl train {recipe.name} --out {folder} --resume`."
+        )
+    return Run(
+        folder=folder,
+        recipe=recipe,
+        model=load_model(folder / "model.keras") if model is None else model,
+        metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["figures"],
+        history=read_history(folder / "history.csv"),
+    )
+
+
+def evaluate(run: Run, *, data: Any = None) -> dict[str, float]:
+    """The figures of a run's model on the test split.
+
+    Args:
+        run: a finished run.
+        data: another data set than the run's.
+
+    Raises:
+        ValueError: the run was trained on arrays, and `data` is not given.
+    """
+    if data is None and isinstance(run.recipe.data, str) and run.recipe.data == records.ARRAYS:
+        raise ValueError(
+            f"data: the run in {run.folder} was trained on arrays, which it does not keep. Pass them as data."
+        )
+    recipe = run.recipe.configured(data=data)
+    return dict(recipe.task.evaluate(run.model, recipe.splits()).figures)
+
+
+def sample(run: Run, *, count: int = 64, seed: int = 0, out: str | Path | None = None) -> Path:
+    """Draw new examples from a run's model into a picture.
+
+    Args:
+        run: a finished run of a generative model.
+        count: how many.
+        seed: equal seeds give equal pictures.
+        out: the PNG file; by default `<run>/samples/drawn-<seed>.png`.
+
+    Returns:
+        The picture's path.
+
+    Raises:
+        ValueError: the model is not generative.
+    """
+    if run.recipe.task.draw is None:
+        raise ValueError(
+            f"run: {run.recipe.name!r} trains no generative model, so there is nothing to sample. Take a run "
+            "of a VAE or GAN recipe."
+        )
+    path = Path(out) if out is not None else run.folder / "samples" / f"drawn-{seed}.png"
+    return plots.save(run.recipe.task.draw(run.model, count, seed), path)
