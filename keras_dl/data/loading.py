@@ -188,7 +188,7 @@ def _open(
                 sequence_length=sequence_length,
             )
         except LookupError:
-            if not path.exists():
+            if not (source and path.exists()):
                 raise
     if path.is_dir():
         return open_folder(path, image_size)

@@ -81,6 +81,11 @@ def _builder(name: str, data_dir: str | None) -> Any:
             "TensorFlow Datasets such as 'mnist', the path of a folder of images, a .csv or a text file, or "
             "arrays."
         ) from None
+    except (ValueError, AssertionError) as error:  # what TFDS raises for a config or a version
+        raise ValueError(
+            f"source: TensorFlow Datasets knows {name!r} but not with that config or version. It says: "
+            f"{error} Choose one that it lists, or leave both out."
+        ) from None
 
 
 def _prepared(builder: Any, name: str) -> Any:

@@ -73,7 +73,8 @@ def precision_recall(real: ArrayLike, generated: ArrayLike, *, neighbours: int =
 
     A set's manifold is the union of balls around its samples, each reaching to the sample's k-th nearest
     neighbour in the set. Precision is the share of generated samples inside the real manifold; recall is the
-    share of real samples inside the generated one.
+    share of real samples inside the generated one. A lonely real sample has a large ball, into which nonsense
+    may fall: read precision beside the Frechet distance.
 
     Args:
         real: features (N, D), N > k.

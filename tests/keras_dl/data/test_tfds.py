@@ -141,6 +141,19 @@ def test_an_unknown_name_lists_near_ones(tmp_path):
         load("mnits", data_dir=tmp_path)
 
 
+def test_no_name_is_not_the_working_folder(tmp_path):
+    with pytest.raises(LookupError, match="source: there is no data set, file or folder ''"):
+        load("", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mnist:9.9.9", "mnist/nope"])
+def test_a_wrong_config_or_version_is_named(tmp_path, name):
+    with pytest.raises(
+        ValueError, match=f"TensorFlow Datasets knows '{name}' but not with that config or version"
+    ):
+        load(name, data_dir=tmp_path)
+
+
 def test_a_plain_name_that_tfds_does_not_know_may_be_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("my_notes").write_text("abc" * 100)
