@@ -138,6 +138,12 @@ _MARK = "keras_dl check: "
 
 
 def _checked(tensor: Any, condition: Any, *pieces: Any) -> Any:
+    if tf.executing_eagerly():
+        if not condition:
+            raise ValueError(
+                "".join(piece if isinstance(piece, str) else str(piece.numpy()) for piece in pieces)
+            )
+        return tensor
     with tf.control_dependencies([tf.debugging.Assert(condition, [_MARK, *pieces], summarize=8)]):
         return tf.identity(tensor)  # what follows must wait for the check, or could fail before it
 
