@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_dl_export.errors import ConversionError, first_line
+from keras_dl_export.lowering.onnx import OPERATORS
 from keras_dl_export.quiet import silence
 from keras_dl_export.signatures import Signature
 from keras_dl_export.specs import Spec, refuse_strings
@@ -106,6 +107,7 @@ def _convert(signature: Signature, outputs: dict[str, str], opset: int) -> Any:
                 input_names=input_names,
                 output_names=output_names,
                 tensors_to_rename=renamed,
+                custom_op_handlers=dict(OPERATORS),
             )
             return optimizer.optimize_graph(converted).make_model(signature.name)
 

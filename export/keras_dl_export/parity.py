@@ -121,7 +121,7 @@ def _compare(place: str, case: Case, output: str, got: NDArray[Any], relative: f
                 _refuse(place, tuple(index), expected, got, "these must be equal")
         return 0.0
     with np.errstate(invalid="ignore"):
-        error = np.abs(got.astype(np.float64) - expected.astype(np.float64))
+        error = np.asarray(np.abs(got.astype(np.float64) - expected.astype(np.float64)))
     error[(got == expected) | (np.isnan(got) & np.isnan(expected))] = 0.0
     error[np.isnan(error)] = np.inf
     worst = tuple(np.unravel_index(np.argmax(error), error.shape)) if error.size else ()

@@ -134,7 +134,7 @@ def open_release(path: str | os.PathLike[str], version: int | None = None, *, ch
             )
         if version is not None and version not in versions:
             raise ReleaseError(
-                f"{folder}: expected one of the versions {', '.join(map(str, versions))}, got {version}."
+                f"{folder}: expected one of the versions {str(sorted(versions))[1:-1]}, got {version}."
             )
         folder = versions[max(versions) if version is None else version]
     try:

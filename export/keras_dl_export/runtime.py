@@ -97,7 +97,10 @@ def load_artifact(
         endpoints = [name for artifact in artifacts for name in artifact.endpoints]
         endpoint = _choose(endpoint, endpoints)
         artifact = next(artifact for artifact in artifacts if endpoint in artifact.endpoints)
-        return open_runners(artifact.path, artifact.format)[endpoint]
+        runner = open_runners(artifact.path, artifact.format)[endpoint]
+        # Only the manifest knows the order of inputs and outputs, and which axes go together.
+        runner.inputs, runner.outputs = release.inputs[endpoint], release.outputs[endpoint]
+        return runner
     runners = open_runners(path, format or format_of(path))
     return runners[_choose(endpoint, list(runners))]
 
@@ -195,8 +198,9 @@ def _tflite_specs(details: Mapping[str, Any]) -> dict[str, Spec]:
 
 class _OnnxRunner(Runner):
     def __init__(self, endpoint: str, session: Any, names: Mapping[str, str]) -> None:
-        self._session = session
         outputs = {names.get(output.name, output.name): output for output in session.get_outputs()}
+        self._session = session
+        self._names = tuple(outputs)
         super().__init__(
             endpoint,
             {tensor.name: _onnx_spec(tensor.name, tensor) for tensor in session.get_inputs()},
@@ -204,7 +208,7 @@ class _OnnxRunner(Runner):
         )
 
     def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        return dict(zip(self.outputs, self._session.run(None, inputs), strict=True))
+        return dict(zip(self._names, self._session.run(None, inputs), strict=True))
 
 
 def _open_onnx(path: Path) -> dict[str, Runner]:

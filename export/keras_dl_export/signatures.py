@@ -16,6 +16,7 @@ from keras_dl_export.cases import (
 )
 from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of
 from keras_dl_export.errors import ConversionError, first_line
+from keras_dl_export.lowering import plain_argmax
 from keras_dl_export.specs import Spec
 
 # They draw from generator state that no file carries; the Stateless* kin are functions of their seed.
@@ -94,7 +95,8 @@ def _trace(name: str, endpoint: Endpoint) -> Any:
     }
     traced = tf.function(lambda **inputs: call_endpoint(endpoint, inputs), autograph=False)
     try:
-        return traced.get_concrete_function(**specs)
+        with plain_argmax():
+            return traced.get_concrete_function(**specs)
     except Exception as error:
         raise ConversionError(
             f"endpoint {name!r}: it could not be traced into a TensorFlow graph: {first_line(error)}"

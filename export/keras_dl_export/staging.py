@@ -48,11 +48,13 @@ def _claim(parent: Path) -> tuple[Path, int]:
     while True:
         folder = parent / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
         folder.mkdir()
-        lock = os.open(folder, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists():  # another process may have taken it for abandoned before it was locked
-            return folder, lock
-        os.close(lock)
+        # Until it is locked, another process may take it for abandoned.
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
 
 
 def _remove_abandoned(parent: Path) -> None:

@@ -56,14 +56,16 @@ def count_tflite_operators(path: Path) -> dict[str, int]:
 
 
 def _explain(error: Exception, noise: Sequence[str]) -> str:
-    blamed = _BLAMED.findall("\n".join((str(error), *noise)))
+    text = "\n".join((str(error), *noise))
+    blamed = _BLAMED.findall(text)
     if not blamed:
         return f"tflite: the converter failed: {first_line(error)}"
     places = {operator: node.rpartition("/")[0] or node for operator, node in reversed(blamed)}
     listed = ", ".join(f"{operator} in {layer!r}" for operator, layer in sorted(places.items()))
-    remedy = (
-        "Recurrent layers need a fixed batch size here (keras.Input(batch_shape=...))."
-        if any(operator.startswith("TensorList") for operator in places)
-        else "Build the layer from other operations, or leave 'tflite' out."
-    )
+    if any(operator.startswith("TensorList") for operator in places):
+        remedy = "Recurrent layers need a fixed batch size here: keras.Input(batch_shape=...)."
+    elif re.search(r"[x<]b?f(16|64)>", text):
+        remedy = "They are float32 there: build the model with keras.config.set_dtype_policy('float32')."
+    else:
+        remedy = "Build the layer from other operations, or leave 'tflite' out."
     return f"tflite: the builtin operators of TFLite cannot express {listed}. {remedy}"

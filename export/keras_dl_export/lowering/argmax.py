@@ -1,0 +1,43 @@
+"""`keras.ops.argmax` and `argmin` without their bit operations."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_one_at_a_time = threading.RLock()
+
+
+@contextlib.contextmanager
+def plain_argmax() -> Iterator[None]:
+    """Let Keras trace `argmax` and `argmin` as the one TensorFlow operator that they are.
+
+    Keras puts -0.0 below 0.0, by looking at the sign bit: neither TFLite nor ONNX can. The operators
+    themselves count the two as equal and take the first, as NumPy does.
+    """
+    import keras.src.backend.tensorflow.numpy as backend
+    import tensorflow as tf
+
+    kept = backend.argmax, backend.argmin
+    with _one_at_a_time:
+        backend.argmax, backend.argmin = _plain(tf.argmax), _plain(tf.argmin)
+        try:
+            yield
+        finally:
+            backend.argmax, backend.argmin = kept
+
+
+def _plain(operator: Callable[..., Any]) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    def take(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+        x = tf.convert_to_tensor(x)
+        rank = x.shape.rank
+        index = operator(tf.reshape(x, [-1]) if axis is None else x, axis=axis or 0, output_type=tf.int32)
+        if not keepdims:
+            return index
+        return tf.reshape(index, [1] * rank) if axis is None else tf.expand_dims(index, axis)
+
+    return take

@@ -1,0 +1,125 @@
+"""A file that gives other numbers does not pass."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_dl_export import ParityError, Runner, Spec
+from keras_dl_export.cases import Case, Reference
+from keras_dl_export.parity import check_parity
+
+LOGITS = np.array([[0.0, 1.0, 40.0], [2.0, 2.0 - 1e-5, 0.0], [3.0, 0.0, 1.0]], np.float32)
+
+
+class Fake(Runner):
+    """Answers with given arrays, one call after the other."""
+
+    def __init__(self, *answers: dict[str, Any]) -> None:
+        specs = {name: Spec(array.shape, array.dtype.name) for name, array in answers[0].items()}
+        super().__init__("serving_default", {"x": Spec(("batch",), "float32")}, specs)
+        self._answers = answers
+        self._calls = 0
+
+    def _run(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        self._calls += 1
+        return self._answers[(self._calls - 1) % len(self._answers)]
+
+
+def _check(
+    expected: dict[str, Any], *answers: dict[str, Any], precision: str = "float32", **options: Any
+) -> Any:
+    case = Case({"batch": 3}, {"x": np.zeros(3, np.float32)}, expected)
+    specs = {name: Spec(array.shape, array.dtype.name) for name, array in expected.items()}
+    reference = Reference("serving_default", {"x": Spec(("batch",), "float32")}, specs, (case,), precision)
+    return check_parity(
+        {"serving_default": Fake(*answers)}, {"serving_default": reference}, "model.onnx", **options
+    )
+
+
+def _changed(array: np.ndarray, index: tuple[int, ...], value: float) -> np.ndarray:
+    changed = array.copy()
+    changed[index] = value
+    return changed
+
+
+def test_the_error_names_endpoint_output_worst_index_and_both_values() -> None:
+    wrong = _changed(_changed(LOGITS, (0, 1), 1.1), (2, 0), 3.5)
+    with pytest.raises(ParityError) as caught:
+        _check({"logits": LOGITS}, {"logits": wrong})
+    message = str(caught.value)
+    assert message.startswith(
+        "model.onnx: endpoint 'serving_default', output 'logits', batch 3, index (2, 0): "
+    )
+    assert "expected 3.0, got 3.5; a difference of 0.5 where 0.00041 is allowed" in message
+
+
+def test_the_tolerance_is_relative_to_the_largest_magnitude() -> None:
+    allowed = 1e-5 * (1 + 40.0)
+    assert _check(
+        {"y": LOGITS}, {"y": _changed(LOGITS, (1, 2), 0.9 * allowed)}
+    ).max_abs_error == pytest.approx(0.9 * allowed, rel=1e-3)
+    with pytest.raises(ParityError, match=r"index \(1, 2\)"):
+        _check({"y": LOGITS}, {"y": _changed(LOGITS, (1, 2), 1.1 * allowed)})
+
+
+def test_half_precision_models_have_a_tolerance_of_their_own() -> None:
+    wrong = {"y": _changed(LOGITS, (1, 2), 0.1)}
+    with pytest.raises(ParityError):
+        _check({"y": LOGITS}, wrong)
+    assert _check({"y": LOGITS}, wrong, precision="float16").comparisons[0].tolerance == pytest.approx(0.41)
+
+
+def test_the_second_call_is_compared_too() -> None:
+    with pytest.raises(ParityError, match=r"index \(0, 0\): expected 0.0, got 9.0"):
+        _check({"y": LOGITS}, {"y": LOGITS}, {"y": _changed(LOGITS, (0, 0), 9.0)})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_only_the_same_non_finite_number_is_equal(value: float) -> None:
+    strange = _changed(LOGITS, (1, 1), value)
+    assert _check({"y": strange}, {"y": strange}).max_abs_error == 0.0
+    with pytest.raises(ParityError, match=r"index \(1, 1\)"):
+        _check({"y": LOGITS}, {"y": strange})
+    with pytest.raises(ParityError, match=r"index \(1, 1\)"):
+        _check({"y": strange}, {"y": LOGITS})
+
+
+def test_an_argmax_may_differ_where_its_logits_tie() -> None:
+    labels = LOGITS.argmax(axis=-1).astype(np.int32)
+    assert labels[1] == 0
+    tied = {"logits": LOGITS, "class": _changed(labels, (1,), 1)}
+    assert _check({"logits": LOGITS, "class": labels}, tied).max_abs_error == 0.0
+    with pytest.raises(
+        ParityError, match=r"output 'class', batch 3, index \(2,\): expected 0, got 1; these must"
+    ):
+        _check({"logits": LOGITS, "class": labels}, {"logits": LOGITS, "class": _changed(labels, (2,), 1)})
+    with pytest.raises(ParityError, match=r"index \(1,\): expected 0, got 2"):
+        _check({"logits": LOGITS, "class": labels}, {"logits": LOGITS, "class": _changed(labels, (1,), 2)})
+
+
+def test_integers_that_are_no_argmax_must_be_equal() -> None:
+    counts = np.array([3, 1, 2])
+    with pytest.raises(ParityError, match=r"index \(1,\): expected 1, got 0; these must be equal"):
+        _check({"logits": LOGITS, "count": counts}, {"logits": LOGITS, "count": _changed(counts, (1,), 0)})
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"z": LOGITS}, "must have the outputs {'y': 'float32'}, got {'z': 'float32'}"),
+        ({"y": LOGITS.astype(np.float64)}, "must have the outputs {'y': 'float32'}, got {'y': 'float64'}"),
+        ({"y": LOGITS[:2]}, r"expected float32 of shape \(3, 3\), got float32 of shape \(2, 3\)"),
+    ],
+)
+def test_names_dtypes_and_shapes_must_agree(answer: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParityError, match=message):
+        _check({"y": LOGITS}, answer)
+
+
+def test_a_missing_endpoint_is_named() -> None:
+    reference = Reference("encode", {}, {}, (), "float32")
+    with pytest.raises(
+        ParityError, match=r"m.tflite: expected the endpoint 'encode', the file has serving_default"
+    ):
+        check_parity({"serving_default": Fake({"y": LOGITS})}, {"encode": reference}, "m.tflite")

@@ -1,0 +1,107 @@
+"""Loading files, without TensorFlow where the format needs none."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_dl_export import ExportError, Release, load_artifact, measure_latency, verify
+
+WITHOUT_TENSORFLOW = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "keras"):
+            raise AssertionError(name)
+sys.meta_path.insert(0, Refuse())
+import numpy as np
+from keras_dl_export import list_versions, load_artifact, open_release
+release = open_release(sys.argv[1])
+for format in ("onnx", "tflite"):
+    image = load_artifact(release, "decode", format=format)({"z": np.ones((2, 2), np.float32)})["image"]
+    print(image.shape, image.dtype)
+"""
+
+
+def test_onnx_and_tflite_need_no_tensorflow_and_are_quiet(vae_release: Release) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, str(vae_release.path)],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["(2, 8, 8, 1) float32"] * 2
+
+
+@pytest.mark.parametrize("format", ["saved_model", "tflite", "onnx"])
+@pytest.mark.parametrize(
+    ("inputs", "error", "message"),
+    [
+        ({}, ValueError, "inputs: 'serving_default' expects arrays for image, got"),
+        ({"picture": 1}, ValueError, "inputs: 'serving_default' expects arrays for image, got picture"),
+        (
+            np.zeros((1, 8, 8, 1)),
+            ValueError,
+            "inputs: 'serving_default' expects arrays for image, got ndarray",
+        ),
+        (
+            {"image": np.zeros((1, 9, 8, 1))},
+            ValueError,
+            r"\['image'\]: expected shape \(batch, 8, 8, 1\), got \(1, 9",
+        ),
+        (
+            {"image": np.zeros((1, 8, 8, 1), str)},
+            TypeError,
+            r"inputs\['image'\]: expected dtype float32, got <U1",
+        ),
+    ],
+)
+def test_wrong_inputs_are_refused_before_the_runtime_sees_them(
+    vae_release: Release, format: str, inputs: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        load_artifact(vae_release, format=format)(inputs)
+
+
+def test_unknown_endpoints_formats_and_paths(vae_release: Release, tmp_path: Path) -> None:
+    for path in (vae_release.path, vae_release.path / "model.tflite"):
+        with pytest.raises(ValueError, match="endpoint: expected one of .*, got 'dream'"):
+            load_artifact(path, "dream")
+    with pytest.raises(ValueError, match="endpoint: expected one of encode, got 'decode'"):
+        load_artifact(vae_release.path / "onnx" / "encode.onnx", "decode")
+    with pytest.raises(ValueError, match="holds saved_model, tflite, onnx, got 'pickle'"):
+        load_artifact(vae_release, format="pickle")
+    with pytest.raises(FileNotFoundError, match="path: expected a model file, a SavedModel or a release"):
+        load_artifact(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="artifact: expected a model file or a release"):
+        verify(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="model: expected the Keras model that .*encode.onnx was made of"):
+        verify(vae_release.path / "onnx" / "encode.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x1c\x00\x00\x00TFL3garbage", b"\x08\x08garbage"])
+def test_a_broken_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(content)
+    with pytest.raises(ExportError, match=r"model.bin: the (tflite|onnx) runtime cannot load it: "):
+        load_artifact(path)
+
+
+def test_latency_is_measured_in_milliseconds(vae_release: Release, images: np.ndarray) -> None:
+    runner = load_artifact(vae_release, "encode", format="onnx")
+    calls = []
+
+    def counted(inputs: Any) -> Any:
+        calls.append(inputs)
+        return runner(inputs)
+
+    latency = measure_latency(counted, {"image": images}, calls=20, warmup=3)  # type: ignore[arg-type]
+    assert len(calls) == 23
+    assert 0.0 < latency.p50_ms <= latency.p95_ms
+    with pytest.raises(ValueError, match="calls: expected at least 1, got 0"):
+        measure_latency(runner, {"image": images}, calls=0)

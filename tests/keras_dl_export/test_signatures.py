@@ -1,0 +1,141 @@
+"""Tracing, examples, and what is refused before anything is written."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from keras_dl_export import ConversionError
+from keras_dl_export.signatures import sign
+
+
+class Noise(layers.Layer):
+    def __init__(self, hidden: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = keras.random.SeedGenerator(1) if hidden else None
+
+    def call(self, x: Any) -> Any:
+        if self.seed is None:
+            return x + tf.random.normal(tf.shape(x))
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.seed)
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_hidden_randomness_is_refused(hidden: bool) -> None:
+    model = keras.Sequential([keras.Input((4,)), Noise(hidden, name="sampler")])
+    before = [weight.numpy() for weight in model.variables]
+    with pytest.raises(ConversionError, match="sampler.* draws random numbers .* Take the noise as an input"):
+        sign(model)
+    for now, then in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_state_between_calls_is_refused() -> None:
+    x = keras.Input(batch_shape=(1, 5, 3))
+    with pytest.raises(ConversionError, match="memory.* changes a variable while it runs"):
+        sign(keras.Model(x, layers.LSTM(2, stateful=True, name="memory")(x)))
+
+
+def test_noise_as_an_input_is_fine() -> None:
+    x, noise = keras.Input((4,), name="x"), keras.Input((4,), name="noise")
+    assert set(sign(keras.Model([x, noise], x + noise))["serving_default"].inputs) == {"x", "noise"}
+
+
+def test_every_case_is_the_models_own_answer_at_two_batch_sizes(vae: keras.Model, images: np.ndarray) -> None:
+    for name, signature in sign(vae, images).items():
+        assert [case.sizes for case in signature.cases] == [{"batch": 1}, {"batch": 3}]
+        for case in signature.cases:
+            endpoint = vae.endpoints()[name]
+            expected = endpoint.function(**{key: tf.constant(array) for key, array in case.inputs.items()})
+            for output, array in case.outputs.items():
+                np.testing.assert_array_equal(array, expected[output])
+    # Given examples are used, one after the other.
+    first, second = sign(vae, images)["encode"].cases
+    np.testing.assert_array_equal(first.inputs["image"], images[:1])
+    np.testing.assert_array_equal(second.inputs["image"], images[1:4])
+
+
+def test_dynamic_axes_vary_and_outputs_name_the_axis_they_follow() -> None:
+    source = keras.Input((None, 4), name="source")
+    target = keras.Input((None, 4), name="target")
+    model = keras.Model([source, target], layers.Attention()([target, source]))
+    signature = sign(model)["serving_default"]
+    assert signature.outputs["output"].shape == ("batch", "target_time", 4)
+    sizes = [case.sizes for case in signature.cases]
+    assert sizes[0]["source_time"] != sizes[0]["target_time"] != sizes[1]["target_time"]
+
+
+def test_axes_that_must_be_equal_are_drawn_equal() -> None:
+    left, right = keras.Input((None, 4), name="left"), keras.Input((None, 4), name="right")
+    cases = sign(keras.Model([left, right], layers.Add()([left, right])))["serving_default"].cases
+    assert all(case.sizes["left_time"] == case.sizes["right_time"] for case in cases)
+    assert cases[0].sizes["left_time"] != cases[1].sizes["left_time"]
+
+
+def test_drawn_ids_stay_below_the_smallest_vocabulary() -> None:
+    token = keras.Input((200,), dtype="int32", name="token")
+    model = keras.Model(token, layers.Embedding(5, 2)(token) + layers.Embedding(90, 2)(token))
+    drawn = sign(model)["serving_default"].cases[0].inputs["token"]
+    assert set(np.unique(drawn)) == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "message"),
+    [
+        (
+            {"picture": np.zeros((2, 8, 8, 1))},
+            ValueError,
+            "take image, z, got an array for 'picture'",
+        ),
+        (
+            np.zeros((2, 9, 9, 1)),
+            ValueError,
+            r"\['image'\]: expected shape \(batch, 8, 8, 1\), got \(2, 9",
+        ),
+        (np.zeros((0, 8, 8, 1)), ValueError, r"inputs\['image'\]: expected at least one example"),
+        (np.full((2, 8, 8, 1), "a"), TypeError, r"inputs\['image'\]: expected dtype float32, got <U1"),
+    ],
+)
+def test_examples_that_do_not_fit_are_refused(
+    vae: keras.Model, inputs: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        sign(vae, inputs)
+
+
+def test_one_array_is_not_enough_for_two_inputs() -> None:
+    left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
+    with pytest.raises(ValueError, match="inputs: expected a dict with arrays for left, right"):
+        sign(keras.Model([left, right], left + right), np.zeros((2, 4)))
+
+
+def test_an_unknown_endpoint_is_refused(vae: keras.Model) -> None:
+    with pytest.raises(ValueError, match="one of serving_default, encode, decode, got 'dream'"):
+        sign(vae, endpoints=["dream"])
+
+
+def test_a_model_that_fails_on_the_examples_says_what_to_do() -> None:
+    class Picky(layers.Layer):
+        def call(self, x: Any) -> Any:
+            with tf.control_dependencies([tf.debugging.assert_greater(x, 5.0)]):
+                return tf.identity(x)
+
+    model = keras.Sequential([keras.Input((4,), name="x"), Picky()])
+    with pytest.raises(ValueError, match="the model itself fails on example inputs: .* Pass inputs="):
+        sign(model)
+    sign(model, np.full((3, 4), 9.0))
+
+
+def test_what_cannot_be_traced_is_refused() -> None:
+    class Eager(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x + float(tf.reduce_sum(x))
+
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape
+
+    with pytest.raises(ConversionError, match="endpoint 'serving_default': it could not be traced"):
+        sign(keras.Sequential([keras.Input((4,)), Eager()]))
