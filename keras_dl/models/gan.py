@@ -216,7 +216,7 @@ class GAN(CheckedModel):
             loss = self.generator_optimizer.scale_loss(_objective(generator_losses, self.generator))
         weights = self.generator.trainable_weights
         self.generator_optimizer.apply(tape.gradient(loss, weights), weights)
-        self._update_averages(noise["step"])
+        self._update_averages()
         return self._report(generator_losses, discriminator_losses)
 
     def _train_discriminator(self, image: Any, fake: Any, condition: Any, **noise: Any) -> Any:
@@ -277,9 +277,9 @@ class GAN(CheckedModel):
             image = checked_images(image)
         return (ops.cast(image, "float32"),)
 
-    def _update_averages(self, step: Any) -> None:
+    def _update_averages(self) -> None:
         if self.averages:
-            t = ops.cast(step, "float32")
+            t = ops.cast(self.generator_optimizer.iterations, "float32")
             momentum = ops.minimum(self.ema_momentum, t / (t + 10.0))  # forget the untrained weights early
             for average, weight in zip(self.averages, self.generator.weights, strict=True):
                 average.assign(momentum * average + (1.0 - momentum) * weight)
