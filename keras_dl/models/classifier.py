@@ -54,7 +54,7 @@ class Classifier(CheckedModel):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The compiled loss, after a check of the labels.
+        """The compiled loss, after a check of inputs and labels.
 
         Args:
             x: inputs.
@@ -66,9 +66,19 @@ class Classifier(CheckedModel):
         Returns:
             The scalar loss.
         """
+        x = self.checked_inputs(x)
         if y is not None:
             y = checked_labels(ops.convert_to_tensor(y), self.num_classes)
         return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def predict_step(self, data: Any) -> Any:
+        """The probabilities of a batch of inputs, after a check of the inputs."""
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self(self.checked_inputs(x), training=False)
+
+    def checked_inputs(self, inputs: Any) -> Any:
+        """`inputs` themselves; a model whose inputs have a range checks it here."""
+        return inputs
 
     def classify(self, inputs: Any) -> dict[str, Any]:
         """What the endpoint answers.

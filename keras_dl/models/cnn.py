@@ -85,15 +85,9 @@ class CNN(Classifier):
         image = checked_shape(ops.convert_to_tensor(inputs), self.image_shape, name="image", model="CNN")
         return self.head(self.features(ops.cast(image, "float32"), training=training))
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        return super().compute_loss(checked_images(x), y, y_pred, sample_weight, training)
+    def checked_inputs(self, inputs: Any) -> Any:
+        """`inputs` themselves, once they lie between 0 and 1."""
+        return checked_images(inputs)
 
     def endpoints(self) -> dict[str, Endpoint]:
         """`serving_default(image) -> logits, probabilities, class`."""

@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_dl.layers import Dropout
 from keras_dl.layers.arguments import check_positive_int, check_rate
-from keras_dl.models.batch_checks import checked_shape
+from keras_dl.models.batch_checks import checked_images, checked_shape
 from keras_dl.models.classifier import Classifier
 from keras_dl_export import Endpoint, Spec
 
@@ -35,7 +35,8 @@ class MLP(Classifier):
         probabilities (B, C).
 
     Raises:
-        ValueError: a width is not positive, `num_classes` is below 2, or `dropout` is not in [0, 1).
+        ValueError: a width is not positive, `num_classes` is below 2, or `dropout` is not in [0, 1); in use,
+            images outside [0, 1], in training, a label that is no class.
 
     Reference: notes 1.2; Rumelhart, Hinton and Williams, Learning representations by back-propagating errors
     (1986).
@@ -82,6 +83,10 @@ class MLP(Classifier):
         for layer in self.hidden:
             h = layer(h, training=training) if isinstance(layer, Dropout) else layer(h)
         return self.head(h)
+
+    def checked_inputs(self, inputs: Any) -> Any:
+        """`inputs` themselves, images once they lie between 0 and 1; features may be any numbers."""
+        return checked_images(inputs) if len(inputs.shape) > 2 else inputs
 
     def endpoints(self) -> dict[str, Endpoint]:
         """`serving_default(image) -> logits, probabilities, class`; a flat input is called `features`.

@@ -249,6 +249,11 @@ class VAE(CheckedModel):
         seen = replica_sum(self.loss_tracker.count.value)
         return self._report(self.terms(*self._draw(data, step=0, first_index=seen, stream=_EVALUATION)))
 
+    def predict_step(self, data: Any) -> Any:
+        """The reconstructions of a batch of images, or of (images, labels)."""
+        image, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self(checked_images(ops.convert_to_tensor(image)), training=False)
+
     def _draw(self, data: Any, *, stream: int, **key: Any) -> tuple[Any, Any]:
         """The batch's images, binarised where that is asked for, and their epsilon (B, K, Z)."""
         image, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -54,12 +54,13 @@ def test_whole_numbers_are_as_good_as_floats() -> None:
         (np.where(IMAGES > 0.9, np.nan, IMAGES), "nan"),
     ],
 )
-def test_images_outside_0_to_1_end_fit_and_evaluate(images: Any, received: str) -> None:
+def test_images_outside_0_to_1_end_fit_evaluate_and_predict(images: Any, received: str) -> None:
+    text = f"^image: expected values from 0 to 1, got .*{received}.*Divide"
     for method in (small().fit, small().evaluate):
-        with pytest.raises(
-            ValueError, match=f"^image: expected values from 0 to 1, got .*{received}.*Divide"
-        ):
+        with pytest.raises(ValueError, match=text):
             method(images, LABELS, verbose=0)
+    with pytest.raises(ValueError, match=text):
+        small().predict(images, verbose=0)
 
 
 @pytest.mark.parametrize("shape", [(12, 8, 8), (12, 8, 9, 1), (12, 8, 8, 3)])

@@ -77,6 +77,12 @@ def test_labels_may_be_columns_or_one_hot() -> None:
     assert np.isfinite(model.fit(IMAGES, np.eye(3)[LABELS], verbose=0).history["loss"]).all()
 
 
+def test_images_outside_0_to_1_are_refused_and_features_are_not() -> None:
+    with pytest.raises(ValueError, match="^image: expected values from 0 to 1, got values from"):
+        compiled(MLP((2,), 3, image_shape=(4, 5, 1))).fit(IMAGES * 255, LABELS, verbose=0)
+    compiled(MLP((2,), 3)).fit(IMAGES.reshape(12, 20) * 255, LABELS, verbose=0)
+
+
 def test_inputs_of_another_shape_are_refused_before_and_after_training() -> None:
     for trained in (False, True):
         model = compiled(MLP((2,), 3, image_shape=(4, 5, 1)))

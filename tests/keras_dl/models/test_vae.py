@@ -266,8 +266,8 @@ def test_arguments_out_of_range_are_named(arguments: dict[str, Any], text: str) 
         VAE(**arguments)
 
 
-def test_images_outside_0_to_1_end_fit_and_evaluate() -> None:
-    for method in (tiny().fit, tiny().evaluate):
+def test_images_outside_0_to_1_end_fit_evaluate_and_predict() -> None:
+    for method in (tiny().fit, tiny().evaluate, tiny().predict):
         with pytest.raises(ValueError, match="^image: expected values from 0 to 1, got values from .*Divide"):
             method(IMAGES * 255, verbose=0)
 
