@@ -168,7 +168,7 @@ class VAE(CheckedModel):
         return mean, log_variance
 
     def decode(self, z: Any) -> Any:
-        """Z (B, Z) -> E[x | z], images (B, H, W, C) in [0, 1]."""
+        """Latents z (B, Z) -> E[x | z], images (B, H, W, C) in [0, 1]."""
         parameters = self.decoder(z)
         return ops.sigmoid(parameters) if self.likelihood == "bernoulli" else ops.clip(parameters, 0.0, 1.0)
 
