@@ -73,8 +73,7 @@ def check_examples(offered: Mapping[str, Endpoint], inputs: Examples) -> dict[st
             known_names = ", ".join(dict.fromkeys(known for known, _ in specs))
             raise ValueError(f"inputs: the model's endpoints take {known_names}, got an array for {name!r}.")
         for spec in wanted:
-            flexible = Spec(("batch", *spec.shape[1:]), spec.dtype) if spec.shape else spec
-            examples[name] = flexible.conform(f"inputs[{name!r}]", value)
+            examples[name] = spec.with_free_batch().conform(f"inputs[{name!r}]", value)
             if examples[name].size == 0:
                 raise ValueError(
                     f"inputs[{name!r}]: expected at least one example, got shape {np.shape(value)}."

@@ -10,9 +10,10 @@ from typing import Any
 
 from keras_dl_export.artifact import Artifact, size_of
 from keras_dl_export.cases import Examples
-from keras_dl_export.endpoints import DEFAULT_ENDPOINT
+from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of, pick
 from keras_dl_export.onnx import DEFAULT_OPSET, count_onnx_operators, write_onnx
 from keras_dl_export.parity import check_parity
+from keras_dl_export.quantization import check_quantization, stack
 from keras_dl_export.release import is_release
 from keras_dl_export.runtime import open_runners
 from keras_dl_export.saved_model import count_saved_model_operators, write_saved_model
@@ -51,7 +52,13 @@ def to_saved_model(model: Any, folder: str | os.PathLike[str], *, inputs: Exampl
 
 
 def to_tflite(
-    model: Any, path: str | os.PathLike[str], *, endpoint: str = DEFAULT_ENDPOINT, inputs: Examples = None
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    endpoint: str = DEFAULT_ENDPOINT,
+    quantize: str | None = None,
+    representative_data: Any = None,
+    inputs: Examples = None,
 ) -> Artifact:
     """Write a TFLite file with one endpoint as its signature, of builtin operators alone.
 
@@ -59,26 +66,33 @@ def to_tflite(
         model: a built Keras 3 model.
         path: the file; one that is there already is replaced.
         endpoint: which of the model's endpoints.
-        inputs: real examples to compare on, as for `export`.
+        quantize: "float16" halves the weights, "dynamic" keeps them in 8 bits, "int8" computes in 8 bits. The
+            inputs and outputs keep their dtypes, and the tolerance is that of `parity.QUANTIZED_TOLERANCES`.
+        representative_data: real inputs for "int8", up to 256 examples: an array, a dict of arrays, or a
+            tf.data pipeline of batches (of pairs, the first is taken).
+        inputs: real examples to compare on, as for `export`; by default the representative ones.
 
     Returns:
         The artifact, proven equal to the model.
 
     Raises:
-        ValueError: the model is not built, an unknown endpoint, or `inputs` that do not fit.
+        ValueError: an unbuilt model, an unknown endpoint or quantisation, or data that do not fit.
         ConversionError: TFLite cannot express the endpoint.
         ParityError: the file does not give the model's numbers.
         ReleaseError: the folder of `path` cannot be written to.
     """
     target = _file_target(path)
-    signatures = sign(model, inputs, [endpoint])
+    rows = check_quantization(
+        "tflite", quantize, representative_data, pick(endpoints_of(model, inputs), endpoint).inputs
+    )
+    signatures = sign(model, stack(rows) if inputs is None else inputs, [endpoint])
 
     def write(file: Path) -> None:
         saved_model = file.with_name(f"{file.name}.saved_model")
         write_saved_model(model, signatures, saved_model)
-        write_tflite(saved_model, signatures, file)
+        write_tflite(saved_model, signatures, file, quantize, rows)
 
-    return _write_into_place(target, write, "tflite", signatures)
+    return _write_into_place(target, write, "tflite", signatures, quantize)
 
 
 def to_onnx(
@@ -87,6 +101,8 @@ def to_onnx(
     *,
     endpoint: str = DEFAULT_ENDPOINT,
     opset: int = DEFAULT_OPSET,
+    quantize: str | None = None,
+    representative_data: Any = None,
     inputs: Examples = None,
 ) -> Artifact:
     """Write an ONNX file with one endpoint.
@@ -96,47 +112,62 @@ def to_onnx(
         path: the file; one that is there already is replaced.
         endpoint: which of the model's endpoints.
         opset: the version of the ONNX operators, 13 to 18.
-        inputs: real examples to compare on, as for `export`.
+        quantize: "float16" halves the weights and activations, "int8" quantises both statically (QDQ, weights
+            per channel). The inputs and outputs keep their dtypes, and the tolerance is that of
+            `parity.QUANTIZED_TOLERANCES`.
+        representative_data: real inputs for "int8", as for `to_tflite`.
+        inputs: real examples to compare on, as for `export`; by default the representative ones.
 
     Returns:
         The artifact, proven equal to the model.
 
     Raises:
-        ValueError: the model is not built, an unknown endpoint or opset, or `inputs` that do not fit.
+        ValueError: an unbuilt model, an unknown endpoint, opset or quantisation, or data that do not fit.
         ConversionError: ONNX cannot express the endpoint.
         ParityError: the file does not give the model's numbers.
         ReleaseError: the folder of `path` cannot be written to.
     """
     target = _file_target(path)
-    signatures = sign(model, inputs, [endpoint])
-    return _write_into_place(
-        target, lambda file: write_onnx(signatures[endpoint], file, opset), "onnx", signatures
+    rows = check_quantization(
+        "onnx", quantize, representative_data, pick(endpoints_of(model, inputs), endpoint).inputs
     )
+    signatures = sign(model, stack(rows) if inputs is None else inputs, [endpoint])
+
+    def write(file: Path) -> None:
+        write_onnx(signatures[endpoint], file, opset, quantize, rows)
+
+    return _write_into_place(target, write, "onnx", signatures, quantize)
 
 
-def prove(path: Path, format: str, signatures: Mapping[str, Signature], label: str) -> Artifact:
+def prove(
+    path: Path, format: str, signatures: Mapping[str, Signature], label: str, quantize: str | None = None
+) -> Artifact:
     """Run a written file against its model and describe it; `label` is what an error calls it.
 
     Raises:
         ParityError: the file does not give the model's numbers.
         ExportError: its own runtime refuses it.
     """
-    parity = check_parity(open_runners(path, format), signatures, label)
+    parity = check_parity(open_runners(path, format), signatures, label, quantize)
     operators = {
         "saved_model": lambda: count_saved_model_operators(signatures),
         "tflite": lambda: count_tflite_operators(path),
         "onnx": lambda: count_onnx_operators(path),
     }[format]()
-    return Artifact(path, format, tuple(signatures), size_of(path), operators, parity)
+    return Artifact(path, format, tuple(signatures), size_of(path), operators, parity, quantize)
 
 
 def _write_into_place(
-    target: Path, write: Callable[[Path], None], format: str, signatures: Mapping[str, Signature]
+    target: Path,
+    write: Callable[[Path], None],
+    format: str,
+    signatures: Mapping[str, Signature],
+    quantize: str | None = None,
 ) -> Artifact:
     with staging_folder(target.parent) as staged:
         written = staged / target.name
         write(written)
-        artifact = prove(written, format, signatures, target.name)
+        artifact = prove(written, format, signatures, target.name, quantize)
         if target.is_dir():
             target.rename(staged / "replaced")
         written.replace(target)

@@ -77,6 +77,17 @@ def endpoints_of(
     return dict(endpoints)
 
 
+def pick(offered: Mapping[str, Endpoint], name: str) -> Endpoint:
+    """Return the endpoint of that name.
+
+    Raises:
+        ValueError: it is not offered.
+    """
+    if name not in offered:
+        raise ValueError(f"endpoint: expected one of {', '.join(offered)}, got {name!r}.")
+    return offered[name]
+
+
 def call_endpoint(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Call an endpoint's function and check that it returns named tensors."""
     outputs = endpoint.function(**inputs)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering.onnx import OPERATORS
+from keras_dl_export.quantization import Row, quantize_onnx
 from keras_dl_export.quiet import silence
 from keras_dl_export.signatures import Signature
 from keras_dl_export.specs import Spec, refuse_strings
@@ -20,7 +21,9 @@ ENDPOINT_KEY = "keras_dl.endpoint"  # metadata: the endpoint's name
 OUTPUTS_KEY = "keras_dl.outputs"  # metadata: a JSON object, output names in the file -> the endpoint's
 
 
-def write_onnx(signature: Signature, path: Path, opset: int) -> None:
+def write_onnx(
+    signature: Signature, path: Path, opset: int, quantize: str | None = None, rows: Sequence[Row] = ()
+) -> None:
     """Convert one endpoint.
 
     An ONNX graph cannot call an input and an output the same: such an output is `<name>_output` in the file,
@@ -30,6 +33,8 @@ def write_onnx(signature: Signature, path: Path, opset: int) -> None:
         signature: the endpoint.
         path: the file to write.
         opset: the version of the ONNX operators, 13 to 18.
+        quantize: "float16", "int8" or None.
+        rows: what int8 is calibrated on.
 
     Raises:
         ValueError: another opset.
@@ -52,6 +57,8 @@ def write_onnx(signature: Signature, path: Path, opset: int) -> None:
     _name_axes(model.graph.input, signature.inputs)
     _name_axes(model.graph.output, {outputs[name]: spec for name, spec in signature.outputs.items()})
     del model.graph.value_info[:]
+    if quantize is not None:
+        model = _quantize(signature.name, model, quantize, rows)
     model.graph.name = signature.name
     model.producer_name = "keras_dl"
     renamed = {written: name for name, written in outputs.items()}
@@ -110,6 +117,16 @@ def _convert(signature: Signature, outputs: dict[str, str], opset: int) -> Any:
                 custom_op_handlers=dict(OPERATORS),
             )
             return optimizer.optimize_graph(converted).make_model(signature.name)
+
+
+def _quantize(endpoint: str, model: Any, quantize: str, rows: Sequence[Row]) -> Any:
+    with silence():
+        try:
+            return quantize_onnx(model, quantize, rows)
+        except Exception as error:
+            raise ConversionError(
+                f"onnx: endpoint {endpoint!r} cannot be quantised to {quantize}: {first_line(error)}"
+            ) from error
 
 
 def _refuse_unmapped(endpoint: str, model: Any) -> None:

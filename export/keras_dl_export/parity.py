@@ -21,6 +21,7 @@ _CALLS = 2  # a file that kept state would answer the second call otherwise
 # Relative to 1 + the output's largest magnitude, because rounding grows with what was summed: an element near
 # zero carries the error of its large neighbours.
 TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
+QUANTIZED_TOLERANCES = {"float16": 1e-2, "dynamic": 5e-2, "int8": 1e-1}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def check_parity(
     runners: Mapping[str, Runner],
     references: Mapping[str, Reference],
     label: str,
-    tolerance: float | None = None,
+    quantize: str | None = None,
 ) -> Parity:
     """Run every case of every endpoint twice and compare names, dtypes, shapes and numbers.
 
@@ -74,8 +75,7 @@ def check_parity(
         runners: the file's endpoints.
         references: what they must give.
         label: what the error calls the file.
-        tolerance: the allowed difference, relative to 1 + the output's largest magnitude; by default 1e-5,
-            and more where the model itself computes in half precision.
+        quantize: how the file was quantised; it decides on the tolerance, or else the model's precision does.
 
     Raises:
         ParityError: an output is out of tolerance; it names endpoint, output, worst index and both values.
@@ -87,7 +87,9 @@ def check_parity(
         runner = runners[name]
         _check_types(label, name, "inputs", reference.inputs, runner.inputs)
         _check_types(label, name, "outputs", reference.outputs, runner.outputs)
-        relative = TOLERANCES[reference.precision] if tolerance is None else tolerance
+        relative = TOLERANCES[reference.precision]
+        if quantize is not None:
+            relative = max(relative, QUANTIZED_TOLERANCES[quantize])
         for case in reference.cases:
             answers = [runner(case.inputs) for _ in range(_CALLS)]
             for output in reference.outputs:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-_LOGGERS = ("absl", "tensorflow", "tf2onnx")
+_LOGGERS = ("absl", "onnxruntime", "tensorflow", "tf2onnx")
 _one_at_a_time = threading.RLock()  # the descriptor is the process's, not the thread's
 
 

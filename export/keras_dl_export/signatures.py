@@ -14,7 +14,7 @@ from keras_dl_export.cases import (
     check_examples,
     smallest_vocabulary,
 )
-from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of
+from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of, pick
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering import plain_argmax
 from keras_dl_export.specs import Spec
@@ -63,11 +63,9 @@ def sign(model: Any, inputs: Examples = None, endpoints: Iterable[str] | None = 
     """
     offered = endpoints_of(model, inputs)
     examples = check_examples(offered, inputs)
-    chosen = list(offered) if endpoints is None else list(endpoints)
-    for name in chosen:
-        if name not in offered:
-            raise ValueError(f"endpoint: expected one of {', '.join(offered)}, got {name!r}.")
-    return {name: _sign(name, offered[name], examples, smallest_vocabulary(model)) for name in chosen}
+    chosen = {name: pick(offered, name) for name in (offered if endpoints is None else endpoints)}
+    vocabulary = smallest_vocabulary(model)
+    return {name: _sign(name, endpoint, examples, vocabulary) for name, endpoint in chosen.items()}
 
 
 def _sign(name: str, endpoint: Endpoint, examples: Mapping[str, Any], vocabulary: int) -> Signature:

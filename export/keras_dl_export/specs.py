@@ -51,6 +51,10 @@ class Spec:
         """The shape with `None` for every dynamic axis."""
         return tuple(size if isinstance(size, int) else None for size in self.shape)
 
+    def with_free_batch(self) -> Spec:
+        """Return the spec of any number of examples."""
+        return Spec(("batch", *self.shape[1:]), self.dtype) if self.shape else self
+
     def conform(self, name: str, value: ArrayLike) -> NDArray[Any]:
         """Return `value` as an array of this dtype and shape.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keras_dl_export.errors import ConversionError, first_line
+from keras_dl_export.quantization import Row, quantize_tflite
 from keras_dl_export.quiet import silence
 from keras_dl_export.signatures import Signature
 from keras_dl_export.specs import refuse_strings
@@ -16,13 +17,21 @@ from keras_dl_export.specs import refuse_strings
 _BLAMED = re.compile(r'fused\["(\w+):", "([^"@]+)@[^"]*"\] at [^\n]*?: (?:error: )?\'tf\.\w+\' op ')
 
 
-def write_tflite(saved_model: Path, signatures: Mapping[str, Signature], path: Path) -> None:
+def write_tflite(
+    saved_model: Path,
+    signatures: Mapping[str, Signature],
+    path: Path,
+    quantize: str | None = None,
+    rows: Sequence[Row] = (),
+) -> None:
     """Convert signatures of a SavedModel; weights that several of them use are in the file once.
 
     Args:
         saved_model: the folder that `write_saved_model` wrote.
         signatures: the signatures wanted of it.
         path: the file to write.
+        quantize: "float16", "dynamic", "int8" (of one signature) or None.
+        rows: what int8 is calibrated on.
 
     Raises:
         ConversionError: TFLite's builtin operators cannot express an endpoint.
@@ -31,11 +40,15 @@ def write_tflite(saved_model: Path, signatures: Mapping[str, Signature], path: P
 
     for signature in signatures.values():
         refuse_strings("tflite", signature.name, signature.inputs, signature.outputs)
+        if quantize == "int8":
+            _refuse_loops(signature)
     with silence() as noise:
         try:
             converter = tf.lite.TFLiteConverter.from_saved_model(
                 str(saved_model), signature_keys=list(signatures)
             )
+            if quantize is not None:
+                quantize_tflite(converter, quantize, rows, *signatures)
             content = converter.convert()
         except Exception as error:
             raise ConversionError(_explain(error, noise.lines())) from error
@@ -53,6 +66,18 @@ def count_tflite_operators(path: Path) -> dict[str, int]:
         names[codes[operator.opcodeIndex]] for graph in model.subgraphs for operator in graph.operators
     )
     return dict(counts.most_common())
+
+
+def _refuse_loops(signature: Signature) -> None:
+    # Calibrating a loop kills the process: the converter dereferences what it never allocated.
+    nodes = signature.function.graph.as_graph_def().node
+    for node in nodes:
+        if node.op in ("While", "StatelessWhile"):
+            layer = node.name.rpartition("/")[0] or node.name
+            raise ConversionError(
+                f"tflite: endpoint {signature.name!r} loops in {layer!r}, where int8 cannot be calibrated. "
+                "Take quantize='dynamic' or 'float16', or unroll the layer (unroll=True)."
+            )
 
 
 def _explain(error: Exception, noise: Sequence[str]) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_dl_export.artifact import Artifact
 from keras_dl_export.cases import Examples, Reference, answer_examples, check_examples
 from keras_dl_export.endpoints import Endpoint
-from keras_dl_export.parity import Parity, check_parity
+from keras_dl_export.parity import Comparison, Parity, check_parity
 from keras_dl_export.release import Release, holds_release, open_release
-from keras_dl_export.runtime import Runner, format_of, open_runners
+from keras_dl_export.runtime import format_of, open_runners
 from keras_dl_export.signatures import sign
 
 
@@ -19,8 +20,8 @@ def verify(artifact: str | os.PathLike[str], model: Any = None, inputs: Examples
     """Run a file, or all files of a release, in their own runtimes and compare.
 
     Args:
-        artifact: what `to_onnx` and its kin return, a path to such a file, or a release, whose files are also
-            compared with their hashes.
+        artifact: what `to_onnx` and its kin return (of a quantised file nothing else knows the tolerance), a
+            path to such a file, or a release, whose files are also compared with their hashes.
         model: the Keras model to compare with. A release can do without: its files are then compared with its
             SavedModel.
         inputs: real examples to compare on, as for `export`.
@@ -43,23 +44,24 @@ def verify(artifact: str | os.PathLike[str], model: Any = None, inputs: Examples
                 f"model: expected the Keras model that {path} was made of; only a release goes without."
             )
         runners = open_runners(path, format_of(path))
-        return check_parity(runners, sign(model, inputs, list(runners)), path.name)
+        quantize = artifact.quantize if isinstance(artifact, Artifact) else None
+        return check_parity(runners, sign(model, inputs, runners), path.name, quantize)
     release = open_release(path)
-    opened = {artifact.path: open_runners(artifact.path, artifact.format) for artifact in release.artifacts}
     references: Mapping[str, Reference] = (
-        sign(model, inputs) if model is not None else _answers(release, opened[release.path], inputs)
+        sign(model, inputs) if model is not None else _answers_of_saved_model(release, inputs)
     )
-    comparisons = [
-        comparison
-        for file, runners in opened.items()
-        for comparison in check_parity(
-            runners, {name: references[name] for name in runners}, str(file.relative_to(release.path))
-        ).comparisons
-    ]
+    comparisons: list[Comparison] = []
+    for written in release.artifacts:
+        runners = open_runners(written.path, written.format)
+        label = "saved_model" if written.path == release.path else str(written.path.relative_to(release.path))
+        wanted = {name: references[name] for name in written.endpoints}
+        comparisons += check_parity(runners, wanted, label, written.quantize).comparisons
     return Parity(tuple(comparisons))
 
 
-def _answers(release: Release, runners: Mapping[str, Runner], inputs: Examples) -> dict[str, Reference]:
+def _answers_of_saved_model(release: Release, inputs: Examples) -> dict[str, Reference]:
+    runners = open_runners(release.path, "saved_model")
+
     def endpoint_of(name: str) -> Endpoint:
         return Endpoint(lambda **tensors: runners[name](tensors), release.inputs[name])
 
