@@ -11,6 +11,7 @@ from keras_dl.callbacks.averaging import AverageWeights, averaged_weights
 from keras_dl.callbacks.checkpoints import (
     Checkpoints,
     latest_checkpoint,
+    named_optimizers,
     restore_state,
     save_state,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "TensorBoardEvents",
     "averaged_weights",
     "latest_checkpoint",
+    "named_optimizers",
     "read_history",
     "restore_state",
     "save_state",

@@ -77,7 +77,8 @@ class ProgressBar(keras.callbacks.Callback):
 
     def close(self) -> None:
         """Take the bar away; to be called when the training fails, too."""
-        self._bar.stop()
+        if self.console.is_terminal:
+            self._bar.stop()
 
 
 def _figures(logs: Mapping[str, Any]) -> str:

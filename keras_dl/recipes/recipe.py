@@ -245,6 +245,10 @@ class Recipe:
         )
         optimizers = optimizer if isinstance(optimizer, dict) else {"optimizer": optimizer}
         model.compile(**optimizers, **self.task.compile, jit_compile=_jit(model))
+        if model.optimizer is not None:  # models of several optimizers build their own
+            model.optimizer.build(
+                model.trainable_variables
+            )  # a checkpoint may be restored before the first step
         return model
 
     def _fact(self, name: str, description: Description) -> Any:

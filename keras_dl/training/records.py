@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -87,7 +88,7 @@ def measured(
         "seed": recipe.seed,
         "epochs": len(history["seconds"]),
         "minutes": round(sum(history["seconds"]) / 60, 3),
-        "parameters": int(model.count_params()),
+        "parameters": sum(math.prod(weight.shape) for weight in model.trainable_weights),
         "precision": recipe.precision,
         "versions": {**packages, "python": platform.python_version()},
     }

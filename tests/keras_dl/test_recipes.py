@@ -1,0 +1,285 @@
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import keras
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from keras_dl.data import Description, load
+from keras_dl.models import DCGAN, MLP, VAE
+from keras_dl.recipes import CLASSIFICATION, Goal, Recipe, Splits, adam, get_recipe, list_recipes, register
+from keras_dl.recipes.settings import parameters_of, parsed
+
+plain = Recipe(name="plain", summary="A test", data="digits", model=MLP, task=CLASSIFICATION)
+
+
+# The registry
+
+
+def test_recipes_are_listed_in_order_and_found_by_name():
+    names = list_recipes()
+    assert names == sorted(names)
+    assert {"cnn-digits", "cnn-mnist", "mlp-digits", "vae-digits", "vae-mnist"} <= set(names)
+    for name in names:
+        recipe = get_recipe(name)
+        assert recipe.name == name
+        assert recipe.summary
+        assert "\n" not in recipe.summary
+
+
+def test_an_unknown_recipe_is_answered_with_those_of_similar_names():
+    with pytest.raises(
+        LookupError, match="there is no recipe 'cnn-mnst'. Did you mean 'cnn-mnist'.* All recipes: "
+    ):
+        get_recipe("cnn-mnst")
+
+
+def test_registering_makes_a_recipe_known_and_protects_names(monkeypatch):
+    monkeypatch.setattr("keras_dl.recipes.registry._registered", {})
+    register(plain)
+    assert get_recipe("plain") is plain
+    assert "plain" in list_recipes()
+    register(plain)
+    with pytest.raises(ValueError, match="recipe: the name 'plain' is taken"):
+        register(replace(plain, epochs=3))
+    with pytest.raises(ValueError, match="recipe: the name 'cnn-digits' is taken"):
+        register(replace(plain, name="cnn-digits"))
+
+
+def test_an_installed_package_brings_its_recipes(tmp_path, monkeypatch):
+    (tmp_path / "photo_recipes.py").write_text(
+        textwrap.dedent("""
+            from keras_dl.models import MLP
+            from keras_dl.recipes import CLASSIFICATION, Recipe
+
+            mine = Recipe(name="mlp-photos", summary="Photos", data="photos/", model=MLP, task=CLASSIFICATION)
+            wrong = "no recipe"
+        """)
+    )
+    info = tmp_path / "photo_recipes-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: photo-recipes\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[keras_dl.recipes]\nmlp-photos = photo_recipes:mine\nbroken = photo_recipes:wrong\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "mlp-photos" in list_recipes()
+    assert get_recipe("mlp-photos").data == "photos/"
+    with pytest.raises(TypeError, match="the entry point 'broken' .* must name a keras_dl.recipes.Recipe"):
+        get_recipe("broken")
+
+
+def test_listing_names_imports_no_recipe(monkeypatch):
+    monkeypatch.setattr("importlib.import_module", lambda name: pytest.fail(f"imported {name}"))
+    assert "cnn-mnist" in list_recipes()
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("text", "annotation", "value"),
+    [
+        ("8", int, 8),
+        ("1e-3", float, 1e-3),
+        ("8", float, 8.0),
+        ("yes", bool, True),
+        ("False", bool, False),
+        ("none", int | None, None),
+        ("3", int | None, 3),
+        ("none", str | None, None),
+        ("tanh", str | None, "tanh"),
+        ("32,64", Sequence[int], (32, 64)),
+        ("(32, 64)", Sequence[int] | None, (32, 64)),
+        ("7", Sequence[int], (7,)),
+        ("", Sequence[int], ()),
+        ("28,32", int | tuple[int, int] | None, (28, 32)),
+        ("28", int | tuple[int, int] | None, 28),
+        ("mlp", Literal["conv", "mlp"], "mlp"),
+        ("2", Literal[1, 2], 2),
+    ],
+)
+def test_text_becomes_the_settings_type(text, annotation, value):
+    result = parsed("setting", text, annotation)
+    assert result == value
+    assert type(result) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "annotation", "wanted"),
+    [
+        ("x", int, "a whole number"),
+        ("8.5", int | None, "a whole number or none"),
+        ("maybe", bool, "true or false"),
+        ("rnn", Literal["conv", "mlp"], "one of conv, mlp"),
+        ("1,b", Sequence[int], "a whole number values joined by commas"),
+    ],
+)
+def test_text_of_another_type_is_refused(text, annotation, wanted):
+    with pytest.raises(ValueError, match=f"settings: setting takes {wanted}, got '{text}'"):
+        parsed("setting", text, annotation)
+
+
+def test_a_constructor_that_hands_arguments_on_takes_its_base_classs_settings():
+    parameters = parameters_of(DCGAN)
+    assert parameters["filters"].default == (64, 128)
+    assert parameters["discriminator_steps"].default == 1
+    assert "generator" not in parameters
+    assert "name" not in parameters  # Keras's own arguments are none of a recipe's settings
+
+
+def test_settings_reach_the_model_the_optimizer_and_the_loading():
+    recipe = get_recipe("vae-digits").configured(
+        settings={
+            "latent_dim": "3",
+            "filters": "4,5",
+            "learning_rate": "0.25",
+            "schedule": "constant",
+            "warmup": "0",
+            "image_size": "12",
+        }
+    )
+    splits = recipe.splits()
+    model = recipe.build(splits)
+    assert (model.latent_dim, model.filters, model.image_shape) == (3, (4, 5), (12, 12, 1))
+    assert float(model.optimizer.learning_rate) == 0.25
+    assert next(iter(splits.train)).shape == (64, 12, 12, 1)
+    assert get_recipe("vae-digits").settings["latent_dim"] == 16
+
+
+def test_an_unknown_setting_is_refused_with_the_list_of_those_there_are():
+    with pytest.raises(
+        ValueError, match="'vae-digits' has no setting 'latent_dims'.*image_size=None.*latent_dim=16"
+    ):
+        get_recipe("vae-digits").configured(settings={"latent_dims": "8"})
+    with pytest.raises(ValueError, match="has no setting 'num_classes'"):  # the data's to decide
+        plain.configured(settings={"num_classes": 3})
+
+
+def test_changes_leave_the_rest_and_drop_goals_of_other_data():
+    recipe = get_recipe("cnn-digits")
+    changed = recipe.configured(
+        epochs=2, seed=5, batch_size=9, precision="mixed_bfloat16", settings={"patience": "4"}
+    )
+    assert (changed.epochs, changed.seed, changed.batch_size, changed.patience) == (2, 5, 9, 4)
+    assert changed.precision == "mixed_bfloat16"
+    assert changed.goals == recipe.goals != ()
+    assert changed.settings == recipe.settings
+    assert recipe.configured(data="digits").goals == recipe.goals
+    assert recipe.configured(data="mnist").goals == ()
+
+
+@pytest.mark.parametrize(("name", "value"), [("epochs", 0), ("batch_size", 2.5), ("seed", -1)])
+def test_numbers_out_of_range_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}: expected a whole number of at least .*, got {value}"):
+        plain.configured(**{name: value})
+
+
+# Data and model
+
+
+def test_the_data_decide_the_shapes():
+    recipe = replace(plain, data=(np.zeros((30, 5), "float32"), np.arange(30) % 3))
+    model = recipe.build(recipe.splits())
+    assert model.num_classes == 3
+    assert model.image_shape == (5,)
+    assert get_recipe("cnn-mnist").configured(data="digits").build(plain.splits()).image_shape == (8, 8, 1)
+
+
+def test_data_of_the_wrong_kind_are_refused():
+    recipe = get_recipe("vae-digits").configured(data=np.zeros((30, 5), "float32"))
+    with pytest.raises(ValueError, match="data: the recipe 'vae-digits' needs images, and arrays holds none"):
+        recipe.build(recipe.splits())
+
+
+def test_the_run_decides_the_models_seed():
+    recipe = get_recipe("vae-digits").configured(seed=11)
+    assert recipe.build(recipe.splits()).seed == 11
+
+
+def test_the_order_of_the_data_is_that_of_the_epoch_and_seed():
+    def labels(recipe, epoch):
+        return np.concatenate([label for _, label in recipe.splits(epoch).train.as_numpy_iterator()])
+
+    first = plain.splits()
+    passes = [np.concatenate([label for _, label in first.train.as_numpy_iterator()]) for _ in range(2)]
+    np.testing.assert_array_equal(labels(plain, 1), passes[1])
+    assert (passes[0] != passes[1]).any()
+    assert (labels(plain.configured(seed=1), 0) != passes[0]).any()
+
+
+def test_no_xla_on_cpu():
+    model = plain.build(plain.splits())
+    assert model.jit_compile is False
+
+
+# Optimizers
+
+
+def test_the_cosine_schedule_rises_and_falls_by_its_formula():
+    optimizer = adam(100, learning_rate=0.5, warmup=0.2)
+    for step in (0, 10, 20, 40, 60, 100):
+        optimizer.iterations.assign(step)
+        expected = 0.5 * step / 20 if step < 20 else 0.25 * (1 + np.cos(np.pi * (step - 20) / 80))
+        assert float(optimizer.learning_rate) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_constant_schedule_may_warm_up():
+    optimizer = adam(100, learning_rate=0.5, schedule="constant", warmup=0.2)
+    for step, expected in ((0, 0.0), (10, 0.25), (20, 0.5), (90, 0.5)):
+        optimizer.iterations.assign(step)
+        assert float(optimizer.learning_rate) == pytest.approx(expected, abs=1e-6)
+    assert float(adam(100, learning_rate=0.5, schedule="constant").learning_rate) == 0.5
+
+
+# Goals and evaluations
+
+
+def test_a_goal_knows_which_direction_is_better():
+    assert Goal("accuracy", at_least=0.9).reached({"accuracy": 0.9})
+    assert not Goal("accuracy", at_least=0.9).reached({"accuracy": 0.8})
+    assert Goal("nll", at_most=0.0).reached({"nll": -1.0})
+    assert not Goal("nll", at_most=0.0).reached({"nll": 1.0})
+    for bounds in ({}, {"at_least": 1.0, "at_most": 2.0}):
+        with pytest.raises(ValueError, match="expected either at_least or at_most"):
+            Goal("accuracy", **bounds)
+
+
+def test_the_test_figures_of_a_classifier_are_scikit_learns():
+    keras.utils.set_random_seed(1)
+    model = MLP((4,), 3, image_shape=(5,))
+    features = np.random.default_rng(0).normal(size=(50, 5)).astype("float32")
+    labels = np.arange(50) % 3
+    batches = load((features, labels), "train", 16, shuffle=False)
+    names = ("a", "b", "c")
+    splits = Splits(
+        batches, batches, batches, Description("x", {"train": 50}, num_features=5, class_names=names)
+    )
+    outcome = CLASSIFICATION.evaluate(model, splits)
+    probabilities = np.asarray(model(features))
+    predictions = probabilities.argmax(axis=1)
+    assert outcome.figures["test_accuracy"] == pytest.approx(metrics.accuracy_score(labels, predictions))
+    assert outcome.figures["test_loss"] == pytest.approx(metrics.log_loss(labels, probabilities), rel=1e-5)
+    np.testing.assert_array_equal(
+        outcome.arrays["confusion_matrix"], metrics.confusion_matrix(labels, predictions, labels=[0, 1, 2])
+    )
+    assert tuple(outcome.arrays["class_names"]) == names
+
+
+def test_the_latents_that_vary_are_traversed():
+    task = get_recipe("vae-digits").task
+    images = load("digits", "validation", 32, labels=False)
+    splits = Splits(images, images, images, Description("digits", {}, image_shape=(8, 8, 1)))
+
+    class OneLatent(VAE):
+        def encode(self, image):
+            mean, log_variance = super().encode(image)
+            return mean * np.eye(12, dtype="float32")[7] * 100, log_variance
+
+    figure = task.pictures(splits)["latent-traversal"](OneLatent(12, (8, 8, 1), filters=(2,), units=(4,)))
+    rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(rows) == 8
+    assert "$z_{8}$" in rows

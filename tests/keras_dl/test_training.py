@@ -1,0 +1,413 @@
+import csv
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dl import callbacks
+from keras_dl.models import MLP
+from keras_dl.recipes import CLASSIFICATION, Recipe, get_recipe, list_recipes, register
+from keras_dl.training import evaluate, load_run, sample, train
+
+small = {"filters": "4,4", "units": "16", "latent_dim": "3"}
+
+
+@pytest.fixture(scope="module")
+def vae_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "vae"
+    return train("vae-digits", epochs=3, settings=small, out=folder, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def mlp_run(tmp_path_factory):
+    return train("mlp-digits", epochs=2, out=tmp_path_factory.mktemp("runs") / "mlp", verbose=False)
+
+
+@pytest.fixture
+def recipes(monkeypatch):
+    """A registry that forgets what the test registers."""
+    monkeypatch.setattr("keras_dl.recipes.registry._registered", {})
+
+
+def weights(model):
+    optimizers = callbacks.named_optimizers(model).values()
+    return [
+        np.asarray(v)
+        for v in (*model.variables, *(v for optimizer in optimizers for v in optimizer.variables))
+    ]
+
+
+def assert_same_bits(left, right):
+    assert len(left) == len(right)
+    for a, b in zip(left, right, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# The run folder
+
+
+def test_a_run_folder_holds_what_is_promised(vae_run, mlp_run):
+    both = {
+        "recipe.json", "history.csv", "checkpoints", "tensorboard", "model.keras", "samples", "report.html",
+        "metrics.json",
+    }  # fmt: skip
+    assert {path.name for path in vae_run.folder.iterdir()} == both
+    assert {path.name for path in mlp_run.folder.iterdir()} == {*both, "evaluation.npz"}
+    names = ("latent-traversal", "reconstructions", "samples")
+    drawn = {f"{name}{suffix}.png" for name in names for suffix in ("", "-0001", "-0002", "-0003")}
+    assert {path.name for path in (vae_run.folder / "samples").iterdir()} == {*drawn, "learning-curves.png"}
+    assert {path.name for path in (mlp_run.folder / "samples").iterdir()} == {
+        "confusion-matrix.png",
+        "learning-curves.png",
+    }
+    assert sorted(path.name for path in (vae_run.folder / "checkpoints").iterdir()) == [
+        "epoch-0002.npz",
+        "epoch-0003.npz",
+    ]
+
+
+def test_metrics_say_what_was_reached_and_how(mlp_run):
+    measured = json.loads((mlp_run.folder / "metrics.json").read_text())
+    assert measured["figures"] == mlp_run.metrics
+    (goal,) = measured["goals"]
+    assert goal["reached"] is (mlp_run.metrics["test_accuracy"] >= goal["at_least"])
+    assert {name: measured[name] for name in ("recipe", "data", "seed", "epochs", "precision")} == {
+        "recipe": "mlp-digits",
+        "data": "digits",
+        "seed": 0,
+        "epochs": 2,
+        "precision": "float32",
+    }
+    units = (64, 256, 128, 10)
+    assert measured["parameters"] == sum((a + 1) * b for a, b in itertools.pairwise(units))
+    assert measured["minutes"] == pytest.approx(sum(mlp_run.history["seconds"]) / 60, abs=1e-3)
+    assert {"keras-dl", "keras", "tensorflow", "numpy", "python"} == set(measured["versions"])
+
+
+def test_the_history_covers_every_epoch(vae_run):
+    with (vae_run.folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    for name, values in vae_run.history.items():
+        assert [float(row[name]) for row in rows] == values
+    assert {"seconds", "learning_rate", "elbo", "kl", "reconstruction", "loss", "val_elbo"} <= set(rows[0])
+
+
+def test_a_run_is_read_back_as_it_was(vae_run):
+    run = load_run(vae_run.folder)
+    assert run.recipe == vae_run.recipe
+    assert run.recipe.settings["filters"] == [4, 4]
+    assert (run.metrics, run.history, run.folder) == (vae_run.metrics, vae_run.history, vae_run.folder)
+    assert_same_bits(weights(run.model), weights(vae_run.model))
+
+
+def test_the_figures_are_measured_on_the_test_split_and_can_be_measured_again(vae_run, mlp_run):
+    for run in (vae_run, mlp_run):
+        assert evaluate(load_run(run.folder)) == pytest.approx(run.metrics, rel=1e-5)
+    images, labels = next(iter(mlp_run.recipe.splits().test.unbatch().batch(1000)))
+    assert len(labels) == 359
+    right = np.argmax(mlp_run.model.predict(images, verbose=0), axis=1) == np.asarray(labels)
+    assert mlp_run.metrics["test_accuracy"] == pytest.approx(right.mean())
+    ones = np.ones((40, 8, 8, 1), "float32")
+    assert evaluate(vae_run, data=ones)["test_reconstruction"] != vae_run.metrics["test_reconstruction"]
+
+
+def test_sampling_draws_a_picture(vae_run, mlp_run, tmp_path):
+    path = sample(vae_run, count=4, seed=1, out=tmp_path / "a.png")
+    assert path.read_bytes() == sample(vae_run, count=4, seed=1, out=tmp_path / "b.png").read_bytes()
+    assert path.read_bytes() != sample(vae_run, count=4, seed=2, out=tmp_path / "c.png").read_bytes()
+    with pytest.raises(ValueError, match="run: 'mlp-digits' trains no generative model"):
+        sample(mlp_run)
+
+
+def test_what_is_no_finished_run_cannot_be_loaded(vae_run, tmp_path):
+    with pytest.raises(FileNotFoundError, match="folder: expected a run folder, but .* has no recipe.json"):
+        load_run(tmp_path)
+    (tmp_path / "recipe.json").write_text((vae_run.folder / "recipe.json").read_text())
+    with pytest.raises(
+        FileNotFoundError, match=r"is not finished: 0 of 3 epochs are done. Go on with `keras-dl train"
+    ):
+        load_run(tmp_path)
+
+
+def test_runs_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = [train("mlp-digits", epochs=1, settings={"units": "4"}, verbose=False) for _ in range(2)]
+    assert runs[0].folder != runs[1].folder
+    assert all(run.folder.match("runs/mlp-digits-*") for run in runs)
+
+
+# Every recipe
+
+
+@pytest.mark.parametrize("name", [name for name in list_recipes() if not name.endswith("-digits")])
+def test_image_recipes_take_another_data_set(name, tmp_path):
+    shrunk = {"filters": "4,4"} if name.startswith(("cnn", "vae")) else {}
+    run = train(name, data="digits", epochs=1, settings=shrunk, out=tmp_path / "run", verbose=False)
+    assert run.recipe.data == "digits"
+    assert run.model.image_shape == (8, 8, 1)
+    assert all(np.isfinite(value) for value in run.metrics.values())
+
+
+def test_arrays_can_be_trained_on_and_are_asked_for_again(tmp_path, recipes):
+    x = np.random.default_rng(0).normal(size=(60, 5)).astype("float32")
+    y = (x[:, 0] > 0).astype("int32")
+    recipe = register(
+        Recipe(name="table", summary="A table", data=(x, y), model=MLP, task=CLASSIFICATION, epochs=2)
+    )
+    run = train(recipe, out=tmp_path / "run", verbose=False)
+    again = load_run(run.folder)
+    with pytest.raises(ValueError, match="data: the run in .* was trained on arrays, which it does not keep"):
+        evaluate(again)
+    assert evaluate(again, data=(x, y)) == pytest.approx(run.metrics)
+
+
+# Going on
+
+
+CHILD = """
+import sys
+from keras_dl.training import train
+name, folder, settings = sys.argv[1:]
+settings = dict(setting.split("=") for setting in settings.split())
+train(name, out=folder, epochs=40, batch_size=64, settings=settings, verbose=False)
+"""
+RESUMED = {  # dropout draws on, batch statistics, noise of the latents, weight averages
+    "cnn-digits": {"filters": "4,4", "ema": "0.9"},
+    "vae-digits": {"filters": "4", "units": "8", "latent_dim": "2"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_killed_training_goes_on_to_the_same_bits(name, tmp_path):
+    settings = RESUMED[name]
+    text = " ".join(f"{key}={value}" for key, value in settings.items())
+    killed = tmp_path / "killed"
+    child = subprocess.Popen([sys.executable, "-c", CHILD, name, str(killed), text], env={**os.environ})
+    try:
+        deadline = time.monotonic() + 240
+        while (callbacks.latest_checkpoint(killed / "checkpoints") or (None, 0))[1] < 2:
+            assert child.poll() is None, "the child ended before it could be killed"
+            assert time.monotonic() < deadline, "no second checkpoint in time"
+            time.sleep(0.01)
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    done = callbacks.latest_checkpoint(killed / "checkpoints")[1]
+    assert 2 <= done < 40
+    with pytest.raises(FileNotFoundError, match=f"{done} of 40 epochs are done"):
+        load_run(killed)
+    resumed = train(name, out=killed, resume=True, verbose=False)
+    whole = train(name, out=tmp_path / "whole", epochs=40, settings=settings, batch_size=64, verbose=False)
+    assert_same_bits(weights(resumed.model), weights(whole.model))
+    assert resumed.metrics == whole.metrics
+    for figure in set(whole.history) - {"seconds"}:
+        assert resumed.history[figure] == whole.history[figure]
+    assert not list(killed.rglob(".draft-*")), "a draft of the killed process stayed"
+
+
+class Interrupt(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_early_stopping_stops_where_it_would_have(tmp_path):
+    options = {
+        "epochs": 30,
+        "settings": {"units": "8", "patience": "2", "learning_rate": "0.2"},
+        "verbose": False,
+    }
+    whole = train("mlp-digits", out=tmp_path / "whole", **options)
+    epochs = len(whole.history["loss"])
+    assert 3 < epochs < 30
+    losses = whole.history["val_loss"]
+    assert np.argmin(losses) == epochs - 3
+    for name, epoch in (("a", 2), ("b", epochs - 1)):
+        with pytest.raises(KeyboardInterrupt):
+            train("mlp-digits", out=tmp_path / name, callbacks=[Interrupt(epoch)], **options)
+        resumed = train("mlp-digits", out=tmp_path / name, resume=True, verbose=False)
+        assert_same_bits(weights(resumed.model), weights(whole.model))
+    # What is left when it is interrupted after it has stopped, before the end is written.
+    (tmp_path / "b" / "metrics.json").unlink()
+    resumed = train("mlp-digits", out=tmp_path / "b", resume=True, verbose=False)
+    assert len(resumed.history["loss"]) == epochs
+    assert_same_bits(weights(resumed.model), weights(whole.model))
+
+
+def test_resuming_starts_what_was_not_started_and_returns_what_is_finished(tmp_path):
+    options = {"out": tmp_path / "run", "resume": True, "verbose": False}
+    first = train("mlp-digits", epochs=1, settings={"units": "4"}, **options)
+    written = (first.folder / "model.keras").stat().st_mtime_ns
+    second = train("mlp-digits", epochs=1, settings={"units": "4"}, **options)
+    assert second.metrics == first.metrics
+    assert (second.folder / "model.keras").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"epochs": 5}, "epochs: the run in .* was started with 3 and cannot be resumed with 5"),
+        ({"seed": 1}, "seed: the run in .* was started with 0 and cannot be resumed with 1"),
+        (
+            {"settings": {"latent_dim": 4}},
+            "settings: the run in .* was started with .* cannot be resumed with",
+        ),
+        (
+            {"data": "mnist"},
+            "data: the run in .* was started with 'digits' and cannot be resumed with 'mnist'",
+        ),
+    ],
+)
+def test_a_run_cannot_be_resumed_as_another(vae_run, change, error):
+    with pytest.raises(ValueError, match=error):
+        train("vae-digits", out=vae_run.folder, resume=True, **change)
+
+
+def test_resuming_needs_the_folder_and_its_recipe(vae_run):
+    with pytest.raises(ValueError, match="resume: expected the run folder as `out`, got none"):
+        train("vae-digits", resume=True)
+    with pytest.raises(
+        ValueError, match="recipe: .* is a run of 'vae-digits' and cannot be resumed as 'cnn-digits'"
+    ):
+        train("cnn-digits", out=vae_run.folder, resume=True)
+
+
+# Reproducibility
+
+
+def test_the_seed_decides_every_bit(vae_run, tmp_path):
+    np.random.default_rng().normal()
+    keras.utils.set_random_seed(123)
+    again = train("vae-digits", epochs=3, settings=small, out=tmp_path / "again", verbose=False)
+    assert_same_bits(weights(again.model), weights(vae_run.model))
+    other = train("vae-digits", epochs=3, seed=1, settings=small, out=tmp_path / "other", verbose=False)
+    assert (weights(other.model)[0] != weights(vae_run.model)[0]).any()
+
+
+# Options
+
+
+@pytest.mark.parametrize("name", ["mlp-digits", "vae-digits"])
+def test_mixed_precision_trains_close_to_float32_with_float32_weights(name, tmp_path):
+    settings = {"units": "16"}
+    runs = [
+        train(name, epochs=3, settings=settings, precision=precision, out=tmp_path / precision, verbose=False)
+        for precision in ("float32", "mixed_float16")
+    ]
+    assert keras.config.dtype_policy().name == "float32"
+    assert type(callbacks.named_optimizers(runs[1].model)["optimizer"]).__name__ == "LossScaleOptimizer"
+    assert {v.dtype for v in runs[1].model.trainable_weights} == {"float32"}
+    assert runs[1].history["loss"][-1] < runs[1].history["loss"][0]
+    assert runs[1].history["loss"][-1] == pytest.approx(runs[0].history["loss"][-1], rel=0.25)
+    assert load_run(runs[1].folder).recipe.precision == "mixed_float16"
+
+
+def test_a_mirrored_strategy_trains_on_one_device(tmp_path):
+    options = {"epochs": 1, "settings": {"units": "8"}, "verbose": False}
+    run = train("mlp-digits", strategy="mirrored", out=tmp_path / "run", **options)
+    assert run.metrics["test_accuracy"] > 0.2
+
+
+def test_callbacks_of_the_user_are_called(tmp_path):
+    epochs = []
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
+    train(
+        "mlp-digits",
+        epochs=2,
+        settings={"units": "4"},
+        out=tmp_path / "run",
+        callbacks=[watch],
+        verbose=False,
+    )
+    assert epochs == [0, 1]
+
+
+# What goes wrong
+
+
+def test_nan_stops_the_training_and_keeps_the_last_good_checkpoint(tmp_path, recipes):
+    class Broken(keras.optimizers.schedules.LearningRateSchedule):
+        def __init__(self, steps):
+            self.steps = steps
+
+        def __call__(self, step):
+            return keras.ops.where(step < self.steps // 2, 1e-3, float("nan"))
+
+    def broken(steps):
+        return keras.optimizers.SGD(Broken(steps))
+
+    register(
+        replace(get_recipe("mlp-digits"), name="broken", optimizer=broken, settings={}, epochs=4, goals=())
+    )
+    with pytest.raises(
+        callbacks.NonFiniteError, match="loss: became nan at step .* of epoch 3. Lower learning_rate"
+    ):
+        train("broken", out=tmp_path / "run", verbose=False)
+    assert callbacks.latest_checkpoint(tmp_path / "run" / "checkpoints")[1] == 2
+    with pytest.raises(FileNotFoundError, match="is not finished: 2 of 4 epochs are done"):
+        load_run(tmp_path / "run")
+
+
+def test_a_training_that_fails_before_its_first_checkpoint_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train("mlp-digits", out=tmp_path / "run", callbacks=[Interrupt(0)], verbose=False)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        train("mlp-digits", out=tmp_path / "mine", callbacks=[Interrupt(0)], verbose=False)
+    assert (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "error"),
+    [
+        ({"recipe": "cnn-digit"}, LookupError, "there is no recipe 'cnn-digit'. Did you mean 'cnn-digits'"),
+        ({"data": "no_such_set"}, LookupError, "no_such_set"),
+        ({"settings": {"width": "3"}}, ValueError, "has no setting 'width'"),
+        ({"settings": {"units": "wide"}}, ValueError, "units takes a whole number values joined by commas"),
+        ({"strategy": "multi-worker"}, ValueError, "strategy: expected 'mirrored' .*, got 'multi-worker'"),
+        ({"precision": "float8"}, ValueError, "precision: expected one of float32, .*, got 'float8'"),
+        ({"epochs": 0}, ValueError, "epochs: expected a whole number of at least 1, got 0"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_written(arguments, kind, error, tmp_path):
+    with pytest.raises(kind, match=error):
+        train(**{"recipe": "mlp-digits", "out": tmp_path / "run", "verbose": False, **arguments})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_use_is_not_written_to(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="out: .* is not empty. Choose another folder"):
+        train("mlp-digits", out=tmp_path)
+    with pytest.raises(FileExistsError, match="out: expected a folder, but .*notes.txt is a file"):
+        train("mlp-digits", out=tmp_path / "notes.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+# Real data
+
+
+@pytest.mark.tfds
+@pytest.mark.skipif("TFDS_DATA_DIR" not in os.environ, reason="TFDS_DATA_DIR names no prepared TFDS data")
+def test_mnist_is_split_without_leaks():
+    splits = get_recipe("cnn-mnist").splits()
+    sizes = [
+        sum(len(label) for _, label in split.as_numpy_iterator())
+        for split in (splits.train, splits.validation, splits.test)
+    ]
+    assert sizes == [54000, 6000, 10000]
