@@ -34,7 +34,7 @@ def write_saved_model(model: Any, signatures: Mapping[str, Signature], folder: P
     with silence():
         try:
             tf.saved_model.save(module, str(folder), signatures=functions)
-        except (ValueError, AssertionError, TypeError) as error:
+        except Exception as error:
             raise ConversionError(
                 f"saved_model: TensorFlow cannot save the model: {first_line(error)}"
             ) from error

@@ -23,7 +23,7 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     can be told from those in use: they are removed here.
 
     Raises:
-        ReleaseError: `parent` cannot be written to.
+        ReleaseError: `parent` cannot be written to, or not to the end.
     """
     created = not parent.exists()
     try:
@@ -36,6 +36,8 @@ def staging_folder(parent: Path) -> Iterator[Path]:
         ) from error
     try:
         yield folder
+    except OSError as error:  # a full disk, for example
+        raise ReleaseError(f"{parent}: writing failed: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)

@@ -1,5 +1,6 @@
 """Releases: whole or not there at all."""
 
+import errno
 import hashlib
 import json
 import os
@@ -309,6 +310,17 @@ def test_a_folder_that_cannot_be_written_to(perceptron: keras.Model, tmp_path: P
         ReleaseError, match="file/iris: expected a folder that can be written to, got Not a directory"
     ):
         export(perceptron, tmp_path / "file" / "iris", formats=["saved_model"])
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    def export_half() -> None:
+        with staging_folder(tmp_path / "iris") as staged:
+            (staged / "half").write_text("written")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(ReleaseError, match="iris: writing failed: No space left on device"):
+        export_half()
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
