@@ -101,7 +101,7 @@ def answer_examples(
 
     for distinct in (True, False):
         try:
-            first, second = (_sizes(endpoint, examples, index, distinct) for index in (0, 1))
+            first, second = (_sizes(endpoint.inputs, examples, index, distinct) for index in (0, 1))
             return (ask(first, 0), ask(second, _BATCH_SIZES[0])) if first != second else (ask(first, 0),)
         except Exception as error:
             failure = error
@@ -111,12 +111,31 @@ def answer_examples(
     ) from failure
 
 
+def draw_inputs(
+    inputs: Mapping[str, Spec], batch_size: int = 1, *, vocabulary: int = 2, seed: int = 0
+) -> dict[str, NDArray[Any]]:
+    """Draw inputs for an endpoint: floats from U(-1, 1), integers below `vocabulary`.
+
+    Args:
+        inputs: the endpoint's, as in `Runner.inputs`.
+        batch_size: the size of a dynamic batch axis.
+        vocabulary: see `Release.smallest_vocabulary`.
+        seed: of the generator.
+    """
+    sizes = _sizes(inputs, {}, 0, distinct=False)
+    sizes.update(
+        {spec.shape[0]: batch_size for spec in inputs.values() if spec.shape and spec.shape[0] in sizes}
+    )
+    random = np.random.default_rng(seed)
+    return {name: _draw(spec, sizes, random, vocabulary) for name, spec in inputs.items()}
+
+
 def _sizes(
-    endpoint: Endpoint, examples: Mapping[str, NDArray[Any]], index: int, distinct: bool
+    inputs: Mapping[str, Spec], examples: Mapping[str, NDArray[Any]], index: int, distinct: bool
 ) -> dict[str, int]:
     """Choose the size of every dynamic axis for case `index`."""
     sizes: dict[str, int] = {}
-    for key, spec in endpoint.inputs.items():
+    for key, spec in inputs.items():
         for axis, word in enumerate(spec.shape):
             if not isinstance(word, str) or word in sizes:
                 continue

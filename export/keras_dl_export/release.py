@@ -71,6 +71,11 @@ class Release:
         return int(self.manifest["smallest_vocabulary"])
 
     @property
+    def smallest_vocabulary(self) -> int:
+        """A bound below which every integer input is in all the model's vocabularies; 2 without any."""
+        return int(self.manifest["smallest_vocabulary"])
+
+    @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """The files of all formats: the SavedModel, then the others."""
         return tuple(

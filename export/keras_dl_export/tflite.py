@@ -88,8 +88,9 @@ def _explain(error: Exception, noise: Sequence[str]) -> str:
     places = {operator: node.rpartition("/")[0] or node for operator, node in reversed(blamed)}
     listed = ", ".join(f"{operator} in {layer!r}" for operator, layer in sorted(places.items()))
     if any(operator.startswith("TensorList") for operator in places):
-        remedy = "Recurrent layers need a fixed batch size here, keras.Input(batch_shape=...); or leave "
-            "'tflite' out."
+        remedy = (
+            "Recurrent layers need a fixed batch here, keras.Input(batch_shape=...); or leave 'tflite' out."
+        )
     elif re.search(r"[x<]b?f(16|64)>", text):
         remedy = "They are float32 there: build the model with keras.config.set_dtype_policy('float32')."
     else:
