@@ -35,7 +35,6 @@ _MODULES = {
     "Runner": "runtime",
     "Spec": "specs",
     "draw_inputs": "cases",
-    "draw_inputs": "cases",
     "export": "exporter",
     "list_versions": "release",
     "load_artifact": "runtime",

@@ -171,26 +171,6 @@ def _draw(spec: Spec, sizes: Mapping[str, int], random: np.random.Generator, voc
     return random.uniform(-1.0, 1.0, shape).astype(dtype)
 
 
-def draw_inputs(
-    specs: Mapping[str, Spec], batch_size: int, *, vocabulary: int = 2, seed: int = 0
-) -> dict[str, NDArray[Any]]:
-    """Draw random inputs for an endpoint.
-
-    Args:
-        specs: its inputs.
-        batch_size: the size of the first axis, where that is dynamic.
-        vocabulary: integers are drawn below it.
-        seed: equal seeds draw equal inputs.
-    """
-    endpoint = Endpoint(dict, specs)
-    sizes = {**_sizes(endpoint, {}, 0, distinct=False)}
-    sizes |= {
-        spec.shape[0]: batch_size for spec in specs.values() if spec.shape and isinstance(spec.shape[0], str)
-    }
-    random = np.random.default_rng(seed)
-    return {name: _draw(spec, sizes, random, vocabulary) for name, spec in specs.items()}
-
-
 def smallest_vocabulary(model: Any) -> int:
     """Return a bound below which every integer is safe to draw; 2 for a model without embeddings."""
     import keras

@@ -67,11 +67,6 @@ class Release:
 
     @property
     def smallest_vocabulary(self) -> int:
-        """A bound below which every integer is a valid input."""
-        return int(self.manifest["smallest_vocabulary"])
-
-    @property
-    def smallest_vocabulary(self) -> int:
         """A bound below which every integer input is in all the model's vocabularies; 2 without any."""
         return int(self.manifest["smallest_vocabulary"])
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_dl_export import Spec
+from keras_dl_export import Spec, draw_inputs
 
 
 def test_dynamic_axes_are_named_after_the_tensor() -> None:
@@ -58,3 +58,20 @@ def test_a_spec_says_what_it_takes() -> None:
         Spec((None, 3), "float32")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="dtype: expected a name"):
         Spec((3,), np.float32)  # type: ignore[arg-type]
+
+
+def test_drawn_inputs_fit_the_endpoint() -> None:
+    specs = {
+        "image": Spec(("batch", 8, 8, 1), "float32"),
+        "tokens": Spec(("batch", "tokens_time"), "int32"),
+        "state": Spec((2, 4), "float32"),
+        "flag": Spec(("batch",), "bool"),
+        "word": Spec(("batch",), "string"),
+    }
+    drawn = draw_inputs(specs, 6, vocabulary=9)
+    for name, spec in specs.items():
+        assert spec.conform(name, drawn[name]) is not None
+        assert drawn[name].shape[0] == (2 if name == "state" else 6)
+    assert drawn["tokens"].max() < 9
+    np.testing.assert_array_equal(drawn["image"], draw_inputs(specs, 6, vocabulary=9)["image"])
+    assert not np.array_equal(drawn["image"], draw_inputs(specs, 6, vocabulary=9, seed=1)["image"])
