@@ -200,6 +200,11 @@ class GAN(CheckedModel):
     def train_step(self, data: Any) -> dict[str, Any]:
         """One turn of the generator after those of the discriminator, on a batch that `fit` takes."""
         image, *condition = self._examples(data)
+        with tf.control_dependencies([image, *condition]):  # a batch that is refused changes nothing
+            return self._report(*self._play(image, condition))
+
+    def _play(self, image: Any, condition: Any) -> tuple[Any, Any]:
+        """All turns; the losses (B,) of the generator, and of the discriminator's last turn."""
         noise = {"seed": self.seed, "step": self.generator_optimizer.iterations.value}
         for turn in range(1, self.discriminator_steps):
             stream = _TRAINING + turn * _STREAMS
@@ -217,7 +222,7 @@ class GAN(CheckedModel):
         weights = self.generator.trainable_weights
         self.generator_optimizer.apply(tape.gradient(loss, weights), weights)
         self._update_averages()
-        return self._report(generator_losses, discriminator_losses)
+        return generator_losses, discriminator_losses
 
     def _train_discriminator(self, image: Any, fake: Any, condition: Any, **noise: Any) -> Any:
         """One turn of the discriminator, to which `fake` is data like any other; its losses (B,)."""

@@ -478,7 +478,7 @@ def test_bad_batches_are_refused_before_they_train():
     with pytest.raises(ValueError, match=r"image: expected shape \(batch, 4, 4, 1\), got \(\w+, 3, 4, 1\)"):
         make().fit(IMAGES[:, :3], batch_size=B, verbose=0)
     with pytest.raises(ValueError, match="sample_weight: expected none"):
-        gan.fit(IMAGES, sample_weight=np.ones(len(IMAGES)), verbose=0)
+        gan.fit(IMAGES, np.zeros(len(IMAGES)), sample_weight=np.ones(len(IMAGES)), verbose=0)
     with pytest.raises(ValueError, match=r"z: expected shape \(batch, 3\), got \(2, 4\)"):
         gan.generate(np.zeros((2, 4)))
     with pytest.raises(ValueError, match="steps: expected an int of at least 2, got 1"):
