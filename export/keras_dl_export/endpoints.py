@@ -93,6 +93,8 @@ def call_endpoint(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, An
     outputs = endpoint.function(**inputs)
     if not isinstance(outputs, Mapping) or not outputs:
         raise TypeError(f"expected a dict of named tensors from the endpoint, got {type(outputs).__name__}.")
+    if strange := [name for name in outputs if not name.isidentifier()]:
+        raise ValueError(f"expected output names of letters, digits and _, got {strange[0]!r}.")
     return dict(outputs)
 
 

@@ -144,9 +144,16 @@ def _describe(
         ],
         "tools": {
             "python": platform.python_version(),
-            **{tool: importlib.metadata.version(tool) for tool in _TOOLS},
+            **{tool: version for tool in _TOOLS if (version := _version(tool)) is not None},
         },
     }
+
+
+def _version(tool: str) -> str | None:
+    try:
+        return importlib.metadata.version(tool)
+    except importlib.metadata.PackageNotFoundError:  # a checkout that was not installed
+        return None
 
 
 def _specs(specs: Mapping[str, Spec]) -> dict[str, Any]:

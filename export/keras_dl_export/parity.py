@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_dl_export.cases import Case, Reference
-from keras_dl_export.errors import ParityError
+from keras_dl_export.errors import ParityError, first_line
 from keras_dl_export.specs import format_shape
 
 if TYPE_CHECKING:
@@ -91,13 +91,20 @@ def check_parity(
         if quantize is not None:
             relative = max(relative, QUANTIZED_TOLERANCES[quantize])
         for case in reference.cases:
-            answers = [runner(case.inputs) for _ in range(_CALLS)]
+            answers = _ask(f"{label}: endpoint {name!r}, {_describe(case.sizes)}", runner, case)
             for output in reference.outputs:
                 place = f"{label}: endpoint {name!r}, output {output!r}, {_describe(case.sizes)}"
                 error = max(_compare(place, case, output, answer[output], relative) for answer in answers)
                 allowed = _allowed(case.outputs[output], relative)
                 comparisons.append(Comparison(name, output, case.sizes, error, allowed))
     return Parity(tuple(comparisons))
+
+
+def _ask(place: str, runner: Runner, case: Case) -> list[dict[str, NDArray[Any]]]:
+    try:
+        return [runner(case.inputs) for _ in range(_CALLS)]
+    except Exception as error:
+        raise ParityError(f"{place}: the file fails in its own runtime: {first_line(error)}") from error
 
 
 def _check_types(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -101,7 +102,9 @@ def load_artifact(
         # Only the manifest knows the order of inputs and outputs, and which axes go together.
         runner.inputs, runner.outputs = release.inputs[endpoint], release.outputs[endpoint]
         return runner
-    runners = open_runners(path, format or format_of(path))
+    if format not in (None, format_of(path)):
+        raise ValueError(f"format: {path} is {format_of(path)}, got {format!r}.")
+    runners = open_runners(path, format_of(path))
     return runners[_choose(endpoint, list(runners))]
 
 
@@ -135,12 +138,14 @@ def _choose(endpoint: str | None, endpoints: Sequence[str]) -> str:
 
 
 class _SavedModelRunner(Runner):
-    def __init__(self, endpoint: str, signature: Any) -> None:
+    def __init__(self, endpoint: str, loaded: Any) -> None:
+        signature = loaded.signatures[endpoint]
         super().__init__(
             endpoint,
             _tensorflow_specs(signature.structured_input_signature[1]),
             _tensorflow_specs(signature.structured_outputs),
         )
+        self._loaded = loaded  # owns the variables
         self._signature = signature
 
     def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -154,7 +159,7 @@ def _open_saved_model(path: Path) -> dict[str, Runner]:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
-    return {name: _SavedModelRunner(name, signature) for name, signature in loaded.signatures.items()}
+    return {name: _SavedModelRunner(name, loaded) for name in loaded.signatures}
 
 
 def _tensorflow_specs(tensors: Mapping[str, Any]) -> dict[str, Spec]:
@@ -182,7 +187,9 @@ def _open_tflite(path: Path) -> dict[str, Runner]:
 
     with silence():
         interpreter = Interpreter(str(path))
-        interpreter.allocate_tensors()  # the moment at which it announces its delegate
+        # The moment at which it announces its delegate. Dynamic axes are still 1, which a model may not fit.
+        with contextlib.suppress(RuntimeError, ValueError):
+            interpreter.allocate_tensors()
     lock = threading.Lock()  # an interpreter's tensors are its own: one call at a time
     return {name: _TFLiteRunner(name, interpreter, lock) for name in interpreter.get_signature_list()}
 

@@ -123,3 +123,19 @@ def test_a_missing_endpoint_is_named() -> None:
         ParityError, match=r"m.tflite: expected the endpoint 'encode', the file has serving_default"
     ):
         check_parity({"serving_default": Fake({"y": LOGITS})}, {"encode": reference}, "m.tflite")
+
+
+def test_a_file_that_its_runtime_cannot_run_is_one_sentence() -> None:
+    class Broken(Fake):
+        def _run(self, inputs: dict[str, Any]) -> dict[str, Any]:
+            raise RuntimeError("node 3 failed to invoke\nTraceback of the runtime")
+
+    specs = {"y": Spec(LOGITS.shape, "float32")}
+    case = Case({"batch": 3}, {"x": np.zeros(3, np.float32)}, {"y": LOGITS})
+    reference = Reference("serving_default", {"x": Spec(("batch",), "float32")}, specs, (case,), "float32")
+    with pytest.raises(ParityError) as caught:
+        check_parity({"serving_default": Broken({"y": LOGITS})}, {"serving_default": reference}, "m.tflite")
+    assert str(caught.value) == (
+        "m.tflite: endpoint 'serving_default', batch 3: the file fails in its own runtime: "
+        "node 3 failed to invoke"
+    )

@@ -76,6 +76,8 @@ def test_unknown_endpoints_formats_and_paths(vae_release: Release, tmp_path: Pat
         load_artifact(vae_release.path / "onnx" / "encode.onnx", "decode")
     with pytest.raises(ValueError, match="holds saved_model, tflite, onnx, got 'pickle'"):
         load_artifact(vae_release, format="pickle")
+    with pytest.raises(ValueError, match="format: .*model.tflite is tflite, got 'onnx'"):
+        load_artifact(vae_release.path / "model.tflite", format="onnx")
     with pytest.raises(FileNotFoundError, match="path: expected a model file, a SavedModel or a release"):
         load_artifact(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="artifact: expected a model file or a release"):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_dl_export import ConversionError
+from keras_dl_export import ConversionError, Endpoint, Spec
 from keras_dl_export.signatures import sign
 
 
@@ -139,3 +139,21 @@ def test_what_cannot_be_traced_is_refused() -> None:
 
     with pytest.raises(ConversionError, match="endpoint 'serving_default': it could not be traced"):
         sign(keras.Sequential([keras.Input((4,)), Eager()]))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (lambda x: x, "expected a dict of named tensors from the endpoint, got "),
+        (lambda x: {"a b": x}, "expected output names of letters, digits and _, got 'a b'"),
+    ],
+)
+def test_an_endpoint_returns_named_tensors(outputs: Any, message: str) -> None:
+    class Declaring(keras.Model):
+        def endpoints(self) -> dict[str, Endpoint]:
+            return {"serving_default": Endpoint(outputs, {"x": Spec(("batch",), "float32")})}
+
+    model = Declaring()
+    model.built = True
+    with pytest.raises(ConversionError, match=message):
+        sign(model)
