@@ -17,6 +17,9 @@ import keras
 import tensorflow as tf
 
 
+_MARK = "keras_dl check: "
+
+
 def checked_images(image: Any) -> Any:
     """`image` itself, once all of its values lie between 0 and 1.
 
@@ -132,9 +135,6 @@ def _checked_ids(ids: Any, count: int, expected: str, advice: str) -> Any:
     low, high = tf.reduce_min(ids), tf.reduce_max(ids)
     inside = (low >= tf.zeros((), low.dtype)) & (tf.cast(high, tf.int64) < count)
     return _checked(ids, inside, f"{expected} from 0 to {count - 1}, got ", low, " to ", high, f". {advice}")
-
-
-_MARK = "keras_dl check: "
 
 
 def _checked(tensor: Any, condition: Any, *pieces: Any) -> Any:

@@ -17,7 +17,7 @@ from keras_dl_export import Endpoint, Spec
 
 @keras.saving.register_keras_serializable("keras_dl")
 class CNN(Classifier):
-    """A convolutional classifier of fewer than 100,000 parameters.
+    """A convolutional classifier, of fewer than 100,000 parameters for images up to 32 x 32.
 
     Each block is a 3 x 3 convolution, 2 x 2 max pooling that halves the feature maps, batch normalisation
     and a ReLU:

@@ -68,8 +68,8 @@ def test_unusable_arguments_are_named() -> None:
 
 
 def test_replicas_draw_together_what_one_device_draws() -> None:
-    # Devices can only be split before TensorFlow starts, hence the process of its own. 13 examples in batches of 8:
-    # the last batch is shared unequally.
+    # Devices can only be split before TensorFlow starts, hence the process of its own. 13 examples in batches
+    # of 8: the last batch is shared unequally.
     program = """
         import numpy as np
         import tensorflow as tf
@@ -90,7 +90,8 @@ def test_replicas_draw_together_what_one_device_draws() -> None:
         for step, size in enumerate((8, 5)):
             shares = draw(tf.constant(step))
             assert len(shares) == 2
-            np.testing.assert_array_equal(tf.concat(shares, 0), stateless_noise(size, (5,), seed=1, step=step))
+            whole = stateless_noise(size, (5,), seed=1, step=step)
+            np.testing.assert_array_equal(tf.concat(shares, 0), whole)
 
         # Whole batches: of an unequal one Keras itself weighs the replicas' shares alike.
         images = np.random.default_rng(0).random((16, 4, 4, 1), dtype=np.float32)
