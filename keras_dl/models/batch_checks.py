@@ -16,7 +16,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-
 _MARK = "keras_dl check: "
 
 
