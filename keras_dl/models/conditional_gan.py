@@ -8,13 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from keras_dl_export import Endpoint, Spec
 
 from keras_dl.models.adversarial_losses import penalty_weight
 from keras_dl.models.batch_checks import checked_labels
 from keras_dl.models.gan import GAN
 from keras_dl.models.gan_networks import convolutional_players
 from keras_dl.models.latent_space import analogy, straight_line
+from keras_dl_export import Endpoint, Spec
 
 
 @keras.saving.register_keras_serializable("keras_dl")
