@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from keras_dl_export import Endpoint, Spec
 
 from keras_dl.layers import stateless_noise
 from keras_dl.layers.arguments import check_choice, check_positive_int, check_rate
@@ -19,6 +18,7 @@ from keras_dl.models.batch_checks import CheckedModel, checked_images, checked_s
 from keras_dl.models.latent_space import PRIORS, analogy, draw_latents, straight_line
 from keras_dl.models.players import check_players, players_optimizers
 from keras_dl.models.replicas import replica_count, replica_mean, replica_sum
+from keras_dl_export import Endpoint, Spec
 
 # Streams of noise: each is for the latents, the next one for the shares of the gradient penalty. The further
 # turns of the discriminator have their own.
@@ -141,7 +141,7 @@ class GAN(CheckedModel):
         return keras.StatelessScope(list(zip(self.generator.weights, self.averages, strict=True)))
 
     def _generated(self, inputs: Any, training: bool) -> Any:
-        return ops.cast(self.generator(inputs, training=training), "float32")
+        return _outputs(self.generator, inputs, training)
 
     def discriminate(self, inputs: Any, training: bool = False) -> Any:
         """How real the discriminator takes each image to be.
@@ -153,7 +153,7 @@ class GAN(CheckedModel):
         Returns:
             Logits (B, 1).
         """
-        return ops.cast(self.discriminator(inputs, training=training), "float32")
+        return _outputs(self.discriminator, inputs, training)
 
     # Training.
 
@@ -387,6 +387,11 @@ class GAN(CheckedModel):
         deserialize = keras.saving.deserialize_keras_object
         players = {name: deserialize(config[name], custom_objects) for name in _PLAYERS if name in config}
         return super().from_config({**config, **players}, custom_objects)
+
+
+def _outputs(player: Any, inputs: Any, training: bool) -> Any:
+    tensors = keras.tree.map_structure(ops.convert_to_tensor, inputs)
+    return ops.cast(player(tensors, training=training), "float32")
 
 
 def _inputs(first: Any, condition: Any) -> Any:
