@@ -180,6 +180,52 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "") 
     return figure
 
 
+def text_page(text: str, *, columns: int = 80, title: str = "") -> Figure:
+    """A text as it is, in type of even width.
+
+    Args:
+        text: one or more lines.
+        columns: characters after which a line is broken.
+        title: a line above.
+    """
+    lines = [
+        line[start : start + columns]
+        for line in text.split("\n")
+        for start in range(0, max(len(line), 1), columns)
+    ]
+    figure = Figure(figsize=(columns * 0.082 + 0.4, len(lines) * 0.185 + 0.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=10, color=_INK)
+    axes.text(
+        0, 1, "\n".join(lines),
+        family="monospace", fontsize=9, color=_INK, va="top", transform=axes.transAxes, parse_math=False,
+    )  # fmt: skip
+    return figure
+
+
+def answers(truth: ArrayLike, answered: ArrayLike, *, title: str = "") -> Figure:
+    """What a model answered against what was right; right answers lie on the line.
+
+    Args:
+        truth: the right numbers, (N,).
+        answered: the model's, (N,).
+        title: a line above.
+    """
+    x, y = np.asarray(truth), np.asarray(answered)
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    axes = figure.add_subplot()
+    low, high = min(x.min(), y.min()), max(x.max(), y.max())
+    axes.plot([low, high], [low, high], color=_FAINT, linewidth=1)
+    axes.scatter(x, y, s=6, color=_TRAIN, alpha=0.5, linewidths=0)
+    axes.set_xlabel("right")
+    axes.set_ylabel("answered")
+    axes.set_title(title, fontsize=10, color=_INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    _style(axes)
+    return figure
+
+
 def _checked_images(images: ArrayLike) -> NDArray[np.float32]:
     pixels = np.asarray(images, np.float32)
     if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3) or not len(pixels):

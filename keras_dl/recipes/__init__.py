@@ -15,11 +15,23 @@ require_tensorflow_backend()
 from keras_dl.recipes.optimizers import adam
 from keras_dl.recipes.recipe import Evaluation, Goal, Recipe, Splits, Task
 from keras_dl.recipes.registry import get_recipe, list_recipes, register
-from keras_dl.recipes.tasks import CLASSIFICATION, LATENT_IMAGES
+from keras_dl.recipes.tasks import (
+    ADVERSARIAL,
+    CLASSIFICATION,
+    CONDITIONAL_ADVERSARIAL,
+    LATENT_IMAGES,
+    NEXT_CHARACTER,
+    REGRESSION,
+    latent_images,
+)
 
 __all__ = [
+    "ADVERSARIAL",
     "CLASSIFICATION",
+    "CONDITIONAL_ADVERSARIAL",
     "LATENT_IMAGES",
+    "NEXT_CHARACTER",
+    "REGRESSION",
     "Evaluation",
     "Goal",
     "Recipe",
@@ -27,6 +39,7 @@ __all__ = [
     "Task",
     "adam",
     "get_recipe",
+    "latent_images",
     "list_recipes",
     "register",
 ]

@@ -6,12 +6,14 @@ from typing import Any, Literal
 
 import keras
 
+Schedule = Literal["constant", "cosine"]
+
 
 def adam(
     steps: int,
     *,
     learning_rate: float = 1e-3,
-    schedule: Literal["constant", "cosine"] = "cosine",
+    schedule: Schedule = "cosine",
     warmup: float = 0.0,
     beta_1: float = 0.9,
     weight_decay: float | None = None,
@@ -44,7 +46,34 @@ def adam(
     )
 
 
-def _scheduled(steps: int, learning_rate: float, schedule: str, warmup: float) -> Any:
+def adam_for_each_player(
+    steps: int,
+    *,
+    generator_learning_rate: float = 2e-4,
+    discriminator_learning_rate: float = 2e-4,
+    schedule: Schedule = "constant",
+    beta_1: float = 0.5,
+) -> dict[str, Any]:
+    """Adam twice, for the generator and for the discriminator of a GAN.
+
+    Args:
+        steps: steps of the whole training, which the schedule spans.
+        generator_learning_rate: the generator's.
+        discriminator_learning_rate: the discriminator's, in all its turns.
+        schedule: of both, as in `adam`.
+        beta_1: momentum of both; the opponent moves, and what was right long ago is wrong now.
+
+    Returns:
+        `generator_optimizer` and `discriminator_optimizer`, arguments of `GAN.compile`.
+    """
+    rates = {"generator": generator_learning_rate, "discriminator": discriminator_learning_rate}
+    return {
+        f"{player}_optimizer": keras.optimizers.Adam(_scheduled(steps, rate, schedule, 0.0), beta_1=beta_1)
+        for player, rate in rates.items()
+    }
+
+
+def _scheduled(steps: int, learning_rate: float, schedule: Schedule, warmup: float) -> Any:
     rising = round(warmup * steps)
     if schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(

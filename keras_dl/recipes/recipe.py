@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -17,6 +19,8 @@ from keras_dl.data import Description, describe, load
 from keras_dl.recipes.optimizers import adam
 from keras_dl.recipes.settings import REQUIRED, Parameter, parameters_of, parsed
 
+_SPLITS = ("train", "validation", "test")
+ARRAYS = "arrays"  # stands for data that have no name
 # Arguments of a model that the data or the run decides, and not the user.
 _FACTS = ("image_shape", "num_classes", "num_features", "vocabulary", "seed")
 
@@ -28,12 +32,14 @@ class Splits:
     Attributes:
         train, validation, test: batches.
         description: what the data set holds.
+        train_in_order: reads the training split anew, in the same order whatever pass it is.
     """
 
     train: Any
     validation: Any
     test: Any
     description: Description
+    train_in_order: Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -109,12 +115,13 @@ class Recipe:
     Attributes:
         name: what `keras-dl train` calls it.
         summary: one line.
-        data: a source of `keras_dl.data.load`.
+        data: a source of `keras_dl.data.load`; or, for data that are made and not read, a function (split,
+            batch_size, *, seed, **options) -> batches.
         model: a model class, or a function that returns a model.
         task: the kind of training.
         optimizer: (steps of the whole training, **settings) -> an optimizer, or a dict of them by their names
             in `model.compile`.
-        load: options of `keras_dl.data.load`.
+        load: options of `keras_dl.data.load`, or of that function.
         settings: arguments of `model` and `optimizer` that differ from their defaults.
         batch_size: examples a step.
         epochs: passes over the training split.
@@ -219,17 +226,17 @@ class Recipe:
 
     def splits(self, epoch: int = 0) -> Splits:
         """The data, with the order of the training split from that epoch on."""
-        train, validation, test = load(
-            self.data,
-            ("train", "validation", "test"),
-            self.batch_size,
-            labels=self.task.labels,
-            seed=self.seed,
-            epoch=epoch,
-            **self.load,
+        if callable(self.data):
+            make = functools.partial(self.data, batch_size=self.batch_size, seed=self.seed, **self.load)
+            description = Description(source_name(self.data), num_examples={})
+            train, validation, test = map(make, _SPLITS)
+            return Splits(train, validation, test, description, functools.partial(make, "train"))
+        read = functools.partial(
+            load, self.data, _SPLITS, self.batch_size, labels=self.task.labels, seed=self.seed, **self.load
         )
         size = {name: value for name, value in self.load.items() if name == "image_size"}
-        return Splits(train, validation, test, describe(self.data, **size))
+        train, validation, test = read(epoch=epoch)
+        return Splits(train, validation, test, describe(self.data, **size), lambda: read(shuffle=False)[0])
 
     def build(self, splits: Splits) -> Any:
         """The model, compiled for a training on these data."""
@@ -246,9 +253,8 @@ class Recipe:
         optimizers = optimizer if isinstance(optimizer, dict) else {"optimizer": optimizer}
         model.compile(**optimizers, **self.task.compile, jit_compile=_jit(model))
         if model.optimizer is not None:  # models of several optimizers build their own
-            model.optimizer.build(
-                model.trainable_variables
-            )  # a checkpoint may be restored before the first step
+            # A checkpoint may be restored before the first step.
+            model.optimizer.build(model.trainable_variables)
         return model
 
     def _fact(self, name: str, description: Description) -> Any:
@@ -287,13 +293,23 @@ def _settable(function: Callable[..., Any], skip: tuple[str, ...] = ()) -> dict[
 
 
 def _options_of_load(recipe: Recipe) -> dict[str, Parameter]:
-    """The options of `load` that make sense for this model."""
+    """The options of `load` that make sense for this model, or those of the function that makes the data."""
+    if callable(recipe.data):
+        options = parameters_of(recipe.data)
+        return {name: options[name] for name in options if name not in ("split", "batch_size", "seed")}
     takes = parameters_of(recipe.model)
     names = {*recipe.load}
     names |= {"image_size"} if "image_shape" in takes else set()
     names |= {"sequence_length"} if "vocabulary" in takes else set()
     options = parameters_of(load)
-    return {name: options[name] for name in names}
+    return {name: options[name] for name in names if name in options}
+
+
+def source_name(data: Any) -> str:
+    """How a source is written down: its name or path, a function's name, or `arrays`."""
+    if isinstance(data, str | os.PathLike):
+        return os.fspath(data)
+    return str(data.__name__) if callable(data) else ARRAYS
 
 
 def _chosen(settings: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> dict[str, Any]:

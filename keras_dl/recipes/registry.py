@@ -10,8 +10,18 @@ from keras_dl.recipes.recipe import Recipe
 
 # Each is the `recipe` of the module of its name, imported when it is asked for.
 _BUILT_IN = (
+    "adding-gru",
+    "adding-rnn",
+    "cgan-mnist",
+    "char-gru",
+    "char-lstm",
+    "char-rnn",
     "cnn-digits",
     "cnn-mnist",
+    "dcgan-mnist",
+    "gru-rows-mnist",
+    "iwae-mnist",
+    "lstm-rows-mnist",
     "mlp-digits",
     "vae-digits",
     "vae-mnist",

@@ -12,8 +12,7 @@ from typing import Any
 
 from keras_dl.atomic import replacing
 from keras_dl.recipes import Evaluation, Recipe, get_recipe
-
-ARRAYS = "arrays"  # stands for data that no file can name
+from keras_dl.recipes.recipe import ARRAYS, source_name
 
 
 def described(recipe: Recipe) -> dict[str, Any]:
@@ -21,7 +20,7 @@ def described(recipe: Recipe) -> dict[str, Any]:
     return {
         "name": recipe.name,
         "summary": recipe.summary,
-        "data": _source_name(recipe.data),
+        "data": source_name(recipe.data),
         "epochs": recipe.epochs,
         "batch_size": recipe.batch_size,
         "seed": recipe.seed,
@@ -33,7 +32,8 @@ def described(recipe: Recipe) -> dict[str, Any]:
 def recorded(folder: Path) -> Recipe:
     """The recipe of a run folder, as it was run."""
     record = _read(folder)
-    return get_recipe(record["name"]).configured(**_changes(record))
+    recipe = get_recipe(record["name"])
+    return recipe.configured(**_changes(record, recipe))
 
 
 def resumed(recipe: Recipe, folder: Path, changes: Mapping[str, Any]) -> Recipe:
@@ -48,13 +48,13 @@ def resumed(recipe: Recipe, folder: Path, changes: Mapping[str, Any]) -> Recipe:
             f"recipe: {folder} is a run of {record['name']!r} and cannot be resumed as {recipe.name!r}. "
             "Resume it under its own name, or choose another folder."
         )
-    started = _changes(record)
+    started = _changes(record, recipe)
     if changes["data"] is None and started["data"] == ARRAYS:
         raise ValueError(
             f"data: the run in {folder} was started on arrays, which it does not keep. "
             "Pass the same arrays as data."
         )
-    if changes["data"] is not None and _source_name(changes["data"]) == ARRAYS == started["data"]:
+    if changes["data"] is not None and source_name(changes["data"]) == ARRAYS == started["data"]:
         started["data"] = changes["data"]
     recipe = recipe.configured(**started)
     wanted = _plain(described(recipe.configured(**changes)))
@@ -84,7 +84,7 @@ def measured(
         "recipe": recipe.name,
         "figures": dict(outcome.figures),
         "goals": goals,
-        "data": _source_name(recipe.data),
+        "data": source_name(recipe.data),
         "seed": recipe.seed,
         "epochs": len(history["seconds"]),
         "minutes": round(sum(history["seconds"]) / 60, 3),
@@ -114,10 +114,9 @@ def _plain_object(text: str) -> dict[str, Any]:
     return record
 
 
-def _changes(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `Recipe.configured` that a record holds."""
-    return {name: value for name, value in record.items() if name not in ("name", "summary")}
-
-
-def _source_name(data: Any) -> str:
-    return str(data) if isinstance(data, str | Path) else ARRAYS
+def _changes(record: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """The arguments of `Recipe.configured` that make `recipe` what the record says."""
+    changes = {name: value for name, value in record.items() if name not in ("name", "summary")}
+    if callable(recipe.data) and changes["data"] == source_name(recipe.data):
+        changes["data"] = None  # the recipe's own function, which its name cannot bring back
+    return changes

@@ -11,6 +11,7 @@ from keras_dl import plots
 from keras_dl.callbacks import latest_checkpoint, read_history
 from keras_dl.models import load_model
 from keras_dl.recipes import Recipe
+from keras_dl.recipes.recipe import ARRAYS
 from keras_dl.training import records
 
 
@@ -76,7 +77,7 @@ def evaluate(run: Run, *, data: Any = None) -> dict[str, float]:
     Raises:
         ValueError: the run was trained on arrays, and `data` is not given.
     """
-    if data is None and isinstance(run.recipe.data, str) and run.recipe.data == records.ARRAYS:
+    if data is None and isinstance(run.recipe.data, str) and run.recipe.data == ARRAYS:
         raise ValueError(
             f"data: the run in {run.folder} was trained on arrays, which it does not keep. Pass them as data."
         )
@@ -89,7 +90,7 @@ def sample(run: Run, *, count: int = 64, seed: int = 0, out: str | Path | None =
 
     Args:
         run: a finished run of a generative model.
-        count: how many.
+        count: how many images, or characters.
         seed: equal seeds give equal pictures.
         out: the PNG file; by default `<run>/samples/drawn-<seed>.png`.
 
@@ -102,7 +103,7 @@ def sample(run: Run, *, count: int = 64, seed: int = 0, out: str | Path | None =
     if run.recipe.task.draw is None:
         raise ValueError(
             f"run: {run.recipe.name!r} trains no generative model, so there is nothing to sample. Take a run "
-            "of a VAE or GAN recipe."
+            "of a VAE, GAN or language model."
         )
     path = Path(out) if out is not None else run.folder / "samples" / f"drawn-{seed}.png"
     return plots.save(run.recipe.task.draw(run.model, count, seed), path)

@@ -255,9 +255,8 @@ def test_the_test_figures_of_a_classifier_are_scikit_learns():
     labels = np.arange(50) % 3
     batches = load((features, labels), "train", 16, shuffle=False)
     names = ("a", "b", "c")
-    splits = Splits(
-        batches, batches, batches, Description("x", {"train": 50}, num_features=5, class_names=names)
-    )
+    description = Description("x", {"train": 50}, num_features=5, class_names=names)
+    splits = Splits(batches, batches, batches, description, lambda: batches)
     outcome = CLASSIFICATION.evaluate(model, splits)
     probabilities = np.asarray(model(features))
     predictions = probabilities.argmax(axis=1)
@@ -272,7 +271,7 @@ def test_the_test_figures_of_a_classifier_are_scikit_learns():
 def test_the_latents_that_vary_are_traversed():
     task = get_recipe("vae-digits").task
     images = load("digits", "validation", 32, labels=False)
-    splits = Splits(images, images, images, Description("digits", {}, image_shape=(8, 8, 1)))
+    splits = Splits(images, images, images, Description("digits", {}, image_shape=(8, 8, 1)), lambda: images)
 
     class OneLatent(VAE):
         def encode(self, image):

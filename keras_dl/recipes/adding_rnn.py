@@ -1,0 +1,16 @@
+"""A vanilla RNN on the same adding problem as `adding-gru`: it stays at chance.
+
+keras-dl train adding-rnn
+"""
+
+import dataclasses
+
+from keras_dl.recipes import adding_gru
+
+recipe = dataclasses.replace(
+    adding_gru.recipe,
+    name="adding-rnn",
+    summary="Vanilla RNN on the adding problem of 600 steps, which it cannot learn",
+    settings={**adding_gru.recipe.settings, "cell": "rnn"},
+    goals=(),
+)

@@ -1,0 +1,22 @@
+"""A conditional DCGAN on MNIST.
+
+keras-dl train cgan-mnist
+"""
+
+from keras_dl.models import ConditionalGAN
+from keras_dl.recipes.optimizers import adam_for_each_player
+from keras_dl.recipes.recipe import Goal, Recipe
+from keras_dl.recipes.tasks import CONDITIONAL_ADVERSARIAL
+
+recipe = Recipe(
+    name="cgan-mnist",
+    summary="Conditional GAN of MNIST: the asked digit",
+    data="mnist",
+    model=ConditionalGAN,
+    task=CONDITIONAL_ADVERSARIAL,
+    optimizer=adam_for_each_player,
+    settings={"ema_momentum": 0.999},
+    batch_size=128,
+    epochs=20,
+    goals=(Goal("class_agreement", at_least=0.97), Goal("classes_covered", at_least=10)),
+)

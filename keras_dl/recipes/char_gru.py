@@ -1,0 +1,20 @@
+"""A GRU that writes Shakespeare, character by character.
+
+keras-dl train char-gru
+"""
+
+from keras_dl.models import LanguageModel
+from keras_dl.recipes.recipe import Recipe
+from keras_dl.recipes.tasks import NEXT_CHARACTER
+
+recipe = Recipe(
+    name="char-gru",
+    summary="GRU language model of Shakespeare's characters",
+    data="tiny_shakespeare",
+    model=LanguageModel,
+    task=NEXT_CHARACTER,
+    load={"sequence_length": 100},
+    settings={"cell": "gru", "units": 256, "num_layers": 2, "dropout": 0.3, "learning_rate": 4e-3},
+    batch_size=64,
+    epochs=30,
+)

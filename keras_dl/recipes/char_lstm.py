@@ -1,0 +1,21 @@
+"""An LSTM that writes Shakespeare, character by character.
+
+keras-dl train char-lstm
+"""
+
+from keras_dl.models import LanguageModel
+from keras_dl.recipes.recipe import Goal, Recipe
+from keras_dl.recipes.tasks import NEXT_CHARACTER
+
+recipe = Recipe(
+    name="char-lstm",
+    summary="LSTM language model of Shakespeare's characters",
+    data="tiny_shakespeare",
+    model=LanguageModel,
+    task=NEXT_CHARACTER,
+    load={"sequence_length": 100},
+    settings={"cell": "lstm", "units": 256, "num_layers": 2, "dropout": 0.3, "learning_rate": 4e-3},
+    batch_size=64,
+    epochs=30,
+    goals=(Goal("validation_nats_per_character", at_most=1.60),),
+)

@@ -1,0 +1,22 @@
+"""A DCGAN on MNIST.
+
+keras-dl train dcgan-mnist
+"""
+
+from keras_dl.models import DCGAN
+from keras_dl.recipes.optimizers import adam_for_each_player
+from keras_dl.recipes.recipe import Goal, Recipe
+from keras_dl.recipes.tasks import ADVERSARIAL
+
+recipe = Recipe(
+    name="dcgan-mnist",
+    summary="Deep convolutional GAN of MNIST, 100 uniform numbers in",
+    data="mnist",
+    model=DCGAN,
+    task=ADVERSARIAL,
+    optimizer=adam_for_each_player,
+    settings={"ema_momentum": 0.999},
+    batch_size=128,
+    epochs=20,
+    goals=(Goal("classes_covered", at_least=10), Goal("fld_over_floor", at_most=3.0)),
+)

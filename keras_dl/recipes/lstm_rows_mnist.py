@@ -1,0 +1,20 @@
+"""An LSTM that reads MNIST's images row by row.
+
+keras-dl train lstm-rows-mnist
+"""
+
+from keras_dl.models import SequenceClassifier
+from keras_dl.recipes.recipe import Goal, Recipe
+from keras_dl.recipes.tasks import CLASSIFICATION
+
+recipe = Recipe(
+    name="lstm-rows-mnist",
+    summary="LSTM that reads MNIST's images row by row",
+    data="mnist",
+    model=SequenceClassifier,
+    task=CLASSIFICATION,
+    settings={"cell": "lstm", "units": 128, "dropout": 0.2, "learning_rate": 2e-3},
+    batch_size=128,
+    epochs=15,
+    goals=(Goal("test_accuracy", at_least=0.988),),
+)

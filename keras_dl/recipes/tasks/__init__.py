@@ -1,0 +1,16 @@
+"""The kinds of training: what each reports of the test split, and the pictures it draws."""
+
+from keras_dl.recipes.tasks.adversarial import ADVERSARIAL, CONDITIONAL_ADVERSARIAL
+from keras_dl.recipes.tasks.classification import CLASSIFICATION
+from keras_dl.recipes.tasks.latent_images import LATENT_IMAGES, latent_images
+from keras_dl.recipes.tasks.sequences import NEXT_CHARACTER, REGRESSION
+
+__all__ = [
+    "ADVERSARIAL",
+    "CLASSIFICATION",
+    "CONDITIONAL_ADVERSARIAL",
+    "LATENT_IMAGES",
+    "NEXT_CHARACTER",
+    "REGRESSION",
+    "latent_images",
+]
