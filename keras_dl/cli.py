@@ -52,7 +52,9 @@ def quickstart(
     data: Annotated[str, typer.Option(help="An image data set; `digits` needs no network.")] = "digits",
     runs: Annotated[Path, typer.Option(help="Folder of the run folders and the report.")] = Path("runs"),
     releases: Annotated[Path, typer.Option(help="Folder of the releases.")] = Path("releases"),
-    epochs: Annotated[int | None, typer.Option(help="Epochs; the recipes' own by default.", min=1)] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Of each training; by default 3, for digits the recipes' own.", min=1)
+    ] = None,
 ) -> None:
     """Train, release, serve and query a classifier and a VAE; leaves a report."""
     console.load_tensorflow()
