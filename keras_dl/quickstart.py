@@ -122,7 +122,7 @@ def _recipe(kind: str, data: str) -> Recipe:
     recipe = get_recipe(name if name in list_recipes() else f"{kind}-mnist")
     if recipe.data == "digits":
         return recipe
-    # Enough to see it work. The importance-sampled likelihood of the VAE's recipe alone would take half an hour.
+    # Enough to see it work. The importance-sampled likelihood of the VAE's recipe alone takes half an hour.
     judged = LATENT_IMAGES if kind == "vae" else recipe.task
     return dataclasses.replace(recipe, task=judged, goals=(), epochs=_EPOCHS)
 
