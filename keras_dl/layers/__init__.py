@@ -12,6 +12,7 @@ from keras_dl.layers.convolution import Conv2D
 from keras_dl.layers.perceptron import Heaviside
 from keras_dl.layers.recurrent import GRU, LSTM, VanillaRNN
 from keras_dl.layers.recurrent_cells import GRUCell, GRUGates, LSTMCell, LSTMGates, VanillaRNNCell
+from keras_dl.layers.recurrent_initializers import LongMemory
 from keras_dl.layers.sampling import Dropout, GaussianSampling, stateless_noise
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Heaviside",
     "LSTMCell",
     "LSTMGates",
+    "LongMemory",
     "VanillaRNN",
     "VanillaRNNCell",
     "stateless_noise",

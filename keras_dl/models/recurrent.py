@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from keras_dl.layers import GRU, LSTM, Dropout, VanillaRNN
+from keras_dl.layers import GRU, LSTM, Dropout, LongMemory, VanillaRNN
 from keras_dl.layers.arguments import check_choice, check_positive_int, check_rate
 from keras_dl.models.batch_checks import CheckedModel
 
@@ -29,6 +29,8 @@ class RecurrentModel(CheckedModel):
         num_layers: L.
         dropout: share of each layer's outputs that training sets to 0, the same ones at every step (Gal and
             Ghahramani 2016).
+        memory_steps: how far back the answer may lie; the gates then begin open that far (`LongMemory`). None
+            begins as Keras does.
         clipnorm: the longest gradient, over all weights together; None for no limit.
         seed: of the dropout.
 
@@ -43,6 +45,7 @@ class RecurrentModel(CheckedModel):
         *,
         num_layers: int = 1,
         dropout: float = 0.0,
+        memory_steps: int | None = None,
         clipnorm: float | None = 1.0,
         seed: int = 0,
         **kwargs: Any,
@@ -56,6 +59,12 @@ class RecurrentModel(CheckedModel):
         self.units = check_positive_int("units", units)
         self.num_layers = check_positive_int("num_layers", num_layers)
         self.dropout = check_rate("dropout", dropout)
+        if memory_steps is not None and cell == "rnn":
+            raise ValueError(
+                f"memory_steps: expected None with cell='rnn', which has no gates, got {memory_steps!r}. Leave "
+                "it out, or take cell='gru'."
+            )
+        self.memory_steps = memory_steps
         self.clipnorm = clipnorm
         self.seed = seed
         self.drops = [Dropout(dropout, seed + index, dtype=self.dtype_policy) for index in range(num_layers)]
@@ -69,6 +78,10 @@ class RecurrentModel(CheckedModel):
         Returns:
             An unbuilt layer.
         """
+        if self.memory_steps is not None:
+            options["bias_initializer"] = LongMemory(self.cell, self.memory_steps)
+            if self.cell == "lstm":
+                options["unit_forget_bias"] = False
         return _LAYERS[self.cell](self.units, dtype=self.dtype_policy, **options)
 
     def drop(self, index: int, outputs: Any, training: bool) -> Any:
@@ -113,5 +126,5 @@ class RecurrentModel(CheckedModel):
         self.optimizer.build(self.trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
-        names = ("cell", "units", "num_layers", "dropout", "clipnorm", "seed")
+        names = ("cell", "units", "num_layers", "dropout", "memory_steps", "clipnorm", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

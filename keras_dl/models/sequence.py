@@ -85,6 +85,8 @@ class SequenceClassifier(_SequenceModel, Classifier):
             its first batch.
         num_layers: L.
         dropout: share of each layer's outputs that training sets to 0, the same ones at every step.
+        memory_steps: how far back the answer may lie; the gates then begin open that far (`LongMemory`). None
+            begins as Keras does.
         clipnorm: the longest gradient, over all weights together; None for no limit. An optimizer that clips
             by itself keeps its own limit.
         seed: of the dropout.
@@ -109,6 +111,7 @@ class SequenceClassifier(_SequenceModel, Classifier):
         image_shape: Sequence[int] | None = None,
         num_layers: int = 1,
         dropout: float = 0.0,
+        memory_steps: int | None = None,
         clipnorm: float | None = 1.0,
         seed: int = 0,
         **kwargs: Any,
@@ -118,6 +121,7 @@ class SequenceClassifier(_SequenceModel, Classifier):
             units,
             num_layers=num_layers,
             dropout=dropout,
+            memory_steps=memory_steps,
             clipnorm=clipnorm,
             seed=seed,
             num_classes=num_classes,
@@ -169,6 +173,8 @@ class SequenceRegressor(_SequenceModel):
         num_outputs: how many numbers y holds.
         num_layers: L.
         dropout: share of each layer's outputs that training sets to 0, the same ones at every step.
+        memory_steps: how far back the answer may lie; the gates then begin open that far (`LongMemory`). None
+            begins as Keras does.
         clipnorm: the longest gradient, over all weights together; None for no limit. An optimizer that clips
             by itself keeps its own limit.
         seed: of the dropout.
@@ -189,6 +195,7 @@ class SequenceRegressor(_SequenceModel):
         *,
         num_layers: int = 1,
         dropout: float = 0.0,
+        memory_steps: int | None = None,
         clipnorm: float | None = 1.0,
         seed: int = 0,
         **kwargs: Any,
@@ -198,6 +205,7 @@ class SequenceRegressor(_SequenceModel):
             units,
             num_layers=num_layers,
             dropout=dropout,
+            memory_steps=memory_steps,
             clipnorm=clipnorm,
             seed=seed,
             head_size=check_positive_int("num_outputs", num_outputs),

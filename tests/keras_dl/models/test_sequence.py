@@ -137,6 +137,24 @@ def test_a_gru_learns_to_add_what_it_was_told_to_remember():
     )  # chance is 0.167
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_memory_begins_as_long_as_asked_for(cell, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = SequenceRegressor(cell, 2000, memory_steps=100)
+    model(np.zeros((1, 2, 1), "float32"))
+    bias = np.split(model.recurrent_layers[0].get_weights()[2], 4 if cell == "lstm" else 3)
+    kept = bias[1] if cell == "lstm" else bias[0]
+    steps = 1 / (1 - 1 / (1 + np.exp(-kept)))  # 1 + f + f^2 + ... of the share f that is kept
+    assert 2 <= steps.min() < 3
+    assert 99 < steps.max() <= 100.001
+    assert abs(steps.mean() - 51) < 3
+    if cell == "lstm":
+        np.testing.assert_array_equal(bias[0], -bias[1])
+    np.testing.assert_array_equal(np.concatenate(bias[2:] if cell == "lstm" else bias[1:]), 0)
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").memory_steps == 100
+
+
 class TestClipping:
     @pytest.mark.parametrize(("clipnorm", "longest"), [(0.25, 0.25), (None, np.inf)])
     def test_a_step_is_no_longer_than_the_clipped_gradient(self, clipnorm, longest, random):
@@ -169,6 +187,11 @@ class TestErrors:
             ({"units": 0}, "units: expected an int of at least 1, got 0"),
             ({"num_layers": 0}, "num_layers: expected an int of at least 1, got 0"),
             ({"dropout": 1.0}, "dropout: expected a share of at least 0 and below 1, got 1.0"),
+            ({"cell": "gru", "memory_steps": 1}, "memory_steps: expected an int of at least 2, got 1"),
+            (
+                {"cell": "rnn", "memory_steps": 9},
+                "memory_steps: expected None with cell='rnn', which has no gates",
+            ),
             ({"clipnorm": 0.0}, "clipnorm: expected a positive norm or None, got 0.0"),
         ],
     )
