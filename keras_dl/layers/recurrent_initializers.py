@@ -14,8 +14,8 @@ from keras_dl.layers.arguments import check_choice, check_positive_int
 class LongMemory(keras.initializers.Initializer):
     """Biases with which the units of a new LSTM or GRU remember for 1 to T steps, spread evenly.
 
-    A unit that keeps the share f of its state at each step forgets over 1 / (1 - f) steps. With b = log(k - 1)
-    the share f = sigmoid(b) makes this k steps; k is drawn from U(2, T):
+    A unit that keeps the share f of its state at each step forgets over 1 / (1 - f) steps. With
+    b = log(k - 1) the share f = sigmoid(b) makes this k steps; k is drawn from U(2, T):
 
         LSTM: b_f = b, b_i = -b;  GRU: b_z = b;  all other biases 0
 

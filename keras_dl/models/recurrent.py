@@ -61,8 +61,8 @@ class RecurrentModel(CheckedModel):
         self.dropout = check_rate("dropout", dropout)
         if memory_steps is not None and cell == "rnn":
             raise ValueError(
-                f"memory_steps: expected None with cell='rnn', which has no gates, got {memory_steps!r}. Leave "
-                "it out, or take cell='gru'."
+                f"memory_steps: expected None with cell='rnn', which has no gates, got {memory_steps!r}. "
+                "Leave it out, or take cell='gru'."
             )
         self.memory_steps = memory_steps
         self.clipnorm = clipnorm
