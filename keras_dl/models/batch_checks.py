@@ -16,6 +16,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_dl.models.presets import load_preset
+
 _MARK = "keras_dl check: "
 
 
@@ -99,11 +101,36 @@ def checked_shape(batch: Any, shape: tuple[int, ...], *, name: str, model: str) 
 
 
 class CheckedModel(keras.Model):
-    """A `keras.Model` that reports a failed check as a `ValueError` of one paragraph."""
+    """A `keras.Model` that reports a failed check as a `ValueError` of one paragraph.
+
+    Where there is a preset, it comes trained.
+    """
 
     train_function: Any
     test_function: Any
     predict_function: Any
+
+    @classmethod
+    def from_preset(cls, name: str) -> Any:
+        """A trained model, with the weights that this package ships.
+
+            >>> vae = VAE.from_preset("vae-digits")
+            >>> images = vae.sample(16)
+
+        It is ready to predict, sample, export and serve; to train it on, compile it.
+
+        Args:
+            name: one of `keras_dl.models.list_presets()`.
+
+        Returns:
+            The model.
+
+        Raises:
+            LookupError: there is no such preset.
+            TypeError: it is a model of another class.
+            RuntimeError: the file of its weights is not the one that was shipped.
+        """
+        return load_preset(cls, name)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as the saved model was, with room for the state of its optimizer."""

@@ -1,0 +1,73 @@
+"""Models that come trained: small weights that this package ships.
+
+`keras_dl/presets/index.json` holds a record of each preset by its name:
+
+    file, sha256, bytes   the weights in the order of `model.weights`, `.npz`, in half precision
+    model                 what Keras needs to build it: class and config
+    run                   metrics.json of the training that made it: recipe, seed, epochs, figures, versions
+
+`python -m keras_dl.training.presets` writes both files from a run folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import io
+import json
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+INDEX_FILE = "index.json"
+FOLDER: Traversable = resources.files("keras_dl") / "presets"
+
+
+def list_presets() -> list[str]:
+    """The names of all presets, sorted."""
+    return sorted(read_index(FOLDER))
+
+
+def load_preset(model_class: type, name: str) -> Any:
+    """The trained model of that name; see `from_preset` of the model classes."""
+    index = read_index(FOLDER)
+    if name not in index:
+        near = difflib.get_close_matches(name, index, n=3)
+        meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise LookupError(
+            f"name: there is no preset {name!r}.{meant} All presets: {', '.join(sorted(index))}."
+        )
+    record = index[name]
+    its_class = keras.saving.get_registered_object(record["model"]["registered_name"])
+    if not issubclass(its_class, model_class):
+        raise TypeError(
+            f"name: the preset {name!r} is a {its_class.__name__}, not a {model_class.__name__}. Call "
+            f"{its_class.__name__}.from_preset({name!r})."
+        )
+    weights = _read_weights(FOLDER / record["file"], record["sha256"])
+    model = keras.saving.deserialize_keras_object(record["model"])
+    model.set_weights(weights)
+    return model
+
+
+def read_index(folder: Traversable) -> dict[str, Any]:
+    """The records of the presets in a folder, by name; none where there is no index yet."""
+    path = folder / INDEX_FILE
+    index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return index
+
+
+def _read_weights(path: Traversable, sha256: str) -> list[NDArray[Any]]:
+    content = path.read_bytes() if path.is_file() else b""
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise RuntimeError(
+            f"{path.name}: expected weights with SHA-256 {sha256}, got {digest} of {len(content):,} bytes: "
+            "the file is missing, broken or changed. Install keras-dl again."
+        )
+    with np.load(io.BytesIO(content)) as arrays:
+        return [arrays[each] for each in arrays.files]

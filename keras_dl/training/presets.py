@@ -1,0 +1,106 @@
+"""How the presets are made: the weights of a finished run, small enough to ship.
+
+    python -m keras_dl.training.presets RUN [NAME]
+
+Writes `<NAME>.npz` into `keras_dl/presets` and its record into the index beside it; what they hold is written
+down in `keras_dl/models/presets.py`. NAME is the recipe's by default. A preset of that name is replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_dl.atomic import replacing
+from keras_dl.models import presets
+from keras_dl.training.records import write_json
+from keras_dl.training.runs import load_run
+
+MOST_BYTES = 2_000_000
+
+
+def make_preset(run: str | Path, name: str | None = None, *, into: str | Path | None = None) -> Path:
+    """Turn a run's model into a preset.
+
+    Half precision halves the file and moves a weight by at most 1/2048 of itself, or 3e-8 where it is tiny.
+
+    Args:
+        run: the folder of a finished run.
+        name: what `from_preset` will call it; by default the recipe's name.
+        into: the presets' folder; by default that of this package.
+
+    Returns:
+        The path of the weights.
+
+    Raises:
+        FileNotFoundError: there is no finished run in `run`.
+        ValueError: the name would be no file name; the model is none of this package; its weights are too
+            large for half precision or for a preset. Nothing is written.
+    """
+    finished = load_run(run)
+    folder = Path(str(presets.FOLDER) if into is None else into)
+    name = finished.recipe.name if name is None else name
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+        raise ValueError(
+            f"name: expected small letters and digits with hyphens between them, got {name!r}. "
+            "Choose a name such as 'vae-mnist'."
+        )
+    description = keras.saving.serialize_keras_object(finished.model)
+    description.pop("compile_config", None)  # a preset is for use; who trains on chooses an optimizer anew
+    if not str(description["registered_name"]).startswith("keras_dl>"):
+        raise ValueError(
+            f"run: expected a model of keras_dl.models, got {description['registered_name']!r}, which nobody "
+            "could load. Move its class into the package first."
+        )
+    content = _packed(finished.model)
+    record = {
+        "file": f"{name}.npz",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "model": description,
+        "run": json.loads((finished.folder / "metrics.json").read_text(encoding="utf-8")),
+    }
+    path = folder / f"{name}.npz"
+    with replacing(path) as draft:
+        draft.write_bytes(content)
+    write_json(
+        folder / presets.INDEX_FILE, dict(sorted({**presets.read_index(folder), name: record}.items()))
+    )
+    return path
+
+
+def _packed(model: Any) -> bytes:
+    arrays = [np.asarray(weight) for weight in model.weights]
+    largest = max(float(np.abs(array).max(initial=0.0)) for array in arrays)
+    most = float(np.finfo(np.float16).max)
+    if not largest <= most:  # also true for NaN
+        raise ValueError(
+            f"run: expected weights within ±{most:.0f}, got {largest:g}, which half "
+            "precision cannot hold. Train with weight decay or a lower learning rate."
+        )
+    file = io.BytesIO()
+    np.savez_compressed(file, *(array.astype(np.float16) for array in arrays))
+    if file.tell() >= MOST_BYTES:
+        raise ValueError(
+            f"run: expected weights below {MOST_BYTES:,} bytes, got {file.tell():,}. "
+            "Train a smaller model: fewer units or filters."
+        )
+    return file.getvalue()
+
+
+def main() -> None:
+    """Make a preset of the run on the command line."""
+    path = make_preset(*sys.argv[1:3])
+    sys.stdout.write(f"{path}: {path.stat().st_size:,} bytes\n")
+
+
+if __name__ == "__main__":
+    main()
