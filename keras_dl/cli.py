@@ -68,9 +68,11 @@ def recipes() -> None:
     """List the recipes."""
     console.load_tensorflow()
     from keras_dl.recipes import get_recipe, list_recipes
+    from keras_dl.recipes.recipe import source_name
     from keras_dl.report import Table
 
-    rows = [(name, get_recipe(name).data, get_recipe(name).summary) for name in list_recipes()]
+    all_recipes = [get_recipe(name) for name in list_recipes()]
+    rows = [(recipe.name, source_name(recipe.data), recipe.summary) for recipe in all_recipes]
     console.show(Table(("recipe", "data", "what it trains"), rows))
 
 

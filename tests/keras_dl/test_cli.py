@@ -94,7 +94,7 @@ def test_another_backend_is_refused_in_one_paragraph(run):
 
 
 def test_recipes_are_listed():
-    result = CliRunner().invoke(cli.app, ["recipes"])
+    result = CliRunner().invoke(cli.app, ["recipes"], env={"COLUMNS": "160"})
     assert result.exit_code == 0
     assert "cnn-digits" in result.stdout
     assert "vae-mnist" in result.stdout
