@@ -14,8 +14,11 @@ import numpy as np
 
 from keras_dl.models import (
     CNN,
+    DCGAN,
+    GAN,
     MLP,
     VAE,
+    ConditionalGAN,
     GaussianNaiveBayes,
     LanguageModel,
     LogisticRegression,
@@ -31,6 +34,7 @@ CLASSES = (np.arange(16) % 3).astype("int32")
 SIDES = (FEATURES[:, 0] > 0).astype("int32")
 SEQUENCES = IMAGES[..., 0]
 TOKENS = _random.integers(0, 7, (16, 9), dtype=np.int32)
+LATENTS = _random.uniform(-1, 1, (16, 5)).astype("float32")
 
 
 def optimizer() -> keras.Optimizer:
@@ -50,6 +54,19 @@ def plain(model: Any) -> None:
     model.compile(optimizer=optimizer())
 
 
+def play(model: Any) -> None:
+    model.compile(generator_optimizer=optimizer(), discriminator_optimizer=optimizer())
+
+
+def linear_players() -> tuple[Any, Any]:
+    generator = [keras.Input((5,)), keras.layers.Dense(64, "sigmoid", dtype="float32")]
+    discriminator = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(1, dtype="float32")]
+    return (
+        keras.Sequential([*generator, keras.layers.Reshape((8, 8, 1), dtype="float32")]),
+        keras.Sequential(discriminator),
+    )
+
+
 def ready(model: Any) -> None:
     """The model compiled itself."""
 
@@ -63,13 +80,16 @@ class Case:
         build: makes the model.
         fit: what `fit` takes: x, or x and y.
         compile: compiles it.
-        mixed_precision: whether it can compute in float16 (closed forms and thresholds do not).
+        predict: what `predict` takes, where that is not `fit`'s x.
+        mixed_precision: whether it can train in float16 within a few steps (closed forms and thresholds do
+            not).
     """
 
     name: str
     build: Callable[[], keras.Model]
     fit: tuple[np.ndarray[Any, Any], ...]
     compile: Callable[[Any], None] = classify
+    predict: Any = None
     mixed_precision: bool = True
 
 
@@ -111,4 +131,27 @@ CASES = [
         plain,
     ),
     Case("gru-language", lambda: LanguageModel("abcdefg", "gru", 4), (TOKENS[:, :-1], TOKENS[:, 1:]), plain),
+    Case("gan", lambda: GAN(*linear_players(), label_smoothing=0.1), (IMAGES,), play, LATENTS),
+    Case(
+        "dcgan",
+        lambda: DCGAN((8, 8, 1), 5, filters=(2, 3), discriminator_steps=2, ema_momentum=0.9),
+        (IMAGES, CLASSES),
+        play,
+        LATENTS,
+    ),
+    Case(
+        "wgan",
+        lambda: DCGAN((8, 8, 1), 5, "wasserstein", filters=(2, 3), prior="normal"),
+        (IMAGES,),
+        play,
+        LATENTS,
+        mixed_precision=False,  # it has, but its loss scale takes more steps than these to settle
+    ),
+    Case(
+        "conditional-gan",
+        lambda: ConditionalGAN(3, (8, 8, 1), 5, filters=(2, 3)),
+        (IMAGES, CLASSES),
+        play,
+        [LATENTS, CLASSES],
+    ),
 ]

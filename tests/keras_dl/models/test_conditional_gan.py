@@ -146,7 +146,7 @@ def test_bad_labels_are_refused():
     with pytest.raises(ValueError, match=r"label: expected integer classes.*got float32.*argmax"):
         gan.fit(IMAGES, np.eye(K, dtype="float32")[LABELS], verbose=0)
     with pytest.raises(ValueError, match=r"label: expected integer classes.*got int64 of shape \(None, 3\)"):
-        gan.fit(IMAGES, np.eye(K, dtype="int64")[LABELS], verbose=0)
+        make().fit(IMAGES, np.eye(K, dtype="int64")[LABELS], verbose=0)
     with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got 3"):
         gan.generate(2, 3)
     with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got 0.5"):
