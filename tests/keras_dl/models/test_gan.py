@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
 
 import keras
 import numpy as np
@@ -484,3 +489,58 @@ def test_bad_batches_are_refused_before_they_train():
     with pytest.raises(ValueError, match="steps: expected an int of at least 2, got 1"):
         gan.interpolate(np.zeros((1, Z)), np.zeros((1, Z)), steps=1)
     assert everything(gan) == before
+
+
+def test_replicas_train_together_as_one_device_does():
+    # Devices can only be split before TensorFlow starts, hence the process of its own. Without batch
+    # normalisation, whose statistics are of each replica's share.
+    program = """
+        import keras
+        import numpy as np
+        import tensorflow as tf
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        from keras_dl import load_model
+        from keras_dl.models import GAN
+
+        dense, flatten, reshape = keras.layers.Dense, keras.layers.Flatten, keras.layers.Reshape
+
+        def make():
+            keras.utils.set_random_seed(1)
+            generator = keras.Sequential([keras.Input((3,)), dense(16, "sigmoid"), reshape((4, 4, 1))])
+            discriminator = keras.Sequential(
+                [keras.Input((4, 4, 1)), flatten(), dense(8, "relu"), dense(1)]
+            )
+            gan = GAN(generator, discriminator, "wasserstein", discriminator_steps=2, ema_momentum=0.9)
+            gan.compile(keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.01))
+            return gan
+
+        images = np.random.default_rng(0).random((16, 4, 4, 1), dtype=np.float32)
+        data = tf.data.Dataset.from_tensor_slices(images).batch(8)
+        one = make()
+        with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+            two = make()
+        for gan in (one, two):
+            gan.fit(data, verbose=0)
+        for ours, theirs in zip(two.variables, one.variables):
+            np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5, err_msg=ours.path)
+        wanted, got = (gan.evaluate(data, verbose=0, return_dict=True) for gan in (one, two))
+        for name in wanted:
+            np.testing.assert_allclose(got[name], wanted[name], rtol=1e-3)
+        two.save("gan.keras")
+        again = load_model("gan.keras")
+        for name in ("generator_optimizer", "discriminator_optimizer"):
+            for ours, theirs in zip(getattr(again, name).variables, getattr(two, name).variables):
+                np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+    assert done.returncode == 0, done.stderr[-3000:]
