@@ -24,6 +24,7 @@ class Artifact:
         operators: how many of each operator its graphs hold.
         parity: the comparisons it passed.
         quantize: how its weights were quantised, or None.
+        notes: what the format could only express in a slower form, a sentence each.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Artifact:
     operators: Mapping[str, int]
     parity: Parity
     quantize: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def max_abs_error(self) -> float:

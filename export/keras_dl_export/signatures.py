@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from keras_dl_export.cases import (
 )
 from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of, pick
 from keras_dl_export.errors import ConversionError, first_line
-from keras_dl_export.lowering import plain_argmax
+from keras_dl_export.lowering import Emitter, plain_argmax, recurrent_layers
 from keras_dl_export.specs import Spec
 
 # They draw from generator state that no file carries; the Stateless* kin are functions of their seed.
@@ -42,12 +43,23 @@ class Signature(Reference):
 
     Attributes:
         function: the TensorFlow ConcreteFunction; one keyword argument per input.
+        endpoint: what was traced.
+        recurrent: whether it has recurrent layers, which each target has its own form of.
+        notes: what the target that it was traced for could not express in its own form.
     """
 
     function: Any = field(repr=False)
+    endpoint: Endpoint = field(repr=False)
+    recurrent: bool = False
+    notes: tuple[str, ...] = ()
 
 
-def sign(model: Any, inputs: Examples = None, endpoints: Iterable[str] | None = None) -> dict[str, Signature]:
+def sign(
+    model: Any,
+    inputs: Examples = None,
+    endpoints: Iterable[str] | None = None,
+    emit: Emitter | None = None,
+) -> dict[str, Signature]:
     """Trace a model's endpoints and ask the model itself for the answers to compare with.
 
     Args:
@@ -55,6 +67,7 @@ def sign(model: Any, inputs: Examples = None, endpoints: Iterable[str] | None = 
         inputs: real examples by input name, or one array for the one input of `serving_default`. Inputs
             without examples are drawn: floats from U(-1, 1), integers below the model's smallest vocabulary.
         endpoints: the endpoints wanted; all by default.
+        emit: the target's form of recurrent layers; by default they are Keras's own loops.
 
     Raises:
         ValueError: an unknown endpoint, or examples of an unknown name or the wrong shape.
@@ -65,11 +78,30 @@ def sign(model: Any, inputs: Examples = None, endpoints: Iterable[str] | None = 
     examples = check_examples(offered, inputs)
     chosen = {name: pick(offered, name) for name in (offered if endpoints is None else endpoints)}
     vocabulary = smallest_vocabulary(model)
-    return {name: _sign(name, endpoint, examples, vocabulary) for name, endpoint in chosen.items()}
+    return {name: _sign(name, endpoint, examples, vocabulary, emit) for name, endpoint in chosen.items()}
 
 
-def _sign(name: str, endpoint: Endpoint, examples: Mapping[str, Any], vocabulary: int) -> Signature:
-    function = _trace(name, endpoint)
+def lower(signatures: Mapping[str, Signature], emit: Emitter) -> dict[str, Signature]:
+    """Trace again, with recurrent layers in a target's own form; the answers to compare with remain.
+
+    Raises:
+        ConversionError: an endpoint cannot be traced so.
+    """
+    return {
+        name: (
+            dataclasses.replace(signature, **_trace(name, signature.endpoint, emit))
+            if signature.recurrent
+            else signature
+        )
+        for name, signature in signatures.items()
+    }
+
+
+def _sign(
+    name: str, endpoint: Endpoint, examples: Mapping[str, Any], vocabulary: int, emit: Emitter | None
+) -> Signature:
+    traced = _trace(name, endpoint, emit)
+    function = traced["function"]
     _refuse_hidden_state(name, function)
     cases = answer_examples(name, endpoint, examples, vocabulary)
     outputs = {
@@ -82,10 +114,13 @@ def _sign(name: str, endpoint: Endpoint, examples: Mapping[str, Any], vocabulary
         )
         for output, tensor in function.structured_outputs.items()
     }
-    return Signature(name, dict(endpoint.inputs), outputs, cases, _precision(function), function)
+    return Signature(
+        name, dict(endpoint.inputs), outputs, cases, _precision(function), endpoint=endpoint, **traced
+    )
 
 
-def _trace(name: str, endpoint: Endpoint) -> Any:
+def _trace(name: str, endpoint: Endpoint, emit: Emitter | None) -> dict[str, Any]:
+    """Return the fields of a Signature that the target decides on."""
     import tensorflow as tf
 
     specs = {
@@ -93,12 +128,13 @@ def _trace(name: str, endpoint: Endpoint) -> Any:
     }
     traced = tf.function(lambda **inputs: call_endpoint(endpoint, inputs), autograph=False)
     try:
-        with plain_argmax():
-            return traced.get_concrete_function(**specs)
+        with plain_argmax(), recurrent_layers(emit) as met:
+            function = traced.get_concrete_function(**specs)
     except Exception as error:
         raise ConversionError(
             f"endpoint {name!r}: it could not be traced into a TensorFlow graph: {first_line(error)}"
         ) from error
+    return {"function": function, "recurrent": met.recurrent, "notes": tuple(met.notes)}
 
 
 def _refuse_hidden_state(name: str, function: Any) -> None:

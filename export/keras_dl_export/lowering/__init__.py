@@ -1,5 +1,19 @@
 """What a target lacks, expressed by what it has."""
 
 from keras_dl_export.lowering.argmax import plain_argmax
+from keras_dl_export.lowering.recurrent import (
+    Emitter,
+    Inexpressible,
+    Recurrence,
+    no_dropout_masks,
+    recurrent_layers,
+)
 
-__all__ = ["plain_argmax"]
+__all__ = [
+    "Emitter",
+    "Inexpressible",
+    "Recurrence",
+    "no_dropout_masks",
+    "plain_argmax",
+    "recurrent_layers",
+]

@@ -1,0 +1,272 @@
+"""Recurrent layers, described once and handed to each target's own form of them.
+
+Keras runs every recurrent layer through `RNN.inner_loop`, a TensorFlow loop over a list of tensors. While an
+endpoint is traced for a target, that loop is replaced: the layer becomes a `Recurrence`, and the target's
+emitter writes it the way the target runs best. What the emitter cannot express stays Keras's loop, and why is
+kept for the artifact's notes.
+
+Shapes: B batch, T time, D features, H units.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Tensor = Any
+_one_at_a_time = threading.RLock()
+
+
+class Inexpressible(Exception):
+    """A target cannot express a recurrence; the text says why, as the end of "it is a loop because ..."."""
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """One recurrent cell over a whole sequence, at inference.
+
+    The equations, with x_t from the sequence, W the kernel, U the recurrent kernel, b the bias, f the
+    recurrent activation and g the activation:
+
+        rnn:   h = g(x W + h U + b)
+        lstm:  i, f, C~, o side by side in W, U, b;  C = f C + i C~;  h = o g(C)
+        gru:   z, r, h~ side by side;  h = z h + (1 - z) h~  with  h~ = g(x W + (r h) U + b), or, where
+               `reset_after`, h~ = g(x W + b_0 + r (h U + b_1)); so do z and r have both biases there
+
+    Attributes:
+        cell: which equations.
+        layer_name: the Keras layer's, for names and messages.
+        sequence: (B, T, D).
+        initial_state: h (B, H); of an LSTM h and C.
+        mask: (B, T) bool, True at the steps to take, or None. Holes and padding on either side may occur.
+        kernel: W (D, H), (D, 4H) or (D, 3H).
+        recurrent_kernel: U (H, H), (H, 4H) or (H, 3H).
+        bias: b (H,), (4H,) or (3H,), with `reset_after` (2, 3H); or None.
+        activation: g, a Keras activation.
+        recurrent_activation: f, a Keras activation; None for "rnn".
+        reset_after: of a GRU.
+        go_backwards: whether the last step comes first; the outputs are in the order in which they are made.
+        return_sequences: whether the outputs of all steps are wanted.
+        zero_output_for_mask: whether the output of a masked step is zero, and not the output before it (which
+            is zero too as long as all steps were masked).
+        units: H.
+    """
+
+    cell: Literal["rnn", "lstm", "gru"]
+    layer_name: str
+    sequence: Tensor = field(repr=False)
+    initial_state: tuple[Tensor, ...] = field(repr=False)
+    mask: Tensor | None = field(repr=False)
+    kernel: Tensor = field(repr=False)
+    recurrent_kernel: Tensor = field(repr=False)
+    bias: Tensor | None = field(repr=False)
+    activation: Callable[..., Any]
+    recurrent_activation: Callable[..., Any] | None
+    reset_after: bool
+    go_backwards: bool
+    return_sequences: bool
+    zero_output_for_mask: bool
+    units: int
+
+
+# Takes a recurrence to (last output (B, H), outputs (B, T, H) or None if not wanted, states [(B, H), ...]).
+# The last output is that of the last step made, masked or not; a masked step leaves the states as they were.
+# Raises Inexpressible.
+Emitter = Callable[[Recurrence], tuple[Tensor, Tensor | None, Sequence[Tensor]]]
+
+
+@dataclass
+class Trace:
+    """What was met while an endpoint was traced.
+
+    Attributes:
+        recurrent: whether there was any recurrent layer.
+        notes: a sentence for each layer that the target could not express in its own form.
+    """
+
+    recurrent: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def recurrent_layers(emit: Emitter | None) -> Iterator[Trace]:
+    """Let Keras trace recurrent layers in a target's own form, in this thread alone.
+
+    Args:
+        emit: the target's; None keeps Keras's loop, which is every backend's common form.
+    """
+    import keras
+
+    trace = Trace()
+    thread = threading.get_ident()
+    classes = (keras.layers.RNN, keras.layers.LSTM, keras.layers.GRU)  # SimpleRNN has RNN's
+    with _one_at_a_time, no_dropout_masks():
+        kept = {cls: cls.inner_loop for cls in classes}
+        loop = kept[keras.layers.RNN]  # the others first try cuDNN, which no exported file should need
+
+        def inner_loop_of(cls: Any) -> Callable[..., Any]:
+            def inner_loop(
+                layer: Any, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False
+            ) -> Any:
+                if threading.get_ident() != thread:
+                    return kept[cls](layer, sequences, initial_state, mask, training=training)
+                trace.recurrent = True
+                mask = keras.tree.flatten(mask)[0]
+                if emit is not None:
+                    try:
+                        return _run(layer, sequences, initial_state, mask, training, emit)
+                    except Inexpressible as reason:
+                        note = f"{layer.name}: it is a loop, which is slower, because {reason}."
+                        trace.notes += [note] * (note not in trace.notes)
+                return loop(layer, sequences, initial_state, mask, training=training)
+
+            return inner_loop
+
+        for cls in classes:
+            cls.inner_loop = inner_loop_of(cls)
+        try:
+            yield trace
+        finally:
+            for cls, own in kept.items():
+                cls.inner_loop = own
+
+
+@contextlib.contextmanager
+def no_dropout_masks() -> Iterator[None]:
+    """Keep recurrent layers from drawing dropout masks at inference, where they would not use them.
+
+    Keras draws them all the same, which advances the model's generator and puts random operators into a
+    graph.
+    """
+    import keras
+    from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
+
+    drawn = threading.local()
+    with _one_at_a_time:
+        kept = keras.layers.RNN.call, DropoutRNNCell._create_dropout_mask
+
+        def call(
+            layer: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool = False
+        ) -> Any:
+            before = getattr(drawn, "spare", False)
+            drawn.spare = not training
+            try:
+                return kept[0](layer, sequences, initial_state, mask, training)
+            finally:
+                drawn.spare = before
+
+        def create_dropout_mask(cell: Any, step_input: Tensor, dropout_rate: float) -> Any:
+            return None if getattr(drawn, "spare", False) else kept[1](cell, step_input, dropout_rate)
+
+        keras.layers.RNN.call, DropoutRNNCell._create_dropout_mask = call, create_dropout_mask
+        try:
+            yield
+        finally:
+            keras.layers.RNN.call, DropoutRNNCell._create_dropout_mask = kept
+
+
+def _run(
+    layer: Any, sequences: Tensor, initial_state: Any, mask: Tensor | None, training: bool, emit: Emitter
+) -> tuple[Tensor, Tensor, Any]:
+    """Run a layer's cell, or its stacked cells in turn, as recurrences; return what `inner_loop` does."""
+    import keras
+    from keras import ops
+
+    stacked = type(layer.cell).call is keras.layers.StackedRNNCells.call
+    cells = layer.cell.cells if stacked else [layer.cell]
+    states = initial_state if stacked else [initial_state]
+    equations = [_equation_of(cell) for cell in cells]
+    if training and any(
+        getattr(cell, "dropout", 0) or getattr(cell, "recurrent_dropout", 0) for cell in cells
+    ):
+        raise Inexpressible("its dropout is on")
+    if len(sequences.shape) != 3:
+        raise Inexpressible("its steps are not vectors")
+    mask = _flat_mask(mask)
+    outputs, last_states = sequences, []
+    for index, (cell, equation, state) in enumerate(zip(cells, equations, states, strict=True)):
+        final = index == len(cells) - 1
+        recurrence = Recurrence(
+            cell=equation["cell"],
+            layer_name=layer.name if not stacked else f"{layer.name}/{index}",
+            sequence=ops.cast(outputs, cell.compute_dtype),
+            initial_state=tuple(keras.tree.flatten(state)),
+            mask=mask,
+            kernel=_weight(cell, "kernel"),
+            recurrent_kernel=_weight(cell, "recurrent_kernel"),
+            bias=_weight(cell, "bias"),
+            activation=keras.activations.get(equation["activation"]),
+            recurrent_activation=(
+                None
+                if equation["cell"] == "rnn"
+                else keras.activations.get(equation.get("recurrent_activation", "sigmoid"))
+            ),
+            reset_after=bool(equation.get("reset_after", False)),
+            go_backwards=layer.go_backwards and index == 0,
+            return_sequences=layer.return_sequences or not final,
+            zero_output_for_mask=layer.zero_output_for_mask and final,
+            units=cell.units,
+        )
+        last, outputs, cell_states = emit(recurrence)
+        last_states += cell_states
+        readout = _weight(cell, "output_kernel")
+        if readout is not None:
+            last = ops.matmul(last, readout)
+            outputs = None if outputs is None else ops.matmul(outputs, readout)
+        if recurrence.go_backwards and mask is not None:
+            mask = ops.flip(mask, axis=1)
+    if outputs is None:
+        outputs = ops.expand_dims(last, 1)
+    return last, outputs, keras.tree.pack_sequence_as(initial_state, last_states)
+
+
+def _equation_of(cell: Any) -> Mapping[str, Any]:
+    """Return which equations a cell computes: Keras's own cells, and those that say so.
+
+    A cell of any other package says so by a class attribute `recurrence`, a dict of `cell`, `activation`,
+    `recurrent_activation` (sigmoid by default) and `reset_after` (False by default) as in `Recurrence`. It
+    has `units` and the weights `kernel`, `recurrent_kernel` and, if any, `bias` of a `Recurrence`, and
+    `output_kernel` (H, O) if its output is the state's product with that. A class below it that has a `call`
+    of its own computes something else, unless it says again what.
+    """
+    import keras
+
+    own = {
+        keras.layers.SimpleRNNCell: "rnn",
+        keras.layers.LSTMCell: "lstm",
+        keras.layers.GRUCell: "gru",
+    }
+    steps = {"call", "_compute_carry_and_output", "_compute_carry_and_output_fused"}
+    for cls in type(cell).__mro__:
+        if cls in own:
+            names = ("activation", "recurrent_activation", "reset_after")
+            return {"cell": own[cls], **{name: getattr(cell, name) for name in names if hasattr(cell, name)}}
+        if "recurrence" in vars(cls):
+            declared: Mapping[str, Any] = cls.recurrence
+            return declared
+        if steps & set(vars(cls)):
+            break
+    raise Inexpressible(f"its cell is a {type(cell).__name__}, not an LSTM, a GRU or a simple RNN")
+
+
+def _weight(cell: Any, name: str) -> Tensor | None:
+    from keras import ops
+
+    weight = getattr(cell, name, None)
+    return None if weight is None else ops.cast(ops.convert_to_tensor(weight), cell.compute_dtype)
+
+
+def _flat_mask(mask: Tensor | None) -> Tensor | None:
+    """Return the mask as (B, T) bool."""
+    from keras import ops
+
+    if mask is None:
+        return None
+    if len(mask.shape) == 3 and mask.shape[-1] == 1:
+        mask = ops.squeeze(mask, -1)
+    if len(mask.shape) != 2:
+        raise Inexpressible("its mask has more than one value a step")
+    return ops.cast(mask, "bool")
