@@ -13,7 +13,7 @@ from keras_dl.layers.perceptron import Heaviside
 from keras_dl.layers.recurrent import GRU, LSTM, VanillaRNN
 from keras_dl.layers.recurrent_cells import GRUCell, GRUGates, LSTMCell, LSTMGates, VanillaRNNCell
 from keras_dl.layers.recurrent_initializers import LongMemory
-from keras_dl.layers.sampling import Dropout, GaussianSampling, stateless_noise
+from keras_dl.layers.sampling import Dropout, GaussianSampling, RandomShift, stateless_noise
 
 __all__ = [
     "GRU",
@@ -29,6 +29,7 @@ __all__ = [
     "LSTMCell",
     "LSTMGates",
     "LongMemory",
+    "RandomShift",
     "VanillaRNN",
     "VanillaRNNCell",
     "stateless_noise",

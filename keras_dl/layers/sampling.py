@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.layers.arguments import check_choice, check_rate
+from keras_dl.layers.arguments import check_choice, check_positive_int, check_rate
 
 _WORDS = 4  # numbers that one Philox counter value yields
 
@@ -121,11 +121,20 @@ class _NoiseLayer(keras.layers.Layer):
             aggregation="only_first_replica",
         )
 
-    def _draw(self, like: Any, training: bool, distribution: Literal["normal", "uniform"]) -> Any:
-        """Noise of the shape of `like`."""
-        shape, step = like.shape[1:], self.step.value
+    def _draw(
+        self,
+        like: Any,
+        training: bool,
+        distribution: Literal["normal", "uniform"],
+        shape: Sequence[int] | None = None,
+    ) -> Any:
+        """Noise for each example of `like`, of that shape or of its own."""
         noise = stateless_noise(
-            ops.shape(like)[0], shape, seed=self.seed, step=step, distribution=distribution
+            ops.shape(like)[0],
+            like.shape[1:] if shape is None else shape,
+            seed=self.seed,
+            step=self.step.value,
+            distribution=distribution,
         )
         if training:
             self.step.assign_add(1)
@@ -225,3 +234,57 @@ class Dropout(_NoiseLayer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable("keras_dl")
+class RandomShift(_NoiseLayer):
+    """Move each image by a whole number of pixels in training; what enters from outside is 0.
+
+        y_{ij} = x_{i-a, j-b},  a, b ~ U{-s, ..., s} for each image;  y = x outside training
+
+    A digit that is moved stays that digit, so a classifier sees more of them than the data hold. The moves
+    are `stateless_noise`: a resumed training makes those of an uninterrupted one.
+
+    Args:
+        pixels: s, the largest move; 0 moves nothing.
+        seed: of the moves.
+
+    Input: images (B, H, W, C), all sizes but the batch's known. Output: the same shape.
+
+    Raises:
+        ValueError: `pixels` is negative, or the inputs are no images.
+
+    Reference: Simard, Steinkraus and Platt, Best practices for convolutional neural networks (ICDAR 2003).
+    """
+
+    def __init__(self, pixels: int, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        self.pixels = check_positive_int("pixels", pixels, least=0)
+
+    def build(self, input_shape: Any) -> None:
+        if len(input_shape) != 4:
+            raise ValueError(
+                f"inputs: expected images (B, H, W, C), got the shape {tuple(input_shape)}. Reshape them."
+            )
+        if self.pixels:
+            self._count_steps()
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if not training or not self.pixels:
+            return inputs
+        uniform = self._draw(inputs, training, "uniform", shape=(2,))
+        corner = tf.cast(uniform * (2 * self.pixels + 1), tf.int32)  # s - a and s - b, in 0 ... 2 s
+        margin = (self.pixels, self.pixels)
+        image = tf.pad(inputs, ((0, 0), margin, margin, (0, 0)))
+        height, width = inputs.shape[1:3]
+        rows = corner[:, 0, None] + tf.range(height)  # (B, H)
+        columns = corner[:, 1, None] + tf.range(width)  # (B, W)
+        image = tf.gather(image, rows, axis=1, batch_dims=1)
+        columns = tf.repeat(columns[:, None], height, axis=1)  # (B, H, W)
+        return tf.gather(image, columns, axis=2, batch_dims=2)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "pixels": self.pixels}

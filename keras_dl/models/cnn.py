@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_dl.layers import Dropout
+from keras_dl.layers import Dropout, RandomShift
 from keras_dl.layers.arguments import check_image_shape, check_positive_int, check_rate
 from keras_dl.models.batch_checks import checked_images, checked_shape
 from keras_dl.models.classifier import Classifier
@@ -29,7 +29,8 @@ class CNN(Classifier):
         image_shape: (height, width, channels) of one image.
         filters: feature maps of each block.
         dropout: share of the last feature maps that training sets to 0.
-        seed: of the dropout.
+        shift: pixels by which training moves each image at most, up or down and left or right.
+        seed: of the dropout and the moves.
 
     Input: images (B, H, W, C) in [0, 1]. Output: probabilities (B, num_classes).
 
@@ -47,6 +48,7 @@ class CNN(Classifier):
         *,
         filters: Sequence[int] = (32, 64, 64),
         dropout: float = 0.3,
+        shift: int = 0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -60,8 +62,11 @@ class CNN(Classifier):
                 f"blocks, got {self.image_shape}. Resize the images, or pass fewer filters."
             )
         self.dropout = check_rate("dropout", dropout)
+        self.shift = check_positive_int("shift", shift, least=0)
         self.seed = seed
         blocks: list[keras.Layer] = [keras.Input(self.image_shape)]
+        if shift:
+            blocks.append(RandomShift(shift, seed, dtype=self.dtype_policy))
         for maps in self.filters:
             blocks += [
                 # Normalising after the pooling costs a quarter, and takes out whatever a bias would add.
@@ -99,5 +104,6 @@ class CNN(Classifier):
             "image_shape": self.image_shape,
             "filters": self.filters,
             "dropout": self.dropout,
+            "shift": self.shift,
             "seed": self.seed,
         }

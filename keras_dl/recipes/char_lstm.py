@@ -13,9 +13,9 @@ recipe = Recipe(
     data="tiny_shakespeare",
     model=LanguageModel,
     task=NEXT_CHARACTER,
-    load={"sequence_length": 100},
-    settings={"cell": "lstm", "units": 256, "num_layers": 2, "dropout": 0.3, "learning_rate": 4e-3},
+    load={"sequence_length": 64},
+    settings={"cell": "lstm", "units": 512, "num_layers": 1, "dropout": 0.3, "learning_rate": 4e-3},
     batch_size=64,
-    epochs=30,
+    epochs=10,
     goals=(Goal("validation_nats_per_character", at_most=1.60),),
 )

@@ -13,8 +13,8 @@ recipe = Recipe(
     data="tiny_shakespeare",
     model=LanguageModel,
     task=NEXT_CHARACTER,
-    load={"sequence_length": 100},
-    settings={"cell": "rnn", "units": 256, "num_layers": 2, "dropout": 0.3, "learning_rate": 4e-3},
+    load={"sequence_length": 64},
+    settings={"cell": "rnn", "units": 747, "num_layers": 1, "dropout": 0.3, "learning_rate": 1e-3},
     batch_size=64,
-    epochs=30,
+    epochs=10,
 )

@@ -1,4 +1,4 @@
-"""A convolutional VAE on MNIST.
+"""A VAE on MNIST.
 
 keras-dl train vae-mnist
 """
@@ -13,8 +13,16 @@ recipe = Recipe(
     data="mnist",
     model=VAE,
     task=latent_images(nll_samples=5000),
-    settings={"latent_dim": 50, "dynamic_binarization": True},
-    batch_size=128,
-    epochs=30,
+    settings={
+        "latent_dim": 50,
+        "architecture": "mlp",
+        "units": (400, 400),
+        "activation": "silu",
+        "dynamic_binarization": True,
+        "learning_rate": 3e-3,
+        "warmup": 0.1,
+    },
+    batch_size=64,
+    epochs=100,
     goals=(Goal("test_nll", at_most=87.5),),
 )

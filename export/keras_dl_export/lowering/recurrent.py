@@ -186,7 +186,8 @@ def _run(
     if len(sequences.shape) != 3:
         raise Inexpressible("its steps are not vectors")
     mask = _flat_mask(mask)
-    outputs, last_states = sequences, []
+    outputs = sequences
+    last_states: list[Tensor] = []
     for index, (cell, equation, state) in enumerate(zip(cells, equations, states, strict=True)):
         final = index == len(cells) - 1
         recurrence = Recurrence(
@@ -245,7 +246,7 @@ def _equation_of(cell: Any) -> Mapping[str, Any]:
             names = ("activation", "recurrent_activation", "reset_after")
             return {"cell": own[cls], **{name: getattr(cell, name) for name in names if hasattr(cell, name)}}
         if "recurrence" in vars(cls):
-            declared: Mapping[str, Any] = cls.recurrence
+            declared: Mapping[str, Any] = vars(cls)["recurrence"]
             return declared
         if steps & set(vars(cls)):
             break

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from keras_dl.layers import Dropout, GaussianSampling, stateless_noise
+from keras_dl.layers import Dropout, GaussianSampling, RandomShift, stateless_noise
 
 
 def test_an_example_s_noise_does_not_depend_on_the_batch_around_it() -> None:
@@ -205,3 +205,44 @@ def test_dropout_masks_continue_after_loading(tmp_path: Any) -> None:
 def test_dropout_refuses_a_rate_of_1() -> None:
     with pytest.raises(ValueError, match="rate: expected a share of at least 0 and below 1, got 1.0"):
         Dropout(1.0)
+
+
+def moved(image: Any, down: int, right: int) -> Any:
+    """The image (H, W, C) moved over a background of 0, cut from a larger one."""
+    height, width, channels = image.shape
+    around = np.zeros((3 * height, 3 * width, channels), image.dtype)
+    around[height + down : 2 * height + down, width + right : 2 * width + right] = image
+    return around[height : 2 * height, width : 2 * width]
+
+
+def test_every_move_of_an_image_occurs_and_no_other() -> None:
+    image = np.arange(1.0, 5 * 4 * 2 + 1, dtype=np.float32).reshape(5, 4, 2)
+    got = np.asarray(RandomShift(2)(tf.repeat(image[None], 600, axis=0), training=True))
+    moves = {moved(image, a, b).tobytes() for a in range(-2, 3) for b in range(-2, 3)}
+    assert {each.tobytes() for each in got} == moves
+
+
+def test_images_move_on_their_own_and_in_training_alone() -> None:
+    images = tf.random.stateless_uniform((8, 6, 6, 1), seed=(0, 1))
+    layer = RandomShift(1)
+    np.testing.assert_array_equal(layer(images), images)
+    np.testing.assert_array_equal(RandomShift(0)(images, training=True), images)
+    first, second = (np.asarray(layer(images, training=True)) for _ in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_moves_continue_after_loading(tmp_path: Any) -> None:
+    inputs = keras.Input((6, 6, 1))
+    model = keras.Model(inputs, RandomShift(2, seed=3)(inputs))
+    images = tf.random.stateless_uniform((8, 6, 6, 1), seed=(0, 1))
+    model(images, training=True)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(images, training=True), model(images, training=True))
+
+
+def test_random_shift_refuses_what_it_cannot_move() -> None:
+    with pytest.raises(ValueError, match="pixels: expected an int of at least 0, got -1"):
+        RandomShift(-1)
+    with pytest.raises(ValueError, match=r"inputs: expected images \(B, H, W, C\), got the shape \(2, 3\)"):
+        RandomShift(1)(tf.zeros((2, 3)))
