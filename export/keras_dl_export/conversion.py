@@ -11,6 +11,7 @@ from typing import Any
 from keras_dl_export.artifact import Artifact, size_of
 from keras_dl_export.cases import Examples
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of, pick
+from keras_dl_export.lowering import emit_onnx
 from keras_dl_export.onnx import DEFAULT_OPSET, count_onnx_operators, write_onnx
 from keras_dl_export.parity import check_parity
 from keras_dl_export.quantization import check_quantization, stack
@@ -131,7 +132,7 @@ def to_onnx(
     rows = check_quantization(
         "onnx", quantize, representative_data, pick(endpoints_of(model, inputs), endpoint).inputs
     )
-    signatures = sign(model, stack(rows) if inputs is None else inputs, [endpoint])
+    signatures = sign(model, stack(rows) if inputs is None else inputs, [endpoint], emit_onnx)
 
     def write(file: Path) -> None:
         write_onnx(signatures[endpoint], file, opset, quantize, rows)
@@ -154,7 +155,8 @@ def prove(
         "tflite": lambda: count_tflite_operators(path),
         "onnx": lambda: count_onnx_operators(path),
     }[format]()
-    return Artifact(path, format, tuple(signatures), size_of(path), operators, parity, quantize)
+    notes = tuple(note for signature in signatures.values() for note in signature.notes)
+    return Artifact(path, format, tuple(signatures), size_of(path), operators, parity, quantize, notes)
 
 
 def _write_into_place(

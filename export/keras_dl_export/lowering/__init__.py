@@ -1,6 +1,7 @@
 """What a target lacks, expressed by what it has."""
 
 from keras_dl_export.lowering.argmax import plain_argmax
+from keras_dl_export.lowering.onnx_recurrent import emit_onnx
 from keras_dl_export.lowering.recurrent import (
     Emitter,
     Inexpressible,
@@ -13,6 +14,7 @@ __all__ = [
     "Emitter",
     "Inexpressible",
     "Recurrence",
+    "emit_onnx",
     "no_dropout_masks",
     "plain_argmax",
     "recurrent_layers",

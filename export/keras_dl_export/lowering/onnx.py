@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_dl_export.lowering.onnx_recurrent import RECURRENT_OPERATORS
+
 
 def _erfc(graph: Any, node: Any, name: str, args: Any) -> None:
     """erfc(x) = 1 - erf(x); what Keras's gelu is made of."""
@@ -20,4 +22,40 @@ def _erfc(graph: Any, node: Any, name: str, args: Any) -> None:
     )
 
 
-OPERATORS: dict[str, Any] = {"Erfc": (_erfc, [])}
+def _reverse(graph: Any, node: Any, name: str, args: Any) -> None:
+    """One Slice with a step of -1; twice the same is nothing, as between the halves of Bidirectional."""
+    shapes, dtypes, outputs = node.output_shapes, node.output_dtypes, node.output
+    axes = node.inputs[1].get_tensor_value(as_list=False).reshape(-1).astype(np.int64)
+    ones = np.ones_like(axes)
+    constants = [-ones, np.iinfo(np.int64).min * ones, axes % len(shapes[0]), -ones]
+    source = node.inputs[0]
+    graph.remove_node(name)
+    if source.type == "Slice" and len(source.input) == 5 and _are_constants(source.inputs[1:], constants):
+        graph.make_node("Identity", source.input[:1], outputs=outputs, shapes=shapes, dtypes=dtypes)
+        return
+    inputs = [graph.make_const(f"{name}_{index}", value).output[0] for index, value in enumerate(constants)]
+    graph.make_node(
+        "Slice", [node.input[0], *inputs], outputs=outputs, name=name, shapes=shapes, dtypes=dtypes
+    )
+
+
+def _where(graph: Any, node: Any, name: str, args: Any) -> None:
+    """Where; tf2onnx multiplies by 0 and 1, which lets a NaN of the other branch through."""
+    shapes, dtypes, outputs = node.output_shapes, node.output_dtypes, node.output
+    graph.remove_node(name)
+    graph.make_node("Where", node.input, outputs=outputs, name=name, shapes=shapes, dtypes=dtypes)
+
+
+def _are_constants(nodes: Any, values: Any) -> bool:
+    return all(
+        node.is_const() and np.array_equal(node.get_tensor_value(as_list=False), value)
+        for node, value in zip(nodes, values, strict=True)
+    )
+
+
+OPERATORS: dict[str, Any] = {
+    "Erfc": (_erfc, []),
+    "ReverseV2": (_reverse, []),
+    "SelectV2": (_where, []),
+    **RECURRENT_OPERATORS,
+}
