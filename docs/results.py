@@ -40,7 +40,7 @@ busy with other work besides. `keras-dl train RECIPE --seed SEED` repeats a row.
 This page is generated from the records in `docs/results`, which are the `metrics.json` of the runs.
 `python docs/results.py RUN ...` adds the records of these run folders and writes the page.
 """
-COLUMNS = ("recipe", "seed", "test figures", "published", "epochs", "minutes", "parameters", "versions")
+COLUMNS = ("recipe", "seed", "test figures", "published", "epochs", "minutes", "parameters")
 
 
 def add_record(run: Path, folder: Path) -> Path:
@@ -81,9 +81,10 @@ def add_record(run: Path, folder: Path) -> Path:
 
 def page(records: Iterable[Mapping[str, Any]]) -> str:
     """The page in Markdown."""
-    rows = [_row(record) for record in sorted(records, key=lambda each: (each["recipe"], each["seed"]))]
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *rows]
-    return HEADER + "\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    records = sorted(records, key=lambda each: (each["recipe"], each["seed"]))
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *map(_row, records)]
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+    return f"{HEADER}\n{table}\n{_versions(records)}"
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
@@ -103,8 +104,20 @@ def _row(record: Mapping[str, Any]) -> list[str]:
         str(record["epochs"]),
         f"{record['minutes']:.1f}",
         f"{record['parameters']:,}",
-        ", ".join(f"{package} {number}" for package, number in record["versions"].items()),
     ]
+
+
+def _versions(records: Iterable[Mapping[str, Any]]) -> str:
+    """What the runs were made with: one line for each set of versions."""
+    runs: dict[str, list[str]] = {}
+    for record in records:
+        listed = ", ".join(f"{package} {number}" for package, number in record["versions"].items())
+        runs.setdefault(listed, []).append(record["recipe"])
+    if len(runs) == 1:
+        return f"Made with {next(iter(runs))}.\n"
+    return "".join(
+        f"{', '.join(dict.fromkeys(names))}: made with {listed}.\n\n" for listed, names in runs.items()
+    )
 
 
 def _goal(goal: Mapping[str, Any], value: float) -> str:

@@ -63,12 +63,20 @@ def test_published_figures_belong_to_recipes(results):
 
 def test_a_row_names_goal_and_outcome(results):
     first, second = METRICS | {"seed": 10}, METRICS
-    lines = results.page([first, second]).splitlines()
-    assert lines[-2] == (
+    *_, one, other, empty, versions = results.page([first, second]).splitlines()
+    assert one == (
         "| `cnn-mnist` | 3 | **test_accuracy 0.9876** (at least 0.99: NOT reached)<br>test_loss 0.25 | "
-        f"{results.PUBLISHED['cnn-mnist']} | 5 | 1.2 | 61,994 | keras 3.15.1, python 3.11.7 |"
+        f"{results.PUBLISHED['cnn-mnist']} | 5 | 1.2 | 61,994 |"
     )
-    assert lines[-1].startswith("| `cnn-mnist` | 10 |"), "seeds in the order of their numbers"
+    assert other.startswith("| `cnn-mnist` | 10 |"), "seeds in the order of their numbers"
+    assert (empty, versions) == ("", "Made with keras 3.15.1, python 3.11.7.")
+
+
+def test_runs_of_several_versions_are_told_apart(results):
+    newer = METRICS | {"recipe": "mlp-digits", "versions": {"keras": "3.16.0"}}
+    page = results.page([METRICS, METRICS | {"seed": 4}, newer])
+    assert "cnn-mnist: made with keras 3.15.1, python 3.11.7.\n" in page
+    assert "mlp-digits: made with keras 3.16.0.\n" in page
 
 
 def test_a_run_becomes_a_record(results, run, tmp_path):
