@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint, call_endpoint
 from keras_dl_export.errors import first_line
+from keras_dl_export.lowering import no_dropout_masks
 from keras_dl_export.specs import Spec, numpy_dtype
 
 Examples = ArrayLike | Mapping[str, ArrayLike] | None
@@ -96,7 +97,8 @@ def answer_examples(
             for key, spec in endpoint.inputs.items()
         }
         tensors = {key: tf.constant(array, endpoint.inputs[key].dtype) for key, array in inputs.items()}
-        outputs = call_endpoint(endpoint, tensors)
+        with no_dropout_masks():
+            outputs = call_endpoint(endpoint, tensors)
         return Case(sizes, inputs, {key: np.asarray(tensor) for key, tensor in outputs.items()})
 
     for distinct in (True, False):

@@ -12,6 +12,11 @@ An argument that is wrong in itself (an unknown endpoint, an unbuilt model, inpu
 
 from __future__ import annotations
 
+import re
+
+_COLOURS = re.compile("\x1b\\[[0-9;]*m")
+_KERAS_CALL = re.compile(r"Exception encountered when calling (\w+\.call\(\))\.")
+
 
 class ExportError(Exception):
     """Base of every error of the exporter that is not about an argument."""
@@ -35,4 +40,8 @@ class ReleaseError(ExportError):
 
 def first_line(error: BaseException) -> str:
     """Return what an error says first: frameworks put a traceback of their own under it."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    lines = [line for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()] or [
+        type(error).__name__
+    ]
+    called = _KERAS_CALL.fullmatch(lines[0])
+    return f"in {called[1]}: {lines[1]}" if called and len(lines) > 1 else lines[0].strip()

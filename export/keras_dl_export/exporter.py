@@ -15,10 +15,11 @@ from typing import Any
 from keras_dl_export.artifact import FORMATS, Artifact
 from keras_dl_export.cases import Examples, smallest_vocabulary
 from keras_dl_export.conversion import prove
+from keras_dl_export.lowering import emit_onnx
 from keras_dl_export.onnx import DEFAULT_OPSET, write_onnx
 from keras_dl_export.release import Release, open_release, publish, write_manifest
 from keras_dl_export.saved_model import write_saved_model, write_warmup_requests
-from keras_dl_export.signatures import Signature, sign
+from keras_dl_export.signatures import Signature, lower, sign
 from keras_dl_export.specs import Spec
 from keras_dl_export.staging import staging_folder
 from keras_dl_export.tflite import write_tflite
@@ -102,7 +103,7 @@ def _write(
     if "onnx" in formats:
         folder = staged / "onnx"
         folder.mkdir()
-        for name, signature in signatures.items():
+        for name, signature in lower(signatures, emit_onnx).items():
             say(f"Writing ONNX: {name}")
             path = folder / f"{name}.onnx"
             write_onnx(signature, path, DEFAULT_OPSET)
@@ -137,6 +138,7 @@ def _describe(
                 "bytes": artifact.bytes,
                 "operators": artifact.operators,
                 "quantize": artifact.quantize,
+                "notes": artifact.notes,
                 "max_abs_error": artifact.max_abs_error,
                 "parity": [dataclasses.asdict(comparison) for comparison in artifact.parity.comparisons],
             }

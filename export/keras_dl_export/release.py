@@ -82,6 +82,7 @@ class Release:
                 operators=entry["operators"],
                 parity=Parity(tuple(Comparison(**comparison) for comparison in entry["parity"])),
                 quantize=entry["quantize"],
+                notes=tuple(entry.get("notes", ())),
             )
             for entry in self.manifest["artifacts"]
         )

@@ -8,7 +8,7 @@ Shapes: B batch, T time, D features, H units, O outputs.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 from keras import ops
@@ -74,7 +74,13 @@ def gru_gates(x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bi
 
 
 class _Cell(keras.layers.Layer):
-    """The weights that every cell has: one kernel for the input, one for the state."""
+    """The weights that every cell has: one kernel for the input, one for the state.
+
+    Attributes:
+        recurrence: which equation a cell computes, in the words that `keras_dl.export` knows.
+    """
+
+    recurrence: ClassVar[dict[str, str]]
 
     def __init__(
         self, units: int, kernel_initializer: Any, recurrent_initializer: Any, **kwargs: Any
@@ -130,6 +136,8 @@ class VanillaRNNCell(_Cell):
     Raises:
         ValueError: a size is below 1.
     """
+
+    recurrence: ClassVar[dict[str, str]] = {"cell": "rnn", "activation": "tanh"}
 
     def __init__(
         self,
@@ -194,6 +202,12 @@ class LSTMCell(_Cell):
     Raises:
         ValueError: `units` is below 1.
     """
+
+    recurrence: ClassVar[dict[str, str]] = {
+        "cell": "lstm",
+        "activation": "tanh",
+        "recurrent_activation": "sigmoid",
+    }
 
     def __init__(
         self,
@@ -266,6 +280,12 @@ class GRUCell(_Cell):
     Raises:
         ValueError: `units` is below 1.
     """
+
+    recurrence: ClassVar[dict[str, str]] = {
+        "cell": "gru",
+        "activation": "tanh",
+        "recurrent_activation": "sigmoid",
+    }
 
     def __init__(
         self,

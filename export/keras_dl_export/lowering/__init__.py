@@ -9,12 +9,14 @@ from keras_dl_export.lowering.recurrent import (
     no_dropout_masks,
     recurrent_layers,
 )
+from keras_dl_export.lowering.time_distributed import known_time
 
 __all__ = [
     "Emitter",
     "Inexpressible",
     "Recurrence",
     "emit_onnx",
+    "known_time",
     "no_dropout_masks",
     "plain_argmax",
     "recurrent_layers",
