@@ -35,8 +35,14 @@ recipe = Recipe(
     data=adding,
     model=SequenceRegressor,
     task=REGRESSION,
-    settings={"cell": "gru", "units": 128, "learning_rate": 3e-3},
+    settings={
+        "cell": "gru",
+        "units": 64,
+        "memory_steps": 600,
+        "learning_rate": 5e-3,
+        "warmup": 0.05,
+    },
     batch_size=64,
-    epochs=5,
+    epochs=6,
     goals=(Goal("test_mse", at_most=1e-3),),
 )

@@ -11,6 +11,6 @@ recipe = dataclasses.replace(
     adding_gru.recipe,
     name="adding-rnn",
     summary="Vanilla RNN on the adding problem of 600 steps, which it cannot learn",
-    settings={**adding_gru.recipe.settings, "cell": "rnn"},
+    settings={**adding_gru.recipe.settings, "cell": "rnn", "memory_steps": None, "learning_rate": 1e-3},
     goals=(),
 )

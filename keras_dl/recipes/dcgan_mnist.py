@@ -15,8 +15,13 @@ recipe = Recipe(
     model=DCGAN,
     task=ADVERSARIAL,
     optimizer=adam_for_each_player,
-    settings={"ema_momentum": 0.999},
-    batch_size=128,
-    epochs=20,
+    settings={
+        "ema_momentum": 0.999,
+        "generator_learning_rate": 5e-4,
+        "discriminator_learning_rate": 5e-4,
+        "schedule": "cosine",
+    },
+    batch_size=64,
+    epochs=8,
     goals=(Goal("classes_covered", at_least=10), Goal("fld_over_floor", at_most=3.0)),
 )
