@@ -24,7 +24,7 @@ class Artifact:
         operators: how many of each operator its graphs hold.
         parity: the comparisons it passed.
         quantize: how its weights were quantised, or None.
-        notes: what the format could only express in a slower form, a sentence each.
+        notes: what the format could only express in a slower form, or not fully: a sentence each.
     """
 
     path: Path

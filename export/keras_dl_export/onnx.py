@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_dl_export.errors import ConversionError, first_line
-from keras_dl_export.lowering.onnx import OPERATORS
+from keras_dl_export.lowering.onnx import OPERATORS, loops_as_they_are
 from keras_dl_export.quantization import Row, quantize_onnx
 from keras_dl_export.quiet import silence
 from keras_dl_export.signatures import Signature
@@ -104,7 +104,7 @@ def _convert(signature: Signature, outputs: dict[str, str], opset: int) -> Any:
     renamed.update(zip(output_names, outputs.values(), strict=True))
     with tf.device("/cpu:0"):
         frozen = tf_loader.from_function(function, input_names, output_names)
-        with tf.Graph().as_default() as graph:
+        with tf.Graph().as_default() as graph, loops_as_they_are():
             tf.import_graph_def(frozen, name="")
             # Rewriters that do not apply may raise; what is left unmapped shows afterwards.
             converted = process_tf_graph(

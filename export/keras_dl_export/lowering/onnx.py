@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,8 @@ def _erfc(graph: Any, node: Any, name: str, args: Any) -> None:
 
 def _reverse(graph: Any, node: Any, name: str, args: Any) -> None:
     """One Slice with a step of -1; twice the same is nothing, as between the halves of Bidirectional."""
+    from tf2onnx import utils
+
     shapes, dtypes, outputs = node.output_shapes, node.output_dtypes, node.output
     axes = node.inputs[1].get_tensor_value(as_list=False).reshape(-1).astype(np.int64)
     ones = np.ones_like(axes)
@@ -33,7 +37,7 @@ def _reverse(graph: Any, node: Any, name: str, args: Any) -> None:
     if source.type == "Slice" and len(source.input) == 5 and _are_constants(source.inputs[1:], constants):
         graph.make_node("Identity", source.input[:1], outputs=outputs, shapes=shapes, dtypes=dtypes)
         return
-    inputs = [graph.make_const(f"{name}_{index}", value).output[0] for index, value in enumerate(constants)]
+    inputs = [graph.make_const(utils.make_name(name), value).output[0] for value in constants]
     graph.make_node(
         "Slice", [node.input[0], *inputs], outputs=outputs, name=name, shapes=shapes, dtypes=dtypes
     )
@@ -59,3 +63,23 @@ OPERATORS: dict[str, Any] = {
     "SelectV2": (_where, []),
     **RECURRENT_OPERATORS,
 }
+
+
+@contextlib.contextmanager
+def loops_as_they_are() -> Iterator[None]:
+    """Keep tf2onnx from taking a loop for an LSTM or a GRU.
+
+    It looks at some of the loop's operators alone: a cell that does one thing more, which only then is a loop
+    here, would lose that.
+    """
+    from tf2onnx import tfonnx
+
+    names = ("rewriter_lstm_tf2", "rewrite_gru_tf2")
+    kept = {name: getattr(tfonnx, name) for name in names}
+    for name in names:
+        setattr(tfonnx, name, lambda graph, operators: operators)
+    try:
+        yield
+    finally:
+        for name, rewriter in kept.items():
+            setattr(tfonnx, name, rewriter)

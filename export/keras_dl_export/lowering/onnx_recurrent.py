@@ -192,6 +192,9 @@ def _activations(recurrence: Recurrence) -> dict[str, Any]:
             raise Inexpressible(f"ONNX's {_OPERATORS[recurrence.cell]} does not know the activation {word!r}")
         return known[activation]
 
+    used = (recurrence.activation, recurrence.recurrent_activation)
+    if keras.activations.softplus in used:  # onnxruntime takes the logarithm of 1 + exp(x)
+        recurrence.note("softplus overflows above 88 in onnxruntime's nodes")
     inner = name(recurrence.activation)
     if recurrence.recurrent_activation is None:
         wanted = [inner]

@@ -11,6 +11,7 @@ Shapes: B batch, T time, D features, H units.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,14 +46,15 @@ class Recurrence:
         kernel: W (D, H), (D, 4H) or (D, 3H).
         recurrent_kernel: U (H, H), (H, 4H) or (H, 3H).
         bias: b (H,), (4H,) or (3H,), with `reset_after` (2, 3H); or None.
-        activation: g, a Keras activation.
-        recurrent_activation: f, a Keras activation; None for "rnn".
+        activation: g, of `keras.activations` where it is there.
+        recurrent_activation: f, likewise; None for "rnn".
         reset_after: of a GRU.
         go_backwards: whether the last step comes first; the outputs are in the order in which they are made.
         return_sequences: whether the outputs of all steps are wanted.
         zero_output_for_mask: whether the output of a masked step is zero, and not the output before it (which
             is zero too as long as all steps were masked).
         units: H.
+        note: adds a remark on the layer to the artifact's notes, for example what the written form lacks.
     """
 
     cell: Literal["rnn", "lstm", "gru"]
@@ -70,6 +72,7 @@ class Recurrence:
     return_sequences: bool
     zero_output_for_mask: bool
     units: int
+    note: Callable[[str], None] = field(repr=False, compare=False)
 
 
 # Takes a recurrence to (last output (B, H), outputs (B, T, H) or None if not wanted, states [(B, H), ...]).
@@ -84,11 +87,17 @@ class Trace:
 
     Attributes:
         recurrent: whether there was any recurrent layer.
-        notes: a sentence for each layer that the target could not express in its own form.
+        notes: a sentence for each layer that the target could not express in its own form, or not fully.
     """
 
     recurrent: bool = False
     notes: list[str] = field(default_factory=list)
+
+    def note(self, layer_name: str, remark: str) -> None:
+        """Add a sentence, once."""
+        sentence = f"{layer_name}: {remark}."
+        if sentence not in self.notes:
+            self.notes.append(sentence)
 
 
 @contextlib.contextmanager
@@ -117,10 +126,9 @@ def recurrent_layers(emit: Emitter | None) -> Iterator[Trace]:
                 mask = keras.tree.flatten(mask)[0]
                 if emit is not None:
                     try:
-                        return _run(layer, sequences, initial_state, mask, training, emit)
+                        return _run(layer, sequences, initial_state, mask, training, emit, trace)
                     except Inexpressible as reason:
-                        note = f"{layer.name}: it is a loop, which is slower, because {reason}."
-                        trace.notes += [note] * (note not in trace.notes)
+                        trace.note(layer.name, f"it is a loop, which is slower, because {reason}")
                 return loop(layer, sequences, initial_state, mask, training=training)
 
             return inner_loop
@@ -169,7 +177,13 @@ def no_dropout_masks() -> Iterator[None]:
 
 
 def _run(
-    layer: Any, sequences: Tensor, initial_state: Any, mask: Tensor | None, training: bool, emit: Emitter
+    layer: Any,
+    sequences: Tensor,
+    initial_state: Any,
+    mask: Tensor | None,
+    training: bool,
+    emit: Emitter,
+    trace: Trace,
 ) -> tuple[Tensor, Tensor, Any]:
     """Run a layer's cell, or its stacked cells in turn, as recurrences; return what `inner_loop` does."""
     import keras
@@ -190,26 +204,28 @@ def _run(
     last_states: list[Tensor] = []
     for index, (cell, equation, state) in enumerate(zip(cells, equations, states, strict=True)):
         final = index == len(cells) - 1
+        name = layer.name if not stacked else f"{layer.name}/{index}"
         recurrence = Recurrence(
             cell=equation["cell"],
-            layer_name=layer.name if not stacked else f"{layer.name}/{index}",
+            layer_name=name,
             sequence=ops.cast(outputs, cell.compute_dtype),
             initial_state=tuple(keras.tree.flatten(state)),
             mask=mask,
             kernel=_weight(cell, "kernel"),
             recurrent_kernel=_weight(cell, "recurrent_kernel"),
             bias=_weight(cell, "bias"),
-            activation=keras.activations.get(equation["activation"]),
+            activation=_activation(equation["activation"]),
             recurrent_activation=(
                 None
                 if equation["cell"] == "rnn"
-                else keras.activations.get(equation.get("recurrent_activation", "sigmoid"))
+                else _activation(equation.get("recurrent_activation", "sigmoid"))
             ),
             reset_after=bool(equation.get("reset_after", False)),
             go_backwards=layer.go_backwards and index == 0,
             return_sequences=layer.return_sequences or not final,
             zero_output_for_mask=layer.zero_output_for_mask and final,
             units=cell.units,
+            note=functools.partial(trace.note, name),
         )
         last, outputs, cell_states = emit(recurrence)
         last_states += cell_states
@@ -251,6 +267,18 @@ def _equation_of(cell: Any) -> Mapping[str, Any]:
         if steps & set(vars(cls)):
             break
     raise Inexpressible(f"its cell is a {type(cell).__name__}, not an LSTM, a GRU or a simple RNN")
+
+
+def _activation(given: Any) -> Callable[..., Any]:
+    """Return the Keras activation, where the same one has other names too."""
+    import keras
+    import tensorflow as tf
+
+    activation: Callable[..., Any] = keras.activations.get(given)
+    for name in ("tanh", "sigmoid", "relu", "elu", "softplus", "softsign", "hard_sigmoid", "leaky_relu"):
+        if any(activation is getattr(module, name, None) for module in (keras.ops, tf.nn, tf.math)):
+            activation = keras.activations.get(name)
+    return activation
 
 
 def _weight(cell: Any, name: str) -> Tensor | None:
