@@ -22,6 +22,6 @@ recipe = Recipe(
         "schedule": "cosine",
     },
     batch_size=64,
-    epochs=8,
+    epochs=6,
     goals=(Goal("class_agreement", at_least=0.97), Goal("classes_covered", at_least=10)),
 )

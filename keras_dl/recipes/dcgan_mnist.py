@@ -22,6 +22,6 @@ recipe = Recipe(
         "schedule": "cosine",
     },
     batch_size=64,
-    epochs=8,
+    epochs=6,
     goals=(Goal("classes_covered", at_least=10), Goal("fld_over_floor", at_most=3.0)),
 )

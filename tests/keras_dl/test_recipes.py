@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics
 
 from keras_dl.data import Description, load
-from keras_dl.models import DCGAN, MLP, VAE
+from keras_dl.models import DCGAN, MLP, VAE, LanguageModel
 from keras_dl.recipes import CLASSIFICATION, Goal, Recipe, Splits, adam, get_recipe, list_recipes, register
 from keras_dl.recipes.settings import parameters_of, parsed
 
@@ -282,3 +282,18 @@ def test_the_latents_that_vary_are_traversed():
     rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert len(rows) == 8
     assert "$z_{8}$" in rows
+
+
+def test_the_recipes_of_characters_compare_cells_of_equal_size():
+    vocabulary = [chr(code) for code in range(40, 105)]  # as many characters as Shakespeare's
+    sizes = {}
+    for cell in ("lstm", "gru", "rnn"):
+        recipe = get_recipe(f"char-{cell}")
+        settings = {name: value for name, value in recipe.settings.items() if name != "learning_rate"}
+        model = LanguageModel(vocabulary, **settings)
+        model(np.zeros((1, 4), np.int32))
+        sizes[cell] = model.count_params()
+    assert max(sizes.values()) <= 1.02 * min(sizes.values()), sizes
+    others = [get_recipe(f"char-{cell}") for cell in ("gru", "rnn")]
+    for field in ("data", "load", "batch_size", "epochs", "seed"):
+        assert all(getattr(other, field) == getattr(get_recipe("char-lstm"), field) for other in others)
