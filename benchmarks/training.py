@@ -4,8 +4,8 @@
 
 Prints, for each workload and peer, the median times and their ratio (below 1: keras_dl is faster) with its
 quartiles over the rounds, and the ratio that must not be exceeded, where there is one. All run on the CPU
-with the same number of threads. PyTorch is optional; without it its rows are left out. `--quick` tells orders
-of magnitude.
+with the same number of threads. PyTorch is optional (`pip install --group benchmark`); without it its rows
+are left out. `--quick` tells orders of magnitude.
 """
 
 from __future__ import annotations
@@ -339,7 +339,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(asked.threads)
     torch = _torch_side(asked.threads)
     if torch is None:
-        print("PyTorch is not installed, so its rows are left out. They need its CPU build, torch 2.13.")
+        print("PyTorch is not installed, so its rows are left out: pip install --group benchmark")
     options = Options(
         quick=asked.quick,
         torch=torch,
