@@ -12,6 +12,7 @@ import typer
 from keras_dl import console
 
 if TYPE_CHECKING:
+    from keras_dl.export import Release
     from keras_dl.training import Run
 
 app = typer.Typer(
@@ -159,14 +160,13 @@ def export(
     """Release a trained model; every file is proven equal to the model before it appears."""
     console.load_tensorflow()
     from keras_dl.export import export as export_model
-    from keras_dl.tables import parity_table
 
     model, name = _model(source)
     with console.progress("Starting") as progress:
         release = export_model(
             model, out or Path("releases") / name, formats=to.split(","), progress=progress
         )
-    console.show(parity_table(release.artifacts, "Each file against the Keras model"))
+    _show_artifacts(release, "Each file against the Keras model")
     console.out.print(f"released {release.path}")
 
 
@@ -176,10 +176,9 @@ def verify(release: ReleaseFolder) -> None:
     console.load_tensorflow()
     from keras_dl.export import open_release
     from keras_dl.export import verify as verify_files
-    from keras_dl.tables import parity_table
 
     opened = open_release(release)
-    console.show(parity_table(opened.artifacts, f"{opened.path}, as it was released"))
+    _show_artifacts(opened, f"{opened.path}, as it was released")
     parity = verify_files(opened)
     console.out.print(
         f"[green]ok[/] {len(opened.manifest['files'])} files are unchanged; run again, they agree within "
@@ -314,6 +313,16 @@ def _show_run(run: Run) -> None:
 
     console.show(figures_table(run.metrics, "On the test split"))
     console.out.print(f"run {run.folder}\nreport {run.folder / 'report.html'}")
+
+
+def _show_artifacts(release: Release, caption: str) -> None:
+    """A table of the files, and what their formats could not express as well as the model."""
+    from keras_dl.tables import FORMAT_NAMES, parity_table
+
+    console.show(parity_table(release.artifacts, caption))
+    for artifact in release.artifacts:
+        for note in artifact.notes:
+            console.out.print(f"{FORMAT_NAMES[artifact.format]}: {note}", markup=False, soft_wrap=True)
 
 
 def _model(source: Path) -> tuple[Any, str]:

@@ -132,3 +132,15 @@ def test_train_evaluate_sample_export_verify_benchmark(tmp_path, monkeypatch):
     (release / "onnx" / "decode.onnx").write_bytes(b"altered")
     with pytest.raises(Exception, match=r"onnx/decode\.onnx has changed"):
         invoke("verify", "releases/small")
+
+
+def test_what_a_format_cannot_express_is_said(tmp_path, monkeypatch):
+    import keras
+
+    monkeypatch.chdir(tmp_path)
+    x = keras.Input((None, 3), name="x")
+    keras.Model(x, keras.layers.GRU(2, activation="gelu", name="odd")(x)).save("odd.keras")
+    for arguments in (("export", "odd.keras", "--to", "onnx"), ("verify", "releases/odd")):
+        result = CliRunner().invoke(cli.app, [*arguments], env={"COLUMNS": "100"})
+        assert not result.exception
+        assert "ONNX: odd: it is a loop, which is slower, because ONNX's GRU does not know" in result.stdout
