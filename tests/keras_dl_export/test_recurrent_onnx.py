@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from keras import layers
 
 from keras_dl import layers as kdl
 from keras_dl_export import ConversionError, export, to_onnx, to_saved_model
+from keras_dl_export.lowering import Inexpressible, Recurrence, recurrent_layers
 from keras_dl_export.onnx import count_onnx_operators
 
 D, H = 3, 4
@@ -304,12 +306,15 @@ def test_time_distributed_over_an_unknown_time_is_refused(write: Any, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-def test_half_precision(tmp_path: Path) -> None:
+@pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
+def test_half_precision(masked: bool, tmp_path: Path) -> None:
     """The nodes have no kernels for it: they compute in float32, between casts."""
-    model = over_sequence(lambda x: layers.GRU(H, return_sequences=True, dtype="mixed_float16")(x))
+    model = over_sequence(
+        lambda x: layers.GRU(H, return_sequences=True, dtype="mixed_float16")(x), masked=masked
+    )
     artifact = to_onnx(model, tmp_path / "model.onnx")
     assert artifact.operators["GRU"] == 1
-    check(model, artifact.path, {"x": draw(3, 4)}, tolerance=5e-3)
+    check(model, artifact.path, {"x": draw(3, 4, masked=masked)}, tolerance=5e-3)
 
 
 class Leaky(layers.LSTMCell):
@@ -384,6 +389,25 @@ def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(model(x), expected)
     model.compile("sgd", "mse")
     model.fit(x, np.zeros((3, 2 * H)), verbose=0)
+
+
+def test_other_threads_keep_keras_own_loop() -> None:
+    """Someone may be training while an endpoint is traced."""
+    model = over_sequence(lambda x: layers.GRU(H)(x))
+    x = tf.constant(draw(2, 3))
+    expected = model(x)
+    lowered = []
+
+    def emit(recurrence: Recurrence) -> Any:
+        lowered.append(recurrence.layer_name)
+        raise Inexpressible("nobody asked")
+
+    with recurrent_layers(emit) as trace, ThreadPoolExecutor(1) as other:
+        np.testing.assert_array_equal(other.submit(model, x).result(), expected)
+        assert not lowered
+        np.testing.assert_array_equal(model(x), expected)
+    (layer,) = lowered
+    assert trace.notes == [f"{layer}: it is a loop, which is slower, because nobody asked."]
 
 
 def test_what_else_the_graph_does_with_selection_and_order(tmp_path: Path) -> None:
