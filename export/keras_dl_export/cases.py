@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint, call_endpoint
 from keras_dl_export.errors import first_line
-from keras_dl_export.lowering import no_dropout_masks
+from keras_dl_export.lowering import at_inference
 from keras_dl_export.specs import Spec, numpy_dtype
 
 Examples = ArrayLike | Mapping[str, ArrayLike] | None
@@ -97,7 +97,7 @@ def answer_examples(
             for key, spec in endpoint.inputs.items()
         }
         tensors = {key: tf.constant(array, endpoint.inputs[key].dtype) for key, array in inputs.items()}
-        with no_dropout_masks():
+        with at_inference():
             outputs = call_endpoint(endpoint, tensors)
         return Case(sizes, inputs, {key: np.asarray(tensor) for key, tensor in outputs.items()})
 

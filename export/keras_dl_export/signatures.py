@@ -151,8 +151,7 @@ def _refuse_hidden_state(name: str, function: Any) -> None:
     for node in assigned:
         raise ConversionError(
             f"endpoint {name!r}: {_layer(node.name)!r} changes a variable while it runs, but exported files "
-            "keep no state between calls. Take the state as an input and return it (a recurrent layer: "
-            "stateful=False)."
+            "keep no state between calls. Take the state as an input and return it."
         )
 
 

@@ -391,6 +391,20 @@ def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
     model.fit(x, np.zeros((3, 2 * H)), verbose=0)
 
 
+def test_a_stateful_layer_is_written_without_memory(tmp_path: Path) -> None:
+    x = keras.Input(batch_shape=(2, 5, D), name="x")
+    model = disturb(keras.Model(x, layers.GRU(H, stateful=True, name="memory")(x)))
+    model.layers[1].reset_state()
+    artifact = to_onnx(model, tmp_path / "model.onnx")
+    assert artifact.operators["GRU"] == 1
+    assert [note.partition(":")[0] for note in artifact.notes] == ["memory"]
+    values = draw(2, 5)
+    expected = model(values)  # the first call after a reset
+    session = onnxruntime.InferenceSession(str(artifact.path))
+    for _ in range(2):
+        np.testing.assert_allclose(session.run(None, {"x": values})[0], expected, rtol=1e-5, atol=1e-5)
+
+
 def test_other_threads_keep_keras_own_loop() -> None:
     """Someone may be training while an endpoint is traced."""
     model = over_sequence(lambda x: layers.GRU(H)(x))

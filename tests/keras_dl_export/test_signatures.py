@@ -34,9 +34,38 @@ def test_hidden_randomness_is_refused(hidden: bool) -> None:
 
 
 def test_state_between_calls_is_refused() -> None:
-    x = keras.Input(batch_shape=(1, 5, 3))
+    class Count(layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+        def call(self, x: Any) -> Any:
+            self.calls.assign_add(1.0)
+            return x * self.calls
+
+    model = keras.Sequential([keras.Input((4,)), Count(name="memory")])
     with pytest.raises(ConversionError, match="memory.* changes a variable while it runs"):
-        sign(keras.Model(x, layers.LSTM(2, stateful=True, name="memory")(x)))
+        sign(model)
+    assert float(model.layers[0].calls) == 0.0
+
+
+def test_a_stateful_layer_begins_every_call_anew_and_keeps_what_it_holds() -> None:
+    x = keras.Input(batch_shape=(2, 5, 3), name="x")
+    model = keras.Model(x, layers.LSTM(2, stateful=True, name="memory")(x))
+    values = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    fresh = np.asarray(model(values))
+    held = [state.numpy() for state in model.layers[1].states]
+    assert np.abs(held).max() > 0.0
+    signature = sign(model, values)["serving_default"]
+    for _ in range(2):
+        (answer,) = signature.function(tf.constant(values)).values()
+        np.testing.assert_allclose(answer, fresh, atol=1e-6)
+    np.testing.assert_allclose(signature.cases[0].outputs["output"], fresh, atol=1e-6)
+    assert signature.notes == (
+        "memory: it is stateful, but a file is not: each call begins as after reset_state().",
+    )
+    for state, before in zip(model.layers[1].states, held, strict=True):
+        np.testing.assert_array_equal(state.numpy(), before)
+    assert model.layers[1].stateful
 
 
 def test_noise_as_an_input_is_fine() -> None:

@@ -1,12 +1,12 @@
 """What a target lacks, expressed by what it has."""
 
 from keras_dl_export.lowering.argmax import plain_argmax
+from keras_dl_export.lowering.inference import at_inference
 from keras_dl_export.lowering.onnx_recurrent import emit_onnx
 from keras_dl_export.lowering.recurrent import (
     Emitter,
     Inexpressible,
     Recurrence,
-    no_dropout_masks,
     recurrent_layers,
 )
 from keras_dl_export.lowering.time_distributed import known_time
@@ -15,9 +15,9 @@ __all__ = [
     "Emitter",
     "Inexpressible",
     "Recurrence",
+    "at_inference",
     "emit_onnx",
     "known_time",
-    "no_dropout_masks",
     "plain_argmax",
     "recurrent_layers",
 ]

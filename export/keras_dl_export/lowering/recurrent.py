@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from keras_dl_export.lowering.inference import at_inference
+
 Tensor = Any
 _one_at_a_time = threading.RLock()
 
@@ -105,14 +107,15 @@ def recurrent_layers(emit: Emitter | None) -> Iterator[Trace]:
     """Let Keras trace recurrent layers in a target's own form, in this thread alone.
 
     Args:
-        emit: the target's; None keeps Keras's loop, which is every backend's common form.
+        emit: the target's; None keeps Keras's loop, which is every backend's common form. A method `loop` of
+            it takes the place of `inner_loop` for what it cannot express.
     """
     import keras
 
     trace = Trace()
     thread = threading.get_ident()
     classes = (keras.layers.RNN, keras.layers.LSTM, keras.layers.GRU)  # SimpleRNN has RNN's
-    with _one_at_a_time, no_dropout_masks():
+    with _one_at_a_time, at_inference(trace.note):
         kept = {cls: cls.inner_loop for cls in classes}
         loop = kept[keras.layers.RNN]  # the others first try cuDNN, which no exported file should need
 
@@ -129,6 +132,8 @@ def recurrent_layers(emit: Emitter | None) -> Iterator[Trace]:
                         return _run(layer, sequences, initial_state, mask, training, emit, trace)
                     except Inexpressible as reason:
                         trace.note(layer.name, f"it is a loop, which is slower, because {reason}")
+                        if hasattr(emit, "loop"):
+                            return emit.loop(layer, sequences, initial_state, mask, training)
                 return loop(layer, sequences, initial_state, mask, training=training)
 
             return inner_loop
@@ -140,40 +145,6 @@ def recurrent_layers(emit: Emitter | None) -> Iterator[Trace]:
         finally:
             for cls, own in kept.items():
                 cls.inner_loop = own
-
-
-@contextlib.contextmanager
-def no_dropout_masks() -> Iterator[None]:
-    """Keep recurrent layers from drawing dropout masks at inference, where they would not use them.
-
-    Keras draws them all the same, which advances the model's generator and puts random operators into a
-    graph.
-    """
-    import keras
-    from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
-
-    drawn = threading.local()
-    with _one_at_a_time:
-        kept = keras.layers.RNN.call, DropoutRNNCell._create_dropout_mask
-
-        def call(
-            layer: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None, training: bool = False
-        ) -> Any:
-            before = getattr(drawn, "spare", False)
-            drawn.spare = not training
-            try:
-                return kept[0](layer, sequences, initial_state, mask, training)
-            finally:
-                drawn.spare = before
-
-        def create_dropout_mask(cell: Any, step_input: Tensor, dropout_rate: float) -> Any:
-            return None if getattr(drawn, "spare", False) else kept[1](cell, step_input, dropout_rate)
-
-        keras.layers.RNN.call, DropoutRNNCell._create_dropout_mask = call, create_dropout_mask
-        try:
-            yield
-        finally:
-            keras.layers.RNN.call, DropoutRNNCell._create_dropout_mask = kept
 
 
 def _run(
