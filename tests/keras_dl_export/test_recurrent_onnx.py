@@ -288,12 +288,23 @@ def test_every_opset(opset: int, tmp_path: Path) -> None:
     check_sizes(model, artifact.path, masked=True)
 
 
-def test_time_distributed_over_a_known_time(tmp_path: Path) -> None:
-    x = keras.Input((2, 5, D), name="x")
-    model = disturb(keras.Model(x, layers.GRU(H)(layers.TimeDistributed(layers.LSTM(H))(x))))
+@pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
+def test_time_distributed_over_a_known_time(masked: bool, tmp_path: Path) -> None:
+    """One node for all steps of the outer time; the inner one may vary."""
+    x = keras.Input((2, None, D), name="x")
+    inner = layers.TimeDistributed(layers.LSTM(H))(layers.Masking(0.0)(x) if masked else x)
+    every = layers.TimeDistributed(layers.Bidirectional(layers.SimpleRNN(H, return_sequences=True)))(x)
+    model = disturb(keras.Model(x, [layers.TimeDistributed(layers.Dense(H))(inner), every]))
     artifact = to_onnx(model, tmp_path / "model.onnx")
-    assert_native(artifact, LSTM=2, GRU=1)
-    check(model, artifact.path, {"x": np.random.default_rng(0).normal(size=(3, 2, 5, D)).astype(np.float32)})
+    assert_native(artifact, LSTM=1, RNN=2)
+    check(
+        model,
+        artifact.path,
+        *(
+            {"x": draw(2 * batch, time, masked=masked).reshape(batch, 2, time, D)}
+            for batch, time in ((1, 5), (3, 4))
+        ),
+    )
 
 
 @pytest.mark.parametrize("write", [to_onnx, to_saved_model])

@@ -1,4 +1,7 @@
-"""`TimeDistributed` over a time that is not known while it is traced."""
+"""`TimeDistributed`, traced once over all steps where it can be, and refused where Keras traces it wrongly.
+
+Shapes: B batch, T the time that is distributed.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,30 @@ _one_at_a_time = threading.RLock()
 
 @contextlib.contextmanager
 def known_time() -> Iterator[None]:
-    """Refuse the one case that Keras traces wrongly: its graph goes over the batch in place of the time."""
+    """Refuse a time of unknown length: the graph that Keras makes goes over the batch in its place.
+
+    A recurrent layer, which Keras would trace T times over, treats its examples one by one: the steps become
+    examples, and one layer is traced.
+    """
     import keras
     import tensorflow as tf
 
     kept = keras.layers.TimeDistributed.call
 
     def call(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if inputs.shape[1] is None and not tf.executing_eagerly():
+        if tf.executing_eagerly():
+            return kept(layer, inputs, training=training, mask=mask)
+        if inputs.shape[1] is None:
             raise ValueError(
                 f"Keras traces {layer.name!r} wrongly, because the length of its time is unknown. Give the "
                 "input a fixed length, keras.Input((time, ...)), or call the layer itself on the sequence if "
                 "it takes one, as Dense does."
             )
-        return kept(layer, inputs, training=training, mask=mask)
+        maskable = mask is None or len(mask.shape) > 2
+        if training or not maskable or not _is_recurrent(layer.layer):
+            return kept(layer, inputs, training=training, mask=mask)
+        outputs = layer.layer.call(_join(inputs, 2, []), mask=None if mask is None else _join(mask, 2, []))
+        return _join(outputs, 1, [inputs.shape[1]])
 
     with _one_at_a_time:
         keras.layers.TimeDistributed.call = call
@@ -33,3 +46,21 @@ def known_time() -> Iterator[None]:
             yield
         finally:
             keras.layers.TimeDistributed.call = kept
+
+
+def _is_recurrent(layer: Any) -> bool:
+    """Tell whether a layer is one of Keras's recurrent layers with one output."""
+    import keras
+
+    if isinstance(layer, keras.layers.Bidirectional):
+        return layer.merge_mode is not None and _is_recurrent(layer.forward_layer)
+    return isinstance(layer, keras.layers.RNN) and not layer.return_state
+
+
+def _join(tensor: Any, leading: int, sizes: list[int]) -> Any:
+    """Put one axis of whatever size, and `sizes`, in place of the first axes."""
+    import tensorflow as tf
+
+    rest = enumerate(tensor.shape[leading:], leading)
+    known = [tf.shape(tensor)[axis] if size is None else size for axis, size in rest]
+    return tf.reshape(tensor, [-1, *sizes, *known])
