@@ -11,7 +11,7 @@ from typing import Any
 from keras_dl_export.artifact import Artifact, size_of
 from keras_dl_export.cases import Examples
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of, pick
-from keras_dl_export.lowering import emit_onnx
+from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
 from keras_dl_export.onnx import DEFAULT_OPSET, count_onnx_operators, write_onnx
 from keras_dl_export.parity import check_parity
 from keras_dl_export.quantization import check_quantization, stack
@@ -86,12 +86,11 @@ def to_tflite(
     rows = check_quantization(
         "tflite", quantize, representative_data, pick(endpoints_of(model, inputs), endpoint).inputs
     )
-    signatures = sign(model, stack(rows) if inputs is None else inputs, [endpoint])
+    emit = TFLiteRecurrent(calibrated=quantize == "int8")
+    signatures = sign(model, stack(rows) if inputs is None else inputs, [endpoint], emit)
 
     def write(file: Path) -> None:
-        saved_model = file.with_name(f"{file.name}.saved_model")
-        write_saved_model(model, signatures, saved_model)
-        write_tflite(saved_model, signatures, file, quantize, rows)
+        write_tflite(model, signatures, file, quantize, rows)
 
     return _write_into_place(target, write, "tflite", signatures, quantize)
 
@@ -155,7 +154,7 @@ def prove(
         "tflite": lambda: count_tflite_operators(path),
         "onnx": lambda: count_onnx_operators(path),
     }[format]()
-    notes = tuple(note for signature in signatures.values() for note in signature.notes)
+    notes = tuple(dict.fromkeys(note for signature in signatures.values() for note in signature.notes))
     return Artifact(path, format, tuple(signatures), size_of(path), operators, parity, quantize, notes)
 
 

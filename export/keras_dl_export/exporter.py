@@ -15,7 +15,7 @@ from typing import Any
 from keras_dl_export.artifact import FORMATS, Artifact
 from keras_dl_export.cases import Examples, smallest_vocabulary
 from keras_dl_export.conversion import prove
-from keras_dl_export.lowering import emit_onnx
+from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
 from keras_dl_export.onnx import DEFAULT_OPSET, write_onnx
 from keras_dl_export.release import Release, open_release, publish, write_manifest
 from keras_dl_export.saved_model import write_saved_model, write_warmup_requests
@@ -97,9 +97,11 @@ def _write(
     if "tflite" in formats:
         say("Writing TFLite")
         path = staged / "model.tflite"
-        write_tflite(staged, signatures, path)
+        lowered = lower(signatures, TFLiteRecurrent())
+        same = not any(signature.recurrent for signature in signatures.values())
+        write_tflite(model, lowered, path, saved_model=staged if same else None)
         say("Checking TFLite")
-        yield prove(path, "tflite", signatures, path.name)
+        yield prove(path, "tflite", lowered, path.name)
     if "onnx" in formats:
         folder = staged / "onnx"
         folder.mkdir()

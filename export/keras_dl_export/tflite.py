@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import re
+import subprocess
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.quantization import Row, quantize_tflite
 from keras_dl_export.quiet import silence
+from keras_dl_export.saved_model import write_saved_model
 from keras_dl_export.signatures import Signature
 from keras_dl_export.specs import refuse_strings
 
@@ -18,41 +25,52 @@ _BLAMED = re.compile(r'fused\["(\w+):", "([^"@]+)@[^"]*"\] at [^\n]*?: (?:error:
 
 
 def write_tflite(
-    saved_model: Path,
+    model: Any,
     signatures: Mapping[str, Signature],
     path: Path,
     quantize: str | None = None,
     rows: Sequence[Row] = (),
+    saved_model: Path | None = None,
 ) -> None:
-    """Convert signatures of a SavedModel; weights that several of them use are in the file once.
+    """Convert a model's signatures; weights that several of them use are in the file once.
 
     Args:
-        saved_model: the folder that `write_saved_model` wrote.
-        signatures: the signatures wanted of it.
+        model: whose signatures they are.
+        signatures: the signatures wanted, traced with `TFLiteRecurrent`.
         path: the file to write.
         quantize: "float16", "dynamic", "int8" (of one signature) or None.
         rows: what int8 is calibrated on.
+        saved_model: the folder where `write_saved_model` wrote these signatures; by default they are written
+            beside `path` for the while.
 
     Raises:
         ConversionError: TFLite's builtin operators cannot express an endpoint.
     """
-    import tensorflow as tf
-
     for signature in signatures.values():
         refuse_strings("tflite", signature.name, signature.inputs, signature.outputs)
-        if quantize == "int8":
-            _refuse_loops(signature)
+    with tempfile.TemporaryDirectory(prefix=path.name, dir=path.parent) as folder:
+        if saved_model is None:
+            saved_model = Path(folder, "saved_model")
+            write_saved_model(model, signatures, saved_model)
+        # The converter has killed its process while it calibrated a loop; a child takes 6 s for its imports.
+        risky = quantize == "int8" and any(map(_loops, signatures.values()))
+        convert_here = convert_in_child if risky else convert
+        path.write_bytes(convert_here(saved_model, list(signatures), quantize, rows))
+
+
+def convert(saved_model: Path, signatures: list[str], quantize: str | None, rows: Sequence[Row]) -> bytes:
+    """Return the content of a TFLite file with the signatures of a SavedModel."""
+    import tensorflow as tf
+
     with silence() as noise:
         try:
-            converter = tf.lite.TFLiteConverter.from_saved_model(
-                str(saved_model), signature_keys=list(signatures)
-            )
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=signatures)
             if quantize is not None:
                 quantize_tflite(converter, quantize, rows, *signatures)
-            content = converter.convert()
+            content: bytes = converter.convert()
         except Exception as error:
             raise ConversionError(_explain(error, noise.lines())) from error
-    path.write_bytes(content)
+    return content
 
 
 def count_tflite_operators(path: Path) -> dict[str, int]:
@@ -68,16 +86,55 @@ def count_tflite_operators(path: Path) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def _refuse_loops(signature: Signature) -> None:
-    # Calibrating a loop kills the process: the converter dereferences what it never allocated.
-    nodes = signature.function.graph.as_graph_def().node
-    for node in nodes:
-        if node.op in ("While", "StatelessWhile"):
-            layer = node.name.rpartition("/")[0] or node.name
-            raise ConversionError(
-                f"tflite: endpoint {signature.name!r} loops in {layer!r}, where int8 cannot be calibrated. "
-                "Take quantize='dynamic' or 'float16', or unroll the layer (unroll=True)."
+def convert_in_child(
+    saved_model: Path, signatures: list[str], quantize: str | None, rows: Sequence[Row]
+) -> bytes:
+    """Do what `convert` does in a process of its own, so that its crash is an error here.
+
+    Raises:
+        ConversionError: the converter failed or crashed.
+    """
+    with tempfile.TemporaryDirectory(prefix="keras-dl-") as folder:
+        task, answer = Path(folder, "task"), Path(folder, "answer")
+        task.write_bytes(pickle.dumps((saved_model, signatures, quantize, list(rows), answer)))
+        done = subprocess.run(
+            [sys.executable, "-c", f"from {__name__} import _convert_task; _convert_task({str(task)!r})"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if done.returncode:
+            said = [line for line in done.stderr.splitlines() if line.strip()]
+            how = (
+                f"crashed (signal {-done.returncode})"
+                if done.returncode < 0
+                else f"failed: {said[-1] if said else f'exit code {done.returncode}'}"
             )
+            raise ConversionError(
+                f"tflite: int8 of {', '.join(signatures)} loops over time of unknown length, where the "
+                f"converter {how}. Take quantize='dynamic' or 'float16', or give the input a fixed length."
+            )
+        kind, content = pickle.loads(answer.read_bytes())
+    if kind == "error":
+        raise ConversionError(content)
+    result: bytes = content
+    return result
+
+
+def _convert_task(task: str) -> None:
+    saved_model, signatures, quantize, rows, answer = pickle.loads(Path(task).read_bytes())
+    try:
+        outcome: tuple[str, Any] = ("file", convert(saved_model, signatures, quantize, rows))
+    except ConversionError as error:
+        outcome = ("error", str(error))
+    answer.write_bytes(pickle.dumps(outcome))
+
+
+def _loops(signature: Signature) -> bool:
+    nodes = signature.function.graph.as_graph_def().node
+    return any(node.op in ("While", "StatelessWhile") for node in nodes)
 
 
 def _explain(error: Exception, noise: Sequence[str]) -> str:
@@ -87,11 +144,7 @@ def _explain(error: Exception, noise: Sequence[str]) -> str:
         return f"tflite: the converter failed: {first_line(error)}"
     places = {operator: node.rpartition("/")[0] or node for operator, node in reversed(blamed)}
     listed = ", ".join(f"{operator} in {layer!r}" for operator, layer in sorted(places.items()))
-    if any(operator.startswith("TensorList") for operator in places):
-        remedy = (
-            "Recurrent layers need a fixed batch here, keras.Input(batch_shape=...); or leave 'tflite' out."
-        )
-    elif re.search(r"[x<]b?f(16|64)>", text):
+    if re.search(r"[x<]b?f(16|64)>", text):
         remedy = "They are float32 there: build the model with keras.config.set_dtype_policy('float32')."
     else:
         remedy = "Build the layer from other operations, or leave 'tflite' out."

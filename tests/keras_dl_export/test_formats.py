@@ -218,15 +218,6 @@ def test_an_operator_that_a_format_lacks_is_named_with_its_layer(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_recurrent_layers_say_what_tflite_needs(tmp_path: Path) -> None:
-    x = keras.Input((5, 3))
-    with pytest.raises(ConversionError, match=r"'.*memory.*'\. Recurrent layers need a fixed batch here"):
-        to_tflite(keras.Model(x, layers.GRU(2, name="memory")(x)), tmp_path / "model.tflite")
-    fixed = keras.Input(batch_shape=(1, 5, 3), name="x")
-    model = keras.Model(fixed, layers.GRU(2)(fixed))
-    assert load_artifact(to_tflite(model, tmp_path / "model.tflite")).inputs["x"].shape == (1, 5, 3)
-
-
 def test_images_of_any_size(tmp_path: Path) -> None:
     """The file does not fit the size 1 that TFLite takes a dynamic axis for until it is told."""
     image = keras.Input((None, None, 3), name="image")

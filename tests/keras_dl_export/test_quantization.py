@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_dl_export import ConversionError, load_artifact, to_onnx, to_tflite, verify
+from keras_dl_export import load_artifact, to_onnx, to_tflite, verify
 
 DATA = np.random.default_rng(5).random((40, 12, 12, 1), np.float32)
 
@@ -99,12 +99,3 @@ def test_wrong_arguments_are_refused(
     with pytest.raises(ValueError, match=message):
         write(network, tmp_path / "model", **arguments)
     assert not any(tmp_path.iterdir())
-
-
-def test_int8_of_a_loop_is_refused_before_the_converter_crashes(tmp_path: Path) -> None:
-    x = keras.Input(batch_shape=(1, 6, 3), name="x")
-    model = keras.Model(x, layers.LSTM(4, name="memory")(x))
-    with pytest.raises(
-        ConversionError, match="loops in '.*memory.*', where int8 cannot be calibrated. Take quantize="
-    ):
-        to_tflite(model, tmp_path / "model.tflite", quantize="int8", representative_data=np.zeros((4, 6, 3)))

@@ -9,12 +9,14 @@ from keras_dl_export.lowering.recurrent import (
     Recurrence,
     recurrent_layers,
 )
+from keras_dl_export.lowering.tflite_recurrent import TFLiteRecurrent
 from keras_dl_export.lowering.time_distributed import known_time
 
 __all__ = [
     "Emitter",
     "Inexpressible",
     "Recurrence",
+    "TFLiteRecurrent",
     "at_inference",
     "emit_onnx",
     "known_time",
