@@ -17,7 +17,7 @@ from keras_dl_export.cases import (
 )
 from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of, pick
 from keras_dl_export.errors import ConversionError, first_line
-from keras_dl_export.lowering import Emitter, known_time, plain_argmax, recurrent_layers
+from keras_dl_export.lowering import Emitter, fresh_functions, known_time, plain_argmax, recurrent_layers
 from keras_dl_export.specs import Spec
 
 # They draw from generator state that no file carries; the Stateless* kin are functions of their seed.
@@ -128,7 +128,7 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None) -> dict[str, Any
     }
     traced = tf.function(lambda **inputs: call_endpoint(endpoint, inputs), autograph=False)
     try:
-        with plain_argmax(), known_time(), recurrent_layers(emit) as met:
+        with plain_argmax(), known_time(), fresh_functions(), recurrent_layers(emit) as met:
             function = traced.get_concrete_function(**specs)
     except Exception as error:
         raise ConversionError(

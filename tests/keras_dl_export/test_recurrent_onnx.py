@@ -435,6 +435,33 @@ def test_other_threads_keep_keras_own_loop() -> None:
     assert trace.notes == [f"{layer}: it is a loop, which is slower, because nobody asked."]
 
 
+@pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
+def test_a_models_own_functions_are_left_as_they_were(used: bool, tmp_path: Path) -> None:
+    """Their graphs are kept: one of the target's would break the model, one of the model's the lowering."""
+
+    class Compiled(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = layers.LSTM(H)
+
+        @tf.function(reduce_retracing=True)
+        def call(self, x: Any) -> Any:
+            if tf.reduce_sum(x) > 1e6:  # autograph's to write
+                x = x / 2.0
+            return self.rnn(x)
+
+    model = Compiled()
+    model.rnn.build((None, None, D))
+    model.built = True
+    if used:
+        model(draw(2, 5)), model(draw(3, 4))
+    artifact = to_onnx(model, tmp_path / "model.onnx", inputs=draw(3, 4))
+    assert artifact.operators["LSTM"] == 1
+    (answer,) = onnxruntime.InferenceSession(str(artifact.path)).run(None, {"x": draw(2, 4)})
+    np.testing.assert_allclose(model(draw(2, 4)), answer, rtol=1e-5, atol=1e-5)
+    model(draw(2, 7))
+
+
 def test_what_else_the_graph_does_with_selection_and_order(tmp_path: Path) -> None:
     """tf.where lets no NaN through from the side not chosen; sequences turn around along any axis."""
 

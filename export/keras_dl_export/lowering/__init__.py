@@ -1,6 +1,7 @@
 """What a target lacks, expressed by what it has."""
 
 from keras_dl_export.lowering.argmax import plain_argmax
+from keras_dl_export.lowering.fresh_functions import fresh_functions
 from keras_dl_export.lowering.inference import at_inference
 from keras_dl_export.lowering.onnx_recurrent import emit_onnx
 from keras_dl_export.lowering.recurrent import (
@@ -19,6 +20,7 @@ __all__ = [
     "TFLiteRecurrent",
     "at_inference",
     "emit_onnx",
+    "fresh_functions",
     "known_time",
     "plain_argmax",
     "recurrent_layers",

@@ -1,0 +1,36 @@
+"""A model's own `tf.function`s, traced afresh."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+_one_at_a_time = threading.RLock()
+
+
+@contextlib.contextmanager
+def fresh_functions() -> Iterator[None]:
+    """Trace a copy of every `tf.function` that is called, in this thread alone.
+
+    A `tf.function` keeps its graphs. One that the model has used before would hide its layers from the
+    target, and one traced for a target would come back when the model itself is called.
+    """
+    import tensorflow as tf
+
+    functions = type(tf.function(lambda: None))
+    kept = functions.__call__
+    thread = threading.get_ident()
+
+    def call(function: Any, *arguments: Any, **named: Any) -> Any:
+        if threading.get_ident() == thread:
+            function = function._clone(None)
+        return kept(function, *arguments, **named)
+
+    with _one_at_a_time:
+        functions.__call__ = call
+        try:
+            yield
+        finally:
+            functions.__call__ = kept
