@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint, call_endpoint
 from keras_dl_export.errors import first_line
-from keras_dl_export.lowering import at_inference
+from keras_dl_export.lowering import at_inference, fresh_functions
 from keras_dl_export.specs import Spec, numpy_dtype
 
 Examples = ArrayLike | Mapping[str, ArrayLike] | None
@@ -53,6 +54,39 @@ class Reference:
     outputs: Mapping[str, Spec]
     cases: tuple[Case, ...] = field(repr=False)
     precision: str
+
+
+_Reference = TypeVar("_Reference", bound=Reference)
+
+
+def with_one_example(reference: _Reference) -> _Reference:
+    """Return what a file must give whose batch is fixed to one; the sizes of other axes remain."""
+
+    def fix(specs: Mapping[str, Spec]) -> dict[str, Spec]:
+        return {
+            name: Spec((1, *spec.shape[1:]), spec.dtype) if spec.shape[:1] == ("batch",) else spec
+            for name, spec in specs.items()
+        }
+
+    def first(arrays: Mapping[str, NDArray[Any]], specs: Mapping[str, Spec]) -> dict[str, NDArray[Any]]:
+        return {
+            name: array[:1] if specs[name].shape[:1] == ("batch",) else array
+            for name, array in arrays.items()
+        }
+
+    return dataclasses.replace(
+        reference,
+        inputs=fix(reference.inputs),
+        outputs=fix(reference.outputs),
+        cases=tuple(
+            Case(
+                {word: size for word, size in case.sizes.items() if word != "batch"},
+                first(case.inputs, reference.inputs),
+                first(case.outputs, reference.outputs),
+            )
+            for case in reference.cases
+        ),
+    )
 
 
 def check_examples(offered: Mapping[str, Endpoint], inputs: Examples) -> dict[str, NDArray[Any]]:
@@ -97,7 +131,7 @@ def answer_examples(
             for key, spec in endpoint.inputs.items()
         }
         tensors = {key: tf.constant(array, endpoint.inputs[key].dtype) for key, array in inputs.items()}
-        with at_inference():
+        with at_inference(), fresh_functions():
             outputs = call_endpoint(endpoint, tensors)
         return Case(sizes, inputs, {key: np.asarray(tensor) for key, tensor in outputs.items()})
 

@@ -403,17 +403,28 @@ def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_stateful_layer_is_written_without_memory(tmp_path: Path) -> None:
-    x = keras.Input(batch_shape=(2, 5, D), name="x")
-    model = disturb(keras.Model(x, layers.GRU(H, stateful=True, name="memory")(x)))
-    model.layers[1].reset_state()
-    artifact = to_onnx(model, tmp_path / "model.onnx")
+    class Remembering(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = layers.GRU(H, stateful=True, name="memory")
+
+        @tf.function
+        def call(self, x: Any) -> Any:
+            return self.rnn(x)
+
+    model, values = Remembering(), draw(2, 5)
+    model.rnn.build(values.shape)
+    model.built = True
+    disturb(model)
+    model.rnn.reset_state()
+    artifact = to_onnx(model, tmp_path / "model.onnx", inputs=values)
     assert artifact.operators["GRU"] == 1
     assert [note.partition(":")[0] for note in artifact.notes] == ["memory"]
-    values = draw(2, 5)
     expected = model(values)  # the first call after a reset
     session = onnxruntime.InferenceSession(str(artifact.path))
     for _ in range(2):
         np.testing.assert_allclose(session.run(None, {"x": values})[0], expected, rtol=1e-5, atol=1e-5)
+    assert np.abs(model(values) - expected).max() > 1e-3  # the model goes on remembering
 
 
 def test_other_threads_keep_keras_own_loop() -> None:
