@@ -20,7 +20,7 @@ from keras_dl_export.runtime import open_runners
 from keras_dl_export.saved_model import count_saved_model_operators, write_saved_model
 from keras_dl_export.signatures import Signature, sign
 from keras_dl_export.staging import staging_folder
-from keras_dl_export.tflite import count_tflite_operators, write_tflite
+from keras_dl_export.tflite import count_tflite_operators, fuse_lstms, write_tflite
 
 
 def to_saved_model(model: Any, folder: str | os.PathLike[str], *, inputs: Examples = None) -> Artifact:
@@ -60,6 +60,7 @@ def to_tflite(
     quantize: str | None = None,
     representative_data: Any = None,
     inputs: Examples = None,
+    lstm: str = "exact",
 ) -> Artifact:
     """Write a TFLite file with one endpoint as its signature, of builtin operators alone.
 
@@ -72,6 +73,9 @@ def to_tflite(
         representative_data: real inputs for "int8", up to 256 examples: an array, a dict of arrays, or a
             tf.data pipeline of batches (of pairs, the first is taken).
         inputs: real examples to compare on, as for `export`; by default the representative ones.
+        lstm: "fused" makes each LSTM one operator, the fastest, which keeps its state between two calls:
+            whoever runs the file resets the interpreter's variables before each, as `load_artifact` does. The
+            batch is 1 then, unless the model's own is fixed. "exact" keeps no state.
 
     Returns:
         The artifact, proven equal to the model.
@@ -86,8 +90,14 @@ def to_tflite(
     rows = check_quantization(
         "tflite", quantize, representative_data, pick(endpoints_of(model, inputs), endpoint).inputs
     )
-    emit = TFLiteRecurrent(calibrated=quantize == "int8")
-    signatures = sign(model, stack(rows) if inputs is None else inputs, [endpoint], emit)
+    if lstm not in ("exact", "fused"):
+        raise ValueError(f"lstm: expected 'exact' or 'fused', got {lstm!r}.")
+    calibrated = quantize == "int8"
+    signatures = sign(
+        model, stack(rows) if inputs is None else inputs, [endpoint], TFLiteRecurrent(calibrated=calibrated)
+    )
+    if lstm == "fused":
+        signatures = fuse_lstms(signatures, calibrated)
 
     def write(file: Path) -> None:
         write_tflite(model, signatures, file, quantize, rows)

@@ -169,6 +169,7 @@ def _tensorflow_specs(tensors: Mapping[str, Any]) -> dict[str, Spec]:
 class _TFLiteRunner(Runner):
     def __init__(self, endpoint: str, interpreter: Any, lock: threading.Lock) -> None:
         self._signature = interpreter.get_signature_runner(endpoint)
+        self._interpreter = interpreter
         self._lock = lock
         super().__init__(
             endpoint,
@@ -178,6 +179,7 @@ class _TFLiteRunner(Runner):
 
     def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         with self._lock:
+            self._interpreter.reset_all_variables()  # a fused LSTM would go on from the call before
             outputs: dict[str, NDArray[Any]] = self._signature(**inputs)
         return outputs
 

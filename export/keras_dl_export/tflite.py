@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pickle
 import re
@@ -13,11 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_dl_export.cases import with_one_example
+from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.errors import ConversionError, first_line
+from keras_dl_export.lowering.tflite_fused import FusedLSTM, refuse_cell_states
 from keras_dl_export.quantization import Row, quantize_tflite
 from keras_dl_export.quiet import silence
 from keras_dl_export.saved_model import write_saved_model
-from keras_dl_export.signatures import Signature
+from keras_dl_export.signatures import Signature, lower
 from keras_dl_export.specs import refuse_strings
 
 # How the converter names an operator and its node: fused["Erfinv:", "model/layer/Erfinv@__inference_..."]
@@ -71,6 +75,22 @@ def convert(saved_model: Path, signatures: list[str], quantize: str | None, rows
         except Exception as error:
             raise ConversionError(_explain(error, noise.lines())) from error
     return content
+
+
+def fuse_lstms(signatures: Mapping[str, Signature], calibrated: bool) -> dict[str, Signature]:
+    """Trace again, with one stateful operator for each LSTM and a batch of one.
+
+    Raises:
+        ConversionError: an endpoint cannot be traced so, or the operator would compute a layer wrongly.
+    """
+    single = {}
+    for name, signature in signatures.items():
+        one = with_one_example(signature)
+        single[name] = dataclasses.replace(one, endpoint=Endpoint(one.endpoint.function, one.inputs))
+    fused = lower(single, FusedLSTM(calibrated))
+    for signature in fused.values():
+        refuse_cell_states(signature.function)
+    return fused
 
 
 def count_tflite_operators(path: Path) -> dict[str, int]:

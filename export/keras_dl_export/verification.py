@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_dl_export.artifact import Artifact
-from keras_dl_export.cases import Examples, Reference, answer_examples, check_examples
+from keras_dl_export.cases import Examples, Reference, answer_examples, check_examples, with_one_example
 from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.parity import Comparison, Parity, check_parity
 from keras_dl_export.release import Release, holds_release, open_release
@@ -45,7 +45,10 @@ def verify(artifact: str | os.PathLike[str], model: Any = None, inputs: Examples
             )
         runners = open_runners(path, format_of(path))
         quantize = artifact.quantize if isinstance(artifact, Artifact) else None
-        return check_parity(runners, sign(model, inputs, runners), path.name, quantize)
+        signatures = sign(model, inputs, runners)
+        if all(spec.shape[:1] == (1,) for runner in runners.values() for spec in runner.inputs.values()):
+            signatures = {name: with_one_example(signature) for name, signature in signatures.items()}
+        return check_parity(runners, signatures, path.name, quantize)
     release = open_release(path)
     references: Mapping[str, Reference] = (
         sign(model, inputs) if model is not None else _answers_of_saved_model(release, inputs)
