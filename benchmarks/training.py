@@ -166,7 +166,8 @@ def fit_epoch(options: Options) -> Iterator[Comparison]:
     def epoch() -> None:
         vae.fit(data, verbose=0)
 
-    bare_steps(), epoch()  # both are traced once, and not measured
+    bare_steps()  # both are traced once, and not measured
+    epoch()
     peer = Peer(bare_steps, at_most=1.10)
     yield Comparison("fit", epoch, {f"{steps} bare steps": peer}, repeat=False)
 
@@ -191,7 +192,8 @@ def importance_sampling(options: Options) -> Iterator[Comparison]:
             weights = [log_weights(image[None], tf.constant(draws)) for _ in range(turns)]
             tf.reduce_logsumexp(tf.concat(weights, axis=1))
 
-    loop(some[:1], 1, draws), loop(some[:1], 1, 1)
+    loop(some[:1], 1, draws)  # both are traced once, and not measured
+    loop(some[:1], 1, 1)
     share = len(some) / len(images)
     peers = {
         "loop over images": Peer(lambda: loop(some, 1, draws), at_most=0.1, share=share),

