@@ -131,7 +131,7 @@ def answer_examples(
             for key, spec in endpoint.inputs.items()
         }
         tensors = {key: tf.constant(array, endpoint.inputs[key].dtype) for key, array in inputs.items()}
-        with at_inference(), fresh_functions():
+        with fresh_functions(), at_inference():  # in the order of _trace: each has a lock
             outputs = call_endpoint(endpoint, tensors)
         return Case(sizes, inputs, {key: np.asarray(tensor) for key, tensor in outputs.items()})
 
