@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_dl import layers as kdl
-from keras_dl_export import ConversionError, export, to_onnx, to_saved_model
-from keras_dl_export.lowering import Inexpressible, Recurrence, recurrent_layers
+from keras_dl_export import export, to_onnx
 from keras_dl_export.onnx import count_onnx_operators
 
 D, H = 3, 4
@@ -307,16 +305,6 @@ def test_time_distributed_over_a_known_time(masked: bool, tmp_path: Path) -> Non
     )
 
 
-@pytest.mark.parametrize("write", [to_onnx, to_saved_model])
-def test_time_distributed_over_an_unknown_time_is_refused(write: Any, tmp_path: Path) -> None:
-    model = over_sequence(lambda x: layers.TimeDistributed(layers.Dense(2), name="each")(x))
-    with pytest.raises(
-        ConversionError, match="Keras traces 'each' wrongly, .* Give the input a fixed length"
-    ):
-        write(model, tmp_path / "model")
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
 def test_half_precision(masked: bool, tmp_path: Path) -> None:
     """The nodes have no kernels for it: they compute in float32, between casts."""
@@ -383,107 +371,6 @@ def test_a_release_lowers_for_onnx_alone_and_keeps_the_notes(tmp_path: Path) -> 
     assert "PyFunc" not in saved_model.operators  # the nodes' place holders are no operators that run
     assert saved_model.operators["While"] + saved_model.operators.get("StatelessWhile", 0) >= 2
     check_sizes(model, written.path)
-
-
-def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
-    model = over_sequence(lambda x: layers.Bidirectional(layers.LSTM(H, dropout=0.5))(x), masked=True)
-    x = draw(3, 4, masked=True)
-    classes = (layers.RNN, layers.LSTM, layers.GRU, layers.SimpleRNN, layers.TimeDistributed)
-    methods = [dict(vars(cls)) for cls in classes]
-    expected, variables = model(x), [variable.numpy() for variable in model.variables]
-    config = model.get_config()
-    to_onnx(model, tmp_path / "model.onnx")
-    assert [dict(vars(cls)) for cls in classes] == methods
-    assert model.get_config() == config
-    for variable, before in zip(model.variables, variables, strict=True):  # seeds of the dropout included
-        np.testing.assert_array_equal(variable.value, before)
-    np.testing.assert_array_equal(model(x), expected)
-    model.compile("sgd", "mse")
-    model.fit(x, np.zeros((3, 2 * H)), verbose=0)
-
-
-def test_a_stateful_layer_is_written_without_memory(tmp_path: Path) -> None:
-    class Remembering(keras.Model):
-        def __init__(self) -> None:
-            super().__init__()
-            self.rnn = layers.GRU(H, stateful=True, name="memory")
-
-        @tf.function
-        def call(self, x: Any) -> Any:
-            return self.rnn(x)
-
-    model, values = Remembering(), draw(2, 5)
-    model.rnn.build(values.shape)
-    model.built = True
-    disturb(model)
-    model.rnn.reset_state()
-    artifact = to_onnx(model, tmp_path / "model.onnx", inputs=values)
-    assert artifact.operators["GRU"] == 1
-    assert [note.partition(":")[0] for note in artifact.notes] == ["memory"]
-    expected = model(values)  # the first call after a reset
-    session = onnxruntime.InferenceSession(str(artifact.path))
-    for _ in range(2):
-        np.testing.assert_allclose(session.run(None, {"x": values})[0], expected, rtol=1e-5, atol=1e-5)
-    assert np.abs(model(values) - expected).max() > 1e-3  # the model goes on remembering
-
-
-def test_other_threads_keep_keras_own_loop() -> None:
-    """Someone may be training while an endpoint is traced."""
-    model = over_sequence(lambda x: layers.GRU(H)(x))
-    x = tf.constant(draw(2, 3))
-    expected = model(x)
-    lowered = []
-
-    def emit(recurrence: Recurrence) -> Any:
-        lowered.append(recurrence.layer_name)
-        raise Inexpressible("nobody asked")
-
-    with recurrent_layers(emit) as trace, ThreadPoolExecutor(1) as other:
-        np.testing.assert_array_equal(other.submit(model, x).result(), expected)
-        assert not lowered
-        np.testing.assert_array_equal(model(x), expected)
-    (layer,) = lowered
-    assert trace.notes == [f"{layer}: it is a loop, which is slower, because nobody asked."]
-
-
-@pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
-def test_a_models_own_functions_are_left_as_they_were(used: bool, tmp_path: Path) -> None:
-    """Their graphs are kept: one of the target's would break the model, one of the model's the lowering."""
-
-    class Compiled(keras.Model):
-        def __init__(self) -> None:
-            super().__init__()
-            self.rnn = layers.LSTM(H)
-
-        @tf.function(reduce_retracing=True)
-        def call(self, x: Any) -> Any:
-            if tf.reduce_sum(x) > 1e6:  # autograph's to write
-                x = x / 2.0
-            return self.rnn(x)
-
-    model = Compiled()
-    model.rnn.build((None, None, D))
-    model.built = True
-    if used:
-        model(draw(2, 5)), model(draw(3, 4))
-    artifact = to_onnx(model, tmp_path / "model.onnx", inputs=draw(3, 4))
-    assert artifact.operators["LSTM"] == 1
-    (answer,) = onnxruntime.InferenceSession(str(artifact.path)).run(None, {"x": draw(2, 4)})
-    np.testing.assert_allclose(model(draw(2, 4)), answer, rtol=1e-5, atol=1e-5)
-    model(draw(2, 7))
-
-
-def test_what_else_the_graph_does_with_selection_and_order(tmp_path: Path) -> None:
-    """tf.where lets no NaN through from the side not chosen; sequences turn around along any axis."""
-
-    class Turned(layers.Layer):
-        def call(self, x: Any) -> Any:
-            logs = tf.where(x > 0.0, tf.math.log(x), 0.0)
-            return [logs, tf.reverse(x, [-1]), tf.reverse(tf.reverse(x, [1]), [0, 1])]
-
-    model = over_sequence(Turned())
-    artifact = to_onnx(model, tmp_path / "model.onnx")
-    check_sizes(model, artifact.path)
 
 
 def test_nodes_are_counted_in_the_file(tmp_path: Path) -> None:
