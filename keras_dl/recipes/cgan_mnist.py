@@ -16,12 +16,13 @@ recipe = Recipe(
     task=CONDITIONAL_ADVERSARIAL,
     optimizer=adam_for_each_player,
     settings={
+        "filters": (32, 64, 128),
         "ema_momentum": 0.999,
-        "generator_learning_rate": 5e-4,
-        "discriminator_learning_rate": 5e-4,
+        "generator_learning_rate": 2e-3,
+        "discriminator_learning_rate": 2e-3,
         "schedule": "cosine",
     },
     batch_size=64,
-    epochs=6,
+    epochs=8,
     goals=(Goal("class_agreement", at_least=0.97), Goal("classes_covered", at_least=10)),
 )

