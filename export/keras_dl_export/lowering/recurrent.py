@@ -131,9 +131,9 @@ def recurrent_layers(emit: Emitter | None) -> Iterator[Trace]:
                     try:
                         return _run(layer, sequences, initial_state, mask, training, emit, trace)
                     except Inexpressible as reason:
-                        trace.note(layer.name, f"it is a loop, which is slower, because {reason}")
                         if hasattr(emit, "loop"):
                             return emit.loop(layer, sequences, initial_state, mask, training)
+                        trace.note(layer.name, f"it is a loop, which is slower, because {reason}")
                 return loop(layer, sequences, initial_state, mask, training=training)
 
             return inner_loop

@@ -81,7 +81,9 @@ def _fuse(recurrence: Recurrence) -> Result:
     x = recurrence.sequence
     if recurrence.go_backwards:
         x = tf.reverse(x, [1])
-    h, C = recurrence.initial_state
+    # The converter makes the operator's variables of these two. Were they zero, they would be one with the
+    # zeros that other layers begin with, and the operator would write into those.
+    h, C = (tf.fill([x.shape[0], recurrence.units], 1e-30) for _ in range(2))
     bias = recurrence.bias
     if bias is None:
         bias = tf.zeros([4 * recurrence.units], x.dtype)
