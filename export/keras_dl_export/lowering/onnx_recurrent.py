@@ -172,11 +172,11 @@ def _activations(recurrence: Recurrence) -> dict[str, Any]:
     """Return the node's attributes `activations`, `activation_alpha` and `activation_beta`."""
     import keras
 
+    # Not Softplus: onnxruntime's nodes take the logarithm of 1 + exp(x), which is infinite from x = 89 on.
     known: dict[Callable[..., Any], tuple[Any, ...]] = {
         keras.activations.tanh: ("Tanh",),
         keras.activations.sigmoid: ("Sigmoid",),
         keras.activations.relu: ("Relu",),
-        keras.activations.softplus: ("Softplus",),
         keras.activations.softsign: ("Softsign",),
         keras.activations.linear: ("Affine", 1.0, 0.0),
         keras.activations.hard_sigmoid: ("HardSigmoid", 1 / 6, 0.5),
@@ -192,9 +192,6 @@ def _activations(recurrence: Recurrence) -> dict[str, Any]:
             raise Inexpressible(f"ONNX's {_OPERATORS[recurrence.cell]} does not know the activation {word!r}")
         return known[activation]
 
-    used = (recurrence.activation, recurrence.recurrent_activation)
-    if keras.activations.softplus in used:  # onnxruntime takes the logarithm of 1 + exp(x)
-        recurrence.note("softplus overflows above 88 in onnxruntime's nodes")
     inner = name(recurrence.activation)
     if recurrence.recurrent_activation is None:
         wanted = [inner]
