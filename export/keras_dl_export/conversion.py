@@ -73,9 +73,10 @@ def to_tflite(
         representative_data: real inputs for "int8", up to 256 examples: an array, a dict of arrays, or a
             tf.data pipeline of batches (of pairs, the first is taken).
         inputs: real examples to compare on, as for `export`; by default the representative ones.
-        lstm: "fused" makes each LSTM one operator, the fastest, which keeps its state between two calls:
-            whoever runs the file resets the interpreter's variables before each, as `load_artifact` does. The
-            batch is 1 then, unless the model's own is fixed. "exact" keeps no state.
+        lstm: "fused" makes each LSTM one operator: the smallest file, and where the runtime lacks XNNPACK the
+            fastest. It keeps its state between two calls: whoever runs the file resets the interpreter's
+            variables before each, as `load_artifact` does. The batch is 1 then, unless the model's own is
+            fixed. "exact" keeps no state.
 
     Returns:
         The artifact, proven equal to the model.

@@ -1,4 +1,9 @@
-"""One UNIDIRECTIONAL_SEQUENCE_LSTM a layer: TFLite's fastest LSTM, whose state outlives a call."""
+"""One UNIDIRECTIONAL_SEQUENCE_LSTM a layer, whose state outlives a call.
+
+It makes the smallest file and, in a runtime without XNNPACK, the fastest. At 28 steps of 28 features, 64
+units, batch 1 and one thread: 97 KB and 71 us with XNNPACK, which does not know the operator, 79 us without;
+written out 158 KB, 45 us and 94 us; in Keras's own loop 104 KB, 75 us and 125 us.
+"""
 
 from __future__ import annotations
 
