@@ -12,7 +12,6 @@ recipe = dataclasses.replace(
     vae_mnist.recipe,
     name="iwae-mnist",
     summary="The VAE of vae-mnist, trained on the bound of five importance-weighted draws",
-    epochs=50,
     settings={**vae_mnist.recipe.settings, "bound": "iwae", "num_samples": 5},
-    goals=(Goal("test_nll", at_most=86.8),),
+    goals=(Goal("test_nll", at_most=85.6),),
 )
