@@ -2,8 +2,8 @@
 
     keras-dl train vae-mnist
 
-About 40 minutes on one CPU core, a third of them for the likelihood of the test images: 86.35 nats with seed 0
-(5,000 draws for each of the 10,000 images, binarised once with seed 0); 17 of the 50 latents are used.
+About 40 minutes on one CPU core, a third of them for the likelihood of the test images: 86.35 nats with seed
+0 (5,000 draws for each of the 10,000 images, binarised once with seed 0); 17 of the 50 latents are used.
 """
 
 from keras_dl.models import VAE
