@@ -1,0 +1,86 @@
+"""Write docs/benchmarks.md from the records in docs/benchmarks.
+
+    python docs/benchmarks.py
+
+A record is what a benchmark wrote with `--out docs/benchmarks/<benchmark>.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_dl.atomic import replacing
+
+DOCS = Path(__file__).parent
+
+HEADER = """\
+# Benchmarks
+
+Each row compares keras_dl with a named peer that does the same work, both timed in turn in one run of the
+benchmark, round after round. `ratio` is the median time of keras_dl over that of the peer: below 1 keras_dl
+is faster. The quartiles are those of the single rounds' ratios. A bound is the ratio that must not be
+exceeded.
+
+This page is generated from the records in `docs/benchmarks` by `python docs/benchmarks.py`.
+"""
+COLUMNS = ("work and peer", "keras_dl", "peer", "ratio", "quartiles", "bound")
+
+
+def page(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page in Markdown.
+
+    Args:
+        records: benchmark -> what it wrote.
+    """
+    return HEADER + "".join(_section(name, record) for name, record in sorted(records.items()))
+
+
+def read_records(folder: Path) -> dict[str, Any]:
+    """All records of a folder, by the name of their benchmark."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
+
+
+def _section(name: str, record: Mapping[str, Any]) -> str:
+    measured_on = ", ".join(f"{what} {value}" for what, value in record["environment"].items())
+    table = [COLUMNS, ("---", *["---:"] * (len(COLUMNS) - 1)), *map(_cells, record["rows"])]
+    command = f"python benchmarks/{name}.py --out docs/benchmarks/{name}.json"
+    return f"\n## {name}\n\n`{command}` on: {measured_on}.\n\n{_lines(table)}"
+
+
+def _lines(table: Iterable[Iterable[str]]) -> str:
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in table)
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    low, high = row["quartiles"]
+    ratio, bound = f"{row['ratio']:.2f}", row["at_most"]
+    if bound is None:
+        judged = "-"
+    else:
+        judged = f"at most {bound:.2f}: {'kept' if row['ratio'] <= bound else 'NOT kept'}"
+        ratio = f"**{ratio}**"
+    return (
+        row["name"],
+        _duration(row["ours"]),
+        _duration(row["peer"]),
+        ratio,
+        f"{low:.2f}-{high:.2f}",
+        judged,
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:,.1f} s" if seconds >= 1 else f"{1000 * seconds:,.1f} ms"
+
+
+def main() -> None:
+    """Write the page."""
+    with replacing(DOCS / "benchmarks.md") as draft:
+        draft.write_text(page(read_records(DOCS / "benchmarks")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
