@@ -8,6 +8,18 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_dl.layers import BatchNormalization
+
+
+def plain_copy(network: Any) -> Any:
+    """A network of the same architecture, with Keras's own batch normalisation."""
+
+    def copy(layer: Any) -> Any:
+        kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
+        return kind.from_config(layer.get_config())
+
+    return keras.models.clone_model(network, clone_function=copy)
+
 
 class PlainVAE(keras.Model):
     """A VAE with its own `train_step`, the textbook way.

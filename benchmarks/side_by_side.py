@@ -1,4 +1,4 @@
-"""Two or more ways of doing the same work, timed in turn, and their ratio.
+"""Two or more ways of doing the same work, timed or otherwise measured in turn, and their ratio.
 
 Other programs slow a machine down for seconds at a time. So the sides take turns, round after round, each
 round in the opposite order of the last (ABC CBA ABC ...): what disturbs one disturbs the others, and the
@@ -7,6 +7,7 @@ ratio stands where the times do not.
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
 import math
@@ -15,9 +16,10 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, Literal
 
 from keras_dl.atomic import replacing
 
@@ -30,7 +32,8 @@ class Peer:
 
     Attributes:
         work: one unit of the work; it returns once the work is done.
-        at_most: the ratio ours / peer that must not be exceeded, if there is one.
+        at_most: the ratio ours / peer (or the difference, see `Comparison.by`) that must not be exceeded, if
+            there is one.
         share: the part of our unit that `work` does, where the whole would take too long; its time is divided
             by it.
     """
@@ -50,12 +53,18 @@ class Comparison:
         peers: by name.
         repeat: whether the unit is short, like a training step: it is then warmed up, and repeated in each
             turn.
+        unit: of the figure that a work returns, "MB" for example; None where the works are timed.
+        by: what is compared: the ratio ours / peer, or what we lose, the difference peer - ours.
+        rounds: turns of each side, where `Effort` shall not say how many: 1 for what does not vary.
     """
 
     name: str
     ours: Work
     peers: Mapping[str, Peer]
     repeat: bool = True
+    unit: str | None = None
+    by: Literal["ratio", "difference"] = "ratio"
+    rounds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,12 +91,14 @@ class Row:
 
     Attributes:
         name: of the work and the peer.
-        ours: median seconds of a unit.
-        peer: median seconds of the peer's.
-        ratio: of the medians, ours / peer; below 1 we are faster.
-        quartiles: lower and upper quartile of the ratios of the single rounds.
+        ours: median of our figures: seconds of a unit of work, or what `unit` says.
+        peer: median of the peer's.
+        ratio: of the medians, ours / peer, where below 1 we are faster or smaller; or peer - ours, see `by`.
+        quartiles: lower and upper quartile of the single rounds' `ratio`.
         rounds: their number.
-        at_most: the ratio that must not be exceeded, if there is one.
+        at_most: what `ratio` must not exceed, if there is such a bound.
+        unit: of `ours` and `peer`.
+        by: what `ratio` is.
     """
 
     name: str
@@ -97,21 +108,30 @@ class Row:
     quartiles: tuple[float, float]
     rounds: int
     at_most: float | None
+    unit: str = "s"
+    by: Literal["ratio", "difference"] = "ratio"
 
     def __str__(self) -> str:
         low, high = self.quartiles
         bound = "" if self.at_most is None else f"<= {self.at_most:.2f}"
+        ours, peer = self._figure(self.ours), self._figure(self.peer)
         return (
-            f"{self.name:<46} {_duration(self.ours):>10} {_duration(self.peer):>10} {self.ratio:>7.3f}   "
-            f"{low:.3f}-{high:.3f}   {bound}"
+            f"{self.name:<52} {ours:>10} {peer:>10} {self.ratio:>7.3f}   {low:.3f}-{high:.3f}   {bound}"
         ).rstrip()
 
+    def _figure(self, value: float) -> str:
+        if self.unit != "s":
+            return f"{value:,.2f} {self.unit}"
+        if value >= 1:
+            return f"{value:,.1f} s"
+        return f"{1e3 * value:.2f} ms" if value >= 1e-3 else f"{1e6 * value:.1f} us"
 
-HEADINGS = f"{'name':<46} {'ours':>10} {'peer':>10} {'ratio':>7}   quartiles     bound"
+
+HEADINGS = f"{'name':<52} {'ours':>10} {'peer':>10} {'ratio':>7}   quartiles     bound"
 
 
 def compare(comparison: Comparison, effort: Effort) -> list[Row]:
-    """Time all sides of a comparison in turn.
+    """Measure all sides of a comparison in turn.
 
     Args:
         comparison: the sides.
@@ -121,17 +141,21 @@ def compare(comparison: Comparison, effort: Effort) -> list[Row]:
         A row for each peer.
     """
     works = [comparison.ours, *(peer.work for peer in comparison.peers.values())]
-    rounds = effort.rounds if comparison.repeat else effort.long_rounds
-    units = [_units(work, effort.seconds) if comparison.repeat else 0 for work in works]
-    seconds: list[list[float]] = [[] for _ in works]
+    rounds = comparison.rounds or (effort.rounds if comparison.repeat else effort.long_rounds)
+    if comparison.unit is None:
+        units = [_units(work, effort.seconds) if comparison.repeat else 0 for work in works]
+        turns = [partial(_seconds, work, each) for work, each in zip(works, units, strict=True)]
+    else:
+        turns = works
+    figures: list[list[Any]] = [[] for _ in works]
     for turn in range(rounds):
         order = range(len(works))
         for side in reversed(order) if turn % 2 else order:
-            seconds[side].append(_turn(works[side], units[side]))
-    ours = seconds[0]
+            figures[side].append(turns[side]())
+    ours = figures[0]
     return [
-        _row(f"{comparison.name}: {name}", ours, [each / peer.share for each in theirs], peer.at_most)
-        for (name, peer), theirs in zip(comparison.peers.items(), seconds[1:], strict=True)
+        _row(comparison, name, peer.at_most, ours, [each / peer.share for each in theirs])
+        for (name, peer), theirs in zip(comparison.peers.items(), figures[1:], strict=True)
     ]
 
 
@@ -144,7 +168,7 @@ def _units(work: Work, seconds: float) -> int:
     return max(1, math.ceil(seconds / (time.perf_counter() - began)))
 
 
-def _turn(work: Work, units: int) -> float:
+def _seconds(work: Work, units: int) -> float:
     """Mean seconds of that many units, after one that brings back the caches; 0 is a single unit without."""
     if units:
         work()
@@ -154,17 +178,24 @@ def _turn(work: Work, units: int) -> float:
     return (time.perf_counter() - began) / max(1, units)
 
 
-def _row(name: str, ours: Sequence[float], peer: Sequence[float], at_most: float | None) -> Row:
-    ratios = [mine / theirs for mine, theirs in zip(ours, peer, strict=True)]
-    low, _, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
+def _row(
+    comparison: Comparison, peer: str, at_most: float | None, ours: Sequence[float], theirs: Sequence[float]
+) -> Row:
+    def judge(mine: float, other: float) -> float:
+        return mine / other if comparison.by == "ratio" else other - mine
+
+    judged = [judge(mine, other) for mine, other in zip(ours, theirs, strict=True)]
+    low, _, high = quantiles(judged, n=4, method="inclusive") if len(judged) > 1 else judged * 3
     return Row(
-        name=name,
+        name=f"{comparison.name}: {peer}",
         ours=median(ours),
-        peer=median(peer),
-        ratio=median(ours) / median(peer),
+        peer=median(theirs),
+        ratio=judge(median(ours), median(theirs)),
         quartiles=(low, high),
-        rounds=len(ratios),
+        rounds=len(judged),
         at_most=at_most,
+        unit=comparison.unit or "s",
+        by=comparison.by,
     )
 
 
@@ -202,7 +233,7 @@ def available_cores() -> int:
 
 
 def write_json(path: Path, machine: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Write what was measured, times in seconds.
+    """Write what was measured; times are in seconds.
 
     Args:
         path: the file; it is there whole or not at all.
@@ -214,5 +245,37 @@ def write_json(path: Path, machine: Mapping[str, Any], rows: Sequence[Row]) -> N
         draft.write_text(json.dumps(record, indent=2) + "\n")
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:,.1f} s" if seconds >= 1 else f"{1000 * seconds:.2f} ms"
+def run(
+    comparisons: Iterable[Comparison], effort: Effort, machine: Mapping[str, Any], out: Path | None
+) -> list[Row]:
+    """Measure, print each row and write all that are there.
+
+    Args:
+        comparisons: made one at a time, as their turn comes.
+        effort: how long to measure.
+        machine: from `environment`.
+        out: JSON file, or None.
+
+    Returns:
+        The rows.
+    """
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    print(HEADINGS, flush=True)
+    rows: list[Row] = []
+    for comparison in comparisons:
+        for row in compare(comparison, effort):
+            print(row, flush=True)
+            rows.append(row)
+        if out:  # so that what is measured stays if the rest is broken off
+            write_json(out, machine, rows)
+    return rows
+
+
+def command_line(description: str, workloads: Iterable[str]) -> argparse.ArgumentParser:
+    """The options that every benchmark has: `quick`, `only` and `out`."""
+    names = [*workloads]
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds")
+    parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the rows here too")
+    return parser

@@ -10,14 +10,12 @@ are left out. `--quick` tells orders of magnitude.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -26,23 +24,22 @@ import keras_peers
 import numpy as np
 import tensorflow as tf
 from side_by_side import (
-    HEADINGS,
     QUICK,
     Comparison,
     Effort,
     Peer,
-    Row,
     Work,
     available_cores,
-    compare,
+    command_line,
     environment,
-    write_json,
+    run,
 )
 
 from keras_dl.data import load
 from keras_dl.layers import GRU, LSTM, VanillaRNN
 from keras_dl.metrics import importance_sampled_nll
 from keras_dl.models import CNN, DCGAN, VAE
+from keras_dl.optimizers import Adam
 
 BATCH = 128
 LATENT_DIM = 16
@@ -78,7 +75,7 @@ def vae_step(options: Options) -> Iterator[Comparison]:
     ours = _vae()
     peers = {}
     for name, jit in (("Keras", False), ("Keras with XLA", True)):
-        networks = (keras.models.clone_model(each) for each in (ours.encoder, ours.decoder))
+        networks = (keras_peers.plain_copy(each) for each in (ours.encoder, ours.decoder))
         plain = keras_peers.PlainVAE(*networks)
         plain.compile(keras.optimizers.Adam(1e-3), jit_compile=jit)
         peers[name] = Peer(_keras_step(plain, images))
@@ -96,10 +93,10 @@ def dcgan_step(options: Options) -> Iterator[Comparison]:
     """The DCGAN: a turn of each player."""
     images = _images(BATCH)
     ours = DCGAN()
-    ours.compile(*_players_adam(), jit_compile=False)
-    players = (keras.models.clone_model(each) for each in (ours.generator, ours.discriminator))
+    ours.compile(*_players_adam(Adam), jit_compile=False)
+    players = (keras_peers.plain_copy(each) for each in (ours.generator, ours.discriminator))
     plain = keras_peers.TwoPassGAN(*players)
-    plain.compile(*_players_adam(), jit_compile=False)
+    plain.compile(*_players_adam(keras.optimizers.Adam), jit_compile=False)
     peers = {"Keras, two generator passes": Peer(_keras_step(plain, images))}
     if options.torch:
         networks = options.torch.Generator(), options.torch.Discriminator()
@@ -112,8 +109,8 @@ def cnn_step(options: Options) -> Iterator[Comparison]:
     """The CNN: one step of Adam on the cross-entropy."""
     images, labels = _images(BATCH), _labels(BATCH)
     ours = CNN()
-    plain = keras.Sequential([keras.models.clone_model(ours.features), keras.layers.Dense(10)])
-    _compile_classifier(ours, from_logits=False)
+    plain = keras.Sequential([keras_peers.plain_copy(ours.features), keras.layers.Dense(10)])
+    _compile_classifier(ours, Adam, from_logits=False)
     _compile_classifier(plain, from_logits=True)
     peers = {"Keras": Peer(_keras_step(plain, images, labels))}
     if options.torch:
@@ -155,7 +152,7 @@ def fit_epoch(options: Options) -> Iterator[Comparison]:
     """An epoch of `fit`, with its data pipeline, against as many bare steps on one batch."""
     steps = 20 if options.quick else 100
     vae = _vae()
-    data = load(_images(steps * BATCH), batch_size=BATCH, seed=0)
+    data = load(_images(steps * BATCH), labels=False, batch_size=BATCH, seed=0)
     batch = tf.constant(_images(BATCH))
     bare = tf.function(vae.train_step)
 
@@ -240,17 +237,17 @@ def _labels(count: int) -> Any:
 
 def _vae() -> Any:
     vae = VAE(latent_dim=LATENT_DIM)
-    vae.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
+    vae.compile(Adam(1e-3), jit_compile=False)
     return vae
 
 
-def _players_adam() -> tuple[Any, Any]:
-    return keras.optimizers.Adam(2e-4, beta_1=0.5), keras.optimizers.Adam(2e-4, beta_1=0.5)
+def _players_adam(adam: Any) -> tuple[Any, Any]:
+    return adam(2e-4, beta_1=0.5), adam(2e-4, beta_1=0.5)
 
 
-def _compile_classifier(model: Any, *, from_logits: bool) -> None:
+def _compile_classifier(model: Any, adam: Any = keras.optimizers.Adam, *, from_logits: bool) -> None:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-    model.compile(keras.optimizers.Adam(1e-3), loss=loss, jit_compile=False)
+    model.compile(adam(1e-3), loss=loss, jit_compile=False)
 
 
 def _keras_step(model: Any, *batch: Any) -> Work:
@@ -288,43 +285,15 @@ def _torch_side(threads: int) -> ModuleType | None:
     return torch_peers
 
 
-def run(
-    names: Sequence[str], options: Options, effort: Effort, machine: Mapping[str, Any], out: Path | None
-) -> list[Row]:
-    """Measure the workloads, print each row and write all that are there.
-
-    Args:
-        names: of the workloads.
-        options: of the workloads.
-        effort: how long to measure.
-        machine: from `environment`.
-        out: JSON file, or None.
-
-    Returns:
-        The rows.
-    """
-    print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    print(HEADINGS, flush=True)
-    rows: list[Row] = []
+def _comparisons(names: Iterable[str], options: Options) -> Iterator[Comparison]:
     for name in names:
-        for comparison in WORKLOADS[name](options):
-            for row in compare(comparison, effort):
-                print(row, flush=True)
-                rows.append(row)
-            if out:  # so that what is measured stays if the rest is broken off
-                write_json(out, machine, rows)
+        yield from WORKLOADS[name](options)
         keras.backend.clear_session()
-    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark as the command line says."""
-    parser = argparse.ArgumentParser(description="keras_dl's training beside plain Keras and PyTorch.")
-    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds")
-    parser.add_argument(
-        "--only", action="append", choices=[*WORKLOADS], metavar="NAME", help=", ".join(WORKLOADS)
-    )
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the rows here too")
+    parser = command_line("keras_dl's training beside plain Keras and PyTorch.", WORKLOADS)
     parser.add_argument(
         "--threads", type=int, default=available_cores(), help="of each side (default: cores)"
     )
@@ -350,7 +319,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         nll_samples=asked.nll_samples or (200 if asked.quick else 1000),
     )
     effort = QUICK if asked.quick else Effort()
-    run(asked.only or [*WORKLOADS], options, effort, environment(asked.threads, PACKAGES), asked.out)
+    comparisons = _comparisons(asked.only or WORKLOADS, options)
+    run(comparisons, effort, environment(asked.threads, PACKAGES), asked.out)
 
 
 if __name__ == "__main__":

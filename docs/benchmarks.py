@@ -19,10 +19,10 @@ DOCS = Path(__file__).parent
 HEADER = """\
 # Benchmarks
 
-Each row compares keras_dl with a named peer that does the same work, both timed in turn in one run of the
-benchmark, round after round. `ratio` is the median time of keras_dl over that of the peer: below 1 keras_dl
-is faster. The quartiles are those of the single rounds' ratios. A bound is the ratio that must not be
-exceeded.
+Each row compares keras_dl with a named peer that does the same work, both measured in turn in one run of the
+benchmark, round after round. `ratio` is the median of keras_dl over that of the peer: below 1 keras_dl is
+faster, or smaller; of percentages it is the points that keras_dl loses. The quartiles are those of the single
+rounds' ratios. A bound is the ratio that must not be exceeded.
 
 This page is generated from the records in `docs/benchmarks` by `python docs/benchmarks.py`.
 """
@@ -55,25 +55,31 @@ def _lines(table: Iterable[Iterable[str]]) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    points = " points" if row.get("by") == "difference" else ""
+    unit = row.get("unit", "s")
     low, high = row["quartiles"]
-    ratio, bound = f"{row['ratio']:.2f}", row["at_most"]
+    ratio, bound = f"{row['ratio']:.2f}{points}", row["at_most"]
     if bound is None:
         judged = "-"
     else:
-        judged = f"at most {bound:.2f}: {'kept' if row['ratio'] <= bound else 'NOT kept'}"
+        judged = f"at most {bound:.2f}{points}: {'kept' if row['ratio'] <= bound else 'NOT kept'}"
         ratio = f"**{ratio}**"
     return (
         row["name"],
-        _duration(row["ours"]),
-        _duration(row["peer"]),
+        _figure(row["ours"], unit),
+        _figure(row["peer"], unit),
         ratio,
-        f"{low:.2f}-{high:.2f}",
+        f"{low:.2f}-{high:.2f}" if row["rounds"] > 1 else "-",
         judged,
     )
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:,.1f} s" if seconds >= 1 else f"{1000 * seconds:,.1f} ms"
+def _figure(value: float, unit: str) -> str:
+    if unit != "s":
+        return f"{value:,.2f} {unit}"
+    if value >= 1:
+        return f"{value:,.1f} s"
+    return f"{1e3 * value:,.1f} ms" if value >= 1e-3 else f"{1e6 * value:,.1f} us"
 
 
 def main() -> None:

@@ -33,3 +33,13 @@ def test_a_row_says_whether_its_bound_is_kept(benchmarks):
     assert broken.endswith("| **0.76** | 0.02-0.03 | at most 0.75: NOT kept |")
     assert free.endswith("| 0.02 | 0.02-0.03 | - |")
     assert "docs/benchmarks/training.json` on: cores 2, torch 2.13.0." in page
+
+
+def test_figures_other_than_times_have_their_unit(benchmarks):
+    size = ROW | {"ours": 25.0, "peer": 100.0, "ratio": 0.25, "at_most": 0.3, "rounds": 1, "unit": "KB"}
+    lost = size | {"unit": "%", "by": "difference", "ours": 98.9, "peer": 99.0, "ratio": 0.1}
+    page = benchmarks.page({"export": {"environment": {}, "rows": [size, lost, ROW | {"ours": 4.25e-5}]}})
+    smaller, worse, short = (line.split(" | ")[1:] for line in page.splitlines()[-3:])
+    assert smaller == ["25.00 KB", "100.00 KB", "**0.25**", "-", "at most 0.30: kept |"]
+    assert worse == ["98.90 %", "99.00 %", "**0.10 points**", "-", "at most 0.30 points: kept |"]
+    assert short[0] == "42.5 us"

@@ -1,0 +1,265 @@
+"""Exports side by side: keras_dl's files and other people's, in the same runtimes, on one thread.
+
+    python benchmarks/export.py [--quick] [--only NAME ...] [--out FILE.json]
+
+Prints, for each workload and peer, the medians and their ratio (below 1: keras_dl is faster, or smaller) with
+its quartiles over the rounds, and what must not be exceeded, where there is a bound.
+
+Recurrent layers have 28 steps of 28 features, 64 units and a batch of one. `int8` needs MNIST, and trains for
+a few minutes what it finds no preset of. `mobilenet` exports in processes of their own, and measures these.
+`--quick` tells orders of magnitude.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import export_peers
+import keras
+import mobilenet
+import numpy as np
+import onnxruntime
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from side_by_side import QUICK, Comparison, Effort, Peer, Work, command_line, environment, run
+
+from keras_dl.data import load
+from keras_dl.export import load_artifact, to_onnx, to_tflite
+from keras_dl.models import list_presets
+from keras_dl.models.presets import load_preset
+from keras_dl.training import train
+from keras_dl_export.quiet import silence
+
+TIME, FEATURES, UNITS = 28, 28, 64
+LAYERS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "rnn": keras.layers.SimpleRNN}
+PACKAGES = ("keras-dl", "keras", "tensorflow", "ai-edge-litert", "onnxruntime", "onnx", "tf2onnx", "numpy")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a workload may be asked.
+
+    Attributes:
+        quick: small sizes, few rounds.
+        folder: for the files.
+    """
+
+    quick: bool
+    folder: Path
+
+
+# Recurrent layers: how long one call takes.
+
+
+def onnx_recurrent(options: Options) -> Iterator[Comparison]:
+    """A layer as one native node, against Keras's export and, of a GRU, a graph written by hand."""
+    bounds = {"gru": 1 / 5, "rnn": 1 / 2, "lstm": 1.05}
+    for cell, bound in bounds.items():
+        model, folder = _recurrent(cell), options.folder
+        with silence():
+            to_onnx(model, folder / "ours.onnx")
+            export_peers.keras_onnx(model, folder / "keras.onnx")
+        peers = {"Keras's export": Peer(_onnx_call(model, folder / "keras.onnx"), bound)}
+        if cell == "gru":
+            export_peers.native_gru(model.layers[-1], TIME, FEATURES, folder / "hand.onnx")
+            peers["a native node by hand"] = Peer(_onnx_call(model, folder / "hand.onnx"), at_most=1.15)
+        yield Comparison(f"onnx {cell}", _onnx_call(model, folder / "ours.onnx"), peers)
+
+
+def tflite_recurrent(options: Options) -> Iterator[Comparison]:
+    """A layer of any batch size, against the loop that Keras traces."""
+    bounds = {"lstm": 0.75, "gru": 0.6, "rnn": 0.2}
+    for cell, bound in bounds.items():
+        model, ours = _recurrent(cell), options.folder / "ours.tflite"
+        with silence():
+            to_tflite(model, ours)
+        yield Comparison(f"tflite {cell}", _tflite_call(model, ours), _loops(model, options.folder, bound))
+
+
+def tflite_fused(options: Options) -> Iterator[Comparison]:
+    """The fused LSTM, its state reset before each call, against the same loops.
+
+    XNNPACK, which the interpreter hands to what it can, does not know the fused operator: it makes the loop
+    faster and leaves that as it is. Without it both run the interpreter's own kernels.
+    """
+    model, ours = _recurrent("lstm"), options.folder / "fused.tflite"
+    with silence():
+        to_tflite(model, ours, lstm="fused")
+    for name, xnnpack in (("tflite fused lstm", True), ("tflite fused lstm, no XNNPACK", False)):
+        call = _tflite_call(model, ours, xnnpack=xnnpack, reset=True)
+        yield Comparison(name, call, _loops(model, options.folder, 0.55, xnnpack=xnnpack))
+
+
+def _loops(model: Any, folder: Path, bound: float, *, xnnpack: bool = True) -> dict[str, Peer]:
+    """Keras's loop of any batch, as ours are, and the one whose batch is fixed."""
+    peers = {}
+    for name, batch, at_most in (("Keras's loop", None, bound), ("Keras's loop, fixed batch", 1, None)):
+        path = folder / "loop.tflite"
+        with silence():
+            export_peers.keras_loop(model, path, batch)
+        peers[name] = Peer(_tflite_call(model, path, xnnpack=xnnpack), at_most)
+    return peers
+
+
+def _recurrent(cell: str) -> Any:
+    keras.utils.set_random_seed(0)
+    x = keras.Input((TIME, FEATURES), name="x")
+    return keras.Model(x, LAYERS[cell](UNITS)(x))
+
+
+def _onnx_call(model: Any, path: Path) -> Work:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    inputs = {session.get_inputs()[0].name: _sequence()}
+    _check_answer(model, path, session.run(None, inputs)[0])
+    return lambda: session.run(None, inputs)
+
+
+def _tflite_call(model: Any, path: Path, *, xnnpack: bool = True, reset: bool = False) -> Work:
+    """`invoke` alone: what goes in is in place."""
+    resolver = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    with silence():
+        interpreter = Interpreter(
+            model_content=path.read_bytes(), num_threads=1, experimental_op_resolver_type=resolver
+        )
+        given = interpreter.get_input_details()[0]["index"]
+        interpreter.resize_tensor_input(given, (1, TIME, FEATURES))
+        interpreter.allocate_tensors()
+    interpreter.set_tensor(given, _sequence())
+
+    def call() -> None:
+        interpreter.reset_all_variables()
+        interpreter.invoke()
+
+    call()
+    _check_answer(model, path, interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    return call if reset else interpreter.invoke
+
+
+def _sequence() -> Any:
+    return np.random.default_rng(0).standard_normal((1, TIME, FEATURES), np.float32)
+
+
+def _check_answer(model: Any, path: Path, answer: Any) -> None:
+    """Refuse to time files of different numbers."""
+    expected = np.asarray(model(_sequence()))
+    if answer.shape != expected.shape or np.abs(answer - expected).max() > 1e-4:
+        raise RuntimeError(f"{path.name}: expected the numbers of the Keras model, got others.")
+
+
+# int8: how small, and how many points it costs.
+
+
+def int8(options: Options) -> Iterator[Comparison]:
+    """Calibrated files of a trained CNN and a trained LSTM of rows, on the test images of MNIST."""
+    split = "test[:1000]" if options.quick else "test"
+    images, labels = (np.concatenate(each) for each in zip(*_batches(split), strict=True))
+    calibration = next(iter(_batches("train[:256]")))[0]
+    for name, recipe, points in (("cnn", "cnn-mnist", 0.3), ("lstm", "lstm-rows-mnist", 0.5)):
+        model = _trained(recipe, options.quick)
+        for format, write in (("tflite", to_tflite), ("onnx", to_onnx)):
+            whole = write(model, options.folder / f"whole.{format}", inputs=calibration[:8])
+            small = write(
+                model,
+                options.folder / f"small.{format}",
+                quantize="int8",
+                representative_data=calibration,
+            )
+            accuracies = [_accuracy(each, images, labels) for each in (small, whole)]
+            yield _figures(
+                f"{format} int8 {name}: size", "KB", [each.bytes / 1e3 for each in (small, whole)], 0.3
+            )
+            yield _figures(
+                f"{format} int8 {name}: accuracy on {split}", "%", accuracies, points, by="difference"
+            )
+
+
+def _figures(name: str, unit: str, pair: Sequence[float], bound: float, **options: Any) -> Comparison:
+    """Two figures that do not vary."""
+    ours, peer = pair
+    work: Callable[[], float] = lambda: peer  # noqa: E731
+    return Comparison(name, lambda: ours, {"float32": Peer(work, bound)}, unit=unit, rounds=1, **options)
+
+
+def _batches(split: str) -> Iterator[tuple[Any, Any]]:
+    return iter(load("mnist", split, batch_size=256, shuffle=False).as_numpy_iterator())
+
+
+def _trained(name: str, quick: bool) -> Any:
+    if name in list_presets():
+        return load_preset(keras.Model, name)
+    print(f"{name} is no preset, so it is trained here", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        return train(name, epochs=1 if quick else 4, out=Path(folder, "run"), verbose=False).model
+
+
+def _accuracy(artifact: Any, images: Any, labels: Any) -> float:
+    """Per cent of the images that the file's own runtime gets right."""
+    runner = load_artifact(artifact)
+    chosen = [runner({"image": images[start : start + 250]})["class"] for start in range(0, len(images), 250)]
+    return 100.0 * float(np.mean(np.concatenate(chosen) == labels))
+
+
+# MobileNetV2: what an export costs.
+
+
+def mobilenet_v2(options: Options) -> Iterator[Comparison]:
+    """Files that are proven in their runtimes, against files that are only written."""
+    rounds = 1 if options.quick else 3
+    for format in mobilenet.FORMATS:
+        most: Mapping[str, list[float]] = {"ours": [], "bare": []}
+
+        def seconds(side: str, format: str = format, most: Mapping[str, list[float]] = most) -> float:
+            cost = mobilenet.measure(side, format)
+            most[side].append(cost.megabytes)
+            return cost.seconds
+
+        yield Comparison(
+            f"mobilenetv2 {format}, time",
+            lambda seconds=seconds: seconds("ours"),
+            {"bare converters": Peer(lambda seconds=seconds: seconds("bare"), at_most=1.3)},
+            unit="s",
+            rounds=rounds,
+        )
+        yield Comparison(
+            f"mobilenetv2 {format}, peak memory",
+            iter(most["ours"]).__next__,
+            {"bare converters": Peer(iter(most["bare"]).__next__, at_most=1.15)},
+            unit="MB",
+            rounds=rounds,
+        )
+
+
+WORKLOADS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
+    "onnx": onnx_recurrent,
+    "tflite": tflite_recurrent,
+    "fused": tflite_fused,
+    "int8": int8,
+    "mobilenet": mobilenet_v2,
+}
+
+
+def _comparisons(names: Iterable[str], options: Options) -> Iterator[Comparison]:
+    for name in names:
+        yield from WORKLOADS[name](options)
+        keras.backend.clear_session()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark as the command line says."""
+    parser = command_line("keras_dl's exported files beside other people's.", WORKLOADS)
+    asked = parser.parse_args(arguments)
+    tf.get_logger().setLevel("ERROR")
+    with tempfile.TemporaryDirectory() as folder:
+        comparisons = _comparisons(asked.only or WORKLOADS, Options(asked.quick, Path(folder)))
+        run(comparisons, QUICK if asked.quick else Effort(), environment(1, PACKAGES), asked.out)
+
+
+if __name__ == "__main__":
+    main()
