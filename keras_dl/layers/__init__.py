@@ -9,6 +9,7 @@ require_tensorflow_backend()
 
 from keras_dl.layers.conditioning import ClassConcatenation, ClassProjection
 from keras_dl.layers.convolution import Conv2D
+from keras_dl.layers.normalization import BatchNormalization
 from keras_dl.layers.perceptron import Heaviside
 from keras_dl.layers.recurrent import GRU, LSTM, VanillaRNN
 from keras_dl.layers.recurrent_cells import GRUCell, GRUGates, LSTMCell, LSTMGates, VanillaRNNCell
@@ -18,6 +19,7 @@ from keras_dl.layers.sampling import Dropout, GaussianSampling, RandomShift, sta
 __all__ = [
     "GRU",
     "LSTM",
+    "BatchNormalization",
     "ClassConcatenation",
     "ClassProjection",
     "Conv2D",

@@ -7,6 +7,7 @@ from keras_dl_export.backend import require_tensorflow_backend
 
 require_tensorflow_backend()
 
+import keras_dl.optimizers  # noqa: F401 - registers them, for files to load
 from keras_dl.models.cnn import CNN
 from keras_dl.models.conditional_gan import ConditionalGAN
 from keras_dl.models.dcgan import DCGAN

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_dl.layers import Dropout, RandomShift
+from keras_dl.layers import BatchNormalization, Dropout, RandomShift
 from keras_dl.layers.arguments import check_image_shape, check_positive_int, check_rate
 from keras_dl.models.batch_checks import checked_images, checked_shape
 from keras_dl.models.classifier import Classifier
@@ -72,7 +72,7 @@ class CNN(Classifier):
                 # Normalising after the pooling costs a quarter, and takes out whatever a bias would add.
                 keras.layers.Conv2D(maps, 3, padding="same", use_bias=False, dtype=self.dtype_policy),
                 keras.layers.MaxPooling2D(dtype=self.dtype_policy),
-                keras.layers.BatchNormalization(momentum=0.9, dtype=self.dtype_policy),
+                BatchNormalization(momentum=0.9, dtype=self.dtype_policy),
                 keras.layers.ReLU(dtype=self.dtype_policy),
             ]
         blocks += [

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from keras_dl.layers import ClassConcatenation, ClassProjection
+from keras_dl.layers import BatchNormalization, ClassConcatenation, ClassProjection
 from keras_dl.layers.arguments import check_image_shape, check_positive_int
 
 Shape = tuple[int, int, int]
@@ -112,7 +112,7 @@ def _discriminator(
         if not first and per_image:
             h = keras.layers.LayerNormalization(axis=(1, 2, 3), dtype=dtype)(h)
         elif not first:
-            h = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype)(h)
+            h = BatchNormalization(momentum=0.9, dtype=dtype)(h)
         h = keras.layers.LeakyReLU(0.2, dtype=dtype)(h)
     features = keras.layers.Flatten(dtype="float32")(h)
     logits = keras.layers.Dense(1, dtype="float32")(features)
@@ -124,5 +124,5 @@ def _discriminator(
 
 
 def _normalised(h: Any, dtype: Any) -> Any:
-    h = keras.layers.BatchNormalization(momentum=0.9, dtype=dtype)(h)
+    h = BatchNormalization(momentum=0.9, dtype=dtype)(h)
     return keras.layers.ReLU(dtype=dtype)(h)

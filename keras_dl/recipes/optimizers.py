@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import keras
 
+from keras_dl.optimizers import Adam
+
 Schedule = Literal["constant", "cosine"]
 
 
@@ -36,7 +38,7 @@ def adam(
     Returns:
         A `keras.optimizers.Optimizer`.
     """
-    return keras.optimizers.Adam(
+    return Adam(
         _scheduled(steps, learning_rate, schedule, warmup),
         beta_1=beta_1,
         weight_decay=weight_decay,
@@ -68,7 +70,7 @@ def adam_for_each_player(
     """
     rates = {"generator": generator_learning_rate, "discriminator": discriminator_learning_rate}
     return {
-        f"{player}_optimizer": keras.optimizers.Adam(_scheduled(steps, rate, schedule, 0.0), beta_1=beta_1)
+        f"{player}_optimizer": Adam(_scheduled(steps, rate, schedule, 0.0), beta_1=beta_1)
         for player, rate in rates.items()
     }
 
