@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-import importlib.metadata
-import math
 import os
-import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from keras_dl_export.artifact import FORMATS, Artifact
-from keras_dl_export.cases import Examples, smallest_vocabulary
+from keras_dl_export.cases import Examples
 from keras_dl_export.conversion import prove
 from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
+from keras_dl_export.manifest import describe
 from keras_dl_export.onnx import DEFAULT_OPSET, write_onnx
 from keras_dl_export.release import Release, open_release, publish, write_manifest
 from keras_dl_export.saved_model import write_saved_model, write_warmup_requests
 from keras_dl_export.signatures import Signature, lower, sign
-from keras_dl_export.specs import Spec
 from keras_dl_export.staging import staging_folder
 from keras_dl_export.tflite import write_tflite
-
-_TOOLS = ("keras-dl", "keras", "tensorflow", "ai-edge-litert", "onnx", "onnxruntime", "tf2onnx", "numpy")
 
 
 def export(
@@ -70,7 +63,7 @@ def export(
         artifacts = list(_write(model, signatures, staged, wanted, say))
         say("Writing the manifest")
         write_warmup_requests(signatures, staged)
-        write_manifest(staged, _describe(model, signatures, artifacts, staged))
+        write_manifest(staged, describe(model, signatures, artifacts, staged))
         published = publish(staged, target)
     return open_release(published, check=False)
 
@@ -111,54 +104,3 @@ def _write(
             write_onnx(signature, path, DEFAULT_OPSET)
             say(f"Checking ONNX: {name}")
             yield prove(path, "onnx", {name: signature}, f"onnx/{path.name}")
-
-
-def _describe(
-    model: Any, signatures: Mapping[str, Signature], artifacts: Iterable[Artifact], staged: Path
-) -> dict[str, Any]:
-    return {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "model": {
-            "class": f"{type(model).__module__}.{type(model).__qualname__}",
-            "name": model.name,
-            "parameters": sum(math.prod(weight.shape) for weight in model.weights),
-        },
-        "smallest_vocabulary": smallest_vocabulary(model),
-        "endpoints": {
-            name: {
-                "inputs": _specs(signature.inputs),
-                "outputs": _specs(signature.outputs),
-                "precision": signature.precision,
-            }
-            for name, signature in signatures.items()
-        },
-        "artifacts": [
-            {
-                "path": artifact.path.relative_to(staged).as_posix(),
-                "format": artifact.format,
-                "endpoints": artifact.endpoints,
-                "bytes": artifact.bytes,
-                "operators": artifact.operators,
-                "quantize": artifact.quantize,
-                "notes": artifact.notes,
-                "max_abs_error": artifact.max_abs_error,
-                "parity": [dataclasses.asdict(comparison) for comparison in artifact.parity.comparisons],
-            }
-            for artifact in artifacts
-        ],
-        "tools": {
-            "python": platform.python_version(),
-            **{tool: version for tool in _TOOLS if (version := _version(tool)) is not None},
-        },
-    }
-
-
-def _version(tool: str) -> str | None:
-    try:
-        return importlib.metadata.version(tool)
-    except importlib.metadata.PackageNotFoundError:  # a checkout that was not installed
-        return None
-
-
-def _specs(specs: Mapping[str, Spec]) -> dict[str, Any]:
-    return {name: dataclasses.asdict(spec) for name, spec in specs.items()}
