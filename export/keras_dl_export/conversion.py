@@ -11,6 +11,7 @@ from typing import Any
 from keras_dl_export.artifact import Artifact, size_of
 from keras_dl_export.cases import Examples
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of, pick
+from keras_dl_export.errors import ConversionError, ExportError
 from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
 from keras_dl_export.onnx import DEFAULT_OPSET, count_onnx_operators, write_onnx
 from keras_dl_export.parity import check_parity
@@ -23,13 +24,16 @@ from keras_dl_export.staging import staging_folder
 from keras_dl_export.tflite import count_tflite_operators, fuse_lstms, write_tflite
 
 
-def to_saved_model(model: Any, folder: str | os.PathLike[str], *, inputs: Examples = None) -> Artifact:
+def to_saved_model(
+    model: Any, folder: str | os.PathLike[str], *, inputs: Examples = None, random: str = "refuse"
+) -> Artifact:
     """Write a SavedModel with every endpoint as a named signature.
 
     Args:
         model: a built Keras 3 model.
         folder: where to; a SavedModel that is there already is replaced.
         inputs: real examples to compare on, as for `export`.
+        random: what becomes of random numbers from a hidden generator, as for `export`.
 
     Returns:
         The artifact, proven equal to the model.
@@ -44,7 +48,7 @@ def to_saved_model(model: Any, folder: str | os.PathLike[str], *, inputs: Exampl
     replaceable = (target / "saved_model.pb").is_file() and not is_release(target)
     if target.is_file() or (target.is_dir() and any(target.iterdir()) and not replaceable):
         raise ValueError(f"folder: expected a new folder or a SavedModel to replace, got {target}.")
-    signatures = sign(model, inputs)
+    signatures = sign(model, inputs, random=random)
 
     def write(path: Path) -> None:
         write_saved_model(model, signatures, path)
@@ -61,6 +65,7 @@ def to_tflite(
     representative_data: Any = None,
     inputs: Examples = None,
     lstm: str = "exact",
+    random: str = "refuse",
 ) -> Artifact:
     """Write a TFLite file with one endpoint as its signature, of builtin operators alone.
 
@@ -77,6 +82,7 @@ def to_tflite(
             fastest. It keeps its state between two calls: whoever runs the file resets the interpreter's
             variables before each, as `load_artifact` does. The batch is 1 then, unless the model's own is
             fixed. "exact" keeps no state.
+        random: what becomes of random numbers from a hidden generator, as for `export`.
 
     Returns:
         The artifact, proven equal to the model.
@@ -95,7 +101,11 @@ def to_tflite(
         raise ValueError(f"lstm: expected 'exact' or 'fused', got {lstm!r}.")
     calibrated = quantize == "int8"
     signatures = sign(
-        model, stack(rows) if inputs is None else inputs, [endpoint], TFLiteRecurrent(calibrated=calibrated)
+        model,
+        stack(rows) if inputs is None else inputs,
+        [endpoint],
+        TFLiteRecurrent(calibrated=calibrated),
+        random,
     )
     if lstm == "fused":
         signatures = fuse_lstms(signatures, calibrated)
@@ -115,6 +125,7 @@ def to_onnx(
     quantize: str | None = None,
     representative_data: Any = None,
     inputs: Examples = None,
+    random: str = "refuse",
 ) -> Artifact:
     """Write an ONNX file with one endpoint.
 
@@ -128,6 +139,7 @@ def to_onnx(
             `parity.QUANTIZED_TOLERANCES`.
         representative_data: real inputs for "int8", as for `to_tflite`.
         inputs: real examples to compare on, as for `export`; by default the representative ones.
+        random: what becomes of random numbers from a hidden generator, as for `export`.
 
     Returns:
         The artifact, proven equal to the model.
@@ -142,7 +154,7 @@ def to_onnx(
     rows = check_quantization(
         "onnx", quantize, representative_data, pick(endpoints_of(model, inputs), endpoint).inputs
     )
-    signatures = sign(model, stack(rows) if inputs is None else inputs, [endpoint], emit_onnx)
+    signatures = sign(model, stack(rows) if inputs is None else inputs, [endpoint], emit_onnx, random)
 
     def write(file: Path) -> None:
         write_onnx(signatures[endpoint], file, opset, quantize, rows)
@@ -157,9 +169,14 @@ def prove(
 
     Raises:
         ParityError: the file does not give the model's numbers.
-        ExportError: its own runtime refuses it.
+        ConversionError: its own runtime refuses it.
     """
-    parity = check_parity(open_runners(path, format), signatures, label, quantize)
+    try:
+        runners = open_runners(path, format)
+    except ExportError as error:
+        reason = str(error).replace(str(path), label)
+        raise ConversionError(f"{reason} Leave {format!r} out, or build the layer from others.") from error
+    parity = check_parity(runners, signatures, label, quantize)
     operators = {
         "saved_model": lambda: count_saved_model_operators(signatures),
         "tflite": lambda: count_tflite_operators(path),

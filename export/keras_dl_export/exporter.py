@@ -26,6 +26,7 @@ def export(
     formats: Iterable[str] = FORMATS,
     inputs: Examples = None,
     *,
+    random: str = "refuse",
     progress: Callable[[str], object] | None = None,
 ) -> Release:
     """Release a model as the next version: `export(model, "releases/digits")` -> `releases/digits/1`.
@@ -40,13 +41,15 @@ def export(
         formats: any of "saved_model", "tflite" and "onnx"; the SavedModel is always there.
         inputs: real examples to compare on: arrays by input name, or one array for the only input of
             `serving_default`. Inputs without examples are drawn at random.
+        random: "refuse" is an error where an endpoint draws random numbers from a hidden generator, such as a
+            layer's own: a file would repeat them after every reload. "mean" puts their mean in their place.
         progress: called with the name of each step as it begins.
 
     Returns:
         The published release.
 
     Raises:
-        ValueError: an unknown format, an unbuilt model, or `inputs` that do not fit.
+        ValueError: an unknown format or `random`, an unbuilt model, or `inputs` that do not fit.
         ConversionError: a format cannot express the model.
         ParityError: a file does not give the model's numbers.
         ReleaseError: the folder cannot be written to.
@@ -58,7 +61,7 @@ def export(
         raise ValueError(f"folder: expected the folder of a release, such as releases/digits, got {target}.")
     say = progress or (lambda step: None)
     say("Tracing the endpoints")
-    signatures = sign(model, inputs)
+    signatures = sign(model, inputs, random=random)
     with staging_folder(target) as staged:
         artifacts = list(_write(model, signatures, staged, wanted, say))
         say("Writing the manifest")
@@ -91,7 +94,7 @@ def _write(
         say("Writing TFLite")
         path = staged / "model.tflite"
         lowered = lower(signatures, TFLiteRecurrent())
-        same = not any(signature.recurrent for signature in signatures.values())
+        same = not any(signature.lowered for signature in signatures.values())
         write_tflite(model, lowered, path, saved_model=staged if same else None)
         say("Checking TFLite")
         yield prove(path, "tflite", lowered, path.name)

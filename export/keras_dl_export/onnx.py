@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering.onnx import OPERATORS, loops_as_they_are
+from keras_dl_export.nearest import nearest
 from keras_dl_export.quantization import Row, quantize_onnx
 from keras_dl_export.quiet import silence
 from keras_dl_export.signatures import Signature
@@ -97,7 +98,8 @@ def _convert(signature: Signature, outputs: dict[str, str], opset: int) -> Any:
     from tf2onnx.tfonnx import process_tf_graph
 
     function = signature.function
-    inputs = [tensor for tensor in function.inputs if tensor.dtype != tf.resource]
+    # After the inputs come what the function captured: variables, and constants of the model.
+    inputs = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
     renamed = {tensor.name: tensor.op.get_attr("_user_specified_name").decode() for tensor in inputs}
     input_names = list(renamed)
     output_names = [function.structured_outputs[name].name for name in outputs]
@@ -116,7 +118,24 @@ def _convert(signature: Signature, outputs: dict[str, str], opset: int) -> Any:
                 tensors_to_rename=renamed,
                 custom_op_handlers=dict(OPERATORS),
             )
-            return optimizer.optimize_graph(converted).make_model(signature.name)
+            model = optimizer.optimize_graph(converted).make_model(signature.name)
+    _pad_outputs(model)
+    return model
+
+
+def _pad_outputs(model: Any) -> None:
+    """Say `output_padding` where tf2onnx writes negative padding, which ONNX does not allow."""
+    import onnx
+
+    for node in _nodes(model.graph):
+        if node.op_type != "ConvTranspose":
+            continue
+        for pads in (attribute.ints for attribute in node.attribute if attribute.name == "pads"):
+            ends = pads[len(pads) // 2 :]
+            if any(end < 0 for end in ends):
+                pads[len(pads) // 2 :] = [max(end, 0) for end in ends]
+                missing = [max(-end, 0) for end in ends]
+                node.attribute.append(onnx.helper.make_attribute("output_padding", missing))
 
 
 def _quantize(endpoint: str, model: Any, quantize: str, rows: Sequence[Row]) -> Any:
@@ -142,8 +161,8 @@ def _refuse_unmapped(endpoint: str, model: Any) -> None:
             f"{operator} in {name.rpartition('/')[0] or name!r}" for operator, name in unmapped.items()
         )
         raise ConversionError(
-            f"onnx: endpoint {endpoint!r} needs operators that ONNX does not have: {listed}. Build the layer "
-            "from other operations, or leave 'onnx' out."
+            f"onnx: endpoint {endpoint!r} needs operators that ONNX does not have: {listed}. "
+            f"{nearest(unmapped)}, or leave 'onnx' out."
         )
 
 

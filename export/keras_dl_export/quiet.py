@@ -67,3 +67,8 @@ def _loggers_into(file: IO[str]) -> Iterator[None]:
     finally:
         for logger, handlers, propagate in kept:
             logger.handlers, logger.propagate = handlers, propagate
+        root = logging.getLogger()
+        for handler in list(root.handlers):
+            # `logging.warning` gives a root without handlers one, which would hold on to the closed file.
+            if getattr(handler, "stream", None) is file:
+                root.removeHandler(handler)

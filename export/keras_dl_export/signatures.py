@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,15 @@ from keras_dl_export.cases import (
 )
 from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of, pick
 from keras_dl_export.errors import ConversionError, first_line
-from keras_dl_export.lowering import Emitter, fresh_functions, known_time, plain_argmax, recurrent_layers
+from keras_dl_export.lowering import (
+    Emitter,
+    fresh_functions,
+    known_time,
+    mean_noise,
+    plain_argmax,
+    plain_new_axes,
+    recurrent_layers,
+)
 from keras_dl_export.specs import Spec
 
 # They draw from generator state that no file carries; the Stateless* kin are functions of their seed.
@@ -35,6 +44,8 @@ _RANDOM_OPERATIONS = {
     "RngSkip",
     "TruncatedNormal",
 }
+_SEEDED_OPERATIONS = ("StatelessMultinomial", "StatelessRandom", "StatelessTruncatedNormal")
+RANDOM = ("refuse", "mean")  # what becomes of draws from hidden generators
 
 
 @dataclass(frozen=True)
@@ -44,13 +55,15 @@ class Signature(Reference):
     Attributes:
         function: the TensorFlow ConcreteFunction; one keyword argument per input.
         endpoint: what was traced.
-        recurrent: whether it has recurrent layers, which each target has its own form of.
+        random: "mean" if draws from hidden generators are replaced by their mean, or "refuse".
+        lowered: whether it has layers, such as recurrent ones, that each target has its own form of.
         notes: what the target that it was traced for could not express in its own form.
     """
 
     function: Any = field(repr=False)
     endpoint: Endpoint = field(repr=False)
-    recurrent: bool = False
+    random: str = "refuse"
+    lowered: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -59,6 +72,7 @@ def sign(
     inputs: Examples = None,
     endpoints: Iterable[str] | None = None,
     emit: Emitter | None = None,
+    random: str = "refuse",
 ) -> dict[str, Signature]:
     """Trace a model's endpoints and ask the model itself for the answers to compare with.
 
@@ -68,17 +82,22 @@ def sign(
             without examples are drawn: floats from U(-1, 1), integers below the model's smallest vocabulary.
         endpoints: the endpoints wanted; all by default.
         emit: the target's form of recurrent layers; by default they are Keras's own loops.
+        random: "mean" puts its mean in the place of every draw from a hidden generator.
 
     Raises:
-        ValueError: an unknown endpoint, or examples of an unknown name or the wrong shape.
+        ValueError: an unknown endpoint, another `random`, or examples of an unknown name or the wrong shape.
         TypeError: examples of the wrong dtype.
         ConversionError: an endpoint cannot be traced, or keeps state between calls.
     """
+    if random not in RANDOM:
+        raise ValueError(f"random: expected one of {', '.join(map(repr, RANDOM))}, got {random!r}.")
     offered = endpoints_of(model, inputs)
     examples = check_examples(offered, inputs)
     chosen = {name: pick(offered, name) for name in (offered if endpoints is None else endpoints)}
     vocabulary = smallest_vocabulary(model)
-    return {name: _sign(name, endpoint, examples, vocabulary, emit) for name, endpoint in chosen.items()}
+    return {
+        name: _sign(name, endpoint, examples, vocabulary, emit, random) for name, endpoint in chosen.items()
+    }
 
 
 def lower(signatures: Mapping[str, Signature], emit: Emitter) -> dict[str, Signature]:
@@ -89,8 +108,8 @@ def lower(signatures: Mapping[str, Signature], emit: Emitter) -> dict[str, Signa
     """
     return {
         name: (
-            dataclasses.replace(signature, **_trace(name, signature.endpoint, emit))
-            if signature.recurrent
+            dataclasses.replace(signature, **_trace(name, signature.endpoint, emit, signature.random))
+            if signature.lowered
             else signature
         )
         for name, signature in signatures.items()
@@ -98,12 +117,18 @@ def lower(signatures: Mapping[str, Signature], emit: Emitter) -> dict[str, Signa
 
 
 def _sign(
-    name: str, endpoint: Endpoint, examples: Mapping[str, Any], vocabulary: int, emit: Emitter | None
+    name: str,
+    endpoint: Endpoint,
+    examples: Mapping[str, Any],
+    vocabulary: int,
+    emit: Emitter | None,
+    random: str,
 ) -> Signature:
-    traced = _trace(name, endpoint, emit)
+    traced = _trace(name, endpoint, emit, random)
     function = traced["function"]
-    _refuse_hidden_state(name, function)
-    cases = answer_examples(name, endpoint, examples, vocabulary)
+    _refuse_hidden_state(name, function, random)
+    with mean_noise() if random == "mean" else contextlib.nullcontext():
+        cases = answer_examples(name, endpoint, examples, vocabulary)
     outputs = {
         output: Spec(
             tuple(
@@ -115,11 +140,18 @@ def _sign(
         for output, tensor in function.structured_outputs.items()
     }
     return Signature(
-        name, dict(endpoint.inputs), outputs, cases, _precision(function), endpoint=endpoint, **traced
+        name,
+        dict(endpoint.inputs),
+        outputs,
+        cases,
+        _precision(function),
+        endpoint=endpoint,
+        random=random,
+        **traced,
     )
 
 
-def _trace(name: str, endpoint: Endpoint, emit: Emitter | None) -> dict[str, Any]:
+def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> dict[str, Any]:
     """Return the fields of a Signature that the target decides on."""
     import tensorflow as tf
 
@@ -128,25 +160,36 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None) -> dict[str, Any
     }
     traced = tf.function(lambda **inputs: call_endpoint(endpoint, inputs), autograph=False)
     try:
-        with plain_argmax(), known_time(), fresh_functions(), recurrent_layers(emit) as met:
+        with (
+            plain_argmax(),
+            plain_new_axes(),
+            known_time(),
+            fresh_functions(compiled=emit is None),
+            recurrent_layers(emit) as met,
+            mean_noise(met.note) if random == "mean" else contextlib.nullcontext(),
+        ):
             function = traced.get_concrete_function(**specs)
     except Exception as error:
         raise ConversionError(
             f"endpoint {name!r}: it could not be traced into a TensorFlow graph: {first_line(error)}"
         ) from error
-    return {"function": function, "recurrent": met.recurrent, "notes": tuple(met.notes)}
+    inner = function.graph.as_graph_def().library.function
+    lowered = met.recurrent or any("_XlaMustCompile" in function.attr for function in inner)
+    return {"function": function, "lowered": lowered, "notes": tuple(met.notes)}
 
 
-def _refuse_hidden_state(name: str, function: Any) -> None:
+def _refuse_hidden_state(name: str, function: Any, random: str) -> None:
     graph = function.graph.as_graph_def()
     nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
-    random = [node for node in nodes if node.op in _RANDOM_OPERATIONS]
+    drawn = [node for node in nodes if node.op in _RANDOM_OPERATIONS]
     assigned = [node for node in nodes if node.op.startswith(("Assign", "ResourceScatter", "ResourceApply"))]
-    seeded = [node for node in nodes if node.op.startswith("StatelessRandom")] if assigned else []
-    for node in random or seeded:
+    seeded = [node for node in nodes if node.op.startswith(_SEEDED_OPERATIONS)] if assigned else []
+    remedy = ", or pass random='mean' to put its mean in its place" if random == "refuse" else ""
+    for node in drawn or seeded:
         raise ConversionError(
             f"endpoint {name!r}: {_layer(node.name)!r} draws random numbers from a hidden generator, so that "
-            "every reload of an exported file would repeat them. Take the noise as an input of the endpoint."
+            "every reload of an exported file would repeat them. Take the noise as an input of the "
+            f"endpoint{remedy}."
         )
     for node in assigned:
         raise ConversionError(

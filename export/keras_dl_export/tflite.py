@@ -18,6 +18,7 @@ from keras_dl_export.cases import with_one_example
 from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering.tflite_fused import FusedLSTM, refuse_cell_states
+from keras_dl_export.nearest import nearest
 from keras_dl_export.quantization import Row, quantize_tflite
 from keras_dl_export.quiet import silence
 from keras_dl_export.saved_model import write_saved_model
@@ -167,5 +168,5 @@ def _explain(error: Exception, noise: Sequence[str]) -> str:
     if re.search(r"[x<]b?f(16|64)>", text):
         remedy = "They are float32 there: build the model with keras.config.set_dtype_policy('float32')."
     else:
-        remedy = "Build the layer from other operations, or leave 'tflite' out."
+        remedy = f"{nearest(sorted(places))}, or leave 'tflite' out."
     return f"tflite: the builtin operators of TFLite cannot express {listed}. {remedy}"

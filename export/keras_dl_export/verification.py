@@ -16,7 +16,9 @@ from keras_dl_export.runtime import format_of, open_runners
 from keras_dl_export.signatures import sign
 
 
-def verify(artifact: str | os.PathLike[str], model: Any = None, inputs: Examples = None) -> Parity:
+def verify(
+    artifact: str | os.PathLike[str], model: Any = None, inputs: Examples = None, *, random: str = "refuse"
+) -> Parity:
     """Run a file, or all files of a release, in their own runtimes and compare.
 
     Args:
@@ -25,6 +27,7 @@ def verify(artifact: str | os.PathLike[str], model: Any = None, inputs: Examples
         model: the Keras model to compare with. A release can do without: its files are then compared with its
             SavedModel.
         inputs: real examples to compare on, as for `export`.
+        random: what became of the model's random numbers, as for `export`.
 
     Returns:
         The comparisons, all of them passed.
@@ -45,13 +48,13 @@ def verify(artifact: str | os.PathLike[str], model: Any = None, inputs: Examples
             )
         runners = open_runners(path, format_of(path))
         quantize = artifact.quantize if isinstance(artifact, Artifact) else None
-        signatures = sign(model, inputs, runners)
+        signatures = sign(model, inputs, runners, random=random)
         if all(spec.shape[:1] == (1,) for runner in runners.values() for spec in runner.inputs.values()):
             signatures = {name: with_one_example(signature) for name, signature in signatures.items()}
         return check_parity(runners, signatures, path.name, quantize)
     release = open_release(path)
     references: Mapping[str, Reference] = (
-        sign(model, inputs) if model is not None else _answers_of_saved_model(release, inputs)
+        sign(model, inputs, random=random) if model is not None else _answers_of_saved_model(release, inputs)
     )
     comparisons: list[Comparison] = []
     for written in release.artifacts:

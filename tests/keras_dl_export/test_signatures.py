@@ -33,6 +33,67 @@ def test_hidden_randomness_is_refused(hidden: bool) -> None:
         np.testing.assert_array_equal(now, then)
 
 
+class Draw(layers.Layer):
+    """Adds to its input what one of the kinds of hidden generators draws."""
+
+    def __init__(self, draw: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.draw = draw
+        self.seed = keras.random.SeedGenerator(3)
+        self.generator = tf.random.Generator.from_seed(3)
+
+    def call(self, x: Any) -> Any:
+        return x + self.draw(self, x)
+
+
+@pytest.mark.parametrize(
+    ("draw", "mean"),
+    [
+        (lambda layer, x: keras.random.normal(tf.shape(x), 2.0, seed=layer.seed), 2.0),
+        (lambda layer, x: keras.random.uniform(tf.shape(x), 1.0, 5.0, seed=layer.seed), 3.0),
+        (lambda layer, x: tf.cast(keras.random.randint(tf.shape(x), 0, 5, seed=layer.seed), "float32"), 2.0),
+        (lambda layer, x: keras.random.dropout(tf.ones_like(x), 0.8, seed=layer.seed), 1.0),
+        (lambda layer, x: tf.random.normal(tf.shape(x), 2.0), 2.0),
+        (lambda layer, x: tf.random.uniform(tf.shape(x), 1.0, 4.0), 2.5),
+        (lambda layer, x: tf.nn.dropout(tf.ones_like(x), 0.8), 1.0),
+        (lambda layer, x: layer.generator.normal(tf.shape(x), -1.0), -1.0),
+        (lambda layer, x: layer.generator.uniform(tf.shape(x), 2.0, 4.0), 3.0),
+    ],
+)
+def test_hidden_randomness_is_its_mean_on_request(draw: Any, mean: float) -> None:
+    layer = Draw(draw, name="sampler")
+    model = keras.Sequential([keras.Input((4,), name="x"), layer])
+    before = [variable.numpy() for variable in (*model.variables, layer.generator.state)]
+    signature = sign(model, random="mean")["serving_default"]
+    for case in signature.cases:
+        np.testing.assert_allclose(case.outputs["output"], case.inputs["x"] + mean, rtol=1e-6)
+        traced = signature.function(**{name: tf.constant(array) for name, array in case.inputs.items()})
+        np.testing.assert_allclose(traced["output"], case.inputs["x"] + mean, rtol=1e-6)
+    assert any("sampler" in note and "replaced by their mean" in note for note in signature.notes)
+    for variable, then in zip((*model.variables, layer.generator.state), before, strict=True):
+        np.testing.assert_array_equal(variable, then)
+    assert np.std(model(np.zeros((100, 4), np.float32), training=False)) > 0.1, "the model draws as ever"
+
+
+def test_a_draw_that_has_no_mean_is_refused_even_so() -> None:
+    def draw(layer: Draw, x: Any) -> Any:
+        return tf.cast(keras.random.categorical(x, 4, seed=layer.seed), "float32")
+
+    model = keras.Sequential([keras.Input((4,)), Draw(draw, name="sampler")])
+    with pytest.raises(ConversionError, match=r"sampler.* Take the noise as an input of the endpoint\.$"):
+        sign(model, random="mean")
+    with pytest.raises(ValueError, match="random: expected one of 'refuse', 'mean', got 'median'"):
+        sign(model, random="median")
+
+
+def test_a_seed_that_is_given_is_no_hidden_randomness() -> None:
+    model = keras.Sequential([keras.Input((4,)), Draw(lambda layer, x: keras.random.normal((1, 4), seed=5))])
+    expected = np.asarray(model(np.zeros((1, 4), np.float32)))
+    signature = sign(model, np.zeros((1, 4)), random="mean")["serving_default"]
+    np.testing.assert_array_equal(signature.cases[0].outputs["output"], expected)
+    assert not signature.notes
+
+
 def test_state_between_calls_is_refused() -> None:
     class Count(layers.Layer):
         def build(self, shape: Any) -> None:

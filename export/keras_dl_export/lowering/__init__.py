@@ -3,6 +3,8 @@
 from keras_dl_export.lowering.argmax import plain_argmax
 from keras_dl_export.lowering.fresh_functions import fresh_functions
 from keras_dl_export.lowering.inference import at_inference
+from keras_dl_export.lowering.new_axes import plain_new_axes
+from keras_dl_export.lowering.noise import mean_noise
 from keras_dl_export.lowering.onnx_recurrent import emit_onnx
 from keras_dl_export.lowering.recurrent import (
     Emitter,
@@ -22,6 +24,8 @@ __all__ = [
     "emit_onnx",
     "fresh_functions",
     "known_time",
+    "mean_noise",
     "plain_argmax",
+    "plain_new_axes",
     "recurrent_layers",
 ]

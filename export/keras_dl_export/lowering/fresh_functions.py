@@ -11,11 +11,15 @@ _one_at_a_time = threading.RLock()
 
 
 @contextlib.contextmanager
-def fresh_functions() -> Iterator[None]:
+def fresh_functions(*, compiled: bool = True) -> Iterator[None]:
     """Trace a copy of every `tf.function` that is called, in this thread alone.
 
     A `tf.function` keeps its graphs. One that the model has used before would hide its layers from the
     target, and one traced for a target would come back when the model itself is called.
+
+    Args:
+        compiled: whether those that XLA shall compile, such as Keras's grouped convolutions, stay so.
+            Converters see one unknown operator in each; TensorFlow itself cannot run some in another way.
     """
     import tensorflow as tf
 
@@ -26,6 +30,8 @@ def fresh_functions() -> Iterator[None]:
     def call(function: Any, *arguments: Any, **named: Any) -> Any:
         if threading.get_ident() == thread:
             function = function._clone(None)
+            if not compiled:
+                function._jit_compile = None
         return kept(function, *arguments, **named)
 
     with _one_at_a_time:

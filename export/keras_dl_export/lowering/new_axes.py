@@ -1,0 +1,46 @@
+"""`x[..., None]` as the reshaping that it is."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+_one_at_a_time = threading.RLock()
+_WHOLE = slice(None)
+
+
+@contextlib.contextmanager
+def plain_new_axes() -> Iterator[None]:
+    """Trace an index that does nothing but add axes as `expand_dims`.
+
+    TensorFlow makes a StridedSlice of it, which TFLite lacks where other axes are dynamic.
+    """
+    import tensorflow as tf
+
+    kept = tf.Tensor.__getitem__
+
+    def getitem(tensor: Any, key: Any) -> Any:
+        keys = key if isinstance(key, tuple) else (key,)
+        if tensor.shape.rank is None or not _adds_axes(keys):
+            return kept(tensor, key)
+        sliced = len(keys) - sum(k is None or k is Ellipsis for k in keys)
+        if Ellipsis in keys:
+            at = keys.index(Ellipsis)
+            keys = (*keys[:at], *[_WHOLE] * (tensor.shape.rank - sliced), *keys[at + 1 :])
+        for axis, k in enumerate(keys):
+            tensor = tf.expand_dims(tensor, axis) if k is None else tensor
+        return tensor
+
+    with _one_at_a_time:
+        tf.Tensor.__getitem__ = getitem
+        try:
+            yield
+        finally:
+            tf.Tensor.__getitem__ = kept
+
+
+def _adds_axes(keys: tuple[Any, ...]) -> bool:
+    plain = all(k is None or k is Ellipsis or (isinstance(k, slice) and k == _WHOLE) for k in keys)
+    return plain and None in keys and keys.count(Ellipsis) <= 1

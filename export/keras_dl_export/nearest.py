@@ -1,0 +1,41 @@
+"""What to take in place of an operator that a format lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_BUILD = "Build the layer from other operations"
+_RESIZE = "Take interpolation='bilinear' or 'nearest' without antialiasing"
+_POOL = "Pool height and width with TimeDistributed over a 2D pooling, and the depth after a Permute"
+_OUTSIDE = "Turn the values into numbers from 0 on outside the model"
+_SOLVE = "Do the linear algebra outside the model"
+_NEAREST = {
+    "AsString": _OUTSIDE,
+    "AvgPool3D": _POOL,
+    "BatchToSpaceND": "Take dilation_rate=1, or a dilated convolution of one or two dimensions",
+    "Cholesky": _SOLVE,
+    "Conv2DBackpropInput": "Take dilation_rate=1, or UpSampling2D before a dilated Conv2D",
+    "Cumprod": "Take the exponential of a cumsum of logarithms",
+    "DenseBincount": "Sum a one_hot over the axis that is counted",
+    "Erf": "Take keras.activations.gelu(x, approximate=True) or a tanh",
+    "ImageProjectiveTransformV3": "Transform the images outside the model",
+    "LookupTableFindV2": _OUTSIDE,
+    "MatrixDeterminant": _SOLVE,
+    "MatrixInverse": _SOLVE,
+    "MatrixSolve": _SOLVE,
+    "MaxPool3D": _POOL,
+    "RFFT": "Take keras.layers.STFTSpectrogram, which is a convolution",
+    "ResizeArea": _RESIZE,
+    "ResizeBicubic": _RESIZE,
+    "ScaleAndTranslate": _RESIZE,
+    "StringToHashBucketFast": _OUTSIDE,
+    "Svd": _SOLVE,
+    "TensorListReserve": "Make the step a cell of keras.layers.RNN, which is exported without such lists",
+    "XlaDynamicUpdateSlice": "Take keras.ops.where or concatenate in place of slice_update",
+}
+
+
+def nearest(operators: Iterable[str]) -> str:
+    """Say what comes nearest to TensorFlow operators that a format lacks, as the begin of a sentence."""
+    known = dict.fromkeys(_NEAREST[operator] for operator in operators if operator in _NEAREST)
+    return "; ".join(known) or _BUILD
