@@ -1,13 +1,13 @@
-"""Exports side by side: keras_dl's files and other people's, in the same runtimes, on one thread.
+"""Exports side by side: keras_dl's files and other people's, in the same runtimes.
 
     python benchmarks/export.py [--quick] [--only NAME ...] [--out FILE.json]
 
 Prints, for each workload and peer, the medians and their ratio (below 1: keras_dl is faster, or smaller) with
 its quartiles over the rounds, and what must not be exceeded, where there is a bound.
 
-Recurrent layers have 28 steps of 28 features, 64 units and a batch of one. `int8` needs MNIST, and trains for
-a few minutes what it finds no preset of. `mobilenet` exports in processes of their own, and measures these.
-`--quick` tells orders of magnitude.
+Recurrent layers have 28 steps of 28 features, 64 units and a batch of one, and run on one thread. `int8`
+needs MNIST. `mobilenet` exports in processes of their own, and measures these. `--quick` tells orders of
+magnitude.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ from side_by_side import QUICK, Comparison, Effort, Peer, Work, command_line, en
 
 from keras_dl.data import load
 from keras_dl.export import load_artifact, to_onnx, to_tflite
-from keras_dl.models import list_presets
-from keras_dl.models.presets import load_preset
-from keras_dl.training import train
+from keras_dl.models import CNN, SequenceClassifier
 from keras_dl_export.quiet import silence
 
 TIME, FEATURES, UNITS = 28, 28, 64
@@ -161,8 +159,11 @@ def int8(options: Options) -> Iterator[Comparison]:
     split = "test[:1000]" if options.quick else "test"
     images, labels = (np.concatenate(each) for each in zip(*_batches(split), strict=True))
     calibration = next(iter(_batches("train[:256]")))[0]
-    for name, recipe, points in (("cnn", "cnn-mnist", 0.3), ("lstm", "lstm-rows-mnist", 0.5)):
-        model = _trained(recipe, options.quick)
+    models = {
+        "cnn": (CNN.from_preset("cnn-mnist"), 0.3, 0.3),
+        "lstm": (SequenceClassifier.from_preset("lstm-rows-mnist"), 0.5, None),
+    }
+    for name, (model, points, share) in models.items():
         for format, write in (("tflite", to_tflite), ("onnx", to_onnx)):
             whole = write(model, options.folder / f"whole.{format}", inputs=calibration[:8])
             small = write(
@@ -172,31 +173,22 @@ def int8(options: Options) -> Iterator[Comparison]:
                 representative_data=calibration,
             )
             accuracies = [_accuracy(each, images, labels) for each in (small, whole)]
+            sizes = [each.bytes / 1e3 for each in (small, whole)]
+            yield _figures(f"{format} int8 {name}, size", "KB", sizes, share)
             yield _figures(
-                f"{format} int8 {name}: size", "KB", [each.bytes / 1e3 for each in (small, whole)], 0.3
-            )
-            yield _figures(
-                f"{format} int8 {name}: accuracy on {split}", "%", accuracies, points, by="difference"
+                f"{format} int8 {name}, accuracy on {split}", "%", accuracies, points, by="difference"
             )
 
 
-def _figures(name: str, unit: str, pair: Sequence[float], bound: float, **options: Any) -> Comparison:
+def _figures(name: str, unit: str, pair: Sequence[float], bound: float | None, **options: Any) -> Comparison:
     """Two figures that do not vary."""
     ours, peer = pair
-    work: Callable[[], float] = lambda: peer  # noqa: E731
-    return Comparison(name, lambda: ours, {"float32": Peer(work, bound)}, unit=unit, rounds=1, **options)
+    peers = {"float32": Peer(lambda: peer, bound)}
+    return Comparison(name, lambda: ours, peers, unit=unit, rounds=1, **options)
 
 
 def _batches(split: str) -> Iterator[tuple[Any, Any]]:
     return iter(load("mnist", split, batch_size=256, shuffle=False).as_numpy_iterator())
-
-
-def _trained(name: str, quick: bool) -> Any:
-    if name in list_presets():
-        return load_preset(keras.Model, name)
-    print(f"{name} is no preset, so it is trained here", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        return train(name, epochs=1 if quick else 4, out=Path(folder, "run"), verbose=False).model
 
 
 def _accuracy(artifact: Any, images: Any, labels: Any) -> float:
