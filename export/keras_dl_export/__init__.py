@@ -6,12 +6,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keras_dl_export.accuracy import Accuracy
     from keras_dl_export.artifact import Artifact
     from keras_dl_export.backend import require_tensorflow_backend
     from keras_dl_export.cases import draw_inputs
     from keras_dl_export.conversion import to_onnx, to_saved_model, to_tflite
     from keras_dl_export.endpoints import Endpoint
-    from keras_dl_export.errors import BackendError, ConversionError, ExportError, ParityError, ReleaseError
+    from keras_dl_export.errors import (
+        AccuracyError,
+        BackendError,
+        ConversionError,
+        ExportError,
+        ParityError,
+        ReleaseError,
+    )
     from keras_dl_export.exporter import export
     from keras_dl_export.latency import Latency, measure_latency
     from keras_dl_export.parity import Comparison, Parity
@@ -21,6 +29,8 @@ if TYPE_CHECKING:
     from keras_dl_export.verification import verify
 
 _MODULES = {
+    "Accuracy": "accuracy",
+    "AccuracyError": "errors",
     "Artifact": "artifact",
     "BackendError": "errors",
     "Comparison": "parity",
@@ -48,6 +58,8 @@ _MODULES = {
 }
 
 __all__ = [
+    "Accuracy",
+    "AccuracyError",
     "Artifact",
     "BackendError",
     "Comparison",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_dl_export.accuracy import Accuracy
 from keras_dl_export.parity import Parity
 
 FORMATS = ("saved_model", "tflite", "onnx")
@@ -25,6 +26,7 @@ class Artifact:
         parity: the comparisons it passed.
         quantize: how its weights were quantised, or None.
         notes: what the format could only express in a slower form, or not fully: a sentence each.
+        accuracy: how often it is right on labelled data, beside its model; None if there were none.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class Artifact:
     parity: Parity
     quantize: str | None = None
     notes: tuple[str, ...] = ()
+    accuracy: Accuracy | None = None
 
     @property
     def max_abs_error(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,11 +31,13 @@ class Case:
         sizes: the size of every dynamic axis, by its name.
         inputs: the arrays that go in, by name.
         outputs: the arrays that come out, by name.
+        real: whether given examples are among the inputs, or all are drawn.
     """
 
     sizes: Mapping[str, int]
     inputs: Mapping[str, NDArray[Any]]
     outputs: Mapping[str, NDArray[Any]]
+    real: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def with_one_example(reference: _Reference) -> _Reference:
                 {word: size for word, size in case.sizes.items() if word != "batch"},
                 first(case.inputs, reference.inputs),
                 first(case.outputs, reference.outputs),
+                case.real,
             )
             for case in reference.cases
         ),
@@ -116,31 +120,49 @@ def check_examples(offered: Mapping[str, Endpoint], inputs: Examples) -> dict[st
     return examples
 
 
+def ask_model(endpoint: Endpoint, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the model's own answers."""
+    import tensorflow as tf
+
+    tensors = {key: tf.constant(array, endpoint.inputs[key].dtype) for key, array in inputs.items()}
+    with fresh_functions(), at_inference():  # in the order of _trace: each has a lock
+        outputs = call_endpoint(endpoint, tensors)
+    return {key: np.asarray(tensor) for key, tensor in outputs.items()}
+
+
 def answer_examples(
     name: str, endpoint: Endpoint, examples: Mapping[str, NDArray[Any]], vocabulary: int
 ) -> tuple[Case, ...]:
-    """Ask the model at several sizes; dynamic axes differ, unless the model needs them equal."""
-    import tensorflow as tf
+    """Ask the model at several sizes; dynamic axes differ, unless the model needs them equal.
 
-    def ask(sizes: Mapping[str, int], start: int) -> Case:
+    The cases with examples come first, then those that are all drawn: of these, integers stay within the
+    range of the examples. A model that takes the examples but fails on drawn inputs is compared on the
+    examples alone.
+    """
+    given = {key: examples[key] for key in endpoint.inputs if key in examples}
+
+    def ask(sizes: Mapping[str, int], start: int, given: Mapping[str, NDArray[Any]]) -> Case:
         random = np.random.default_rng(start)
         inputs = {
-            key: _take(examples[key], spec, sizes, start)
-            if key in examples
-            else _draw(spec, sizes, random, vocabulary)
+            key: _take(given[key], spec, sizes, start)
+            if key in given
+            else _draw(spec, sizes, random, vocabulary, examples.get(key))
             for key, spec in endpoint.inputs.items()
         }
-        tensors = {key: tf.constant(array, endpoint.inputs[key].dtype) for key, array in inputs.items()}
-        with fresh_functions(), at_inference():  # in the order of _trace: each has a lock
-            outputs = call_endpoint(endpoint, tensors)
-        return Case(sizes, inputs, {key: np.asarray(tensor) for key, tensor in outputs.items()})
+        return Case(sizes, inputs, ask_model(endpoint, inputs), bool(given))
 
     for distinct in (True, False):
         try:
             first, second = (_sizes(endpoint.inputs, examples, index, distinct) for index in (0, 1))
-            return (ask(first, 0), ask(second, _BATCH_SIZES[0])) if first != second else (ask(first, 0),)
+            chosen = [(first, 0), (second, _BATCH_SIZES[0])][: 2 if first != second else 1]
+            cases = [ask(sizes, start, given) for sizes, start in chosen]
         except Exception as error:
             failure = error
+            continue
+        if given:
+            with contextlib.suppress(Exception):
+                cases += [ask(sizes, start, {}) for sizes, start in chosen]
+        return tuple(cases)
     raise ValueError(
         f"endpoint {name!r}: the model itself fails on example inputs: {first_line(failure)} Pass inputs= "
         "with real examples by input name if the drawn ones make no sense to it."
@@ -195,11 +217,20 @@ def _take(array: NDArray[Any], spec: Spec, sizes: Mapping[str, int], start: int)
     return array
 
 
-def _draw(spec: Spec, sizes: Mapping[str, int], random: np.random.Generator, vocabulary: int) -> NDArray[Any]:
+def _draw(
+    spec: Spec,
+    sizes: Mapping[str, int],
+    random: np.random.Generator,
+    vocabulary: int,
+    examples: NDArray[Any] | None = None,
+) -> NDArray[Any]:
     shape = tuple(sizes[word] if isinstance(word, str) else word for word in spec.shape)
     if spec.dtype == "string":
-        return random.choice(np.array([b"deep", b"learning"], object), shape)
+        words = np.array([b"deep", b"learning"], object) if examples is None else examples.ravel()
+        return random.choice(words, shape)
     dtype = numpy_dtype(spec.dtype)
+    if dtype.kind in "iu" and examples is not None:
+        return random.integers(examples.min(), examples.max(), shape, dtype, endpoint=True)
     if dtype.kind in "iu":
         return random.integers(0, min(vocabulary, np.iinfo(dtype).max + 1), shape).astype(dtype)
     if dtype.kind == "b":

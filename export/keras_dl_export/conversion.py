@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from keras_dl_export.accuracy import AccuracyTest, accuracy_test
 from keras_dl_export.artifact import Artifact, size_of
 from keras_dl_export.cases import Examples
-from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of, pick
+from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of, pick, with_batch_size
 from keras_dl_export.errors import ConversionError, ExportError
 from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
-from keras_dl_export.onnx import DEFAULT_OPSET, count_onnx_operators, write_onnx
+from keras_dl_export.onnx import DEFAULT_OPSET, check_opset, count_onnx_operators, write_onnx
 from keras_dl_export.parity import check_parity
-from keras_dl_export.quantization import check_quantization, stack
+from keras_dl_export.quantization import Quantization, check_quantization
 from keras_dl_export.release import is_release
 from keras_dl_export.runtime import open_runners
 from keras_dl_export.saved_model import count_saved_model_operators, write_saved_model
@@ -63,7 +64,11 @@ def to_tflite(
     endpoint: str = DEFAULT_ENDPOINT,
     quantize: str | None = None,
     representative_data: Any = None,
+    integer_io: bool = False,
+    accuracy_data: Any = None,
+    max_accuracy_drop: float | None = None,
     inputs: Examples = None,
+    batch_size: int | None = None,
     lstm: str = "exact",
     random: str = "refuse",
 ) -> Artifact:
@@ -77,7 +82,12 @@ def to_tflite(
             inputs and outputs keep their dtypes, and the tolerance is that of `parity.QUANTIZED_TOLERANCES`.
         representative_data: real inputs for "int8", up to 256 examples: an array, a dict of arrays, or a
             tf.data pipeline of batches (of pairs, the first is taken).
+        integer_io: whether floating inputs and outputs of an "int8" file are int8, for hardware without
+            floats; `Runner.input_scales` and `output_scales` say what the integers mean.
+        accuracy_data: labelled data to compare the accuracy on, before and after, as for `export`.
+        max_accuracy_drop: the largest drop of accuracy that is accepted, as a fraction.
         inputs: real examples to compare on, as for `export`; by default the representative ones.
+        batch_size: fixes the batch axis; None leaves it free.
         lstm: "fused" makes each LSTM one operator: the smallest file, and where the runtime lacks XNNPACK the
             fastest. It keeps its state between two calls: whoever runs the file resets the interpreter's
             variables before each, as `load_artifact` does. The batch is 1 then, unless the model's own is
@@ -91,29 +101,33 @@ def to_tflite(
         ValueError: an unbuilt model, an unknown endpoint or quantisation, or data that do not fit.
         ConversionError: TFLite cannot express the endpoint.
         ParityError: the file does not give the model's numbers.
+        AccuracyError: it loses more accuracy than `max_accuracy_drop`.
         ReleaseError: the folder of `path` cannot be written to.
     """
     target = _file_target(path)
-    rows = check_quantization(
-        "tflite", quantize, representative_data, pick(endpoints_of(model, inputs), endpoint).inputs
-    )
     if lstm not in ("exact", "fused"):
         raise ValueError(f"lstm: expected 'exact' or 'fused', got {lstm!r}.")
+    offered = {endpoint: pick(endpoints_of(model, inputs), endpoint)}
+    quantization = check_quantization(
+        ["tflite"], quantize, representative_data, with_batch_size(offered, batch_size), integer_io
+    ).get("tflite")
+    test = accuracy_test(offered, accuracy_data, max_accuracy_drop, random)
     calibrated = quantize == "int8"
     signatures = sign(
         model,
-        stack(rows) if inputs is None else inputs,
+        examples_or(inputs, quantization),
         [endpoint],
         TFLiteRecurrent(calibrated=calibrated),
         random,
+        batch_size,
     )
     if lstm == "fused":
         signatures = fuse_lstms(signatures, calibrated)
 
     def write(file: Path) -> None:
-        write_tflite(model, signatures, file, quantize, rows)
+        write_tflite(model, signatures, file, quantization)
 
-    return _write_into_place(target, write, "tflite", signatures, quantize)
+    return _write_into_place(target, write, "tflite", signatures, quantization, test)
 
 
 def to_onnx(
@@ -124,7 +138,10 @@ def to_onnx(
     opset: int = DEFAULT_OPSET,
     quantize: str | None = None,
     representative_data: Any = None,
+    accuracy_data: Any = None,
+    max_accuracy_drop: float | None = None,
     inputs: Examples = None,
+    batch_size: int | None = None,
     random: str = "refuse",
 ) -> Artifact:
     """Write an ONNX file with one endpoint.
@@ -138,7 +155,10 @@ def to_onnx(
             per channel). The inputs and outputs keep their dtypes, and the tolerance is that of
             `parity.QUANTIZED_TOLERANCES`.
         representative_data: real inputs for "int8", as for `to_tflite`.
+        accuracy_data: labelled data to compare the accuracy on, before and after, as for `export`.
+        max_accuracy_drop: the largest drop of accuracy that is accepted, as a fraction.
         inputs: real examples to compare on, as for `export`; by default the representative ones.
+        batch_size: fixes the batch axis; None leaves it free.
         random: what becomes of random numbers from a hidden generator, as for `export`.
 
     Returns:
@@ -148,27 +168,44 @@ def to_onnx(
         ValueError: an unbuilt model, an unknown endpoint, opset or quantisation, or data that do not fit.
         ConversionError: ONNX cannot express the endpoint.
         ParityError: the file does not give the model's numbers.
+        AccuracyError: it loses more accuracy than `max_accuracy_drop`.
         ReleaseError: the folder of `path` cannot be written to.
     """
     target = _file_target(path)
-    rows = check_quantization(
-        "onnx", quantize, representative_data, pick(endpoints_of(model, inputs), endpoint).inputs
-    )
-    signatures = sign(model, stack(rows) if inputs is None else inputs, [endpoint], emit_onnx, random)
+    check_opset(opset)
+    offered = {endpoint: pick(endpoints_of(model, inputs), endpoint)}
+    quantization = check_quantization(
+        ["onnx"], quantize, representative_data, with_batch_size(offered, batch_size)
+    ).get("onnx")
+    test = accuracy_test(offered, accuracy_data, max_accuracy_drop, random)
+    signatures = sign(model, examples_or(inputs, quantization), [endpoint], emit_onnx, random, batch_size)
 
     def write(file: Path) -> None:
-        write_onnx(signatures[endpoint], file, opset, quantize, rows)
+        write_onnx(signatures[endpoint], file, opset, quantization)
 
-    return _write_into_place(target, write, "onnx", signatures, quantize)
+    return _write_into_place(target, write, "onnx", signatures, quantization, test)
+
+
+def examples_or(inputs: Examples, *quantizations: Quantization | None) -> Examples:
+    """Return the examples to compare on: those given, or else some of the representative ones."""
+    if inputs is not None:
+        return inputs
+    return next((found for each in quantizations if each and (found := each.examples)), None)
 
 
 def prove(
-    path: Path, format: str, signatures: Mapping[str, Signature], label: str, quantize: str | None = None
+    path: Path,
+    format: str,
+    signatures: Mapping[str, Signature],
+    label: str,
+    quantization: Quantization | None = None,
+    test: AccuracyTest | None = None,
 ) -> Artifact:
     """Run a written file against its model and describe it; `label` is what an error calls it.
 
     Raises:
         ParityError: the file does not give the model's numbers.
+        AccuracyError: it loses too much accuracy.
         ConversionError: its own runtime refuses it.
     """
     try:
@@ -176,14 +213,21 @@ def prove(
     except ExportError as error:
         reason = str(error).replace(str(path), label)
         raise ConversionError(f"{reason} Leave {format!r} out, or build the layer from others.") from error
+    quantize = quantization.kind if quantization else None
     parity = check_parity(runners, signatures, label, quantize)
+    accuracy = None
+    if test is not None and test.endpoint in signatures:
+        accuracy = test.judge(runners[test.endpoint], label)
     operators = {
         "saved_model": lambda: count_saved_model_operators(signatures),
         "tflite": lambda: count_tflite_operators(path),
         "onnx": lambda: count_onnx_operators(path),
     }[format]()
-    notes = tuple(dict.fromkeys(note for signature in signatures.values() for note in signature.notes))
-    return Artifact(path, format, tuple(signatures), size_of(path), operators, parity, quantize, notes)
+    notes = dict.fromkeys(note for signature in signatures.values() for note in signature.notes)
+    notes.update(dict.fromkeys(quantization.notes(signatures) if quantization else ()))
+    return Artifact(
+        path, format, tuple(signatures), size_of(path), operators, parity, quantize, tuple(notes), accuracy
+    )
 
 
 def _write_into_place(
@@ -191,12 +235,13 @@ def _write_into_place(
     write: Callable[[Path], None],
     format: str,
     signatures: Mapping[str, Signature],
-    quantize: str | None = None,
+    quantization: Quantization | None = None,
+    test: AccuracyTest | None = None,
 ) -> Artifact:
     with staging_folder(target.parent) as staged:
         written = staged / target.name
         write(written)
-        artifact = prove(written, format, signatures, target.name, quantize)
+        artifact = prove(written, format, signatures, target.name, quantization, test)
         if target.is_dir():
             target.rename(staged / "replaced")
         written.replace(target)

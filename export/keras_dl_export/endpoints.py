@@ -88,6 +88,33 @@ def pick(offered: Mapping[str, Endpoint], name: str) -> Endpoint:
     return offered[name]
 
 
+def with_batch_size(offered: Mapping[str, Endpoint], batch_size: int | None) -> dict[str, Endpoint]:
+    """Return the endpoints with the size of their batch axis fixed; as they are for None.
+
+    Raises:
+        ValueError: no size, or not that of an endpoint whose batch is fixed already.
+    """
+    if batch_size is None:
+        return dict(offered)
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size: expected an int of at least 1, or None, got {batch_size!r}.")
+
+    def fix(endpoint: str, name: str, spec: Spec) -> Spec:
+        size, *rest = spec.shape or ("batch",)
+        if isinstance(size, int) and size != batch_size:
+            raise ValueError(
+                f"batch_size: {name!r} of endpoint {endpoint!r} takes batches of {size}, got {batch_size}."
+            )
+        return Spec((batch_size, *rest), spec.dtype) if spec.shape and size == "batch" else spec
+
+    return {
+        name: Endpoint(
+            endpoint.function, {key: fix(name, key, spec) for key, spec in endpoint.inputs.items()}
+        )
+        for name, endpoint in offered.items()
+    }
+
+
 def call_endpoint(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Call an endpoint's function and check that it returns named tensors."""
     outputs = endpoint.function(**inputs)

@@ -7,6 +7,7 @@ An argument that is wrong in itself (an unknown endpoint, an unbuilt model, inpu
         BackendError      Keras does not run on TensorFlow
         ConversionError   a format cannot express the model; nothing was written
         ParityError       a written file does not give the model's numbers in its own runtime
+        AccuracyError     a written file is right less often than its model, by more than was allowed
         ReleaseError      a release folder is missing, half-written, altered or cannot be written
 """
 
@@ -32,6 +33,10 @@ class ConversionError(ExportError):
 
 class ParityError(ExportError):
     """A file does not give the model's numbers in its own runtime."""
+
+
+class AccuracyError(ExportError):
+    """A file loses more accuracy than was allowed."""
 
 
 class ReleaseError(ExportError):

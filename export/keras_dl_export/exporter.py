@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_dl_export.accuracy import AccuracyTest, accuracy_test
 from keras_dl_export.artifact import FORMATS, Artifact
 from keras_dl_export.cases import Examples
-from keras_dl_export.conversion import prove
+from keras_dl_export.conversion import examples_or, prove
+from keras_dl_export.endpoints import endpoints_of, with_batch_size
 from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
 from keras_dl_export.manifest import describe
-from keras_dl_export.onnx import DEFAULT_OPSET, write_onnx
+from keras_dl_export.onnx import DEFAULT_OPSET, check_opset, write_onnx
+from keras_dl_export.quantization import Quantization, check_quantization
 from keras_dl_export.release import Release, open_release, publish, write_manifest
 from keras_dl_export.saved_model import write_saved_model, write_warmup_requests
 from keras_dl_export.signatures import Signature, lower, sign
@@ -26,6 +30,12 @@ def export(
     formats: Iterable[str] = FORMATS,
     inputs: Examples = None,
     *,
+    quantize: str | Mapping[str, str] | None = None,
+    representative_data: Any = None,
+    accuracy_data: Any = None,
+    max_accuracy_drop: float | None = None,
+    opset: int = DEFAULT_OPSET,
+    batch_size: int | None = None,
     random: str = "refuse",
     progress: Callable[[str], object] | None = None,
 ) -> Release:
@@ -41,6 +51,19 @@ def export(
         formats: any of "saved_model", "tflite" and "onnx"; the SavedModel is always there.
         inputs: real examples to compare on: arrays by input name, or one array for the only input of
             `serving_default`. Inputs without examples are drawn at random.
+        quantize: a quantisation for all formats that know it, or one for each, such as
+            `{"tflite": "int8", "onnx": "float16"}`; see `to_tflite` and `to_onnx`. The SavedModel is never
+            quantised.
+        representative_data: real inputs for "int8": an array, a dict of arrays by input name, or a tf.data
+            pipeline of batches (of pairs, the first is taken). They quantise every endpoint whose inputs they
+            have. Any other stays float: its ONNX file wholly, in the TFLite file its activations; the file's
+            notes say so.
+        accuracy_data: a pair (inputs, labels), or a tf.data pipeline of such batches: how often
+            `serving_default` is right before and after is then part of each file's description; see
+            `Accuracy`.
+        max_accuracy_drop: the largest drop of accuracy that is accepted, as a fraction: 0.003 for 0.3 points.
+        opset: the version of the ONNX operators, 13 to 18.
+        batch_size: fixes the batch axis of all files; None leaves it free.
         random: "refuse" is an error where an endpoint draws random numbers from a hidden generator, such as a
             layer's own: a file would repeat them after every reload. "mean" puts their mean in their place.
         progress: called with the name of each step as it begins.
@@ -49,9 +72,11 @@ def export(
         The published release.
 
     Raises:
-        ValueError: an unknown format or `random`, an unbuilt model, or `inputs` that do not fit.
+        ValueError: an unknown format, quantisation, opset or `random`, an unbuilt model, or data that
+            do not fit.
         ConversionError: a format cannot express the model.
         ParityError: a file does not give the model's numbers.
+        AccuracyError: a file loses more accuracy than `max_accuracy_drop`.
         ReleaseError: the folder cannot be written to.
         BackendError: Keras does not run on TensorFlow.
     """
@@ -59,11 +84,17 @@ def export(
     target = Path(folder)
     if target.name.isdecimal() or target.is_file():
         raise ValueError(f"folder: expected the folder of a release, such as releases/digits, got {target}.")
+    check_opset(opset)
+    offered = endpoints_of(model, inputs)
+    fixed = with_batch_size(offered, batch_size)
+    quantizations = check_quantization(wanted, quantize, representative_data, fixed)
+    test = accuracy_test(offered, accuracy_data, max_accuracy_drop, random)
     say = progress or (lambda step: None)
     say("Tracing the endpoints")
-    signatures = sign(model, inputs, random=random)
+    examples = examples_or(inputs, *quantizations.values())
+    signatures = sign(model, examples, random=random, batch_size=batch_size)
     with staging_folder(target) as staged:
-        artifacts = list(_write(model, signatures, staged, wanted, say))
+        artifacts = list(_write(model, signatures, staged, wanted, quantizations, opset, test, say))
         say("Writing the manifest")
         write_warmup_requests(signatures, staged)
         write_manifest(staged, describe(model, signatures, artifacts, staged))
@@ -71,39 +102,48 @@ def export(
     return open_release(published, check=False)
 
 
-def _check_formats(formats: Iterable[str]) -> set[str]:
+def _check_formats(formats: Iterable[str]) -> list[str]:
     wanted = [formats] if isinstance(formats, str) else list(formats)
     for format in wanted:
         if format not in FORMATS:
             raise ValueError(f"formats: expected any of {', '.join(FORMATS)}, got {format!r}.")
-    return set(wanted)
+    return wanted
 
 
 def _write(
     model: Any,
     signatures: Mapping[str, Signature],
     staged: Path,
-    formats: set[str],
+    formats: Sequence[str],
+    quantizations: Mapping[str, Quantization],
+    opset: int,
+    test: AccuracyTest | None,
     say: Callable[[str], object],
 ) -> Iterator[Artifact]:
     say("Writing the SavedModel")
     write_saved_model(model, signatures, staged)
     say("Checking the SavedModel")
-    yield prove(staged, "saved_model", signatures, "saved_model")
+    yield prove(staged, "saved_model", signatures, "saved_model", test=test)
     if "tflite" in formats:
         say("Writing TFLite")
         path = staged / "model.tflite"
-        lowered = lower(signatures, TFLiteRecurrent())
+        quantization = quantizations.get("tflite")
+        calibrated = quantization is not None and quantization.kind == "int8"
+        lowered = lower(signatures, TFLiteRecurrent(calibrated=calibrated))
         same = not any(signature.lowered for signature in signatures.values())
-        write_tflite(model, lowered, path, saved_model=staged if same else None)
+        write_tflite(model, lowered, path, quantization, saved_model=staged if same else None)
         say("Checking TFLite")
-        yield prove(path, "tflite", lowered, path.name)
+        yield prove(path, "tflite", lowered, path.name, quantization, test)
     if "onnx" in formats:
         folder = staged / "onnx"
         folder.mkdir()
         for name, signature in lower(signatures, emit_onnx).items():
             say(f"Writing ONNX: {name}")
             path = folder / f"{name}.onnx"
-            write_onnx(signature, path, DEFAULT_OPSET)
+            quantization = quantizations.get("onnx")
+            own = quantization.of(name) if quantization else None
+            write_onnx(signature, path, opset, own)
             say(f"Checking ONNX: {name}")
-            yield prove(path, "onnx", {name: signature}, f"onnx/{path.name}")
+            artifact = prove(path, "onnx", {name: signature}, f"onnx/{path.name}", own, test)
+            notes = quantization.notes([name]) if quantization else ()
+            yield dataclasses.replace(artifact, notes=artifact.notes + notes)

@@ -55,6 +55,7 @@ def describe(
                 "operators": artifact.operators,
                 "quantize": artifact.quantize,
                 "notes": artifact.notes,
+                "accuracy": artifact.accuracy and dataclasses.asdict(artifact.accuracy),
                 "max_abs_error": artifact.max_abs_error,
                 "parity": [dataclasses.asdict(comparison) for comparison in artifact.parity.comparisons],
             }

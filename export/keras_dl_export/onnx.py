@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering.onnx import OPERATORS, loops_as_they_are
+from keras_dl_export.lowering.onnx_optimizer import optimize
 from keras_dl_export.nearest import nearest
-from keras_dl_export.quantization import Row, quantize_onnx
+from keras_dl_export.quantization import Quantization, quantize_onnx
 from keras_dl_export.quiet import silence
 from keras_dl_export.signatures import Signature
 from keras_dl_export.specs import Spec, refuse_strings
@@ -23,7 +24,7 @@ OUTPUTS_KEY = "keras_dl.outputs"  # metadata: a JSON object, output names in the
 
 
 def write_onnx(
-    signature: Signature, path: Path, opset: int, quantize: str | None = None, rows: Sequence[Row] = ()
+    signature: Signature, path: Path, opset: int, quantization: Quantization | None = None
 ) -> None:
     """Convert one endpoint.
 
@@ -34,17 +35,13 @@ def write_onnx(
         signature: the endpoint.
         path: the file to write.
         opset: the version of the ONNX operators, 13 to 18.
-        quantize: "float16", "int8" or None.
-        rows: what int8 is calibrated on.
+        quantization: how weights and activations are quantised, if at all.
 
     Raises:
-        ValueError: another opset.
         ConversionError: ONNX's operators cannot express the endpoint.
     """
     import onnx
 
-    if opset not in _OPSETS:
-        raise ValueError(f"opset: expected {_OPSETS.start} to {_OPSETS.stop - 1}, got {opset!r}.")
     refuse_strings("onnx", signature.name, signature.inputs, signature.outputs)
     outputs = _output_names(signature)
     with silence():
@@ -58,13 +55,19 @@ def write_onnx(
     _name_axes(model.graph.input, signature.inputs)
     _name_axes(model.graph.output, {outputs[name]: spec for name, spec in signature.outputs.items()})
     del model.graph.value_info[:]
-    if quantize is not None:
-        model = _quantize(signature.name, model, quantize, rows)
+    if quantization is not None:
+        model = _quantize(signature.name, model, quantization)
     model.graph.name = signature.name
     model.producer_name = "keras_dl"
     renamed = {written: name for name, written in outputs.items()}
     onnx.helper.set_model_props(model, {ENDPOINT_KEY: signature.name, OUTPUTS_KEY: json.dumps(renamed)})
     path.write_bytes(model.SerializeToString())
+
+
+def check_opset(opset: int) -> None:
+    """Raise a ValueError for a version of the ONNX operators that cannot be written."""
+    if opset not in _OPSETS:
+        raise ValueError(f"opset: expected {_OPSETS.start} to {_OPSETS.stop - 1}, got {opset!r}.")
 
 
 def count_onnx_operators(path: Path) -> dict[str, int]:
@@ -94,7 +97,7 @@ def _convert(signature: Signature, outputs: dict[str, str], opset: int) -> Any:
     `tf2onnx.convert.from_function` would do, but it names tensors after TensorFlow's graph.
     """
     import tensorflow as tf
-    from tf2onnx import optimizer, tf_loader
+    from tf2onnx import tf_loader
     from tf2onnx.tfonnx import process_tf_graph
 
     function = signature.function
@@ -118,7 +121,7 @@ def _convert(signature: Signature, outputs: dict[str, str], opset: int) -> Any:
                 tensors_to_rename=renamed,
                 custom_op_handlers=dict(OPERATORS),
             )
-            model = optimizer.optimize_graph(converted).make_model(signature.name)
+            model = optimize(converted).make_model(signature.name)
     _pad_outputs(model)
     return model
 
@@ -138,13 +141,13 @@ def _pad_outputs(model: Any) -> None:
                 node.attribute.append(onnx.helper.make_attribute("output_padding", missing))
 
 
-def _quantize(endpoint: str, model: Any, quantize: str, rows: Sequence[Row]) -> Any:
+def _quantize(endpoint: str, model: Any, quantization: Quantization) -> Any:
     with silence():
         try:
-            return quantize_onnx(model, quantize, rows)
+            return quantize_onnx(model, quantization.kind, quantization.rows.get(endpoint, ()))
         except Exception as error:
             raise ConversionError(
-                f"onnx: endpoint {endpoint!r} cannot be quantised to {quantize}: {first_line(error)}"
+                f"onnx: endpoint {endpoint!r} cannot be quantised to {quantization.kind}: {first_line(error)}"
             ) from error
 
 

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 _CALLS = 2  # a file that kept state would answer the second call otherwise
 
-# Relative to 1 + the output's largest magnitude, because rounding grows with what was summed: an element near
-# zero carries the error of its large neighbours.
+# What an element may differ by is this times 1 + the output's largest magnitude: absolute plus relative. The
+# magnitude is the output's, not the element's, because rounding grows with what was summed: an element near
+# zero carries the error of its large neighbours. By the coarsest floating dtype that the model computes in;
+# float64 counts as float32. Integers, booleans and strings are equal or wrong.
 TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
+# Of files whose weights were quantised, by how; the coarser of both holds.
 QUANTIZED_TOLERANCES = {"float16": 1e-2, "dynamic": 5e-2, "int8": 1e-1}
 
 
@@ -34,6 +37,7 @@ class Comparison:
         sizes: the size of every dynamic axis, by its name.
         max_abs_error: the largest absolute difference; 0 for integers, which agree or tie.
         tolerance: the largest absolute difference that was allowed.
+        inputs: "real" where given examples went in, "random" where all inputs were drawn.
     """
 
     endpoint: str
@@ -41,6 +45,7 @@ class Comparison:
     sizes: Mapping[str, int]
     max_abs_error: float
     tolerance: float
+    inputs: str = "random"
 
     @property
     def batch_size(self) -> int | None:
@@ -68,6 +73,9 @@ def check_parity(
 ) -> Parity:
     """Run every case of every endpoint twice and compare names, dtypes, shapes and numbers.
 
+    An int8 file is only right where it was calibrated: it is compared on real inputs if there are any. Its
+    integer inputs and outputs are converted by their own scales.
+
     Integers, booleans and strings must be equal. Where an argmax differs, the scores that it was taken of
     (the floating output beside it whose argmax it is) decide: they may tie within the tolerance.
 
@@ -85,33 +93,40 @@ def check_parity(
         if name not in runners:
             raise ParityError(f"{label}: expected the endpoint {name!r}, the file has {', '.join(runners)}.")
         runner = runners[name]
-        _check_types(label, name, "inputs", reference.inputs, runner.inputs)
-        _check_types(label, name, "outputs", reference.outputs, runner.outputs)
+        _check_types(label, name, "inputs", reference.inputs, runner.inputs, runner.input_scales)
+        _check_types(label, name, "outputs", reference.outputs, runner.outputs, runner.output_scales)
         relative = TOLERANCES[reference.precision]
         if quantize is not None:
             relative = max(relative, QUANTIZED_TOLERANCES[quantize])
-        for case in reference.cases:
+        real = [case for case in reference.cases if case.real]
+        for case in real if real and quantize == "int8" else reference.cases:
             answers = _ask(f"{label}: endpoint {name!r}, {_describe(case.sizes)}", runner, case)
             for output in reference.outputs:
                 place = f"{label}: endpoint {name!r}, output {output!r}, {_describe(case.sizes)}"
                 error = max(_compare(place, case, output, answer[output], relative) for answer in answers)
                 allowed = _allowed(case.outputs[output], relative)
-                comparisons.append(Comparison(name, output, case.sizes, error, allowed))
+                inputs = "real" if case.real else "random"
+                comparisons.append(Comparison(name, output, case.sizes, error, allowed, inputs))
     return Parity(tuple(comparisons))
 
 
 def _ask(place: str, runner: Runner, case: Case) -> list[dict[str, NDArray[Any]]]:
     try:
-        return [runner(case.inputs) for _ in range(_CALLS)]
+        return [runner.call_in_floats(case.inputs) for _ in range(_CALLS)]
     except Exception as error:
         raise ParityError(f"{place}: the file fails in its own runtime: {first_line(error)}") from error
 
 
 def _check_types(
-    label: str, endpoint: str, word: str, wanted: Mapping[str, Any], got: Mapping[str, Any]
+    label: str,
+    endpoint: str,
+    word: str,
+    wanted: Mapping[str, Any],
+    got: Mapping[str, Any],
+    scales: Mapping[str, Any],
 ) -> None:
     expected = {name: spec.dtype for name, spec in wanted.items()}
-    found = {name: spec.dtype for name, spec in got.items()}
+    found = {name: "float32" if name in scales else spec.dtype for name, spec in got.items()}
     if expected != found:
         raise ParityError(f"{label}: endpoint {endpoint!r} must have the {word} {expected}, got {found}.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
 from keras_dl_export.specs import Spec
 
 QUANTIZATIONS = {"tflite": ("float16", "dynamic", "int8"), "onnx": ("float16", "int8")}
@@ -20,53 +22,185 @@ _CALIBRATION_ROWS = 256
 Row = Mapping[str, NDArray[Any]]
 
 
+@dataclass(frozen=True)
+class Quantization:
+    """How a file is quantised.
+
+    Attributes:
+        kind: one of the format's `QUANTIZATIONS`.
+        rows: for int8, the examples that each endpoint is calibrated on. Those that the data cannot feed are
+            not in it: an ONNX file of such an endpoint stays float32; in a TFLite file, which has them all,
+            its activations do, while weights that it shares with a calibrated one are in 8 bits.
+        integer_io: whether floating inputs and outputs of an int8 file become int8 too; TFLite's alone.
+    """
+
+    kind: str
+    rows: Mapping[str, Sequence[Row]] = field(default_factory=dict, repr=False)
+    integer_io: bool = False
+
+    def of(self, endpoint: str) -> Quantization | None:
+        """Return what becomes of a file with that endpoint alone; None if it stays float32."""
+        return None if self.kind == "int8" and endpoint not in self.rows else self
+
+    def notes(self, endpoints: Iterable[str]) -> tuple[str, ...]:
+        """Say which endpoints stay float."""
+        return tuple(
+            f"{name}: the representative data do not have its inputs, so that its activations stay floats."
+            for name in endpoints
+            if self.of(name) is None
+        )
+
+    @property
+    def examples(self) -> dict[str, NDArray[Any]] | None:
+        """A few of the rows as a batch to compare on; None where there are none."""
+        merged: dict[str, NDArray[Any]] = {}
+        for rows in self.rows.values():
+            alike = [row for row in rows if all(row[name].shape == rows[0][name].shape for name in row)][:8]
+            for name in rows[0]:
+                merged[name] = np.concatenate([row[name] for row in alike])
+        return merged or None
+
+
 def check_quantization(
-    format: str, quantize: str | None, representative_data: Any, inputs: Mapping[str, Spec]
-) -> list[Row]:
-    """Check the arguments and return the rows to calibrate on; none but for int8.
+    formats: Iterable[str],
+    quantize: str | Mapping[str, str] | None,
+    representative_data: Any,
+    endpoints: Mapping[str, Endpoint],
+    integer_io: bool = False,
+) -> dict[str, Quantization]:
+    """Check the arguments and return how the files of each format are quantised.
 
     Args:
-        format: ``"tflite"`` or ``"onnx"``.
-        quantize: one of the format's quantisations, or None.
+        formats: the formats that are written.
+        quantize: a quantisation for all of them that know it, or one for each by format, or None.
         representative_data: real inputs: an array, a dict of arrays by input name, or an iterable of such
-            batches, for example a tf.data pipeline; of a pair (inputs, labels) the inputs are taken.
-        inputs: the endpoint's.
+            batches, for example a tf.data pipeline; of a pair (inputs, labels) the inputs are taken. An array
+            is the only input of `serving_default`. They calibrate every endpoint whose inputs they have.
+        endpoints: what the files offer.
+        integer_io: see `Quantization`.
 
     Raises:
-        ValueError: an unknown quantisation, or data that are missing, superfluous or do not fit.
+        ValueError: an unknown quantisation or format, or data that are missing, superfluous or do not fit.
         TypeError: data of the wrong dtype.
     """
-    if quantize is not None and quantize not in QUANTIZATIONS[format]:
-        known = ", ".join(map(repr, QUANTIZATIONS[format]))
-        raise ValueError(f"quantize: expected None or one of {known} for {format}, got {quantize!r}.")
-    if (quantize == "int8") != (representative_data is not None):
+    kinds = _kinds(list(formats), quantize)
+    calibrated = "int8" in kinds.values()
+    if calibrated != (representative_data is not None):
         raise ValueError(
             "representative_data: int8, and only int8, is calibrated on real inputs, "
             f"got {'none' if representative_data is None else 'some'} for quantize={quantize!r}."
         )
-    if representative_data is None:
-        return []
-    rows = list(islice(_rows(representative_data, inputs), _CALIBRATION_ROWS))
-    if not rows:
+    if integer_io and kinds.get("tflite") != "int8":
+        raise ValueError(f"integer_io: expected quantize='int8' with it, got quantize={quantize!r}.")
+    rows = _calibration_rows(representative_data, endpoints) if calibrated else {}
+    return {
+        format: Quantization(kind, rows if kind == "int8" else {}, integer_io)
+        for format, kind in kinds.items()
+    }
+
+
+def _kinds(formats: Sequence[str], quantize: str | Mapping[str, str] | None) -> dict[str, str]:
+    """Return the quantisation of each format that has one."""
+    if quantize is None:
+        return {}
+    able = [format for format in formats if format in QUANTIZATIONS]
+    if isinstance(quantize, Mapping):
+        if strange := [format for format in quantize if format not in able]:
+            raise ValueError(
+                f"quantize: expected quantisations of {', '.join(able) or 'no format'}, got one of "
+                f"{strange[0]!r}. A SavedModel is never quantised, and other formats have to be asked for."
+            )
+        wanted = {format: kind for format, kind in quantize.items() if kind is not None}
+    else:
+        wanted = {format: quantize for format in able if quantize in QUANTIZATIONS[format]}
+        wanted = wanted or dict.fromkeys(able, quantize)
+    for format, kind in wanted.items():
+        if kind not in QUANTIZATIONS[format]:
+            known = ", ".join(map(repr, QUANTIZATIONS[format]))
+            raise ValueError(f"quantize: expected None or one of {known} for {format}, got {kind!r}.")
+    if not able:
+        raise ValueError(
+            f"quantize: a SavedModel is never quantised, got {quantize!r}. Add 'tflite' or 'onnx'."
+        )
+    return wanted
+
+
+def _calibration_rows(data: Any, endpoints: Mapping[str, Endpoint]) -> dict[str, list[Row]]:
+    """Return the first examples for each endpoint that the data can feed."""
+    default = endpoints.get(DEFAULT_ENDPOINT) or next(iter(endpoints.values()))
+    batches = []
+    count = 0
+    for batch in _batches(data, default.inputs):
+        batches.append(batch)
+        count += min((len(array) for array in batch.values() if np.ndim(array)), default=0)
+        if count >= _CALIBRATION_ROWS:
+            break
+    if not count:
         raise ValueError("representative_data: expected at least one example, got none.")
-    return rows
+    fed = {
+        name: endpoint.inputs
+        for name, endpoint in endpoints.items()
+        if endpoint.inputs and all(key in batch for batch in batches for key in endpoint.inputs)
+    }
+    if not fed:
+        missing = [key for key in default.inputs if any(key not in batch for batch in batches)]
+        raise ValueError(
+            f"representative_data: expected {', '.join(default.inputs)}, got no {', '.join(missing)}."
+        )
+    return {name: list(islice(_rows(batches, inputs), _CALIBRATION_ROWS)) for name, inputs in fed.items()}
 
 
-def stack(rows: Sequence[Row]) -> dict[str, NDArray[Any]] | None:
-    """Join a few of the rows to a batch to compare on; None where there are none."""
-    return {name: np.concatenate([row[name] for row in rows[:8]]) for name in rows[0]} if rows else None
+def _batches(data: Any, inputs: Mapping[str, Spec]) -> Iterator[Mapping[str, Any]]:
+    """Yield batches by input name."""
+    if isinstance(data, Mapping) or hasattr(data, "shape"):
+        data = [data]
+    if not isinstance(data, Iterable):
+        raise TypeError(
+            "representative_data: expected an array, a dict of arrays or a pipeline of them, got "
+            f"{type(data).__name__}."
+        )
+    for batch in data:
+        if isinstance(batch, tuple):
+            batch = batch[0]
+        if not isinstance(batch, Mapping):
+            if len(inputs) != 1:
+                raise ValueError(
+                    f"representative_data: expected dicts with {', '.join(inputs)}, got arrays alone."
+                )
+            batch = {next(iter(inputs)): batch}
+        yield {name: np.asarray(array) for name, array in batch.items()}
 
 
-def quantize_tflite(converter: Any, quantize: str, rows: Iterable[Row], signature: str) -> None:
-    """Tell a TFLite converter to quantise; inputs and outputs stay what they are."""
+def _rows(batches: Iterable[Mapping[str, Any]], inputs: Mapping[str, Spec]) -> Iterator[Row]:
+    """Yield the examples one at a time, or as many as a fixed batch takes."""
+    fixed = [size for spec in inputs.values() for size in spec.shape[:1] if isinstance(size, int)]
+    step = max(fixed, default=1)
+    for batch in batches:
+        arrays = {
+            name: spec.with_free_batch().conform(f"representative_data[{name!r}]", batch[name])
+            for name, spec in inputs.items()
+        }
+        count = min(map(len, arrays.values()))
+        for start in range(0, count, step):  # the last fixed batch is filled up from the first examples
+            taken = np.arange(start, start + step) % count
+            yield {name: array[taken] for name, array in arrays.items()}
+
+
+def quantize_tflite(converter: Any, quantization: Quantization) -> None:
+    """Tell a TFLite converter to quantise; without `integer_io` inputs and outputs stay what they are."""
     import tensorflow as tf
 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantize == "float16":
+    if quantization.kind == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantize == "int8":
+    if quantization.kind == "int8":
+        # An endpoint without rows gets through these too: its activations are left as they are.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: ((signature, dict(row)) for row in rows)
+        converter.representative_dataset = lambda: (
+            (signature, dict(row)) for signature, rows in quantization.rows.items() for row in rows
+        )
+        if quantization.integer_io:
+            converter.inference_input_type = converter.inference_output_type = tf.int8
 
 
 def quantize_onnx(model: Any, quantize: str, rows: Iterable[Row]) -> Any:
@@ -103,29 +237,3 @@ def quantize_onnx(model: Any, quantize: str, rows: Iterable[Row]) -> Any:
             weight_type=QuantType.QInt8,
         )
         return onnx.load(quantized)
-
-
-def _rows(data: Any, inputs: Mapping[str, Spec]) -> Iterator[Row]:
-    """Yield the examples one at a time, or as many as a fixed batch takes."""
-    batches = [data] if isinstance(data, Mapping) or hasattr(data, "shape") else data
-    for batch in batches:
-        if isinstance(batch, tuple):
-            batch = batch[0]
-        if not isinstance(batch, Mapping):
-            if len(inputs) != 1:
-                raise ValueError(
-                    f"representative_data: expected dicts with {', '.join(inputs)}, got arrays alone."
-                )
-            batch = {next(iter(inputs)): batch}
-        if missing := [name for name in inputs if name not in batch]:
-            raise ValueError(
-                f"representative_data: expected {', '.join(inputs)}, got no {', '.join(missing)}."
-            )
-        arrays = {
-            name: spec.with_free_batch().conform(f"representative_data[{name!r}]", batch[name])
-            for name, spec in inputs.items()
-        }
-        fixed = [size for spec in inputs.values() for size in spec.shape[:1] if isinstance(size, int)]
-        step = max(fixed, default=1)
-        for start in range(0, min(map(len, arrays.values())) - step + 1, step):
-            yield {name: array[start : start + step] for name, array in arrays.items()}

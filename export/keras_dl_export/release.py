@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keras_dl_export.accuracy import Accuracy
 from keras_dl_export.artifact import Artifact
 from keras_dl_export.errors import ReleaseError
 from keras_dl_export.parity import Comparison, Parity
@@ -83,6 +84,7 @@ class Release:
                 parity=Parity(tuple(Comparison(**comparison) for comparison in entry["parity"])),
                 quantize=entry["quantize"],
                 notes=tuple(entry.get("notes", ())),
+                accuracy=Accuracy(**entry["accuracy"]) if entry.get("accuracy") else None,
             )
             for entry in self.manifest["artifacts"]
         )

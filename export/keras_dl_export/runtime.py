@@ -8,6 +8,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,32 @@ from keras_dl_export.release import holds_release, open_release
 from keras_dl_export.specs import Spec
 
 
+@dataclass(frozen=True)
+class IntegerScale:
+    """What the integers of a quantised tensor mean: real = scale (integer - zero_point).
+
+    Attributes:
+        scale: the step between two neighbours.
+        zero_point: the integer that stands for 0.
+        dtype: the integers'.
+    """
+
+    scale: float
+    zero_point: int
+    dtype: str
+
+    def quantize(self, values: ArrayLike) -> NDArray[Any]:
+        """Return the nearest integers; what lies outside their range becomes its end."""
+        limits = np.iinfo(self.dtype)
+        steps = np.round(np.asarray(values, np.float64) / self.scale) + self.zero_point
+        return np.clip(steps, limits.min, limits.max).astype(self.dtype)
+
+    def dequantize(self, integers: ArrayLike) -> NDArray[Any]:
+        """Return what the integers stand for, in float32."""
+        steps = np.asarray(integers, np.int64) - self.zero_point
+        return (steps * np.float64(self.scale)).astype(np.float32)
+
+
 class Runner(ABC):
     """One endpoint of a written file: `runner({"image": images})` -> a dict of arrays.
 
@@ -29,12 +56,16 @@ class Runner(ABC):
         endpoint: the endpoint's name.
         inputs: the inputs by name.
         outputs: the outputs by name.
+        input_scales: what the integers mean that the inputs of a file with `integer_io=True` take, by name.
+        output_scales: the same of its outputs.
     """
 
     def __init__(self, endpoint: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]) -> None:
         self.endpoint = endpoint
         self.inputs = dict(inputs)
         self.outputs = dict(outputs)
+        self.input_scales: dict[str, IntegerScale] = {}
+        self.output_scales: dict[str, IntegerScale] = {}
 
     def __call__(self, inputs: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
         """Run the endpoint.
@@ -54,6 +85,21 @@ class Runner(ABC):
         return self._run(
             {name: spec.conform(f"inputs[{name!r}]", inputs[name]) for name, spec in self.inputs.items()}
         )
+
+    def call_in_floats(self, inputs: Mapping[str, ArrayLike]) -> dict[str, NDArray[Any]]:
+        """Run the endpoint on floats, and return floats, where the file itself has quantised integers.
+
+        Args:
+            inputs: one array per input.
+        """
+        given = {
+            name: self.input_scales[name].quantize(value) if name in self.input_scales else value
+            for name, value in inputs.items()
+        }
+        return {
+            name: self.output_scales[name].dequantize(value) if name in self.output_scales else value
+            for name, value in self(given).items()
+        }
 
     @abstractmethod
     def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]: ...
@@ -176,6 +222,8 @@ class _TFLiteRunner(Runner):
             _tflite_specs(self._signature.get_input_details()),
             _tflite_specs(self._signature.get_output_details()),
         )
+        self.input_scales = _integer_scales(self._signature.get_input_details())
+        self.output_scales = _integer_scales(self._signature.get_output_details())
 
     def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         with self._lock:
@@ -203,6 +251,15 @@ def _tflite_specs(details: Mapping[str, Any]) -> dict[str, Spec]:
         sizes = [None if size < 0 else int(size) for size in shape]
         specs[name] = Spec.named(name, sizes, np.dtype(detail["dtype"]).name)
     return specs
+
+
+def _integer_scales(details: Mapping[str, Any]) -> dict[str, IntegerScale]:
+    return {
+        name: IntegerScale(float(scale), int(zero_point), np.dtype(detail["dtype"]).name)
+        for name, detail in details.items()
+        for scale, zero_point in [detail["quantization"]]
+        if scale and np.issubdtype(detail["dtype"], np.integer)
+    }
 
 
 class _OnnxRunner(Runner):

@@ -16,7 +16,7 @@ from keras_dl_export.cases import (
     check_examples,
     smallest_vocabulary,
 )
-from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of, pick
+from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of, pick, with_batch_size
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering import (
     Emitter,
@@ -73,6 +73,7 @@ def sign(
     endpoints: Iterable[str] | None = None,
     emit: Emitter | None = None,
     random: str = "refuse",
+    batch_size: int | None = None,
 ) -> dict[str, Signature]:
     """Trace a model's endpoints and ask the model itself for the answers to compare with.
 
@@ -83,15 +84,17 @@ def sign(
         endpoints: the endpoints wanted; all by default.
         emit: the target's form of recurrent layers; by default they are Keras's own loops.
         random: "mean" puts its mean in the place of every draw from a hidden generator.
+        batch_size: fixes the batch axis, or None.
 
     Raises:
-        ValueError: an unknown endpoint, another `random`, or examples of an unknown name or the wrong shape.
+        ValueError: an unknown endpoint, another `random`, an impossible batch size, or examples of an unknown
+            name or the wrong shape.
         TypeError: examples of the wrong dtype.
         ConversionError: an endpoint cannot be traced, or keeps state between calls.
     """
     if random not in RANDOM:
         raise ValueError(f"random: expected one of {', '.join(map(repr, RANDOM))}, got {random!r}.")
-    offered = endpoints_of(model, inputs)
+    offered = with_batch_size(endpoints_of(model, inputs), batch_size)
     examples = check_examples(offered, inputs)
     chosen = {name: pick(offered, name) for name in (offered if endpoints is None else endpoints)}
     vocabulary = smallest_vocabulary(model)

@@ -19,7 +19,7 @@ from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering.tflite_fused import FusedLSTM, refuse_cell_states
 from keras_dl_export.nearest import nearest
-from keras_dl_export.quantization import Row, quantize_tflite
+from keras_dl_export.quantization import Quantization, quantize_tflite
 from keras_dl_export.quiet import silence
 from keras_dl_export.saved_model import write_saved_model
 from keras_dl_export.signatures import Signature, lower
@@ -33,8 +33,7 @@ def write_tflite(
     model: Any,
     signatures: Mapping[str, Signature],
     path: Path,
-    quantize: str | None = None,
-    rows: Sequence[Row] = (),
+    quantization: Quantization | None = None,
     saved_model: Path | None = None,
 ) -> None:
     """Convert a model's signatures; weights that several of them use are in the file once.
@@ -43,8 +42,7 @@ def write_tflite(
         model: whose signatures they are.
         signatures: the signatures wanted, traced with `TFLiteRecurrent`.
         path: the file to write.
-        quantize: "float16", "dynamic", "int8" (of one signature) or None.
-        rows: what int8 is calibrated on.
+        quantization: how weights and activations are quantised, if at all.
         saved_model: the folder where `write_saved_model` wrote these signatures; by default they are written
             beside `path` for the while.
 
@@ -58,20 +56,21 @@ def write_tflite(
             saved_model = Path(folder, "saved_model")
             write_saved_model(model, signatures, saved_model)
         # The converter has killed its process while it calibrated a loop; a child takes 6 s for its imports.
-        risky = quantize == "int8" and any(map(_loops, signatures.values()))
+        calibrated = quantization is not None and quantization.kind == "int8"
+        risky = calibrated and any(map(_loops, signatures.values()))
         convert_here = convert_in_child if risky else convert
-        path.write_bytes(convert_here(saved_model, list(signatures), quantize, rows))
+        path.write_bytes(convert_here(saved_model, list(signatures), quantization))
 
 
-def convert(saved_model: Path, signatures: list[str], quantize: str | None, rows: Sequence[Row]) -> bytes:
+def convert(saved_model: Path, signatures: list[str], quantization: Quantization | None) -> bytes:
     """Return the content of a TFLite file with the signatures of a SavedModel."""
     import tensorflow as tf
 
     with silence() as noise:
         try:
             converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=signatures)
-            if quantize is not None:
-                quantize_tflite(converter, quantize, rows, *signatures)
+            if quantization is not None:
+                quantize_tflite(converter, quantization)
             content: bytes = converter.convert()
         except Exception as error:
             raise ConversionError(_explain(error, noise.lines())) from error
@@ -107,9 +106,7 @@ def count_tflite_operators(path: Path) -> dict[str, int]:
     return dict(counts.most_common())
 
 
-def convert_in_child(
-    saved_model: Path, signatures: list[str], quantize: str | None, rows: Sequence[Row]
-) -> bytes:
+def convert_in_child(saved_model: Path, signatures: list[str], quantization: Quantization | None) -> bytes:
     """Do what `convert` does in a process of its own, so that its crash is an error here.
 
     Raises:
@@ -117,7 +114,7 @@ def convert_in_child(
     """
     with tempfile.TemporaryDirectory(prefix="keras-dl-") as folder:
         task, answer = Path(folder, "task"), Path(folder, "answer")
-        task.write_bytes(pickle.dumps((saved_model, signatures, quantize, list(rows), answer)))
+        task.write_bytes(pickle.dumps((saved_model, signatures, quantization, answer)))
         done = subprocess.run(
             [sys.executable, "-c", f"from {__name__} import _convert_task; _convert_task({str(task)!r})"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -145,9 +142,9 @@ def convert_in_child(
 
 
 def _convert_task(task: str) -> None:
-    saved_model, signatures, quantize, rows, answer = pickle.loads(Path(task).read_bytes())
+    saved_model, signatures, quantization, answer = pickle.loads(Path(task).read_bytes())
     try:
-        outcome: tuple[str, Any] = ("file", convert(saved_model, signatures, quantize, rows))
+        outcome: tuple[str, Any] = ("file", convert(saved_model, signatures, quantization))
     except ConversionError as error:
         outcome = ("error", str(error))
     answer.write_bytes(pickle.dumps(outcome))

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_dl_export.artifact import Artifact
-from keras_dl_export.cases import Examples, Reference, answer_examples, check_examples, with_one_example
+from keras_dl_export.cases import Examples, Reference, answer_examples, check_examples
 from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.parity import Comparison, Parity, check_parity
 from keras_dl_export.release import Release, holds_release, open_release
 from keras_dl_export.runtime import format_of, open_runners
 from keras_dl_export.signatures import sign
+from keras_dl_export.specs import Spec
 
 
 def verify(
@@ -48,13 +49,14 @@ def verify(
             )
         runners = open_runners(path, format_of(path))
         quantize = artifact.quantize if isinstance(artifact, Artifact) else None
-        signatures = sign(model, inputs, runners, random=random)
-        if all(spec.shape[:1] == (1,) for runner in runners.values() for spec in runner.inputs.values()):
-            signatures = {name: with_one_example(signature) for name, signature in signatures.items()}
+        batch_size = _fixed_batch({name: runner.inputs for name, runner in runners.items()})
+        signatures = sign(model, inputs, runners, random=random, batch_size=batch_size)
         return check_parity(runners, signatures, path.name, quantize)
     release = open_release(path)
     references: Mapping[str, Reference] = (
-        sign(model, inputs, random=random) if model is not None else _answers_of_saved_model(release, inputs)
+        sign(model, inputs, random=random, batch_size=_fixed_batch(release.inputs))
+        if model is not None
+        else _answers_of_saved_model(release, inputs)
     )
     comparisons: list[Comparison] = []
     for written in release.artifacts:
@@ -63,6 +65,13 @@ def verify(
         wanted = {name: references[name] for name in written.endpoints}
         comparisons += check_parity(runners, wanted, label, written.quantize).comparisons
     return Parity(tuple(comparisons))
+
+
+def _fixed_batch(inputs: Mapping[str, Mapping[str, Spec]]) -> int | None:
+    """Return the only size that the first axis of every input has, if it is fixed."""
+    sizes = {spec.shape[0] for specs in inputs.values() for spec in specs.values() if spec.shape}
+    size = sizes.pop() if len(sizes) == 1 else None
+    return size if isinstance(size, int) else None
 
 
 def _answers_of_saved_model(release: Release, inputs: Examples) -> dict[str, Reference]:
