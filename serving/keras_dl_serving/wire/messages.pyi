@@ -157,3 +157,219 @@ class ModelVersionStatus(Message):
 class GetModelStatusResponse(Message):
     @property
     def model_version_status(self) -> _Messages[ModelVersionStatus]: ...
+
+class BytesList(Message):
+    @property
+    def value(self) -> MutableSequence[bytes]: ...
+
+class FloatList(Message):
+    @property
+    def value(self) -> MutableSequence[float]: ...
+
+class Int64List(Message):
+    @property
+    def value(self) -> MutableSequence[int]: ...
+
+class Feature(Message):
+    @property
+    def bytes_list(self) -> BytesList: ...
+    @property
+    def float_list(self) -> FloatList: ...
+    @property
+    def int64_list(self) -> Int64List: ...
+
+class Features(Message):
+    @property
+    def feature(self) -> _MessageMap[Feature]: ...
+
+class Example(Message):
+    @property
+    def features(self) -> Features: ...
+
+class ExampleList(Message):
+    @property
+    def examples(self) -> MutableSequence[bytes]: ...
+
+class ExampleListWithContext(Message):
+    context: bytes
+    @property
+    def examples(self) -> MutableSequence[bytes]: ...
+
+class Input(Message):
+    @property
+    def example_list(self) -> ExampleList: ...
+    @property
+    def example_list_with_context(self) -> ExampleListWithContext: ...
+
+class Class(Message):
+    label: str
+    score: float
+
+class Classifications(Message):
+    @property
+    def classes(self) -> _Messages[Class]: ...
+
+class ClassificationResult(Message):
+    @property
+    def classifications(self) -> _Messages[Classifications]: ...
+
+class ClassificationRequest(Message):
+    @property
+    def model_spec(self) -> ModelSpec: ...
+    @property
+    def input(self) -> Input: ...
+
+class ClassificationResponse(Message):
+    @property
+    def result(self) -> ClassificationResult: ...
+    @property
+    def model_spec(self) -> ModelSpec: ...
+
+class Regression(Message):
+    value: float
+
+class RegressionResult(Message):
+    @property
+    def regressions(self) -> _Messages[Regression]: ...
+
+class RegressionRequest(Message):
+    @property
+    def model_spec(self) -> ModelSpec: ...
+    @property
+    def input(self) -> Input: ...
+
+class RegressionResponse(Message):
+    @property
+    def result(self) -> RegressionResult: ...
+    @property
+    def model_spec(self) -> ModelSpec: ...
+
+class InferenceTask(Message):
+    method_name: str
+    @property
+    def model_spec(self) -> ModelSpec: ...
+
+class InferenceResult(Message):
+    @property
+    def model_spec(self) -> ModelSpec: ...
+    @property
+    def classification_result(self) -> ClassificationResult: ...
+    @property
+    def regression_result(self) -> RegressionResult: ...
+
+class MultiInferenceRequest(Message):
+    @property
+    def tasks(self) -> _Messages[InferenceTask]: ...
+    @property
+    def input(self) -> Input: ...
+
+class MultiInferenceResponse(Message):
+    @property
+    def results(self) -> _Messages[InferenceResult]: ...
+
+class ServableVersionPolicy(Message):
+    class Latest(Message):
+        num_versions: int
+
+    class Specific(Message):
+        @property
+        def versions(self) -> MutableSequence[int]: ...
+
+    @property
+    def latest(self) -> ServableVersionPolicy.Latest: ...
+    @property
+    def specific(self) -> ServableVersionPolicy.Specific: ...
+
+class ModelConfig(Message):
+    name: str
+    base_path: str
+    model_type: int
+    model_platform: str
+    @property
+    def model_version_policy(self) -> ServableVersionPolicy: ...
+    @property
+    def version_labels(self) -> Mapping[str, int]: ...
+
+class ModelConfigList(Message):
+    @property
+    def config(self) -> _Messages[ModelConfig]: ...
+
+class ModelServerConfig(Message):
+    @property
+    def model_config_list(self) -> ModelConfigList: ...
+
+class ReloadConfigRequest(Message):
+    @property
+    def config(self) -> ModelServerConfig: ...
+    @property
+    def metric_names(self) -> MutableSequence[str]: ...
+
+class Metric(Message):
+    name: str
+    int64_value_increase: int
+
+class ReloadConfigResponse(Message):
+    @property
+    def status(self) -> StatusProto: ...
+    @property
+    def metric(self) -> _Messages[Metric]: ...
+
+class BatchingParameters(Message):
+    @property
+    def max_batch_size(self) -> Int64Value: ...
+    @property
+    def batch_timeout_micros(self) -> Int64Value: ...
+    @property
+    def max_enqueued_batches(self) -> Int64Value: ...
+    @property
+    def num_batch_threads(self) -> Int64Value: ...
+    @property
+    def allowed_batch_sizes(self) -> MutableSequence[int]: ...
+    pad_variable_length_inputs: bool
+
+class PrometheusConfig(Message):
+    enable: bool
+    path: str
+
+class MonitoringConfig(Message):
+    @property
+    def prometheus_config(self) -> PrometheusConfig: ...
+
+class SSLConfig(Message):
+    server_key: str
+    server_cert: str
+    custom_ca: str
+    client_verify: bool
+
+class ClassifyLog(Message):
+    @property
+    def request(self) -> ClassificationRequest: ...
+
+class RegressLog(Message):
+    @property
+    def request(self) -> RegressionRequest: ...
+
+class PredictLog(Message):
+    @property
+    def request(self) -> PredictRequest: ...
+
+class MultiInferenceLog(Message):
+    @property
+    def request(self) -> MultiInferenceRequest: ...
+
+class PredictionLog(Message):
+    @property
+    def classify_log(self) -> ClassifyLog: ...
+    @property
+    def regress_log(self) -> RegressLog: ...
+    @property
+    def predict_log(self) -> PredictLog: ...
+    @property
+    def multi_inference_log(self) -> MultiInferenceLog: ...
+
+class HealthCheckRequest(Message):
+    service: str
+
+class HealthCheckResponse(Message):
+    status: int
+    def __init__(self, *, status: int = ...) -> None: ...
