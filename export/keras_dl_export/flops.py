@@ -1,9 +1,9 @@
 """How many floating-point operations one call of an endpoint takes.
 
 TensorFlow's own profiler sums over the nodes of one graph: the bodies of loops and of functions, where
-recurrent layers do all their work, count once there, or not at all. Here the endpoint's graph is run node by node on
-example inputs, through every turn of every loop, and each node that depends on the inputs is counted by the
-shapes that it saw. What depends on weights alone is not: runtimes compute it once.
+recurrent layers do all their work, count once there, or not at all. Here the endpoint's graph is run node by
+node on example inputs, through every turn of every loop, and each node that depends on the inputs is counted by
+the shapes that it saw. What depends on weights alone is not: runtimes compute it once.
 
 The conventions: a multiply-add is 2. Convolutions count the taps that fall on the padding. A function of one
 number, such as tanh, is 1; the softmax is 5 a number (maximum, difference, exponential, sum, quotient) and a
@@ -259,10 +259,14 @@ def _function_graph(graph: Any, name: str) -> Any:
         return function_def_to_graph(next(each for each in library if each.signature.name == name))
 
 
+def _size(shape: Iterable[int]) -> int:
+    return int(math.prod(shape))
+
+
 def _product(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """The columns of the left factor are summed over; its rows are where it is transposed."""
     transposed = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
-    return 2 * math.prod(outputs[0].shape) * inputs[0].shape[-2 if transposed else -1]
+    return 2 * _size(outputs[0].shape) * int(inputs[0].shape[-2 if transposed else -1])
 
 
 def _einsum(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
@@ -276,9 +280,9 @@ def _einsum(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> in
             for term, tensor in zip(terms, inputs, strict=True)
             for label, size in _ends(term, tensor.shape).items()
         }
-        loops = math.prod(outputs[0].shape) * math.prod(sizes[label] for label in named - set(result))
+        loops = _size(outputs[0].shape) * _size(sizes[label] for label in named - set(result))
     else:
-        loops = math.prod(
+        loops = _size(
             {
                 label: size
                 for term, tensor in zip(terms, inputs, strict=True)
@@ -287,7 +291,7 @@ def _einsum(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> in
         )
     if len(terms) > 1:
         return 2 * loops
-    return loops if loops > math.prod(outputs[0].shape) else 0
+    return loops if loops > _size(outputs[0].shape) else 0
 
 
 def _ends(term: str, shape: Sequence[int]) -> dict[str, int]:
@@ -298,20 +302,20 @@ def _ends(term: str, shape: Sequence[int]) -> dict[str, int]:
 
 def _convolution(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """Each number written is a sum over the kernel and the channels of its group."""
-    return 2 * math.prod(outputs[0].shape) * math.prod(inputs[1].shape[:-1])
+    return 2 * _size(outputs[0].shape) * _size(inputs[1].shape[:-1])
 
 
 def _depthwise(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    return 2 * math.prod(outputs[0].shape) * math.prod(inputs[1].shape[:2])
+    return 2 * _size(outputs[0].shape) * _size(inputs[1].shape[:2])
 
 
 def _transposed_convolution(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     """Each number read is spread over the kernel and the channels written."""
-    return 2 * math.prod(inputs[2].shape) * math.prod(inputs[1].shape[:-1])
+    return 2 * _size(inputs[2].shape) * _size(inputs[1].shape[:-1])
 
 
 def _pooling(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    return math.prod(outputs[0].shape) * math.prod(operation.get_attr("ksize"))
+    return _size(outputs[0].shape) * _size(operation.get_attr("ksize"))
 
 
 _COSTS: dict[str, Callable[[Any, Sequence[Any], Sequence[Any]], int]] = {

@@ -111,6 +111,7 @@ def load_artifact(
     *,
     format: str | None = None,
     version: int | None = None,
+    threads: int | None = None,
 ) -> Runner:
     """Load one endpoint of a written file, of any of the three formats.
 
@@ -119,13 +120,15 @@ def load_artifact(
         endpoint: the endpoint; by default `serving_default`, or the only one there is.
         format: which of a release's formats; `saved_model` by default.
         version: which version of a release; the newest by default.
+        threads: how many threads may share an operator of an ONNX or TFLite file; by default the runtime
+            chooses. A SavedModel takes the process's: `tf.config.threading`, before TensorFlow's first use.
 
     Returns:
         A runner: called with a dict of arrays it returns a dict of arrays.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
-        ValueError: an unknown endpoint, or a format that the release does not hold.
+        ValueError: an unknown endpoint or number of threads, or a format that the release does not hold.
         ReleaseError: the release is half-written or altered.
         ExportError: the file's own runtime refuses it.
     """
@@ -144,25 +147,31 @@ def load_artifact(
         endpoints = [name for artifact in artifacts for name in artifact.endpoints]
         endpoint = _choose(endpoint, endpoints)
         artifact = next(artifact for artifact in artifacts if endpoint in artifact.endpoints)
-        runner = open_runners(artifact.path, artifact.format)[endpoint]
+        runner = open_runners(artifact.path, artifact.format, threads)[endpoint]
         # Only the manifest knows the order of inputs and outputs, and which axes go together.
         runner.inputs, runner.outputs = release.inputs[endpoint], release.outputs[endpoint]
         return runner
     if format not in (None, format_of(path)):
         raise ValueError(f"format: {path} is {format_of(path)}, got {format!r}.")
-    runners = open_runners(path, format_of(path))
+    runners = open_runners(path, format_of(path), threads)
     return runners[_choose(endpoint, list(runners))]
 
 
-def open_runners(path: Path, format: str) -> dict[str, Runner]:
+def open_runners(path: Path, format: str, threads: int | None = None) -> dict[str, Runner]:
     """Load a file once and return a runner for each endpoint in it.
 
     Raises:
+        ValueError: `threads` is not positive, or given for a SavedModel.
         ExportError: the file's own runtime refuses it.
     """
+    if threads is not None and (threads < 1 or format == "saved_model"):
+        raise ValueError(
+            "threads: expected None for a SavedModel, or else at least 1, "
+            f"got {threads!r} for {format}. Set TensorFlow's with tf.config.threading before its first use."
+        )
     opener = {"saved_model": _open_saved_model, "tflite": _open_tflite, "onnx": _open_onnx}[format]
     try:
-        return opener(path)
+        return opener(path, threads)
     except Exception as error:
         raise ExportError(f"{path}: the {format} runtime cannot load it: {first_line(error)}") from error
 
@@ -201,7 +210,7 @@ class _SavedModelRunner(Runner):
         return {name: tensor.numpy() for name, tensor in self._signature(**tensors).items()}
 
 
-def _open_saved_model(path: Path) -> dict[str, Runner]:
+def _open_saved_model(path: Path, threads: int | None) -> dict[str, Runner]:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
@@ -232,11 +241,11 @@ class _TFLiteRunner(Runner):
         return outputs
 
 
-def _open_tflite(path: Path) -> dict[str, Runner]:
+def _open_tflite(path: Path, threads: int | None) -> dict[str, Runner]:
     from ai_edge_litert.interpreter import Interpreter
 
     with silence():
-        interpreter = Interpreter(str(path))
+        interpreter = Interpreter(str(path), num_threads=threads)
         # The moment at which it announces its delegate. Dynamic axes are still 1, which a model may not fit.
         with contextlib.suppress(RuntimeError, ValueError):
             interpreter.allocate_tensors()
@@ -277,11 +286,12 @@ class _OnnxRunner(Runner):
         return dict(zip(self._names, self._session.run(None, inputs), strict=True))
 
 
-def _open_onnx(path: Path) -> dict[str, Runner]:
+def _open_onnx(path: Path, threads: int | None) -> dict[str, Runner]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = threads or 0  # 0: as many as there are cores
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
     endpoint = metadata.get(ENDPOINT_KEY, DEFAULT_ENDPOINT)
