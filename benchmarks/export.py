@@ -203,7 +203,7 @@ def _accuracy(artifact: Any, images: Any, labels: Any) -> float:
 
 def mobilenet_v2(options: Options) -> Iterator[Comparison]:
     """Files that are proven in their runtimes, against files that are only written."""
-    rounds = 1 if options.quick else 3
+    rounds = 1 if options.quick else 2
     for format in mobilenet.FORMATS:
         most: Mapping[str, list[float]] = {"ours": [], "bare": []}
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FORMATS = ("tflite", "onnx", "release")
+FORMATS = ("release", "onnx", "tflite")
 _OPSET = 18
 
 
