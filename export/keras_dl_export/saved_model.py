@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +22,7 @@ def write_saved_model(model: Any, signatures: Mapping[str, Signature], folder: P
 
     Raises:
         ConversionError: TensorFlow cannot save an endpoint.
+        OSError: the disk is full, or cannot be written to.
     """
     import tensorflow as tf
 
@@ -35,6 +38,7 @@ def write_saved_model(model: Any, signatures: Mapping[str, Signature], folder: P
         try:
             tf.saved_model.save(module, str(folder), signatures=functions)
         except Exception as error:
+            _raise_if_of_the_disk(error)
             raise ConversionError(
                 f"saved_model: TensorFlow cannot save the model: {first_line(error)}"
             ) from error
@@ -65,6 +69,13 @@ def write_warmup_requests(signatures: Mapping[str, Signature], folder: Path) -> 
             for key, array in signature.cases[0].inputs.items():
                 request.inputs[key].CopyFrom(tf.make_tensor_proto(array, dtype=signature.inputs[key].dtype))
             writer.write(log.SerializeToString())
+
+
+def _raise_if_of_the_disk(error: Exception) -> None:
+    """Raise the OSError that TensorFlow's error tells of; it keeps no number, but the system's words."""
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
+        if os.strerror(number) in str(error):
+            raise OSError(number, os.strerror(number)) from error
 
 
 def _lookup_tables(model: Any) -> list[Any]:

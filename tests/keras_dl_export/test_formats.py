@@ -1,5 +1,9 @@
 """Each format, by each stock runtime, against the Keras model itself."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from keras import layers
 from keras_dl_export import (
     Artifact,
     ConversionError,
+    ReleaseError,
     export,
     load_artifact,
     to_onnx,
@@ -251,3 +256,68 @@ def test_an_existing_file_is_replaced_and_other_things_are_not(
 def test_other_opsets_are_refused(perceptron: keras.Model, tmp_path: Path, opset: Any) -> None:
     with pytest.raises(ValueError, match=f"opset: expected 13 to 18, got {opset!r}"):
         to_onnx(perceptron, tmp_path / "model.onnx", opset=opset)
+
+
+@pytest.mark.parametrize("write", [to_saved_model, to_tflite, to_onnx, export])
+def test_a_place_that_cannot_be_written_to(write: Any, perceptron: keras.Model, tmp_path: Path) -> None:
+    """Neither a folder below a file nor one of the kernel's own can be made, whoever asks."""
+    (tmp_path / "file").write_text("kept")
+    for folder in (tmp_path / "file", Path("/proc/models")):
+        with pytest.raises(ReleaseError, match=f"{folder}.*: expected a folder that can be written to, got "):
+            write(perceptron, folder / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+CHILD = """
+import os, resource, signal, sys
+import keras
+from keras_dl_export import ReleaseError, export, to_onnx, to_saved_model, to_tflite
+from keras_dl_export import conversion
+
+model = keras.Sequential([keras.Input((400,), name="x"), keras.layers.Dense(300)])
+writers = {"m.onnx": to_onnx, "m.tflite": to_tflite, "m": to_saved_model, "r": export}
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that writing fails, as on a full disk
+for name, write in writers.items():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, unlimited[1]))  # the weights take 480 kB
+    try:
+        write(model, os.path.join(sys.argv[1], name))
+    except ReleaseError as error:
+        print(name, error, os.listdir(sys.argv[1]), flush=True)
+    resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+print("in use:", [round(float(value), 6) for value in model(keras.ops.zeros((1, 400)))[0][:2]], flush=True)
+
+def wait(*arguments):
+    print("written", flush=True)
+    sys.stdin.read()  # until killed
+
+conversion.prove = wait
+to_onnx(model, os.path.join(sys.argv[1], "m.onnx"))
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_or_a_kill_leaves_no_file(perceptron: keras.Model, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+    ) as child:
+        assert child.stdout is not None
+        for name, folder in (("m.onnx", ""), ("m.tflite", ""), ("m", ""), ("r", "/r")):
+            assert (
+                child.stdout.readline() == f"{name} {tmp_path}{folder}: writing failed: File too large. []\n"
+            )
+        assert child.stdout.readline() == "in use: [0.0, 0.0]\n"
+        assert child.stdout.readline() == "written\n"
+        (staged,) = tmp_path.iterdir()
+        assert (staged / "m.onnx").stat().st_size > 480_000
+        child.send_signal(signal.SIGKILL)
+    assert [path.name for path in tmp_path.iterdir()] == [staged.name], "nothing under the file's own name"
+    to_onnx(perceptron, tmp_path / "m.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"], "the next export clears up"
