@@ -170,7 +170,12 @@ def answer_examples(
 
 
 def draw_inputs(
-    inputs: Mapping[str, Spec], batch_size: int = 1, *, vocabulary: int = 2, seed: int = 0
+    inputs: Mapping[str, Spec],
+    batch_size: int = 1,
+    *,
+    vocabulary: int = 2,
+    seed: int = 0,
+    sizes: Mapping[str, int] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Draw inputs for an endpoint: floats from U(-1, 1), integers below `vocabulary`.
 
@@ -179,8 +184,9 @@ def draw_inputs(
         batch_size: the size of a dynamic batch axis.
         vocabulary: see `Release.smallest_vocabulary`.
         seed: of the generator.
+        sizes: those of dynamic axes by name, small ones by default.
     """
-    sizes = _sizes(inputs, {}, 0, distinct=False)
+    sizes = {**_sizes(inputs, {}, 0, distinct=False), **(sizes or {})}
     sizes.update(
         {spec.shape[0]: batch_size for spec in inputs.values() if spec.shape and spec.shape[0] in sizes}
     )

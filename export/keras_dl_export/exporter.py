@@ -95,9 +95,11 @@ def export(
     signatures = sign(model, examples, random=random, batch_size=batch_size)
     with staging_folder(target) as staged:
         artifacts = list(_write(model, signatures, staged, wanted, quantizations, opset, test, say))
-        say("Writing the manifest")
         write_warmup_requests(signatures, staged)
-        write_manifest(staged, describe(model, signatures, artifacts, staged))
+        say("Counting and timing")
+        content = describe(model, signatures, artifacts, staged)
+        say("Writing the manifest")
+        write_manifest(staged, content)
         published = publish(staged, target)
     return open_release(published, check=False)
 

@@ -2,8 +2,8 @@
 
 TensorFlow's own profiler sums over the nodes of one graph: the bodies of loops and of functions, where
 recurrent layers do all their work, count once there, or not at all. Here the endpoint's graph is run node by
-node on example inputs, through every turn of every loop, and each node that depends on the inputs is counted by
-the shapes that it saw. What depends on weights alone is not: runtimes compute it once.
+node on example inputs, through every turn of every loop, and each node that depends on the inputs is counted
+by the shapes that it saw. What depends on weights alone is not: runtimes compute it once.
 
 The conventions: a multiply-add is 2. Convolutions count the taps that fall on the padding. A function of one
 number, such as tanh, is 1; the softmax is 5 a number (maximum, difference, exponential, sum, quotient) and a

@@ -13,10 +13,13 @@ from typing import Any
 
 from keras_dl_export.artifact import Artifact
 from keras_dl_export.cases import smallest_vocabulary
+from keras_dl_export.flops import count_flops
 from keras_dl_export.signatures import Signature
 from keras_dl_export.specs import Spec
+from keras_dl_export.timing import this_machine, time_artifacts
 
 _TOOLS = ("keras-dl", "keras", "tensorflow", "ai-edge-litert", "onnx", "onnxruntime", "tf2onnx", "numpy")
+_TIMED_CALLS, _TIMED_SECONDS = 20, 0.3  # of each file, endpoint and number of threads, whichever comes first
 
 
 def describe(
@@ -30,6 +33,7 @@ def describe(
         artifacts: the files, proven equal to it.
         staged: the folder that they are in.
     """
+    artifacts = list(artifacts)
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "model": {
@@ -43,6 +47,8 @@ def describe(
                 "inputs": _specs(signature.inputs),
                 "outputs": _specs(signature.outputs),
                 "precision": signature.precision,
+                "sizes": dict(signature.cases[0].sizes),
+                "flops": _flops(signature),
             }
             for name, signature in signatures.items()
         },
@@ -52,6 +58,7 @@ def describe(
                 "format": artifact.format,
                 "endpoints": artifact.endpoints,
                 "bytes": artifact.bytes,
+                "versions": _versions(artifact),
                 "operators": artifact.operators,
                 "quantize": artifact.quantize,
                 "notes": artifact.notes,
@@ -61,11 +68,56 @@ def describe(
             }
             for artifact in artifacts
         ],
+        "latency": _latency(signatures, artifacts, staged),
         "tools": {
             "python": platform.python_version(),
             **{tool: version for tool in _TOOLS if (version := _version(tool)) is not None},
         },
     }
+
+
+def _flops(signature: Signature) -> dict[str, Any] | None:
+    try:
+        return dataclasses.asdict(count_flops(signature))
+    except Exception:  # an operator that TensorFlow runs in graphs alone: no reason for no release
+        return None
+
+
+def _versions(artifact: Artifact) -> dict[str, int | str]:
+    """The versions of operator sets and file schemas that a reader of the file must know."""
+    if artifact.format == "onnx":
+        import onnx
+
+        model = onnx.load(artifact.path, load_external_data=False)
+        used = {"", *(node.domain for node in model.graph.node)}
+        imported = {each.domain: each.version for each in model.opset_import if each.domain in used}
+        return {
+            "opset": imported.pop(""),
+            **{f"opset {domain}": version for domain, version in imported.items()},
+            "IR": model.ir_version,
+        }
+    if artifact.format == "tflite":
+        from ai_edge_litert import schema_py_generated as schema
+
+        file = schema.Model.GetRootAsModel(artifact.path.read_bytes(), 0)
+        metadata = [file.Metadata(index) for index in range(file.MetadataLength())]
+        oldest = [
+            file.Buffers(each.Buffer()).DataAsNumpy().tobytes().rstrip(b"\0").decode()
+            for each in metadata
+            if each.Name() == b"min_runtime_version"
+        ]
+        return {"schema": file.Version(), **({"runtime from": oldest[0]} if oldest else {})}
+    import tensorflow as tf
+
+    return {"schema": tf.saved_model.SAVED_MODEL_SCHEMA_VERSION, "TensorFlow": tf.__version__}
+
+
+def _latency(
+    signatures: Mapping[str, Signature], artifacts: Iterable[Artifact], staged: Path
+) -> dict[str, Any]:
+    inputs = {name: signature.cases[0].inputs for name, signature in signatures.items()}
+    timings = time_artifacts(artifacts, inputs, staged, calls=_TIMED_CALLS, seconds=_TIMED_SECONDS)
+    return {"machine": this_machine(), "timings": [dataclasses.asdict(timing) for timing in timings]}
 
 
 def _version(tool: str) -> str | None:

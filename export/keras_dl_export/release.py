@@ -24,6 +24,8 @@ from typing import Any
 from keras_dl_export.accuracy import Accuracy
 from keras_dl_export.artifact import Artifact
 from keras_dl_export.errors import ReleaseError
+from keras_dl_export.flops import Flops
+from keras_dl_export.latency import Timing
 from keras_dl_export.parity import Comparison, Parity
 from keras_dl_export.specs import Spec
 
@@ -88,6 +90,22 @@ class Release:
             )
             for entry in self.manifest["artifacts"]
         )
+
+    @property
+    def flops(self) -> dict[str, Flops]:
+        """What one call of each endpoint costs, of those that could be counted."""
+        found = {name: entry.get("flops") for name, entry in self.manifest["endpoints"].items()}
+        return {name: Flops(**flops) for name, flops in found.items() if flops}
+
+    @property
+    def machine(self) -> str:
+        """What the files were timed on when they were written; empty if they were not."""
+        return str(self.manifest.get("latency", {}).get("machine", ""))
+
+    @property
+    def timings(self) -> tuple[Timing, ...]:
+        """The latencies on `machine`."""
+        return tuple(Timing(**timing) for timing in self.manifest.get("latency", {}).get("timings", ()))
 
     def check(self) -> None:
         """Compare every file with the size and hash in the manifest.

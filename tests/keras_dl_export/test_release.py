@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import onnx
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
@@ -32,6 +34,7 @@ from keras_dl_export import (
 )
 from keras_dl_export.release import publish, write_manifest
 from keras_dl_export.staging import staging_folder
+from keras_dl_export.timing import count_cores
 
 FORMATS = ("saved_model", "tflite", "onnx")
 
@@ -72,6 +75,31 @@ def test_the_manifest_carries_specs_and_parity(vae_release: Release, vae: keras.
         seen = {(comparison.endpoint, comparison.batch_size) for comparison in artifact.parity.comparisons}
         assert seen == {(endpoint, batch) for endpoint in artifact.endpoints for batch in (1, 3)}
         assert all(each.max_abs_error <= each.tolerance for each in artifact.parity.comparisons)
+
+
+def test_the_manifest_carries_flops_versions_and_latency(vae_release: Release) -> None:
+    # The decoder: 2 -> 64, and 4 x 4 x 4 numbers spread over 3 x 3 taps of one channel.
+    dense, convolution = 64 * (2 * 2 + 1 + 1), 4 * 4 * 4 * 2 * 3 * 3 + 8 * 8 + 8 * 8
+    assert vae_release.flops["decode"].total == dense + convolution
+    assert vae_release.flops["decode"].sizes == {"batch": 1}
+    onnx_file = onnx.load(vae_release.path / "onnx" / "decode.onnx")
+    versions = {entry["path"]: entry["versions"] for entry in vae_release.manifest["artifacts"]}
+    assert versions["onnx/decode.onnx"] == {
+        "opset": next(each.version for each in onnx_file.opset_import if not each.domain),
+        "IR": onnx_file.ir_version,
+    }
+    assert versions["."] == {"schema": 1, "TensorFlow": tf.__version__}
+    assert versions["model.tflite"]["schema"] == 3
+    assert re.fullmatch(r"\d+\.\d+\.\d+", versions["model.tflite"]["runtime from"])
+    cores = count_cores()
+    assert f"{cores} core" in vae_release.machine
+    timed = [(timing.format, timing.endpoint, timing.threads) for timing in vae_release.timings]
+    for endpoint in vae_release.inputs:
+        for format in ("tflite", "onnx"):
+            for threads in {1, cores}:
+                assert timed.count((format, endpoint, threads)) == 1
+        assert timed.count(("saved_model", endpoint, cores)) == 1
+    assert all(0 < timing.p50_ms <= timing.p95_ms for timing in vae_release.timings)
 
 
 def test_plain_tensorflow_loads_every_endpoint(
