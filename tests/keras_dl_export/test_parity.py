@@ -75,6 +75,24 @@ def test_the_second_call_is_compared_too() -> None:
         _check({"y": LOGITS}, {"y": LOGITS}, {"y": _changed(LOGITS, (0, 0), 9.0)})
 
 
+def test_an_int8_file_is_held_to_real_inputs_and_any_other_to_random_ones_too() -> None:
+    cases = tuple(
+        Case({"batch": size}, {"x": np.zeros(size, np.float32)}, {"y": LOGITS[:size]}, real)
+        for real, size in ((True, 3), (False, 2))
+    )
+    specs = {"y": Spec(("batch", 3), "float32")}
+    reference = Reference("serving_default", {"x": Spec(("batch",), "float32")}, specs, cases, "float32")
+    answers = [{"y": LOGITS}, {"y": LOGITS}, {"y": LOGITS[:2] + 9}, {"y": LOGITS[:2] + 9}]
+
+    def check(quantize: str | None) -> Any:
+        runners = {"serving_default": Fake(*answers)}
+        return check_parity(runners, {"serving_default": reference}, "model.onnx", quantize)
+
+    assert [comparison.inputs for comparison in check("int8").comparisons] == ["real"]
+    with pytest.raises(ParityError, match=r"batch 2, index .* a difference of 9 where"):
+        check("dynamic")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_only_the_same_non_finite_number_is_equal(value: float) -> None:
     strange = _changed(LOGITS, (1, 1), value)
