@@ -63,14 +63,14 @@ class PredictRequest:
                 raise InvalidArgument("Missing 'inputs' or 'instances' key")
             return "columns"
         if "inputs" in document:
-            raise _format_error(
+            raise format_error(
                 document,
                 "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist ",
             )
         if not isinstance(document["instances"], list):
-            raise _format_error(document, "Expecting 'instances' to be an list/array")
+            raise format_error(document, "Expecting 'instances' to be an list/array")
         if not document["instances"]:
-            raise _format_error(document, "No values in 'instances' array")
+            raise format_error(document, "No values in 'instances' array")
         return "rows"
 
     def tensors(self, specs: Mapping[str, TensorSpec]) -> dict[str, Array]:
@@ -99,20 +99,31 @@ def parse_predict(body: bytes) -> PredictRequest:
     Raises:
         InvalidArgument: it is no JSON object, or its `signature_name` no string.
     """
+    document, signature_name = parse_object(body)
+    # NumPy takes True for 1. A document without these letters has no booleans to be taken so.
+    return PredictRequest(signature_name, document, mentions_bool=b"true" in body or b"false" in body)
+
+
+def parse_object(body: bytes) -> tuple[dict[str, Any], str]:
+    """The body of any request, and the signature that it names; empty where it names none.
+
+    Raises:
+        InvalidArgument: it is no JSON object, or its `signature_name` no string.
+    """
     document = parse(body)
     if not isinstance(document, dict):
-        raise _format_error(document, "Is not object")
+        raise format_error(document, "Is not object")
     signature_name = document.get("signature_name", "")
     if not isinstance(signature_name, str):
         raise InvalidArgument(
             f"JSON Value: {quote(document)} not formatted correctly. 'signature_name' key must be a string "
             "value."
         )
-    # NumPy takes True for 1. A document without these letters has no booleans to be taken so.
-    return PredictRequest(signature_name, document, mentions_bool=b"true" in body or b"false" in body)
+    return document, signature_name
 
 
-def _format_error(value: Any, complaint: str) -> InvalidArgument:
+def format_error(value: Any, complaint: str) -> InvalidArgument:
+    """What is wrong with a JSON value."""
     return InvalidArgument(f"JSON Value: {quote(value)} {complaint}")
 
 
@@ -137,7 +148,7 @@ def _tensors_of_rows(rows: list[Any], wanted: Mapping[str, DType], *, trust_nump
 
 
 def _is_row_object(value: Any) -> bool:
-    return isinstance(value, dict) and not _is_b64(value)
+    return isinstance(value, dict) and not is_b64(value)
 
 
 def _transpose(rows: list[Any], wanted: Mapping[str, DType]) -> dict[str, list[Any]]:
@@ -223,7 +234,7 @@ def _brackets(shape: Iterable[int]) -> str:
 
 
 def _tensors_of_columns(value: Any, wanted: Mapping[str, DType], *, trust_numpy: bool) -> dict[str, Array]:
-    if not isinstance(value, dict) or _is_b64(value):
+    if not isinstance(value, dict) or is_b64(value):
         if len(wanted) > 1:
             raise InvalidArgument(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors required "
@@ -313,7 +324,7 @@ def _value(value: Any, dtype: DType) -> Any:
         fits = isinstance(value, bool)
     elif dtype.name == "string":
         if isinstance(value, dict):
-            return _decode_b64(value)
+            return decode_b64(value)
         fits = isinstance(value, str)
     elif isinstance(value, dict):
         fits = False
@@ -336,12 +347,18 @@ def _array(values: list[Any], shape: list[int], dtype: DType) -> Array:
     return array.reshape(shape)
 
 
-def _is_b64(value: Any) -> bool:
+def is_b64(value: Any) -> bool:
+    """Whether a value is `{"b64": "..."}`."""
     return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
 
 
-def _decode_b64(value: dict[str, Any]) -> bytes:
-    if not _is_b64(value):
+def decode_b64(value: dict[str, Any]) -> bytes:
+    """The bytes in `{"b64": "..."}`.
+
+    Raises:
+        InvalidArgument: it is none, or no base64.
+    """
+    if not is_b64(value):
         raise InvalidArgument(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
     text = value["b64"]
     try:

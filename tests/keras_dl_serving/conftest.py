@@ -129,9 +129,55 @@ def save_with_default(folder: Path) -> None:
     file.write_bytes(saved.SerializeToString())
 
 
+def save_examples(folder: Path) -> None:
+    """Examples with a feature `x`: `classify` gives a: x, b: -x; `regress` gives x / 2 + 2."""
+    import tensorflow as tf
+
+    tf1 = tf.compat.v1
+    graph = tf.Graph()
+    with graph.as_default(), tf1.Session(graph=graph) as session:
+        inputs = tf1.placeholder(tf.string, [None], name="inputs")
+        parsed = tf1.parse_example(inputs, {"x": tf1.FixedLenFeature([1], tf.float32, default_value=[0.0])})
+        x = parsed["x"]
+        classes = tf.tile(tf.constant([["a", "b"]]), [tf.shape(x)[0], 1])
+        scores = tf.concat([x, -x], axis=1)
+        values = x / 2.0 + 2.0
+        info = tf1.saved_model.build_tensor_info
+        signature = tf1.saved_model.build_signature_def
+
+        def define(method: str, **outputs: Any) -> Any:
+            infos = {name: info(tensor) for name, tensor in outputs.items()}
+            return signature({"inputs": info(inputs)}, infos, f"tensorflow/serving/{method}")
+
+        signatures = {
+            "serving_default": define("regress", outputs=values),
+            "classify": define("classify", classes=classes, scores=scores),
+            "scores": define("classify", scores=scores),
+        }
+        builder = tf1.saved_model.Builder(str(folder))
+        builder.add_meta_graph_and_variables(session, [tf.saved_model.SERVING], signature_def_map=signatures)
+        builder.save()
+
+
+def save_scale(folder: Path, scale: float) -> None:
+    """`x (batch) -> y = scale * x` in ONNX: loads in a moment, without TensorFlow."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    vector = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch"]) for name in "xy"]
+    factor = helper.make_tensor("scale", TensorProto.FLOAT, [], [scale])
+    node = helper.make_node("Mul", ["x", "scale"], ["y"])
+    graph = helper.make_graph([node], "scale", vector[:1], vector[1:], [factor])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    staged = folder.with_name(f"staged-{folder.name}")
+    staged.mkdir(parents=True)
+    onnx.save(model, str(staged / "model.onnx"))
+    staged.rename(folder)
+
+
 @pytest.fixture(scope="session")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A releases folder: `linear` 1 and 3, `half_plus_two` 123, `two_inputs`, `echo`, `with_default` 1."""
+    """`linear` 1 and 3, `half_plus_two` 123; `two_inputs`, `echo`, `with_default` and `examples` 1."""
     folder = tmp_path_factory.mktemp("releases")
     save_linear(folder / "linear" / "1", scale=10.0)
     save_linear(folder / "linear" / "3")
@@ -139,6 +185,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_two_inputs(folder / "two_inputs" / "1")
     save_echo(folder / "echo" / "1")
     save_with_default(folder / "with_default" / "1")
+    save_examples(folder / "examples" / "1")
     return folder
 
 

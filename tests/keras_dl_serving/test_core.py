@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from keras_dl_serving.errors import Internal, InvalidArgument, NotFound
 from keras_dl_serving.server.core import Core, ModelSpec, State
+from keras_dl_serving.server.releases import VersionFolder
 from tests.keras_dl_serving.fakes import FakeEngine, folder
 
 M = ModelSpec("m")
@@ -24,8 +24,8 @@ class Loader:
         self.engines: dict[int, FakeEngine] = {}
         self.before: Callable[[], None] = lambda: None
 
-    def __call__(self, path: Path) -> FakeEngine:
-        number = int(path.name)
+    def __call__(self, version: VersionFolder) -> FakeEngine:
+        number = version.number
         self.opened.append(number)
         self.before()
         if number in self.broken:

@@ -196,13 +196,6 @@ def test_mutated_requests_are_answered(stubs: SimpleNamespace, data: st.DataObje
     assert outcome.code().name in known or "deserializing" in outcome.details(), outcome
 
 
-def test_what_is_not_offered_yet_is_unimplemented(stubs: SimpleNamespace) -> None:
-    from tensorflow_serving.apis import classification_pb2
-
-    code, _ = failure(stubs.prediction.Classify, classification_pb2.ClassificationRequest())
-    assert code == "UNIMPLEMENTED"
-
-
 # ---- metadata and status
 
 

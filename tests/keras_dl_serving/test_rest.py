@@ -308,7 +308,7 @@ def test_no_request_is_a_fault_of_the_server(ask: Ask, method: str, path: str, b
 def answer_of(engine: FakeEngine) -> httpx.Response:
     core = Core(lambda _: engine)
     core.serve({"m": [folder(1)]})
-    app = RestApi(core, threads=1)
+    app = RestApi(core)
 
     async def post() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:

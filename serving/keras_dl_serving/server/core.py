@@ -1,8 +1,9 @@
 """Models, their versions and the states these go through, in TensorFlow Serving's own words.
 
 A version goes START -> LOADING -> AVAILABLE -> UNLOADING -> END, or from LOADING to END with an error when
-it cannot be loaded. The newest version that loads is served; it is AVAILABLE before the old one is
-unloaded, and the old one is closed when the last request that began on it is done.
+it cannot be loaded. The versions that a policy asks for are served, by default the newest that loads. New
+ones are AVAILABLE before old ones are unloaded, and an old one is closed when the last request that began on
+it is done.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import enum
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from keras_dl_serving.errors import InvalidArgument, NotFound, StatusError, Unknown
-from keras_dl_serving.server.engines import Engine, open_engine
+from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError, Unknown
+from keras_dl_serving.server.config import Policy
+from keras_dl_serving.server.engines import Engine
 from keras_dl_serving.server.releases import VersionFolder
 
 _log = logging.getLogger("keras_dl_serving")
@@ -49,10 +51,14 @@ class Servable:
         version: its number.
         state: where it is in its life.
         error: why it ended in END without having been served.
+        failures: how often it could not be loaded.
+        failed_at: when that was the last time, by the monotonic clock.
     """
 
-    def __init__(self, name: str, folder: VersionFolder) -> None:
+    def __init__(self, name: str, folder: VersionFolder, failures: int = 0) -> None:
         self.name = name
+        self.failures = failures
+        self.failed_at = 0.0
         self.version = folder.number
         self.folder = folder
         self.state = State.START
@@ -69,16 +75,19 @@ class Servable:
         )
         return self._engine
 
-    def load(self, open_version: Callable[[Path], Engine]) -> None:
+    def load(self, open_version: Callable[[VersionFolder], Engine]) -> None:
         """Load it; afterwards it is AVAILABLE, or END with an error."""
         self.state = State.LOADING
         try:
-            self._engine = open_version(self.folder.path)
+            self._engine = open_version(self.folder)
         except StatusError as error:
             self.error = error
         except Exception as error:
             _log.exception("Loading %s failed", self)
             self.error = Unknown(f"{type(error).__name__}: {error}")
+        if self.error:
+            self.failures += 1
+            self.failed_at = time.monotonic()
         self.state = State.END if self.error else State.AVAILABLE
 
     def acquire(self) -> bool:
@@ -110,16 +119,27 @@ class Servable:
         return f"{{name: {self.name} version: {self.version}}}"
 
 
+@dataclass(frozen=True)
+class Retries:
+    """How a version that fails to load is tried again: so often, so many seconds apart."""
+
+    count: int = 0
+    seconds: float = 60.0
+
+
 class Core:
     """All servables of a server.
 
     Args:
         open_version: what makes an engine of a version's folder.
+        retries: what to do when it fails. Besides, it is tried again when its files change.
     """
 
-    def __init__(self, open_version: Callable[[Path], Engine] = open_engine) -> None:
+    def __init__(self, open_version: Callable[[VersionFolder], Engine], retries: Retries = Retries()) -> None:
         self._open_version = open_version
+        self._retries = retries
         self._servables: dict[str, dict[int, Servable]] = {}
+        self._labels: dict[str, dict[str, int]] = {}
         self._lock = threading.Lock()  # around one `serve` at a time; requests only read
 
     @contextmanager
@@ -141,23 +161,30 @@ class Core:
     def _find(self, spec: ModelSpec) -> Servable:
         if not spec.name:
             raise InvalidArgument("ModelSpec has no name specified.")
-        if spec.label is not None:  # a folder alone gives no version a label
-            raise InvalidArgument(f"Unrecognized servable version label: {spec.label}")
+        number = spec.version
+        if spec.label is not None:
+            number = self._labels.get(spec.name, {}).get(spec.label)
+            if number is None:
+                raise InvalidArgument(f"Unrecognized servable version label: {spec.label}")
         versions = self._servables.get(spec.name, {})
-        if spec.version is None:
+        if number is None:
             # A copy, as loading another version may add to it meanwhile.
             for servable in sorted(versions.copy().values(), key=lambda each: -each.version):
                 if servable.state is State.AVAILABLE:
                     return servable
             raise NotFound(f"Servable not found for request: Latest({spec.name})")
-        found = versions.get(spec.version)
+        found = versions.get(number)
         if found is None or found.state is not State.AVAILABLE:
-            raise NotFound(f"Servable not found for request: Specific({spec.name}, {spec.version})")
+            raise NotFound(f"Servable not found for request: Specific({spec.name}, {number})")
         return found
 
     def names(self) -> list[str]:
         """The models that have ever been served or tried, in alphabetical order."""
         return sorted(self._servables)
+
+    def labels(self, name: str) -> dict[str, int]:
+        """The labels of a model's versions."""
+        return dict(self._labels.get(name, {}))
 
     def states(self, spec: ModelSpec) -> list[Servable]:
         """The versions of a model that have ever been served or tried, newest first. A label is ignored.
@@ -174,52 +201,88 @@ class Core:
             raise NotFound(f"Could not find any versions of model {spec.name}")
         return [versions[version] for version in sorted(versions, reverse=True)]
 
-    def serve(self, found: Mapping[str, list[VersionFolder]]) -> bool:
-        """Serve the newest version that loads of every model found, and nothing else.
+    def serve(
+        self, found: Mapping[str, list[VersionFolder]], policies: Mapping[str, Policy] | None = None
+    ) -> bool:
+        """Serve what the policies ask for of the versions found, and nothing else.
 
         Args:
             found: models with their versions, newest first.
+            policies: which of them; by default the newest that loads.
 
         Returns:
             Whether anything was loaded or unloaded.
         """
         with self._lock:
             names = sorted({*found, *self._servables})
-            changed = [self._serve_model(name, found.get(name, [])) for name in names]
+            changed = [
+                self._serve_model(name, found.get(name, []), (policies or {}).get(name, Policy()))
+                for name in names
+            ]
         return any(changed)
 
-    def _serve_model(self, name: str, folders: list[VersionFolder]) -> bool:
-        versions = self._servables.setdefault(name, {})
+    def _serve_model(self, name: str, folders: list[VersionFolder], policy: Policy) -> bool:
+        versions = self._servables.setdefault(name, {}) if folders else self._servables.get(name, {})
         available = {version for version, servable in versions.items() if servable.state is State.AVAILABLE}
         loaded = False
-        chosen: int | None = None
+        chosen: set[int] = set()
         for folder in folders:
+            if policy.specific and folder.number not in policy.specific:
+                continue
             servable = versions.get(folder.number)
-            if not _is_current(servable, folder):
-                servable = versions[folder.number] = Servable(name, folder)
+            if servable is None or self._is_to_be_loaded(servable, folder):
+                failures = servable.failures if servable and servable.folder.stamp == folder.stamp else 0
+                servable = versions[folder.number] = Servable(name, folder, failures)
                 servable.load(self._open_version)
                 loaded = True
                 _report(servable)
-            if servable is not None and servable.state is State.AVAILABLE:
-                chosen = folder.number
-                break
-        for version in available - {chosen}:
+            if servable.state is State.AVAILABLE:
+                chosen.add(folder.number)
+                if not policy.specific and len(chosen) == policy.newest:
+                    break
+        # When none of the versions asked for can be loaded, those that are served stay.
+        unwanted = available - chosen if chosen or not folders else set()
+        for version in unwanted:
             versions[version].unload()
             _log.info("Unloaded servable %s", versions[version])
-        return loaded or bool(available - {chosen})
+        return loaded or bool(unwanted)
+
+    def _is_to_be_loaded(self, servable: Servable, folder: VersionFolder) -> bool:
+        """Not when it is served, or has failed, is the same on disk and is not due for another try."""
+        if servable.state is State.AVAILABLE:
+            return False
+        if servable.error is None or servable.folder.stamp != folder.stamp:
+            return True
+        due = servable.failed_at + self._retries.seconds
+        return servable.failures <= self._retries.count and time.monotonic() >= due
+
+    def set_labels(self, labels: Mapping[str, Mapping[str, int]], *, allow_unavailable: bool = False) -> None:
+        """Give versions their labels, all models' at once, and take away those not named.
+
+        Args:
+            labels: by model, the version of each label.
+            allow_unavailable: whether a label may be new while its version is not there yet. One that is in
+                use never moves to a version that is not there.
+
+        Raises:
+            FailedPrecondition: a version is not AVAILABLE. No label has changed.
+        """
+        for name, versions in labels.items():
+            for label, version in versions.items():
+                servable = self._servables.get(name, {}).get(version)
+                moves = self._labels.get(name, {}).get(label, version) != version
+                if allow_unavailable and not moves:
+                    continue
+                if servable is None or servable.state is not State.AVAILABLE:
+                    raise FailedPrecondition(
+                        f"Request to assign label to version {version} of model {name}, which is not "
+                        "currently available for inference"
+                    )
+        self._labels = {name: dict(versions) for name, versions in labels.items()}
 
     def close(self) -> None:
         """Unload everything."""
         self.serve({})
-
-
-def _is_current(servable: Servable | None, folder: VersionFolder) -> bool:
-    """Whether a version needs no loading: it is served, or has failed and is still the same on disk."""
-    if servable is None:
-        return False
-    if servable.state is State.AVAILABLE:
-        return True
-    return servable.error is not None and servable.folder.stamp == folder.stamp
 
 
 def _report(servable: Servable) -> None:

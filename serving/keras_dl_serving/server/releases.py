@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MAX_VERSION = 2**63 - 1
+_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "model.tflite", "*.onnx", "onnx/*.onnx")
 
 
 @dataclass(frozen=True)
@@ -18,29 +19,33 @@ class VersionFolder:
         number: the version.
         path: its folder.
         stamp: changes when its files are written to, so that a version that failed to load is tried again.
+        platform: what is to run it: `tensorflow`, `onnx`, `tflite`; empty for what its files are made for.
     """
 
     number: int
     path: Path
     stamp: int
+    platform: str = ""
 
 
 def scan(folder: Path) -> dict[str, list[VersionFolder]]:
-    """All models with their versions, newest first; empty where there is nothing, or no such folder.
+    """All models with their versions, newest first; empty where there is nothing, or no such folder."""
+    found = {model.name: scan_versions(Path(model.path)) for model in _subfolders(folder)}
+    return {name: versions for name, versions in found.items() if versions}
+
+
+def scan_versions(folder: Path, platform: str = "") -> list[VersionFolder]:
+    """The versions of one model, newest first.
 
     Only folders whose name is a number are versions: exporters write beside them under another name, then
     rename.
     """
-    found = {}
-    for model in _subfolders(folder):
-        versions = [
-            VersionFolder(int(child.name), Path(child.path), _stamp(Path(child.path)))
-            for child in _subfolders(model.path)
-            if child.name.isascii() and child.name.isdecimal() and int(child.name) <= _MAX_VERSION
-        ]
-        if versions:
-            found[model.name] = sorted(versions, key=lambda version: version.number, reverse=True)
-    return found
+    versions = [
+        VersionFolder(int(child.name), Path(child.path), _stamp(Path(child.path)), platform)
+        for child in _subfolders(folder)
+        if child.name.isascii() and child.name.isdecimal() and int(child.name) <= _MAX_VERSION
+    ]
+    return sorted(versions, key=lambda version: version.number, reverse=True)
 
 
 def explain_nothing_found(folder: Path) -> str:
@@ -55,8 +60,8 @@ def explain_nothing_found(folder: Path) -> str:
         return f"{folder} is the folder of one model: give the one above, {folder.parent}"
     if not scan(folder):
         return (
-            f"{folder} holds no release: a release is a folder <name>/<version>/ with a saved_model.pb in "
-            "it, the version being a whole number"
+            f"{folder} holds no release: a release is a folder <name>/<version>/ with a saved_model.pb, "
+            "*.onnx or model.tflite in it, the version being a whole number"
         )
     return ""
 
@@ -70,9 +75,9 @@ def _subfolders(folder: str | Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _stamp(version: Path) -> int:
-    """When the model file or the variables were last written to; 0 without a model file."""
-    files = [version / "saved_model.pb", version / "saved_model.pbtxt"]
-    if not any(file.exists() for file in files):
+    """When the model files or the variables were last written to; 0 without a model file."""
+    files = [file for pattern in _MODEL_FILES for file in version.glob(pattern)]
+    if not files:
         return 0
     return max(_modified(file) for file in [*files, *(version / "variables").glob("*")])
 

@@ -1,6 +1,8 @@
 """TensorFlow Serving's REST API as an ASGI application.
 
-What goes beyond the original has a prefix of its own: `GET /keras_dl/models` names the models.
+What goes beyond the original has a prefix of its own: `GET /keras_dl/models` names the models, and
+`/keras_dl/live` and `/keras_dl/ready` are for probes: 200, or 503 while a model has no version to answer
+with.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,11 +22,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from keras_dl_serving import json_response, json_tensor
+from keras_dl_serving import json_examples, json_response, json_tensor
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import HTTP_STATUS, Code, InvalidArgument, StatusError, Unimplemented
+from keras_dl_serving.errors import HTTP_STATUS, Code, DeadlineExceeded, InvalidArgument, StatusError
+from keras_dl_serving.server import access_log
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
+from keras_dl_serving.server.examples import classify, examples_of, regress
+from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.predict import predict
+from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.wire import messages
 
@@ -31,7 +38,13 @@ _log = logging.getLogger("keras_dl_serving")
 _WHICH = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _POST = re.compile(rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<verb>classify|regress|predict)", re.I | re.A)
 _GET = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?:/(?P<verb>metadata))?", re.I | re.A)
-_MODELS = "/keras_dl/models"
+_OURS = "/keras_dl/"
+_TOO_LARGE = 413
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET,POST",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
 _MAX_INT64 = 2**63 - 1
 
 
@@ -40,29 +53,80 @@ class RestApi:
 
     Args:
         core: the models.
-        threads: how many predictions run at once.
+        settings: how to answer.
+        metrics: where requests are counted.
+        missing: tells which models have no version to answer with.
     """
 
-    def __init__(self, core: Core, threads: int) -> None:
+    def __init__(
+        self,
+        core: Core,
+        settings: Settings | None = None,
+        metrics: Metrics | None = None,
+        missing: Callable[[], list[str]] = list,
+    ) -> None:
         self._core = core
+        self._settings = settings or Settings()
+        self._metrics = metrics or Metrics()
+        self._missing = missing
+        threads = self._settings.threads(self._settings.rest_threads)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="keras_dl_rest")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        began = time.perf_counter()
         request = Request(scope, receive)
         path = _path(scope)
-        if path == _MODELS and request.method == "GET":
-            response = _response(200, _dump({"models": self._core.names()}))
-        elif path[:4].lower() != "/v1/":
-            response = _response(
-                HTTP_STATUS[Code.NOT_FOUND], json_response.format_error(f"Nothing is served at {path}")
-            )
-        else:
-            body = await request.body()
-            response = await self._answer(request, path, body)
+        response = await self._respond(request, path)
+        if self._settings.cors:
+            response.headers.update(_CORS)
         await response(scope, receive, send)
+        if self._settings.access_log:
+            size = len(response.body)
+            access_log.write("rest", request.method, path, response.status_code, began, size)
+
+    async def _respond(self, request: Request, path: str) -> Response:
+        if request.method == "GET":
+            if path.startswith(_OURS):
+                return self._beyond(path)
+            if path == self._settings.metrics_path:
+                return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+        if path[:4].lower() != "/v1/":
+            return _error(HTTP_STATUS[Code.NOT_FOUND], f"Nothing is served at {path}")
+        try:
+            async with asyncio.timeout(self._settings.rest_timeout):
+                body = await self._body(request)
+                if body is None:
+                    most = self._settings.max_body_bytes
+                    return _error(_TOO_LARGE, f"The body is larger than {most} bytes")
+                return await self._answer(request, path, body)
+        except TimeoutError:
+            message = f"The request took longer than {self._settings.rest_timeout:g} seconds"
+            return _error(HTTP_STATUS[DeadlineExceeded.status], message)
+
+    def _beyond(self, path: str) -> Response:
+        match path.removeprefix(_OURS):
+            case "models":
+                return _response(200, _dump({"models": self._core.names()}))
+            case "live":
+                return _response(200, _dump({"live": True}))
+            case "ready":
+                missing = self._missing()
+                return _response(503 if missing else 200, _dump({"ready": not missing, "missing": missing}))
+            case _:
+                return _error(HTTP_STATUS[Code.NOT_FOUND], f"Nothing is served at {path}")
+
+    async def _body(self, request: Request) -> bytes | None:
+        """The body; None when it is larger than allowed."""
+        chunks, size = [], 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > self._settings.max_body_bytes:
+                return None
+            chunks.append(chunk)
+        return b"".join(chunks)
 
     def close(self) -> None:
         """Wait for the predictions under way."""
@@ -73,11 +137,10 @@ class RestApi:
             work = self._route(request, path, body)
             return _response(200, await asyncio.get_running_loop().run_in_executor(self._pool, work))
         except StatusError as error:
-            return _response(HTTP_STATUS[error.status], json_response.format_error(error.message))
+            return _error(HTTP_STATUS[error.status], error.message)
         except Exception as error:
             _log.exception("%s %s failed", request.method, path)
-            message = f"{type(error).__name__}: {error}"
-            return _response(HTTP_STATUS[Code.INTERNAL], json_response.format_error(message))
+            return _error(HTTP_STATUS[Code.INTERNAL], f"{type(error).__name__}: {error}")
 
     def _route(self, request: Request, path: str, body: bytes) -> Callable[[], bytes]:
         """The work that a request asks for."""
@@ -93,19 +156,40 @@ class RestApi:
             _decode(match["name"] or ""), _version(match["version"]), _decode_optional(match["label"])
         )
         if method == "POST":
-            if match["verb"] != "predict":
-                raise Unimplemented(f"The {match['verb']} API is not offered: ask for predictions")
-            return lambda: self._predict(spec, _inflate(body) if _is_gzip(request) else body)
+            verb = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
+            method_of_verb = verb[match["verb"]]
+            most = self._settings.max_body_bytes
+            return lambda: method_of_verb(spec, _inflate(body, most) if _is_gzip(request) else body)
         if not spec.name:
             raise InvalidArgument("Missing model name in request.")
         return lambda: self._metadata(spec) if match["verb"] == "metadata" else self._status(spec)
 
     def _predict(self, spec: ModelSpec, body: bytes) -> bytes:
-        request = json_tensor.parse_predict(body)
-        with self._core.use(spec) as servable:
-            inputs = request.tensors(_signature(servable, request.signature_name).inputs)
-            outputs = predict(servable, request.signature_name, inputs, _keep)
-        return json_response.format_response(outputs, request.form)
+        with self._metrics.request(spec.name, "Predict", "REST"):
+            request = json_tensor.parse_predict(body)
+            with self._core.use(spec) as servable:
+                engine = self._metrics.timed(servable.engine, spec.name, "Predict")
+                inputs = request.tensors(_signature(servable, request.signature_name).inputs)
+                outputs = predict(engine, request.signature_name, inputs, _keep)
+            return json_response.format_response(outputs, request.form)
+
+    def _classify(self, spec: ModelSpec, body: bytes) -> bytes:
+        with self._metrics.request(spec.name, "Classify", "REST"):
+            signature_name, request = json_examples.parse_examples(body)
+            with self._core.use(spec) as servable:
+                engine = self._metrics.timed(servable.engine, spec.name, "Classify")
+                result = classify(engine, signature_name, request)
+            self._metrics.example_count.add(spec.name, count=len(examples_of(request)))
+            return json_examples.format_classifications(result)
+
+    def _regress(self, spec: ModelSpec, body: bytes) -> bytes:
+        with self._metrics.request(spec.name, "Regress", "REST"):
+            signature_name, request = json_examples.parse_examples(body)
+            with self._core.use(spec) as servable:
+                engine = self._metrics.timed(servable.engine, spec.name, "Regress")
+                result = regress(engine, signature_name, request)
+            self._metrics.example_count.add(spec.name, count=len(examples_of(request)))
+            return json_examples.format_regressions(result)
 
     def _status(self, spec: ModelSpec) -> bytes:
         versions = [
@@ -177,11 +261,13 @@ def _is_gzip(request: Request) -> bool:
     return "gzip" in request.headers.get("content-encoding", "")
 
 
-def _inflate(body: bytes) -> bytes:
+def _inflate(body: bytes, most: int) -> bytes:
     try:
-        return zlib.decompress(body, wbits=zlib.MAX_WBITS | 16)
+        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        unpacked = unpacker.decompress(body, most)
     except zlib.error:
         return b""  # which TensorFlow Serving then reports as an empty document
+    return unpacked if unpacker.eof else b""
 
 
 def _dump(value: object) -> bytes:
@@ -190,3 +276,7 @@ def _dump(value: object) -> bytes:
 
 def _response(status: int, body: bytes) -> Response:
     return Response(body, status, media_type="application/json")
+
+
+def _error(status: int, message: str) -> Response:
+    return _response(status, json_response.format_error(message))

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import errno
 import gc
-import logging
 import os
-import socket
-import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import uvicorn
-
-from keras_dl_serving.errors import ServerStartError
+from keras_dl_serving.errors import ServerStartError, StatusError
 from keras_dl_serving.server import releases
+from keras_dl_serving.server.config import ModelConfig, model_configs, read_file
 from keras_dl_serving.server.core import Core
-from keras_dl_serving.server.grpc import create_server
+from keras_dl_serving.server.grpc import GrpcApi, create_server
+from keras_dl_serving.server.lifecycle import Lifecycle, Poller
+from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.rest import RestApi
+from keras_dl_serving.server.rest_thread import STOP_SECONDS, RestThread
+from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.wire import messages
 
 if TYPE_CHECKING:
     import grpc
 
-_log = logging.getLogger("keras_dl_serving")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_STOP_SECONDS = 10.0
 
 
 class Server:
@@ -40,27 +41,37 @@ class Server:
             Client(server.grpc_url).predict("digits", {"image": images})
 
     Args:
-        releases: the folder.
+        releases: the folder; None where `models` or `config_file` says what to serve.
         rest_port: the port for REST; 0 takes a free one, None is off.
         grpc_port: the port for gRPC, likewise.
         host: the address to listen on; `"0.0.0.0"` for all.
         poll_seconds: how often to look for new versions; None loads once.
         threads: how many requests run at once on each port; by default four per core.
+        models: what to serve instead of a folder of releases.
+        config_file: a file that says it, TensorFlow Serving's `models.config`.
+        config_poll_seconds: how often to read that file again; None reads it once.
+        settings: everything else: batching, TLS, labels, metrics, ...
 
     Raises:
-        ValueError: a port or the polling time makes no sense.
+        ValueError: a port or the polling time makes no sense, or it is not said once what to serve.
     """
 
     def __init__(
         self,
-        releases: str | os.PathLike[str],
+        releases: str | os.PathLike[str] | None = None,
         *,
         rest_port: int | None = 8501,
         grpc_port: int | None = 8500,
         host: str = "127.0.0.1",
         poll_seconds: float | None = 1.0,
         threads: int | None = None,
+        models: Sequence[ModelConfig] = (),
+        config_file: str | os.PathLike[str] | None = None,
+        config_poll_seconds: float | None = None,
+        settings: Settings | None = None,
     ) -> None:
+        if sum((releases is not None, bool(models), config_file is not None)) != 1:
+            raise ValueError("releases, models or config_file: give one of them, to say what to serve.")
         for name, port in (("rest_port", rest_port), ("grpc_port", grpc_port)):
             if port is not None and not 0 <= port <= 65535:
                 raise ValueError(
@@ -74,28 +85,35 @@ class Server:
             )
         if poll_seconds is not None and poll_seconds <= 0:
             raise ValueError(f"poll_seconds must be positive, or None to load once, but is {poll_seconds}.")
-        self.releases = Path(releases)
+        self.releases = None if releases is None else Path(releases)
         self.host = host
         self.rest_port = rest_port
         self.grpc_port = grpc_port
         self._asked_ports = (rest_port, grpc_port)
         self._poll_seconds = poll_seconds
-        self._threads = threads or 4 * (os.cpu_count() or 1)
-        self._core = Core()
-        self._rest: _RestThread | None = None
+        self._settings = settings or Settings()
+        if threads is not None:
+            self._settings = replace(self._settings, rest_threads=threads, grpc_threads=threads)
+        self._models = tuple(models)
+        self._config_file = None if config_file is None else Path(config_file)
+        self._config_poll_seconds = config_poll_seconds
+        self._core = Core(self._settings.loading, self._settings.retries)
+        self._lifecycle = Lifecycle(self._core)
+        self._rest: RestThread | None = None
         self._grpc: grpc.Server | None = None
-        self._poller: threading.Thread | None = None
-        self._stopping = threading.Event()
+        self._poller: Poller | None = None
 
     @property
     def rest_url(self) -> str:
         """Where the REST API is, such as `http://localhost:8501`."""
-        return f"http://{self._host_name}:{_known(self.rest_port, 'rest_port')}"
+        scheme = "https" if self._settings.rest_tls else "http"
+        return f"{scheme}://{self._host_name}:{_known(self.rest_port, 'rest_port')}"
 
     @property
     def grpc_url(self) -> str:
         """Where the gRPC API is, such as `grpc://localhost:8500`."""
-        return f"grpc://{self._host_name}:{_known(self.grpc_port, 'grpc_port')}"
+        scheme = "grpcs" if self._settings.grpc_tls else "grpc"
+        return f"{scheme}://{self._host_name}:{_known(self.grpc_port, 'grpc_port')}"
 
     @property
     def _host_name(self) -> str:
@@ -111,13 +129,25 @@ class Server:
         """
         if self._rest or self._grpc:
             raise ServerStartError("This server is running already.")
-        if problem := releases.explain_nothing_found(self.releases):
+        if self.releases and (problem := releases.explain_nothing_found(self.releases)):
             raise ServerStartError(f"Nothing to serve: {problem}.")
-        self._stopping.clear()
         try:
+            models = self._models
+            if self._config_file:
+                models = tuple(model_configs(read_file(self._config_file, messages.ModelServerConfig)))
+            self._lifecycle = Lifecycle(
+                self._core,
+                self.releases,
+                models,
+                allow_unavailable_labels=self._settings.allow_unavailable_labels,
+            )
             self._open_ports()
-            self._look()
+            self._lifecycle.look()
+            self._lifecycle.assign_labels()
             self._answer()
+        except StatusError as error:
+            self.stop()
+            raise ServerStartError(f"{error.status.name}: {error.message}") from error
         except BaseException:
             self.stop()
             raise
@@ -125,13 +155,13 @@ class Server:
 
     def stop(self) -> None:
         """Close the ports, let requests in flight finish, unload the models. May be called twice."""
-        self._stopping.set()
         if self._poller:
-            self._poller.join()
-        if self._grpc:
-            self._grpc.stop(_STOP_SECONDS).wait()
+            self._poller.stop()
+        stopped = self._grpc.stop(STOP_SECONDS) if self._grpc else None
         if self._rest:
             self._rest.stop()
+        if stopped:
+            stopped.wait()
         self._poller = self._grpc = self._rest = None
         self._core.close()
         gc.unfreeze()
@@ -147,18 +177,22 @@ class Server:
     def _open_ports(self) -> None:
         # Before the models are loaded, which may take long, so that a taken port is known at once.
         rest_port, grpc_port = self._asked_ports
+        metrics = Metrics()
         if rest_port is not None:
+            api = RestApi(self._core, self._settings, metrics, self._lifecycle.missing)
             try:
-                self._rest = _RestThread(RestApi(self._core, self._threads), self.host, rest_port)
+                self._rest = RestThread(api, self.host, rest_port, self._settings.rest_tls)
             except OSError as error:
                 raise _port_error("rest_port", self.host, rest_port, error) from error
             self.rest_port = self._rest.port
-        if grpc_port is not None:
-            address = f"[{self.host}]" if ":" in self.host else self.host
+        if grpc_port is not None or self._settings.grpc_socket:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            address = None if grpc_port is None else f"{host}:{grpc_port}"
+            methods = GrpcApi(
+                self._core, metrics, self._lifecycle.reload, tensor_content=self._settings.tensor_content
+            )
             try:
-                self._grpc, self.grpc_port = create_server(
-                    self._core, f"{address}:{grpc_port}", self._threads
-                )
+                self._grpc, self.grpc_port = create_server(methods, address, self._settings)
             except OSError as error:
                 raise _port_error("grpc_port", self.host, grpc_port, error) from error
 
@@ -167,80 +201,9 @@ class Server:
             self._rest.start()
         if self._grpc:
             self._grpc.start()
-        if self._poll_seconds is not None:
-            self._poller = threading.Thread(target=self._poll, name="keras_dl_releases", daemon=True)
-            self._poller.start()
-
-    def _look(self) -> None:
-        if self._core.serve(releases.scan(self.releases)):
-            # A loaded TensorFlow is millions of objects, which every full collection would walk through;
-            # parsing large JSON triggers many. Frozen, they are left alone; thawed first, what has been
-            # unloaded is collected.
-            gc.unfreeze()
-            gc.collect()
-            gc.freeze()
-
-    def _poll(self) -> None:
-        while not self._stopping.wait(self._poll_seconds):
-            try:
-                self._look()
-            except Exception:
-                _log.exception("Looking for new releases in %s failed", self.releases)
-
-
-class _RestThread:
-    """Uvicorn in a thread with a socket of ours, so that the port is known, and taken, before it starts."""
-
-    def __init__(self, app: RestApi, host: str, port: int) -> None:
-        self._app = app
-        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((host, port))
-            self._socket.listen()
-        except OSError:
-            self._socket.close()
-            raise
-        self.port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            lifespan="off",
-            ws="none",
-            server_header=False,
-            timeout_graceful_shutdown=int(_STOP_SECONDS),
+        self._poller = Poller(
+            self._lifecycle, self._poll_seconds, self._config_file, self._config_poll_seconds
         )
-        self._server = _Uvicorn(config)
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="keras_dl_rest", daemon=True
-        )
-
-    def start(self) -> None:
-        self._thread.start()
-        self._server.ready.wait()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        if self._thread.is_alive():
-            self._thread.join()
-        self._socket.close()
-        self._app.close()
-
-
-class _Uvicorn(uvicorn.Server):
-    """Uvicorn that says when it answers."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            await super().startup(sockets)
-        finally:
-            self.ready.set()
 
 
 def _known(port: int | None, name: str) -> int:
@@ -251,7 +214,7 @@ def _known(port: int | None, name: str) -> int:
     return port
 
 
-def _port_error(name: str, host: str, port: int, error: OSError) -> ServerStartError:
+def _port_error(name: str, host: str, port: int | None, error: OSError) -> ServerStartError:
     if error.errno in (errno.EADDRINUSE, None):
         return ServerStartError(
             f"{name} {port} on {host} is in use by another program: stop that one, give another port, or "

@@ -1,0 +1,139 @@
+"""TensorFlow Serving's configuration files, in protobuf's text format, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from google.protobuf import text_format
+from google.protobuf.message import Message
+
+from keras_dl_serving.errors import FailedPrecondition, InvalidArgument
+from keras_dl_serving.wire import messages
+
+PLATFORMS = ("tensorflow", "onnx", "tflite")
+_TENSORFLOW = 1  # in the deprecated field model_type
+
+_File = TypeVar("_File", bound=Message)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Which versions of a model are served.
+
+    Attributes:
+        newest: so many of the newest ones; None for all.
+        specific: these and no others, whatever `newest` says.
+    """
+
+    newest: int | None = 1
+    specific: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One model to be served.
+
+    Attributes:
+        name: what clients call it.
+        base_path: the folder of its versions.
+        platform: `tensorflow`, `onnx` or `tflite`.
+        policy: which versions.
+        labels: names of versions.
+    """
+
+    name: str
+    base_path: Path
+    platform: str = "tensorflow"
+    policy: Policy = Policy()
+    labels: Mapping[str, int] = field(default_factory=dict)
+
+
+def read_file(path: Path, kind: type[_File]) -> _File:
+    """A configuration file.
+
+    Raises:
+        InvalidArgument: it cannot be read, or is no text proto of this kind.
+    """
+    try:
+        return text_format.Parse(path.read_text(), kind())
+    except OSError as error:
+        raise InvalidArgument(f"{path} cannot be read: {error.strerror}") from None
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise InvalidArgument(
+            f"Error parsing text-format tensorflow.serving.{kind.DESCRIPTOR.name}: {path}: {error}"
+        ) from None
+
+
+def model_configs(proto: messages.ModelServerConfig) -> list[ModelConfig]:
+    """The models of a config.
+
+    Raises:
+        InvalidArgument: a name twice, no platform or an unknown one, a policy that means nothing.
+    """
+    found: dict[str, ModelConfig] = {}
+    for each in proto.model_config_list.config:
+        if each.name in found:
+            raise InvalidArgument(f"Illegal to list model {each.name} multiple times in config list")
+        if not each.base_path:
+            raise InvalidArgument(
+                f"Expected model {each.name} to have an absolute path or URI; got base_path()="
+            )
+        found[each.name] = ModelConfig(
+            each.name, Path(each.base_path), _platform(each), _policy(each), dict(each.version_labels)
+        )
+    return list(found.values())
+
+
+def check_platforms(old: Sequence[ModelConfig], new: Sequence[ModelConfig]) -> None:
+    """Whether models keep their platform.
+
+    Raises:
+        FailedPrecondition: one does not.
+    """
+    platforms = {config.name: config.platform for config in old}
+    for config in new:
+        platform = platforms.get(config.name, config.platform)
+        if platform != config.platform:
+            raise FailedPrecondition(
+                f"Illegal to change a model's platform. For model {config.name} platform was {platform} "
+                f"and new platform requested is {config.platform}"
+            )
+
+
+def _platform(proto: messages.ModelConfig) -> str:
+    if proto.model_type:
+        if proto.model_platform:
+            raise InvalidArgument(
+                "Illegal setting both ModelServerConfig::model_type (deprecated) and "
+                "ModelServerConfig::model_platform."
+            )
+        if proto.model_type != _TENSORFLOW:
+            raise InvalidArgument(f"ModelServerConfig::model_type choice {proto.model_type} not supported.")
+        return "tensorflow"
+    if not proto.model_platform:
+        raise InvalidArgument(
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
+            "ModelServerConfig::model_platform."
+        )
+    if proto.model_platform not in PLATFORMS:
+        raise InvalidArgument(f"PlatformConfigMap has no entry for platform {proto.model_platform}.")
+    return proto.model_platform
+
+
+def _policy(proto: messages.ModelConfig) -> Policy:
+    policy = proto.model_version_policy
+    match policy.WhichOneof("policy_choice"):
+        case "all":
+            return Policy(newest=None)
+        case "specific":
+            if not policy.specific.versions:
+                raise InvalidArgument(f"Model {proto.name} is to serve specific versions, but names none")
+            return Policy(specific=tuple(policy.specific.versions))
+        case "latest":
+            # Zero is what an unset number is, too.
+            return Policy(newest=policy.latest.num_versions or 1)
+        case _:
+            return Policy()

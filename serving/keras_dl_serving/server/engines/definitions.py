@@ -1,0 +1,32 @@
+"""The definitions of signatures of models that carry none of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from keras_dl_serving import dtypes
+from keras_dl_serving.signatures import Signature, TensorSpec
+from keras_dl_serving.wire import messages
+
+
+def serialise(signatures: Mapping[str, Signature]) -> bytes:
+    """Signatures as a `SignatureDefMap`."""
+    definitions = messages.SignatureDefMap()
+    for name, signature in signatures.items():
+        definition = definitions.signature_def[name]
+        definition.method_name = signature.method_name
+        for alias, spec in signature.inputs.items():
+            _define(spec, definition.inputs[alias])
+        for alias, spec in signature.outputs.items():
+            _define(spec, definition.outputs[alias])
+    return definitions.SerializeToString()
+
+
+def _define(spec: TensorSpec, info: messages.TensorInfo) -> None:
+    info.name = spec.tensor_name
+    info.dtype = dtypes.by_name(spec.dtype).number
+    if spec.shape is None:
+        info.tensor_shape.unknown_rank = True
+        return
+    for size in spec.shape:
+        info.tensor_shape.dim.add(size=-1 if size is None else size)

@@ -1,0 +1,102 @@
+"""ONNX files through onnxruntime: a file for each signature."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as states
+
+from keras_dl_export.onnx import ENDPOINT_KEY, OUTPUTS_KEY
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.errors import Internal, InvalidArgument
+from keras_dl_serving.server.engines.definitions import serialise
+from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
+
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+class OnnxEngine:
+    """The files of one version."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._endpoints: dict[str, _Endpoint] = {}
+        for file in files:
+            endpoint = _Endpoint(file, only=len(files) == 1)
+            self._endpoints.setdefault(endpoint.name, endpoint)
+        self.signatures: Mapping[str, Signature] = {
+            name: self._endpoints[name].signature for name in sorted(self._endpoints)
+        }
+        self.signature_def_map = serialise(self.signatures)
+
+    def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """Compute the named outputs."""
+        return self._endpoints[signature_name].run(inputs, outputs)
+
+    def close(self) -> None:
+        """Let go of the sessions."""
+        self._endpoints.clear()
+
+
+class _Endpoint:
+    """One file."""
+
+    def __init__(self, file: Path, *, only: bool) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(file), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise InvalidArgument(f"onnxruntime cannot load {file.name}: {error}") from error
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        # A file of another exporter does not say which endpoint it is.
+        self.name = metadata.get(ENDPOINT_KEY, DEFAULT_SIGNATURE if only else file.stem)
+        outputs = self._session.get_outputs()
+        renamed = json.loads(metadata.get(OUTPUTS_KEY, "{}"))
+        self._names = {renamed.get(output.name, output.name): output.name for output in outputs}
+        inputs = {tensor.name: _spec(tensor) for tensor in self._session.get_inputs()}
+        specs = {output.name: _spec(output) for output in outputs}
+        self.signature = Signature(
+            inputs={name: inputs[name] for name in sorted(inputs)},
+            outputs={name: specs[self._names[name]] for name in sorted(self._names)},
+        )
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        feeds = {name: _for_onnxruntime(array) for name, array in inputs.items()}
+        try:
+            results = self._session.run([self._names[name] for name in outputs], feeds)
+        except (states.InvalidArgument, RuntimeError) as error:
+            # A shape that does not fit inside of the graph is a runtime exception, and the request's fault
+            # too: the file itself was run before it was released.
+            raise InvalidArgument(str(error)) from error
+        except Exception as error:
+            raise Internal(f"{type(error).__name__}: {error}") from error
+        return [_from_onnxruntime(result) for result in results]
+
+
+def _spec(tensor: Any) -> TensorSpec:
+    word = tensor.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(size if isinstance(size, int) else None for size in tensor.shape)
+    return TensorSpec(shape, _DTYPES.get(word, word), tensor.name)
+
+
+def _for_onnxruntime(array: Array) -> Array:
+    if array.dtype != object:
+        return np.ascontiguousarray(array)
+    strings = [value.decode("utf-8", "replace") for value in array.ravel().tolist()]
+    return np.array(strings, object).reshape(array.shape)
+
+
+def _from_onnxruntime(result: Any) -> Array:
+    array = np.asarray(result)
+    if array.dtype.kind not in "OU":
+        return array
+    strings = np.empty(array.size, object)
+    strings[:] = [str(value).encode() for value in array.ravel().tolist()]
+    return strings.reshape(array.shape)

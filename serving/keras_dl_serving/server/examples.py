@@ -1,0 +1,193 @@
+"""Classify, regress and multi-inference requests against an engine, with TensorFlow Serving's checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_dl_serving import dtypes
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, Unimplemented
+from keras_dl_serving.server.engines import Engine
+from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
+from keras_dl_serving.wire import messages
+
+CLASSIFY = "tensorflow/serving/classify"
+REGRESS = "tensorflow/serving/regress"
+_WORDS = {CLASSIFY: "classification", REGRESS: "regression"}
+
+
+def classify(engine: Engine, signature_name: str, request: messages.Input) -> messages.ClassificationResult:
+    """Labels and scores of examples.
+
+    Raises:
+        StatusError: the signature is no classifier, there are no examples, or the run fails.
+    """
+    name, signature = _find(engine, signature_name, CLASSIFY)
+    return _classify(engine, name, signature, examples_of(request))
+
+
+def regress(engine: Engine, signature_name: str, request: messages.Input) -> messages.RegressionResult:
+    """Values of examples.
+
+    Raises:
+        StatusError: the signature is no regressor, there are no examples, or the run fails.
+    """
+    name, signature = _find(engine, signature_name, REGRESS)
+    return _regress(engine, name, signature, examples_of(request))
+
+
+def check_tasks(tasks: Sequence[messages.InferenceTask]) -> None:
+    """Whether the tasks of a request are about one model.
+
+    Raises:
+        InvalidArgument: they are not.
+    """
+    for task in tasks:
+        if not task.model_spec.name:
+            raise InvalidArgument("Found ModelSpec with an empty model name.")
+        if task.model_spec.name != tasks[0].model_spec.name:
+            raise InvalidArgument(
+                "All ModelSpecs in a MultiInferenceRequest must access the same model name."
+            )
+
+
+def multi_inference(
+    engine: Engine, tasks: Sequence[messages.InferenceTask], request: messages.Input
+) -> list[messages.ClassificationResult | messages.RegressionResult]:
+    """Several signatures over the same examples.
+
+    Raises:
+        StatusError: a task is wrong, there are no examples, or a run fails.
+    """
+    check_tasks(tasks)
+    found: dict[str, Signature] = {}
+    for task in tasks:
+        name = task.model_spec.signature_name or DEFAULT_SIGNATURE
+        if name in found:
+            raise InvalidArgument(f"Duplicate evaluation of signature: {name}")
+        if name not in engine.signatures:
+            raise InvalidArgument(f"Requested signature not found in model graph: {name}")
+        if task.method_name not in _WORDS:
+            raise Unimplemented(f"Unsupported signature method_name: {task.method_name}")
+        found[name] = engine.signatures[name]
+        _check(found[name], task.method_name)
+        first = next(iter(found.values()))
+        if found[name].inputs["inputs"].tensor_name != first.inputs["inputs"].tensor_name:
+            raise InvalidArgument("Input tensor must be the same for all Signatures.")
+    examples = examples_of(request)
+    return [
+        (_classify if task.method_name == CLASSIFY else _regress)(engine, name, found[name], examples)
+        for task, name in zip(tasks, found, strict=True)
+    ]
+
+
+def examples_of(request: messages.Input) -> Array:
+    """The serialised examples of a request.
+
+    Raises:
+        InvalidArgument: there are none.
+    """
+    if request.WhichOneof("kind") == "example_list_with_context":
+        # Serialised messages one after the other are the two merged.
+        context = request.example_list_with_context.context
+        examples = [context + example for example in request.example_list_with_context.examples]
+    else:
+        examples = list(request.example_list.examples)
+    if not examples:
+        raise InvalidArgument("Input is empty.")
+    array = np.empty(len(examples), object)
+    array[:] = examples
+    return array
+
+
+def _find(engine: Engine, signature_name: str, method: str) -> tuple[str, Signature]:
+    name = signature_name or DEFAULT_SIGNATURE
+    if name not in engine.signatures:
+        raise InvalidArgument(f"No signature was found with the name: {name}")
+    _check(engine.signatures[name], method)
+    return name, engine.signatures[name]
+
+
+def _check(signature: Signature, method: str) -> None:
+    word = _WORDS[method]
+    if signature.method_name != method:
+        raise InvalidArgument(
+            f"Expected {word} signature method_name to be {method}. Was: {signature.method_name}"
+        )
+    if len(signature.inputs) != 1:
+        raise InvalidArgument("Expected one input Tensor.")
+    if method == CLASSIFY and len(signature.outputs) not in (1, 2):
+        raise InvalidArgument(f"Expected one or two output Tensors, found {len(signature.outputs)}")
+    if method == REGRESS and len(signature.outputs) != 1:
+        raise InvalidArgument("Expected one output Tensor.")
+    if "inputs" not in signature.inputs:
+        raise FailedPrecondition(f"No {word} inputs found in SignatureDef: {signature}")
+    if method == CLASSIFY and not signature.outputs.keys() & {"classes", "scores"}:
+        raise FailedPrecondition(
+            'Expected classification signature outputs to contain at least one of "classes" or "scores". '
+            f"Signature was: {signature}"
+        )
+    if method == REGRESS and "outputs" not in signature.outputs:
+        raise FailedPrecondition(f"No regression outputs found in SignatureDef: {signature}")
+
+
+def _classify(
+    engine: Engine, name: str, signature: Signature, examples: Array
+) -> messages.ClassificationResult:
+    aliases = [alias for alias in ("classes", "scores") if alias in signature.outputs]
+    arrays = dict(zip(aliases, engine.run(name, {"inputs": examples}, aliases), strict=True))
+    for alias, array in arrays.items():
+        wanted = "string" if alias == "classes" else "float32"
+        if array.ndim != 2:
+            raise InvalidArgument(f"Expected Tensor shape: [batch_size num_classes] but got {_shape(array)}")
+        if dtypes.of_array(array).name != wanted:
+            raise InvalidArgument(
+                f"Expected {alias} Tensor of {_dtype(dtypes.by_name(wanted))}. Got: "
+                f"{_dtype(dtypes.of_array(array))}"
+            )
+        if len(array) != len(examples):
+            raise InvalidArgument(f"Expected {alias} output batch size of {len(examples)}. Got: {len(array)}")
+    widths = [array.shape[1] for array in arrays.values()]
+    if len(set(widths)) > 1:
+        raise InvalidArgument(
+            f"Tensors class and score should match in dim_size(1). Got {widths[0]} vs. {widths[1]}"
+        )
+    result = messages.ClassificationResult()
+    for row in range(len(examples)):
+        classes = result.classifications.add().classes
+        for column in range(widths[0]):
+            one = classes.add()
+            if "classes" in arrays:
+                one.label = arrays["classes"][row, column].decode("utf-8", "replace")
+            if "scores" in arrays:
+                one.score = float(arrays["scores"][row, column])
+    return result
+
+
+def _regress(engine: Engine, name: str, signature: Signature, examples: Array) -> messages.RegressionResult:
+    (values,) = engine.run(name, {"inputs": examples}, ["outputs"])
+    if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
+        raise InvalidArgument(
+            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
+            f"{_shape(values)}"
+        )
+    if len(values) != len(examples):
+        raise InvalidArgument(
+            f"Input batch size did not match output batch size: {len(examples)} vs. {len(values)}"
+        )
+    if values.dtype != np.float32:
+        raise InvalidArgument(f"Expected output Tensor of DT_FLOAT.  Got: {_dtype(dtypes.of_array(values))}")
+    result = messages.RegressionResult()
+    for value in values.ravel().tolist():
+        result.regressions.add(value=value)
+    return result
+
+
+def _shape(array: Array) -> str:
+    return f"[{','.join(map(str, array.shape))}]"
+
+
+def _dtype(dtype: dtypes.DType) -> str:
+    return f"DT_{dtype.tensorflow.upper()}"

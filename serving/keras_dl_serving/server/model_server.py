@@ -1,0 +1,221 @@
+"""`keras-dl-model-server`: TensorFlow Serving's command line.
+
+It takes the flags as the original does, `--flag=value` or `--flag` alone for what is on or off, reads the
+same configuration files, and refuses flags that neither knows. What goes beyond is in a group of its own in
+`--help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from keras_dl_serving.errors import InvalidArgument, ServerStartError, ServingError
+from keras_dl_serving.server import batching
+from keras_dl_serving.server.config import PLATFORMS, ModelConfig, read_file
+from keras_dl_serving.server.core import Retries
+from keras_dl_serving.server.loading import Loading
+from keras_dl_serving.server.server import Server
+from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH, Settings
+from keras_dl_serving.wire import messages
+
+_log = logging.getLogger("keras_dl_serving")
+_CORES = os.cpu_count() or 1
+# Flags of the original about its own threads, sessions and accelerators: taken, and said to do nothing.
+_WITHOUT_EFFECT = (
+    *("num_load_threads", "num_unload_threads", "flush_filesystem_caches", "saved_model_tags"),
+    *("tensorflow_session_parallelism", "tensorflow_intra_op_parallelism", "tensorflow_inter_op_parallelism"),
+    *("tensorflow_session_config_file", "per_process_gpu_memory_fraction", "platform_config_file"),
+    *("remove_unused_fields_from_bundle_metagraph", "num_tflite_pools", "num_tflite_interpreters_per_pool"),
+    *("enable_signature_method_name_check", "xla_cpu_compilation_enabled", "xla_gpu_compilation_enabled"),
+    *("enable_profiler", "thread_pool_factory_config_file", "enable_per_model_batching_params"),
+    *("mixed_precision", "skip_initialize_tpu", "enforce_session_run_timeout", "should_retry_model_load"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    Returns:
+        The exit status: 0 after a request to stop, 1 when there was nothing to start.
+    """
+    parser = _parser()
+    flags, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        print(f"unknown argument: {unknown[0]}", file=sys.stderr)  # noqa: T201
+        parser.print_usage(sys.stderr)
+        return 1
+    if flags.version:
+        print(f"keras_dl ModelServer: {version('keras-dl')}")  # noqa: T201
+        return 0
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for name in _WITHOUT_EFFECT:
+        if getattr(flags, name) is not None:
+            _log.warning("--%s has no effect on this server", name)
+    try:
+        return run(create_server(flags))
+    except (ServingError, ServerStartError, ValueError) as error:
+        print(f"Failed to start server. Error: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+def run(server: Server) -> int:
+    """Start a server and keep it until SIGTERM or SIGINT; requests in flight finish. To be called by `main`s.
+
+    Raises:
+        ServerStartError: it cannot be started.
+    """
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with server:
+        if server.grpc_port:
+            _log.info("Running gRPC ModelServer at %s:%d ...", server.host, server.grpc_port)
+        if server.rest_port:
+            _log.info("Exporting HTTP/REST API at:%s ...", server.rest_url)
+        stopped.wait()
+        _log.info("Stopping: requests in flight finish first")
+    return 0
+
+
+def create_server(flags: argparse.Namespace) -> Server:
+    """The server that the flags describe, not started yet.
+
+    Raises:
+        InvalidArgument: they contradict each other, or name a file that cannot be read.
+        ValueError: a port makes no sense.
+    """
+    if not flags.model_config_file and not flags.model_base_path:
+        raise InvalidArgument(
+            "Both server_options.model_base_path and server_options.model_config_file are empty!"
+        )
+    one = ModelConfig(flags.model_name, Path(flags.model_base_path), flags.model_platform)
+    polling = flags.file_system_poll_wait_seconds
+    config_polling = flags.model_config_file_poll_wait_seconds
+    return Server(
+        rest_port=flags.rest_api_port or None,
+        grpc_port=flags.port or (None if flags.grpc_socket_path else 0),
+        host="0.0.0.0",
+        poll_seconds=polling if polling > 0 else None,
+        models=() if flags.model_config_file else (one,),
+        config_file=flags.model_config_file or None,
+        config_poll_seconds=config_polling if config_polling > 0 else None,
+        settings=_settings(flags),
+    )
+
+
+def _settings(flags: argparse.Namespace) -> Settings:
+    return Settings(
+        loading=Loading(
+            prefer_tflite=flags.prefer_tflite_model,
+            warm_up=flags.enable_model_warmup,
+            warm_up_iterations=flags.num_request_iterations_for_warmup,
+            verify_releases=flags.verify_releases,
+            batching=_batching(flags),
+        ),
+        retries=Retries(flags.max_num_load_retries, max(flags.load_retry_interval_micros, 0) * 1e-6),
+        allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models,
+        rest_threads=flags.rest_api_num_threads or None,
+        grpc_threads=flags.grpc_max_threads or None,
+        rest_timeout=flags.rest_api_timeout_in_ms * 1e-3,
+        cors=flags.rest_api_enable_cors_support,
+        metrics_path=_metrics_path(flags.monitoring_config_file),
+        access_log=flags.access_log,
+        tensor_content=flags.enable_serialization_as_tensor_content,
+        health=flags.enable_grpc_healthcheck_service,
+        grpc_options=_channel_arguments(flags.grpc_channel_arguments),
+        grpc_socket=Path(flags.grpc_socket_path) if flags.grpc_socket_path else None,
+        grpc_tls=_tls(flags.ssl_config_file),
+        rest_tls=_tls(flags.rest_ssl_config_file),
+    )
+
+
+def _batching(flags: argparse.Namespace) -> batching.BatchingOptions | None:
+    if not flags.enable_batching:
+        if flags.batching_parameters_file:
+            raise InvalidArgument("--batching_parameters_file is set without --enable_batching")
+        return None
+    if not flags.batching_parameters_file:
+        return batching.BatchingOptions()
+    return batching.from_proto(read_file(Path(flags.batching_parameters_file), messages.BatchingParameters))
+
+
+def _metrics_path(file: str) -> str | None:
+    if not file:
+        return None
+    config = read_file(Path(file), messages.MonitoringConfig).prometheus_config
+    return (config.path or DEFAULT_METRICS_PATH) if config.enable else None
+
+
+def _tls(file: str) -> messages.SSLConfig | None:
+    return read_file(Path(file), messages.SSLConfig) if file else None
+
+
+def _channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
+    pairs = [argument.partition("=") for argument in text.split(",") if argument]
+    return tuple((key, int(value) if value.lstrip("-").isdecimal() else value) for key, _, value in pairs)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="keras-dl-model-server", description="TensorFlow Serving's API and flags.", allow_abbrev=False
+    )
+    add = parser.add_argument
+
+    def switch(name: str, explanation: str, *, default: bool = False, to: Any = add) -> None:
+        to(f"--{name}", type=_on_or_off, nargs="?", const=True, default=default, help=explanation)
+
+    add("--port", type=int, default=8500, help="port for gRPC")
+    add("--grpc_socket_path", default="", help="UNIX socket for gRPC, too; with --port=0 the only one")
+    add("--grpc_max_threads", type=int, default=0, help=f"requests at once; by default {4 * _CORES}")
+    add("--grpc_channel_arguments", default="", help="key=value,key=value")
+    add("--rest_api_port", type=int, default=0, help="port for REST; 0 is off")
+    add("--rest_api_num_threads", type=int, default=0, help=f"requests at once; by default {4 * _CORES}")
+    add("--rest_api_timeout_in_ms", type=int, default=30000, help="for each REST request")
+    switch("rest_api_enable_cors_support", "let pages of other origins ask")
+    add("--model_name", default="default", help="name of the model at --model_base_path")
+    add("--model_base_path", default="", help="folder of the versions of one model")
+    add("--model_config_file", default="", help="ModelServerConfig: several models, policies, labels")
+    add("--model_config_file_poll_wait_seconds", type=float, default=0, help="read it again; 0 is once")
+    add("--file_system_poll_wait_seconds", type=float, default=1, help="look for versions; 0 is once")
+    add("--max_num_load_retries", type=int, default=5, help="further tries to load a version that fails to")
+    add("--load_retry_interval_micros", type=int, default=60_000_000, help="between them")
+    switch("allow_version_labels_for_unavailable_models", "let new labels name versions not there yet")
+    switch("enable_batching", "run requests together")
+    add("--batching_parameters_file", default="", help="BatchingParameters")
+    switch("enable_model_warmup", "run assets.extra/tf_serving_warmup_requests first", default=True)
+    add("--num_request_iterations_for_warmup", type=int, default=1, help="each of them so many times")
+    switch("prefer_tflite_model", "load model.tflite where there is one")
+    add("--monitoring_config_file", default="", help="MonitoringConfig: metrics for Prometheus")
+    add("--ssl_config_file", default="", help="SSLConfig: TLS for gRPC")
+    switch("enable_grpc_healthcheck_service", "offer grpc.health.v1.Health")
+    switch("enable_serialization_as_tensor_content", "gRPC outputs as blocks of bytes")
+    switch("version", "print the version and exit")
+    for name in _WITHOUT_EFFECT:
+        add(f"--{name}", nargs="?", const="true", help=argparse.SUPPRESS)
+    ours = parser.add_argument_group("beyond TensorFlow Serving")
+    ours.add_argument(
+        "--model_platform", choices=("", *PLATFORMS), default="", help="of the model at --model_base_path"
+    )
+    ours.add_argument("--rest_ssl_config_file", default="", help="SSLConfig: TLS for REST")
+    switch("access_log", "log every request as JSON", to=ours.add_argument)
+    switch("verify_releases", "refuse releases that release.json does not describe", to=ours.add_argument)
+    return parser
+
+
+def _on_or_off(text: str) -> bool:
+    if text.lower() in ("true", "1", "false", "0"):
+        return text.lower() in ("true", "1")
+    raise argparse.ArgumentTypeError(f"expected true or false, got {text}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

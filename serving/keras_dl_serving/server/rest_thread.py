@@ -1,0 +1,101 @@
+"""Uvicorn in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import tempfile
+import threading
+from pathlib import Path
+
+import uvicorn
+
+from keras_dl_serving.server.rest import RestApi
+from keras_dl_serving.wire import messages
+
+STOP_SECONDS = 10.0
+
+
+class RestThread:
+    """Uvicorn with a socket of ours, so that the port is known, and taken, before it starts.
+
+    Args:
+        app: what answers.
+        host: the address.
+        port: the port; 0 takes a free one.
+        tls: keys and certificates; none is plain HTTP.
+
+    Raises:
+        OSError: the port is not free, or the certificates are none.
+    """
+
+    def __init__(self, app: RestApi, host: str, port: int, tls: messages.SSLConfig | None = None) -> None:
+        self._app = app
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.bind((host, port))
+            self._socket.listen()
+            config = uvicorn.Config(
+                app,
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                server_header=False,
+                timeout_graceful_shutdown=int(STOP_SECONDS),
+            )
+            config.load()
+            config.ssl = _context(tls) if tls else None
+        except OSError:
+            self._socket.close()
+            raise
+        self.port: int = self._socket.getsockname()[1]
+        self._server = _Uvicorn(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="keras_dl_rest", daemon=True
+        )
+
+    def start(self) -> None:
+        """Answer."""
+        self._thread.start()
+        self._server.ready.wait()
+
+    def stop(self) -> None:
+        """Let requests in flight finish, then close the port."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join()
+        self._socket.close()
+        self._app.close()
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn that says when it answers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.ready.set()
+
+
+def _context(tls: messages.SSLConfig) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # A context takes its own certificate from files alone.
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        for name, text in (("key", tls.server_key), ("cert", tls.server_cert)):
+            (folder / name).write_text(text)
+        context.load_cert_chain(folder / "cert", folder / "key")
+    if tls.custom_ca:
+        context.load_verify_locations(cadata=tls.custom_ca)
+    if tls.client_verify:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -1,0 +1,62 @@
+"""How a server behaves, apart from what it serves and where it listens."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keras_dl_serving.server.core import Retries
+from keras_dl_serving.server.loading import Loading
+from keras_dl_serving.wire import messages
+
+DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
+# Batches fill up only with as many requests as threads wait for their answers.
+_BATCHING_THREADS = 128
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of it has TensorFlow Serving's defaults.
+
+    Attributes:
+        loading: how versions are loaded.
+        retries: what to do when one fails to.
+        allow_unavailable_labels: whether a new label may name a version that is not there yet.
+        rest_threads: requests that REST works on at once; by default four a core.
+        grpc_threads: the same for gRPC.
+        rest_timeout: seconds for a REST request.
+        max_body_bytes: the largest REST body, also once unpacked.
+        cors: whether browsers of other origins may ask over REST.
+        metrics_path: where Prometheus finds its metrics on the REST port; None is off.
+        access_log: log every request as a line of JSON, by `keras_dl_serving.access`.
+        tensor_content: gRPC outputs as blocks of bytes instead of typed values.
+        health: offer the standard health service over gRPC.
+        grpc_options: channel arguments for gRPC.
+        grpc_socket: a UNIX socket on which gRPC answers, too.
+        grpc_tls: keys and certificates for gRPC.
+        rest_tls: keys and certificates for REST.
+    """
+
+    loading: Loading = field(default_factory=Loading)
+    retries: Retries = field(default_factory=Retries)
+    allow_unavailable_labels: bool = False
+    rest_threads: int | None = None
+    grpc_threads: int | None = None
+    rest_timeout: float = 30.0
+    max_body_bytes: int = 2**30
+    cors: bool = False
+    metrics_path: str | None = DEFAULT_METRICS_PATH
+    access_log: bool = False
+    tensor_content: bool = False
+    health: bool = False
+    grpc_options: tuple[tuple[str, int | str], ...] = ()
+    grpc_socket: Path | None = None
+    grpc_tls: messages.SSLConfig | None = None
+    rest_tls: messages.SSLConfig | None = None
+
+    def threads(self, asked: int | None) -> int:
+        """How many threads a protocol gets that asks for so many."""
+        if asked:
+            return asked
+        return _BATCHING_THREADS if self.loading.batching else 4 * (os.cpu_count() or 1)

@@ -1,0 +1,92 @@
+"""Requests that a version brings along, run before it is served, so that the first client does not wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.errors import DataLoss, InvalidArgument, Unimplemented
+from keras_dl_serving.server import examples
+from keras_dl_serving.server.engines import Engine
+from keras_dl_serving.server.predict import predict
+from keras_dl_serving.wire import messages, tensors
+
+WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+MAX_RECORDS = 1000
+_LENGTH = 8
+_CHECKSUM = 4
+
+
+def warm_up(engine: Engine, version_folder: Path, iterations: int = 1) -> int:
+    """Run a version's warm-up requests.
+
+    Args:
+        engine: of this version.
+        version_folder: where its files are.
+        iterations: how often each request runs.
+
+    Returns:
+        How many requests there were.
+
+    Raises:
+        StatusError: a record cannot be read, or its request fails.
+    """
+    file = version_folder / WARMUP_FILE
+    if not file.is_file():
+        return 0
+    count = 0
+    for record in records(file.read_bytes()):
+        count += 1
+        if count > MAX_RECORDS:
+            raise InvalidArgument(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {file}")
+        try:
+            log = messages.PredictionLog.FromString(record)
+        except DecodeError:
+            raise InvalidArgument(f"Failed to parse warmup record: {count - 1} from {file}") from None
+        for _ in range(iterations):
+            _run(engine, log)
+    return count
+
+
+def records(data: bytes) -> Iterator[bytes]:
+    """The records of a TFRecord file: length, its checksum, data, its checksum. Checksums are not compared.
+
+    Raises:
+        StatusError: the file is cut off.
+    """
+    position = 0
+    while position < len(data):
+        start = position + _LENGTH + _CHECKSUM
+        length = int.from_bytes(data[position : position + _LENGTH], "little")
+        position = start + length + _CHECKSUM
+        if position > len(data):
+            raise DataLoss(f"truncated record at {start - _LENGTH - _CHECKSUM}")
+        yield data[start : start + length]
+
+
+def _run(engine: Engine, log: messages.PredictionLog) -> None:
+    kind = log.WhichOneof("log_type")
+    if kind == "predict_log":
+        request = log.predict_log.request
+        predict(engine, request.model_spec.signature_name, request.inputs, _read, request.output_filter)
+    elif kind == "classify_log":
+        asked = log.classify_log.request
+        examples.classify(engine, asked.model_spec.signature_name, asked.input)
+    elif kind == "regress_log":
+        wanted = log.regress_log.request
+        examples.regress(engine, wanted.model_spec.signature_name, wanted.input)
+    elif kind == "multi_inference_log":
+        several = log.multi_inference_log.request
+        examples.multi_inference(engine, several.tasks, several.input)
+    else:
+        raise Unimplemented(f"Unsupported log_type for warmup: {kind}")
+
+
+def _read(name: str, proto: messages.TensorProto) -> Array:
+    try:
+        return tensors.read(proto)
+    except ValueError as error:
+        raise InvalidArgument(f"tensor parsing error: {name}: {error}") from None
