@@ -12,7 +12,8 @@ from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering.onnx import OPERATORS, loops_as_they_are
 from keras_dl_export.lowering.onnx_optimizer import optimize
 from keras_dl_export.nearest import nearest
-from keras_dl_export.quantization import Quantization, quantize_onnx
+from keras_dl_export.onnx_quantization import quantize_onnx
+from keras_dl_export.quantization import Quantization
 from keras_dl_export.quiet import silence
 from keras_dl_export.signatures import Signature
 from keras_dl_export.specs import Spec, refuse_strings

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -201,39 +199,3 @@ def quantize_tflite(converter: Any, quantization: Quantization) -> None:
         )
         if quantization.integer_io:
             converter.inference_input_type = converter.inference_output_type = tf.int8
-
-
-def quantize_onnx(model: Any, quantize: str, rows: Iterable[Row]) -> Any:
-    """Return an ONNX model with quantised weights; inputs and outputs stay what they are."""
-    if quantize == "float16":
-        from onnxruntime.transformers.float16 import convert_float_to_float16
-
-        return convert_float_to_float16(model, keep_io_types=True)
-
-    import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self._rows = iter(rows)
-
-        def get_next(self) -> Any:
-            return next(self._rows, None)
-
-    with tempfile.TemporaryDirectory(prefix="keras-dl-") as folder:
-        given, inferred, quantized = (
-            Path(folder, f"{name}.onnx") for name in ("given", "inferred", "quantized")
-        )
-        onnx.save(model, given)
-        quant_pre_process(given, inferred, skip_symbolic_shape=True)  # the symbolic kind needs sympy
-        quantize_static(
-            inferred,
-            quantized,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-        )
-        return onnx.load(quantized)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_dl_export import load_artifact, to_onnx, to_tflite, verify
+from keras_dl_export import Release, export, load_artifact, open_release, to_onnx, to_tflite, verify
 
 DATA = np.random.default_rng(5).random((40, 12, 12, 1), np.float32)
 
@@ -57,6 +57,140 @@ def test_representative_data_come_straight_from_a_pipeline(network: keras.Model,
     assert from_pipeline.path.read_bytes() == from_array.path.read_bytes()
 
 
+@pytest.fixture(scope="module")
+def int8_release(vae: keras.Model, images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """Nothing that it was given feeds `decode`."""
+    folder = tmp_path_factory.mktemp("releases") / "vae"
+    before = [weight.numpy() for weight in vae.weights]
+    release = export(
+        vae, folder, quantize="int8", representative_data=tf.data.Dataset.from_tensors((images, [0] * 10))
+    )
+    for weight, value in zip(vae.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    return release
+
+
+def test_endpoints_that_the_data_cannot_feed_stay_float_and_the_notes_say_so(int8_release: Release) -> None:
+    artifacts = {path.path.name: path for path in open_release(int8_release.path).artifacts}
+    note = "decode: the representative data do not have its inputs, so that its activations stay floats."
+    kinds = {name: (artifact.quantize, artifact.notes) for name, artifact in artifacts.items()}
+    assert kinds == {
+        "1": (None, ()),
+        "model.tflite": ("int8", (note,)),
+        "serving_default.onnx": ("int8", ()),
+        "encode.onnx": ("int8", ()),
+        "decode.onnx": (None, (note,)),
+    }
+    assert "QuantizeLinear" in artifacts["encode.onnx"].operators
+    assert "QuantizeLinear" not in artifacts["decode.onnx"].operators
+    assert "QUANTIZE" in artifacts["model.tflite"].operators
+    # Calibrated files are compared where they are right, on what they were calibrated with.
+    assert {c.inputs for c in artifacts["encode.onnx"].parity.comparisons} == {"real"}
+    assert {c.inputs for c in artifacts["decode.onnx"].parity.comparisons} == {"random"}
+
+
+def test_every_file_of_a_quantised_release_is_near_the_model(
+    int8_release: Release, vae: keras.Model, images: np.ndarray
+) -> None:
+    expected = vae.encode(images)["mean"]
+    for format in ("tflite", "onnx"):
+        runner = load_artifact(int8_release.path, "encode", format=format)
+        assert 1e-6 < np.max(np.abs(runner({"image": images})["mean"] - expected)) < 0.1
+    assert verify(int8_release.path, vae, images).max_abs_error < 0.1
+
+
+def test_integer_inputs_and_outputs_mean_what_their_scales_say(network: keras.Model, tmp_path: Path) -> None:
+    image = keras.Input((12, 12, 1), name="image")
+    logits = network(image)["logits"]
+    model = keras.Model(image, {"logits": logits, "class": keras.ops.argmax(logits, axis=-1)})
+    options = {"quantize": "int8", "representative_data": DATA}
+    floats = load_artifact(to_tflite(model, tmp_path / "floats.tflite", **options))
+    artifact = to_tflite(model, tmp_path / "integers.tflite", integer_io=True, **options)
+    runner = load_artifact(artifact)
+    assert (runner.inputs["image"].dtype, runner.outputs["logits"].dtype) == ("int8", "int8")
+    assert runner.outputs["class"].dtype == floats.outputs["class"].dtype
+    assert set(runner.input_scales) == {"image"}
+    assert set(runner.output_scales) == {"logits"}
+
+    scale = runner.input_scales["image"]
+    integers = np.clip(np.rint(DATA / scale.scale) + scale.zero_point, -128, 127).astype(np.int8)
+    raw = runner({"image": integers})
+    assert raw["logits"].dtype == np.int8
+    scale = runner.output_scales["logits"]
+    meant = (raw["logits"].astype(np.float64) - scale.zero_point) * scale.scale
+    np.testing.assert_allclose(meant, floats({"image": DATA})["logits"], atol=1.01 * scale.scale)
+    np.testing.assert_allclose(runner.call_in_floats({"image": DATA})["logits"], meant, rtol=1e-6)
+    assert verify(artifact, model, DATA).max_abs_error == pytest.approx(artifact.max_abs_error)
+    with pytest.raises(TypeError, match=r"inputs\['image'\]: expected dtype int8, got float32"):
+        runner({"image": DATA})
+
+
+@pytest.mark.parametrize(
+    ("layer", "form"),
+    [
+        (layers.LSTM, "node"),
+        (layers.SimpleRNN, "node"),
+        (layers.GRU, "bidirectional"),
+        (layers.GRU, "loop"),
+    ],
+)
+def test_recurrent_weights_of_onnx_take_8_bits_each(tmp_path: Path, layer: Any, form: str) -> None:
+    import onnx
+
+    keras.utils.set_random_seed(0)
+    cell = layer(24, activation="softplus" if form == "loop" else "tanh")  # ONNX's nodes know no softplus
+    cell = layers.Bidirectional(cell) if form == "bidirectional" else cell
+    model = keras.Sequential([keras.Input((6, 16), name="x"), cell, layers.Dense(3)])
+    data = np.random.default_rng(0).random((20, 6, 16), np.float32)
+    exact = to_onnx(model, tmp_path / "exact.onnx", inputs=data)
+    small = to_onnx(model, tmp_path / "small.onnx", quantize="int8", representative_data=data)
+    assert exact.bytes - small.bytes > 0.7 * 4 * model.count_params() - 2500  # less the nodes that quantise
+    written = onnx.load(small.path).graph
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in written.initializer}
+    casts = {node.output[0]: arrays.get(node.input[0]) for node in written.node if node.op_type == "Cast"}
+    scaled = [
+        (casts[node.input[0]], arrays[node.input[1]])
+        for node in written.node
+        if node.op_type == "Mul" and casts.get(node.input[0]) is not None
+    ]
+    assert len(scaled) == (4 if form == "bidirectional" else 2)
+    # Each is one of the model's kernels, rounded: at most half a step of the channel away.
+    kernels = [(weight.shape, np.sort(weight.numpy().ravel())) for weight in model.layers[0].weights]
+    for integers, scale in scaled:
+        assert integers.dtype == np.int8
+        meant = np.sort((integers * scale).ravel())
+        alike = [kernel for shape, kernel in kernels if sorted(shape) == sorted(np.squeeze(integers).shape)]
+        assert min(float(np.max(np.abs(meant - kernel))) for kernel in alike) <= 0.51 * scale.max()
+    assert 1e-7 < small.max_abs_error < 0.05
+
+
+@pytest.mark.parametrize(
+    ("quantize", "formats", "message"),
+    [
+        ("int4", ("tflite", "onnx"), "quantize: expected None or one of .* for tflite, got 'int4'"),
+        (
+            "float16",
+            ("saved_model",),
+            "quantize: a SavedModel is never quantised, got 'float16'. Add 'tflite'",
+        ),
+        (
+            {"saved_model": "float16"},
+            ("onnx",),
+            "quantize: expected quantisations of onnx, got one of 'saved_",
+        ),
+        ({"tflite": "float16"}, ("onnx",), "quantize: expected quantisations of onnx, got one of 'tflite'"),
+        ({"onnx": "dynamic"}, ("onnx",), "one of 'float16', 'int8' for onnx, got 'dynamic'"),
+        ("int8", ("onnx",), "representative_data: int8, and only int8, .* got none for quantize='int8'"),
+    ],
+)
+def test_a_release_refuses_quantisations_it_cannot_make(
+    network: keras.Model, tmp_path: Path, quantize: Any, formats: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        export(network, tmp_path / "release", formats, quantize=quantize)
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("write", "arguments", "message"),
     [
@@ -85,6 +219,11 @@ def test_representative_data_come_straight_from_a_pipeline(network: keras.Model,
             to_onnx,
             {"quantize": "int8", "representative_data": DATA[:, :5]},
             r"representative_data\['image'\]: expected shape \(batch, 12, 12, 1\), got \(40, 5, 12, 1\)",
+        ),
+        (
+            to_tflite,
+            {"quantize": "dynamic", "integer_io": True},
+            "integer_io: expected quantize='int8' with it, got quantize='dynamic'",
         ),
         (
             to_onnx,
