@@ -6,6 +6,7 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -26,7 +27,8 @@ def show(table: Table) -> None:
         out.print(f"[bold]{escape(table.caption)}[/]", soft_wrap=True)
     rendered = RichTable(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
     for index, column in enumerate(table.columns):
-        rendered.add_column(escape(column), justify="right" if index in table.numeric else "left")
+        justify: Literal["left", "right"] = "right" if index in table.numeric else "left"
+        rendered.add_column(escape(column), justify=justify, overflow="fold")  # a name cut off is no name
     for row in table.rows:
         rendered.add_row(*(escape(cell) for cell in row))
     out.print(rendered)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from keras_dl_export.release import Release, list_versions, open_release
     from keras_dl_export.runtime import Runner, load_artifact
     from keras_dl_export.specs import Spec
+    from keras_dl_export.timing import time_release
     from keras_dl_export.verification import verify
 
 _MODULES = {
@@ -51,6 +52,7 @@ _MODULES = {
     "measure_latency": "latency",
     "open_release": "release",
     "require_tensorflow_backend": "backend",
+    "time_release": "timing",
     "to_onnx": "conversion",
     "to_saved_model": "conversion",
     "to_tflite": "conversion",
@@ -80,6 +82,7 @@ __all__ = [
     "measure_latency",
     "open_release",
     "require_tensorflow_backend",
+    "time_release",
     "to_onnx",
     "to_saved_model",
     "to_tflite",

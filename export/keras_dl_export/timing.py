@@ -14,8 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from keras_dl_export.artifact import Artifact
+from keras_dl_export.cases import draw_inputs
 from keras_dl_export.errors import ExportError
 from keras_dl_export.latency import Inputs, Timing, measure_latency
+from keras_dl_export.release import Release
 from keras_dl_export.runtime import open_runners
 
 
@@ -50,6 +52,30 @@ def time_artifacts(
             elif every_thread_count:
                 timings += _time_in_child(artifact, inputs, folder, threads, calls, seconds)
     return timings
+
+
+def time_release(release: Release, *, calls: int = 50, seconds: float = 1.0) -> list[Timing]:
+    """Time every file of a release here and now, at the sizes at which it was timed when it was written.
+
+    Args:
+        release: the release.
+        calls: how many calls are timed of each file, endpoint and number of threads.
+        seconds: when to stop though calls are left.
+
+    Raises:
+        ExportError: a file's own runtime refuses it.
+    """
+    inputs = {
+        name: draw_inputs(
+            specs,
+            vocabulary=release.smallest_vocabulary,
+            sizes=release.manifest["endpoints"][name].get("sizes"),
+        )
+        for name, specs in release.inputs.items()
+    }
+    return time_artifacts(
+        release.artifacts, inputs, release.path, calls=calls, seconds=seconds, every_thread_count=True
+    )
 
 
 def count_cores() -> int:

@@ -67,7 +67,9 @@ def test_help_needs_no_tensorflow(run):
         (("train", "cnn-digits", "--data", "nothing-of-that-name"), ("nothing-of-that-name", "digits")),
         (("evaluate", "absent"), ("folder", "absent", "recipe.json")),
         (("export", "absent.keras"), ("absent.keras",)),
+        (("export", "absent.keras", "--quantize", "=int8"), ("--quantize", "FORMAT=KIND", "'=int8'")),
         (("verify", "absent"), ("absent", "release")),
+        (("verify", "absent", "--html", "gone/x.html"), ("--html", "gone/x.html", "Make the folder")),
         (("serve", "absent"), ("absent", "export a model into it first")),
         (("query", "http://localhost:1", "digits"), ("cannot be reached",)),
         (("query", "ftp://localhost", "digits"), ("ftp://localhost", "grpc://")),
@@ -125,7 +127,22 @@ def test_train_evaluate_sample_export_verify_benchmark(tmp_path, monkeypatch):
         "sample.onnx",
         "serving_default.onnx",
     ]
-    assert "ok" in invoke("verify", "releases/small")
+    shown = invoke("verify", "releases/small", "--html", "page.html")
+    assert "ok" in shown
+    page, manifest = (tmp_path / "page.html").read_text(), json.loads((release / "release.json").read_text())
+    for path, entry in manifest["files"].items():
+        assert f"<td>{path}</td>" in page
+        assert entry["sha256"] in page
+        assert entry["sha256"][:16] in shown
+    for endpoint, entry in manifest["endpoints"].items():
+        assert endpoint in shown
+        assert f"{entry['flops']['total']:,}" in page
+        assert f"{entry['flops']['total']:,}" in shown
+    for text in ("p95", "opset 18", manifest["latency"]["machine"]):
+        assert text in page
+    assert "p95" in re.sub(r"\s+", " ", shown)
+    with pytest.raises(ValueError, match="which is never changed. Write it beside"):
+        invoke("verify", "releases/small", "--html", str(release / "page.html"))
     table = invoke("benchmark", "releases/small", "--calls", "3")
     assert "ONNX" in table
     assert "SavedModel" in table

@@ -1,0 +1,210 @@
+"""Release a model, and look at what was released."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keras_dl import console
+from keras_dl.cli.arguments import ReleaseFolder, name_and_value
+
+if TYPE_CHECKING:
+    from keras_dl.export import Release
+
+
+def export(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_OR_KERAS_FILE", help="A run folder or a .keras file.", show_default=False
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the release's versions.", show_default="releases/<name>")
+    ] = None,
+    to: Annotated[str, typer.Option(help="Formats, comma-separated.")] = "saved_model,tflite,onnx",
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND|FORMAT=KIND,...",
+            help="float16, dynamic (TFLite) or int8; or one a format: `tflite=int8,onnx=float16`.",
+            show_default=False,
+        ),
+    ] = None,
+    representative_data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FOLDER|FILE",
+            help="What int8 is calibrated on: `train` of a data set.",
+            show_default=False,
+        ),
+    ] = None,
+    accuracy_data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FOLDER|FILE",
+            help="Measure the accuracy before and after on `test` of a data set.",
+            show_default=False,
+        ),
+    ] = None,
+    max_accuracy_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="Refuse a file that loses more, 0.01 being a point; on the representative data's `test` "
+            "unless --accuracy-data says another.",
+            show_default=False,
+        ),
+    ] = None,
+    opset: Annotated[int | None, typer.Option(help="ONNX operator set, 13 to 18.", show_default="18")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Fix the batch axis.", min=1, show_default="any")
+    ] = None,
+    random: Annotated[
+        str, typer.Option(help="Hidden random numbers: `refuse`, or put their `mean` in their place.")
+    ] = "refuse",
+) -> None:
+    """Release a trained model; every file is proven equal to the model before it appears."""
+    kinds = _kinds(quantize)
+    console.load_tensorflow()
+    from keras_dl.export import export as export_model
+
+    model, name = _model(source)
+    if max_accuracy_drop is not None:
+        accuracy_data = accuracy_data or representative_data
+    with console.progress("Starting") as progress:
+        release = export_model(
+            model,
+            out or Path("releases") / name,
+            formats=[word.strip() for word in to.split(",")],
+            quantize=kinds,
+            representative_data=_examples(model, representative_data, "train"),
+            accuracy_data=_examples(model, accuracy_data, "test"),
+            max_accuracy_drop=max_accuracy_drop,
+            batch_size=batch_size,
+            random=random,
+            progress=progress,
+            **({} if opset is None else {"opset": opset}),
+        )
+    _show_artifacts(release, "Each file against the Keras model")
+    console.out.print(f"released {release.path}", soft_wrap=True)
+
+
+def verify(
+    release: ReleaseFolder,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write all of it to this page.", show_default=False)
+    ] = None,
+) -> None:
+    """Check a release: every file's hash, that all formats agree in their own runtimes, how fast they are."""
+    if html is not None and not html.parent.is_dir():
+        raise ValueError(
+            f"--html: expected a file in a folder that exists, got {html}. Make the folder first."
+        )
+    console.load_tensorflow()
+    from keras_dl.export import open_release, time_release
+    from keras_dl.export import verify as verify_files
+    from keras_dl.release_report import release_sections, write_release_report
+    from keras_dl_export.timing import this_machine
+
+    with console.progress("Comparing every file with its hash") as progress:
+        opened = open_release(release)
+        progress("Running every file")
+        parity = verify_files(opened)
+        progress("Timing every file")
+        timings = time_release(opened)
+    machine = this_machine()
+    console.heading(f"{opened.name}, version {opened.version}")
+    for section in release_sections(opened, parity, timings, machine, whole_hashes=False):
+        console.heading(section.title)
+        if section.text:
+            console.out.print(section.text, style="dim", markup=False)
+        for table in section.tables:
+            console.show(table)
+    _show_notes(opened)
+    if html is not None:
+        console.out.print(
+            f"report {write_release_report(html, opened, parity, timings, machine)}", soft_wrap=True
+        )
+    console.out.print(
+        f"[green]ok[/] {len(opened.manifest['files'])} files are unchanged; run again, they agree within "
+        f"{parity.max_abs_error:.1e} in {len(parity.comparisons)} comparisons"
+    )
+
+
+def benchmark(
+    release: ReleaseFolder,
+    batch_size: Annotated[int, typer.Option(min=1)] = 1,
+    calls: Annotated[int, typer.Option(min=1, help="Timed calls of each endpoint.")] = 50,
+) -> None:
+    """Time every endpoint of a release in the runtime of each format."""
+    console.load_tensorflow()
+    from keras_dl.export import draw_inputs, load_artifact, measure_latency, open_release
+    from keras_dl.tables import FORMAT_NAMES, latency_table
+
+    opened = open_release(release)
+    for endpoint in opened.inputs:
+        latencies = {}
+        for artifact in opened.artifacts:
+            if endpoint in artifact.endpoints:
+                runner = load_artifact(artifact.path, endpoint)
+                inputs = draw_inputs(runner.inputs, batch_size, vocabulary=opened.smallest_vocabulary)
+                latencies[FORMAT_NAMES[artifact.format]] = measure_latency(runner, inputs, calls=calls)
+        console.show(latency_table(latencies, f"{opened.path}: {endpoint}, batch {batch_size}"))
+
+
+def _show_artifacts(release: Release, caption: str) -> None:
+    """A table of the files, and what their formats could not express as well as the model."""
+    from keras_dl.tables import parity_table
+
+    console.show(parity_table(release.artifacts, caption))
+    _show_notes(release)
+
+
+def _show_notes(release: Release) -> None:
+    from keras_dl.tables import FORMAT_NAMES
+
+    for artifact in release.artifacts:
+        for note in artifact.notes:
+            console.out.print(f"{FORMAT_NAMES[artifact.format]}: {note}", markup=False, soft_wrap=True)
+
+
+def _model(source: Path) -> tuple[Any, str]:
+    """The model of a run folder or a .keras file, and the name to release it under."""
+    if source.is_dir():
+        from keras_dl.training import load_run
+
+        run = load_run(source)
+        return run.model, run.recipe.name
+    from keras_dl.models import load_model
+
+    return load_model(source), source.stem
+
+
+def _kinds(quantize: str | None) -> str | dict[str, str] | None:
+    """`"int8"` stays; `"tflite=int8,onnx=float16"` -> `{"tflite": "int8", "onnx": "float16"}`."""
+    if quantize is None or "=" not in quantize:
+        return quantize
+    return dict(
+        name_and_value("--quantize", pair.strip(), "tflite=int8", "FORMAT=KIND")
+        for pair in quantize.split(",")
+    )
+
+
+def _examples(model: Any, source: str | None, split: str) -> Any:
+    """Batches of a data set; its images and texts of the sizes that the model takes."""
+    if source is None:
+        return None
+    from keras_dl.data import load
+    from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of
+
+    offered = endpoints_of(model)
+    endpoint = offered.get(DEFAULT_ENDPOINT) or next(iter(offered.values()))
+    shape = next((spec.shape for spec in endpoint.inputs.values()), ())
+    sizes: dict[str, Any] = {}
+    if len(shape) == 4 and all(isinstance(size, int) for size in shape[1:3]):
+        sizes["image_size"] = shape[1:3]
+    # Sets without a test split of their own give a fixed tenth of `train` if both are asked for.
+    train, test = load(source, ("train", "test"), seed=0, shuffle=split == "train", **sizes)
+    return train if split == "train" else test

@@ -1,0 +1,128 @@
+"""Serve releases, and ask a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from keras_dl import console
+from keras_dl.cli.arguments import name_and_value
+
+ServerUrl = Annotated[
+    str, typer.Argument(help="http://HOST:PORT (REST) or grpc://HOST:PORT.", show_default=False)
+]
+
+
+def serve(
+    releases: Annotated[Path, typer.Argument(help="A folder of <name>/<version>/.", show_default=False)],
+    rest_port: Annotated[int, typer.Option(help="0 takes a free one, -1 is off.", min=-1)] = 8501,
+    grpc_port: Annotated[int, typer.Option(help="0 takes a free one, -1 is off.", min=-1)] = 8500,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+) -> None:
+    """Serve releases over the TensorFlow Serving API until interrupted."""
+    console.load_tensorflow()
+    import signal
+    import threading
+
+    from keras_dl.serving import Server
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    server = Server(
+        releases,
+        rest_port=None if rest_port < 0 else rest_port,
+        grpc_port=None if grpc_port < 0 else grpc_port,
+        host=host,
+    )
+    with console.progress(f"Loading {releases}"):
+        server.start()
+    try:
+        for url in (server.rest_url if rest_port >= 0 else "", server.grpc_url if grpc_port >= 0 else ""):
+            if url:
+                console.out.print(f"serving {releases} at {url}")
+        stop.wait()
+    finally:
+        server.stop()
+
+
+def query(
+    url: ServerUrl,
+    model: Annotated[str, typer.Argument(help="The model's name.", show_default=False)],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NAME=VALUE", help="JSON, or a .npy file.", show_default=False),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Ask about test examples of this data set.", show_default=False)
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many of them.")] = 8,
+    signature: Annotated[str, typer.Option(help="Which function of the model.")] = "serving_default",
+    version: Annotated[int | None, typer.Option(min=0, show_default="the latest")] = None,
+    label: Annotated[str | None, typer.Option(help="Label of a version.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also write the outputs to this .npz.", show_default=False)
+    ] = None,
+) -> None:
+    """Ask a model on a server; without inputs, show what it takes and gives."""
+    import numpy as np
+
+    from keras_dl.serving import Client
+    from keras_dl.tables import answers_table, signatures_table
+
+    if inputs and data:
+        raise ValueError("--input, --data: expected one of them, got both. Leave one out.")
+    with Client(url) as client:
+        metadata = client.metadata(model, version=version, label=label)
+        if not inputs and not data:
+            console.show(signatures_table(metadata))
+            return
+        truth = None
+        if data:
+            console.load_tensorflow()
+            from keras_dl.data import load
+
+            examples, truth = next(load(data, "test", batch_size=count).as_numpy_iterator())
+            arrays: Any = examples
+        else:
+            arrays = dict(_input(pair) for pair in inputs or [])
+        answers = client.predict(model, arrays, version=version, label=label, signature_name=signature)
+    console.show(answers_table(answers, truth))
+    if out:
+        with out.open("wb") as file:
+            np.savez(file, allow_pickle=False, **answers)
+
+
+def models(
+    url: ServerUrl,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", show_default="all")] = None,
+) -> None:
+    """Show what a server serves: models, versions and their states."""
+    from keras_dl.report import Table
+    from keras_dl.serving import Client
+
+    with Client(url) as client:
+        rows = [
+            (name, str(status.version), status.state, status.error)
+            for name in names or client.models()
+            for status in client.status(name)
+        ]
+    console.show(Table(("model", "version", "state", "error"), rows))
+
+
+def _input(pair: str) -> tuple[str, Any]:
+    import json
+
+    import numpy as np
+
+    name, value = name_and_value("--input", pair, "image=photo.npy")
+    if value.endswith(".npy"):
+        return name, np.load(value, allow_pickle=False)
+    try:
+        return name, json.loads(value)
+    except ValueError as error:
+        raise ValueError(
+            f"--input: expected JSON or the path of a .npy file for {name!r}, got {value!r} ({error})."
+        ) from None

@@ -1,0 +1,239 @@
+"""What a release holds and how it does, as tables for the terminal and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_dl.report import Section, Table, write_report
+from keras_dl.tables import FORMAT_NAMES
+
+if TYPE_CHECKING:
+    from keras_dl_export import Artifact, Parity, Release
+    from keras_dl_export.latency import Timing
+
+_SHORT_HASH = 16  # digits; all 64 do not fit into a terminal
+
+
+def release_sections(
+    release: Release, parity: Parity, timings: Sequence[Timing], machine: str, *, whole_hashes: bool = True
+) -> list[Section]:
+    """Everything that is known of a release.
+
+    Args:
+        release: the release.
+        parity: what comparing its files again gave.
+        timings: what timing them again gave.
+        machine: where that was.
+        whole_hashes: False shortens them to what a terminal has room for.
+    """
+    again = f"Now: {machine}."
+    released = f" Released: {release.machine}." if release.machine else ""
+    accuracy = _accuracy(release.artifacts)
+    return [
+        Section("Files", tables=[_files(release)]),
+        Section(
+            "Endpoints",
+            "FLOPs of one call, a multiply-add being 2; they are the model's, whichever format runs it.",
+            tables=[_endpoints(release)],
+        ),
+        Section(
+            "Parity",
+            "The largest difference of any output: of each file from the Keras model when it was released, "
+            "and from the SavedModel now.",
+            tables=[_parity(release, parity)],
+        ),
+        *([Section("Accuracy", "On labelled data, when it was released.", [accuracy])] if accuracy else []),
+        Section(
+            "Latency",
+            f"Milliseconds of a call, median and 95th percentile, by number of threads. {again}{released}",
+            tables=[_latency(release, timings)],
+        ),
+        Section("Operators", tables=[_operators(release.artifacts)]),
+        Section(
+            "Hashes",
+            "" if whole_hashes else f"The first {_SHORT_HASH} digits of SHA-256; release.json has all.",
+            tables=[_hashes(release, None if whole_hashes else _SHORT_HASH)],
+        ),
+    ]
+
+
+def write_release_report(
+    path: str | Path, release: Release, parity: Parity, timings: Sequence[Timing], machine: str
+) -> Path:
+    """Write the page of a release that was just verified.
+
+    Args:
+        path: the HTML file; its folder must exist. It may not lie in the release, which is never changed.
+        release: the release.
+        parity: what comparing its files again gave.
+        timings: what timing them again gave.
+        machine: where that was.
+
+    Raises:
+        ValueError: `path` lies in the release.
+    """
+    if release.path.resolve() in Path(path).resolve().parents:
+        raise ValueError(f"path: {path} lies in {release.path}, which is never changed. Write it beside.")
+    model = release.manifest["model"]
+    fastest = min((timing.p50_ms for timing in timings if _is_default(timing)), default=None)
+    largest = max(release.flops.values(), key=lambda flops: flops.total, default=None)
+    return write_report(
+        path,
+        title=f"{release.name}, version {release.version}",
+        summary=f"{model['class']}, released {release.manifest['created']}. Its "
+        f"{len(release.manifest['files'])} files are unchanged and agree in their own runtimes.",
+        figures={
+            "parameters": f"{model['parameters']:,}",
+            **({"FLOPs of the costliest endpoint": format_count(largest.total)} if largest else {}),
+            "largest difference": f"{parity.max_abs_error:.0e}",
+            **({"fastest median": f"{_milliseconds(fastest)} ms"} if fastest is not None else {}),
+        },
+        sections=[*release_sections(release, parity, timings, machine), _tools(release)],
+    )
+
+
+def format_count(count: int) -> str:
+    """A large count with a unit: 11.4 M."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return str(count)
+
+
+def _files(release: Release) -> Table:
+    entries = {entry["path"]: entry for entry in release.manifest["artifacts"]}
+    rows = []
+    for artifact in release.artifacts:
+        path = artifact.path.relative_to(release.path).as_posix()
+        versions = entries[path].get("versions", {})
+        rows.append(
+            (
+                FORMAT_NAMES[artifact.format],
+                "(the folder)" if path == "." else path,
+                f"{artifact.bytes:,}",
+                artifact.quantize or "none",
+                f"{sum(artifact.operators.values()):,}",
+                ", ".join(f"{name} {version}" for name, version in versions.items()),
+            )
+        )
+    return Table(("format", "file", "bytes", "quantised", "operators", "versions"), rows)
+
+
+def _endpoints(release: Release) -> Table:
+    rows = []
+    for name in release.inputs:
+        flops = release.flops.get(name)
+        sizes = release.manifest["endpoints"][name].get("sizes", {})
+        rows.append(
+            (
+                name,
+                ", ".join(release.inputs[name]),
+                ", ".join(release.outputs[name]),
+                "not counted" if flops is None else f"{flops.total:,}",
+                ", ".join(f"{axis} {size}" for axis, size in sizes.items())
+                + (f"; without {', '.join(flops.uncounted)}" if flops and flops.uncounted else ""),
+            )
+        )
+    return Table(("endpoint", "takes", "gives", "FLOPs", "at"), rows)
+
+
+def _parity(release: Release, parity: Parity) -> Table:
+    """One row for each endpoint of each file; `parity` has the comparisons in the order of the files."""
+    rows = []
+    again = iter(parity.comparisons)
+    for artifact in release.artifacts:
+        endpoints = [each.endpoint for each in artifact.parity.comparisons]
+        found: dict[str, list[float]] = {endpoint: [] for endpoint in endpoints}
+        for comparison in again:
+            found.setdefault(comparison.endpoint, []).append(comparison.max_abs_error)
+            if sum(map(len, found.values())) >= len(endpoints):
+                break
+        for endpoint, errors in found.items():
+            released = [each for each in artifact.parity.comparisons if each.endpoint == endpoint]
+            rows.append(
+                (
+                    FORMAT_NAMES[artifact.format],
+                    endpoint,
+                    _error(max(each.max_abs_error for each in released)),
+                    _error(max(errors)) if errors else "-",
+                    f"{min(each.tolerance for each in released):.0e}",
+                )
+            )
+    return Table(("format", "endpoint", "released", "now", "allowed"), rows)
+
+
+def _accuracy(artifacts: Iterable[Artifact]) -> Table | None:
+    rows = [
+        (
+            FORMAT_NAMES[artifact.format],
+            artifact.accuracy.endpoint,
+            artifact.quantize or "none",
+            f"{artifact.accuracy.before:.2%}",
+            f"{artifact.accuracy.after:.2%}",
+            f"{artifact.accuracy.examples:,}",
+        )
+        for artifact in artifacts
+        if artifact.accuracy
+    ]
+    columns = ("format", "endpoint", "quantised", "Keras model", "file", "examples")
+    return Table(columns, rows) if rows else None
+
+
+def _latency(release: Release, timings: Sequence[Timing]) -> Table:
+    released = {(timing.path, timing.endpoint, timing.threads): timing for timing in release.timings}
+    rows = []
+    for timing in timings:
+        earlier = released.get((timing.path, timing.endpoint, timing.threads))
+        rows.append(
+            (
+                FORMAT_NAMES[timing.format],
+                timing.endpoint,
+                str(timing.threads),
+                _milliseconds(timing.p50_ms),
+                _milliseconds(timing.p95_ms),
+                _milliseconds(earlier.p50_ms) if earlier else "-",
+                _milliseconds(earlier.p95_ms) if earlier else "-",
+            )
+        )
+    return Table(
+        ("format", "endpoint", "threads", "p50 now", "p95 now", "p50 released", "p95 released"), rows
+    )
+
+
+def _operators(artifacts: Iterable[Artifact]) -> Table:
+    rows = [
+        (
+            FORMAT_NAMES[artifact.format],
+            artifact.endpoints[0] if artifact.format == "onnx" else "all",
+            ", ".join(f"{name} {count}" for name, count in artifact.operators.items()),
+        )
+        for artifact in artifacts
+    ]
+    return Table(("format", "endpoint", "operators"), rows)
+
+
+def _hashes(release: Release, digits: int | None) -> Table:
+    rows = [
+        (path, f"{entry['bytes']:,}", entry["sha256"][:digits])
+        for path, entry in release.manifest["files"].items()
+    ]
+    return Table(("file", "bytes", "SHA-256"), rows)
+
+
+def _tools(release: Release) -> Section:
+    rows = [(name, version) for name, version in release.manifest["tools"].items()]
+    return Section("Made with", tables=[Table(("tool", "version"), rows)])
+
+
+def _is_default(timing: Timing) -> bool:
+    return timing.endpoint == "serving_default"
+
+
+def _error(value: float) -> str:
+    return f"{value:.0e}" if value else "0"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:,.3f}"
