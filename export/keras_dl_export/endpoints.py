@@ -128,20 +128,29 @@ def call_endpoint(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, An
 def _from_call(model: Any, examples: Any) -> Endpoint:
     import keras
 
+    signature = inspect.signature(model.call).parameters
     if getattr(model, "inputs", None):
-        arguments = [model.inputs[0] if isinstance(model, keras.Sequential) else model.input]
-        names = _names(arguments, [tensor.name for tensor in model.inputs])
+        arguments = {"": model.inputs[0] if isinstance(model, keras.Sequential) else model.input}
+        names = _names([*arguments.values()], [tensor.name for tensor in model.inputs])
     else:
         parameters = _call_parameters(model)
-        arguments = (
-            _recorded(model, parameters) if examples is None else _exemplified(model, parameters, examples)
-        )
-        names = _names(arguments, parameters)
-    tensors = dict(zip(names, keras.tree.flatten(arguments), strict=True))
-    keywords = {"training": False} if "training" in inspect.signature(model.call).parameters else {}
+        arguments = _recorded(model, parameters)
+        if examples is not None:
+            arguments = _exemplified(model, parameters, arguments, examples)
+        _check_complete(model, parameters, arguments)
+        names = _argument_names(arguments)
+    tensors = dict(zip(names, keras.tree.flatten([*arguments.values()]), strict=True))
+    keywords = {"training": False} if "training" in signature else {}
+    # The first by its place, as Keras wants it, and others by name, because some before them may be left out.
+    by_name = [
+        name for name in [*arguments][1:] if signature[name].kind is not inspect.Parameter.POSITIONAL_ONLY
+    ]
 
     def serving_default(**inputs: Any) -> dict[str, Any]:
-        outputs = model(*keras.tree.pack_sequence_as(arguments, [inputs[name] for name in names]), **keywords)
+        given = keras.tree.pack_sequence_as([*arguments.values()], [inputs[name] for name in names])
+        values = dict(zip(arguments, given, strict=True))
+        named = {name: values.pop(name) for name in by_name}
+        outputs = model(*values.values(), **named, **keywords)
         fallback = getattr(model, "output_names", ()) if isinstance(outputs, list | tuple) else ("output",)
         return dict(zip(_names(outputs, fallback), keras.tree.flatten(outputs), strict=True))
 
@@ -158,44 +167,45 @@ def _call_parameters(model: Any) -> list[str]:
         parameter.name
         for parameter in parameters
         if parameter.name not in ("training", "mask")
-        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
 
 
-def _recorded(model: Any, parameters: Sequence[str]) -> list[Any]:
-    """Return symbolic arguments of the shapes that Keras kept when it built the model."""
+def _recorded(model: Any, parameters: Sequence[str]) -> dict[str, Any]:
+    """Return symbolic arguments, by name, of the shapes that Keras kept when it built the model."""
     import keras
 
-    shapes = list((model._build_shapes_dict or {}).values())
-    required = [
-        name
+    shapes = model._build_shapes_dict or {}
+    named = {key.removesuffix("_shape"): shape for key, shape in shapes.items()}
+    if not set(named) <= set(parameters):
+        named = dict(zip(parameters, shapes.values(), strict=False))
+    return {
+        name: keras.tree.map_shape_structure(
+            lambda shape: keras.KerasTensor((None, *shape[1:]), model.input_dtype), named[name]
+        )
         for name in parameters
-        if inspect.signature(model.call).parameters[name].default is inspect.Parameter.empty
-    ]
-    if not shapes or len(shapes) < len(required):
+        if name in named
+    }
+
+
+def _check_complete(model: Any, parameters: Sequence[str], arguments: Mapping[str, Any]) -> None:
+    signature = inspect.signature(model.call).parameters
+    required = [name for name in parameters if signature[name].default is inspect.Parameter.empty]
+    if not arguments or any(name not in arguments for name in required):
         raise ValueError(
             f"model: Keras kept no shapes for {', '.join(required)} of {type(model).__name__}.call(). "
             "Pass inputs= with one example array per argument, or give the class an endpoints() method."
         )
-    return [
-        keras.tree.map_shape_structure(
-            lambda shape: keras.KerasTensor((None, *shape[1:]), model.input_dtype), structure
-        )
-        for structure in shapes
-    ]
 
 
-def _exemplified(model: Any, parameters: Sequence[str], examples: Any) -> list[Any]:
-    """Return symbolic arguments like the examples: a dict is by argument, or else the first one itself."""
+def _exemplified(
+    model: Any, parameters: Sequence[str], recorded: Mapping[str, Any], examples: Any
+) -> dict[str, Any]:
+    """Return symbolic arguments, by name, like the examples.
+
+    A dict is by argument, or by the input names of what Keras recorded, or else the first argument itself.
+    """
     import keras
-
-    if isinstance(examples, Mapping):
-        by_argument = set(examples) <= set(parameters)
-        arguments = (
-            [examples[name] for name in parameters if name in examples] if by_argument else [dict(examples)]
-        )
-    else:
-        arguments = [examples]
 
     def symbol(example: Any) -> Any:
         array = np.asarray(example)
@@ -203,12 +213,26 @@ def _exemplified(model: Any, parameters: Sequence[str], examples: Any) -> list[A
         dtype = {"S": "string", "U": "string", "O": "string", "f": model.input_dtype}.get(array.dtype.kind)
         return keras.KerasTensor((None, *array.shape[1:]), dtype or array.dtype.name)
 
-    return [
-        {key: symbol(value) for key, value in argument.items()}
-        if isinstance(argument, dict)
-        else symbol(argument)
-        for argument in arguments
-    ]
+    if not isinstance(examples, Mapping):
+        return {parameters[0]: symbol(examples)}
+    symbols = {name: symbol(example) for name, example in examples.items()}
+    if set(symbols) <= set(parameters):
+        return {name: symbols[name] for name in parameters if name in symbols}
+    names = _argument_names(recorded)
+    if names and set(names) <= set(symbols) <= {*names, *parameters}:
+        packed = keras.tree.pack_sequence_as([*recorded.values()], [symbols.pop(name) for name in names])
+        arguments = {**dict(zip(recorded, packed, strict=True)), **symbols}
+        return {name: arguments[name] for name in parameters if name in arguments}
+    return {parameters[0]: symbols}
+
+
+def _argument_names(arguments: Mapping[str, Any]) -> list[str]:
+    """Name the leaves of arguments: by their dict keys, or else by the argument and their place in it."""
+    import keras
+
+    values, parameters = [*arguments.values()], [*arguments]
+    paths = (path for path, _ in keras.tree.flatten_with_path(values))
+    return _names(values, ["_".join((parameters[path[0]], *map(str, path[1:]))) for path in paths])
 
 
 def _names(structure: Any, fallback: Sequence[str]) -> list[str]:

@@ -102,6 +102,42 @@ def test_a_dict_argument_of_a_subclassed_model_is_taken_apart() -> None:
     np.testing.assert_allclose(endpoint.function(**examples)["score"], model(examples)["score"])
 
 
+class Weighted(keras.Model):
+    """One argument may be left out before another, and one is given by name alone."""
+
+    def call(self, x: Any, offset: Any = None, factor: Any = None, *, power: Any, flag: bool = False) -> Any:
+        x = x**power * (1.0 if factor is None else factor)
+        return x if offset is None else x + offset
+
+
+def test_arguments_go_by_their_names() -> None:
+    model = Weighted()
+    examples = {
+        name: np.full((3, 2), value, np.float32) for name, value in (("x", 5), ("power", 2), ("factor", 3))
+    }
+    model(**examples)
+    endpoint = endpoints_of(model, examples)["serving_default"]
+    assert list(endpoint.inputs) == ["x", "factor", "power"]
+    np.testing.assert_allclose(endpoint.function(**examples)["output"], np.full((3, 2), 75.0))
+    with pytest.raises(ValueError, match="kept no shapes for x, power of Weighted.call"):
+        endpoints_of(model, {"x": examples["x"]})
+
+
+class Nested(keras.Model):
+    def call(self, inputs: Any, scale: Any) -> Any:
+        return (inputs["pair"][0] - inputs["pair"][1]) * keras.ops.cast(scale, "float32")
+
+
+def test_a_nested_argument_keeps_the_structure_that_keras_recorded() -> None:
+    model = Nested()
+    left, right, scale = np.full((2, 3), 5.0), np.full((2, 3), 2.0), np.full((2, 3), 4)
+    model({"pair": [left, right]}, scale)
+    examples = {"pair_0": left, "pair_1": right, "scale": scale}
+    endpoint = endpoints_of(model, examples)["serving_default"]
+    assert endpoint.inputs["scale"] == Spec(("batch", 3), "int64")
+    np.testing.assert_allclose(endpoint.function(**examples)["output"], np.full((2, 3), 12.0))
+
+
 def test_dropout_is_off() -> None:
     x = keras.Input((50,), name="x")
     endpoint = endpoints_of(keras.Model(x, layers.Dropout(0.5)(x)))["serving_default"]
