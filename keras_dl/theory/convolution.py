@@ -1,8 +1,11 @@
-"""The sizes that convolution and pooling leave (notes 3.1 and 3.2)."""
+"""The sizes that convolution and pooling leave (notes 3.1 and 3.2), and convolution as a matrix."""
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
+from numpy.typing import ArrayLike
+
+from keras_dl.theory.arguments import Array, check_array, check_int
 
 
 def conv_output_size(size: int, *, kernel_size: int, stride: int = 1, padding: int = 0) -> int:
@@ -29,7 +32,7 @@ def conv_output_size(size: int, *, kernel_size: int, stride: int = 1, padding: i
         ("stride", stride, 1),
         ("padding", padding, 0),
     ):
-        _check(name, value, least)
+        check_int(name, value, least)
     if kernel_size > size + 2 * padding:
         raise ValueError(
             f"kernel_size: expected at most {size + 2 * padding}, the size {size} with padding {padding} at "
@@ -51,8 +54,8 @@ def pool_output_size(size: int, pool_size: int) -> int:
     Raises:
         ValueError: an argument is not a positive int, or the window is larger than the input.
     """
-    _check("size", size, 1)
-    _check("pool_size", pool_size, 1)
+    check_int("size", size, 1)
+    check_int("pool_size", pool_size, 1)
     if pool_size > size:
         raise ValueError(
             f"pool_size: expected at most the size {size}, got {pool_size}. Take a smaller window."
@@ -60,6 +63,38 @@ def pool_output_size(size: int, pool_size: int) -> int:
     return conv_output_size(size, kernel_size=pool_size, stride=pool_size)
 
 
-def _check(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name}: expected an int of at least {least}, got {value!r}. Pass {least} or more.")
+def convolution_matrix(
+    kernel: ArrayLike, height: int, width: int, *, stride: int = 1, padding: int = 0
+) -> Array:
+    """The dense layer that a convolution is: sparse, with shared weights.
+
+        vec(y) = vec(x) M,  M[(h, w, c), (i, j, f)] = K[h - s i + p, w - s j + p, c, f], 0 outside the kernel
+
+    Args:
+        kernel: K, (height, width, C, F).
+        height: H of the image.
+        width: W of the image.
+        stride: s.
+        padding: p.
+
+    Returns:
+        M, (H W C, H' W' F): the `kernel` of a `keras.layers.Dense` that acts on the flattened image.
+
+    Raises:
+        ValueError: `kernel` is no array of four axes, or a size is out of its range.
+
+    Reference: notes 3, where sparse connections and shared weights lead to the convolution.
+    """
+    weights = check_array("kernel", kernel, None, None, None, None)
+    rows, columns, channels, filters = weights.shape
+    out_height = conv_output_size(height, kernel_size=rows, stride=stride, padding=padding)
+    out_width = conv_output_size(width, kernel_size=columns, stride=stride, padding=padding)
+    matrix = np.zeros((height, width, channels, out_height, out_width, filters))
+    for i, j in np.ndindex(out_height, out_width):
+        top, left = i * stride - padding, j * stride - padding
+        seen_rows = slice(max(top, 0), min(top + rows, height))
+        seen_columns = slice(max(left, 0), min(left + columns, width))
+        matrix[seen_rows, seen_columns, :, i, j] = weights[
+            seen_rows.start - top : seen_rows.stop - top, seen_columns.start - left : seen_columns.stop - left
+        ]
+    return matrix.reshape(height * width * channels, out_height * out_width * filters)

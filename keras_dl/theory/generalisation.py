@@ -1,8 +1,16 @@
-"""How far the error on a sample can be from the error itself (notes 2.2)."""
+"""Where error comes from (notes 2): the three terms of it, and how far a sample's error can be off."""
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keras_dl.theory.arguments import Array, check_array, check_int, check_positive
 
 
 def hoeffding_bound(n: int, epsilon: float) -> float:
@@ -42,13 +50,213 @@ def hoeffding_sample_size(epsilon: float, delta: float) -> int:
         ValueError: `epsilon` is not positive, or `delta` is not between 0 and 1.
     """
     _check_deviation(epsilon)
-    if not 0 < delta < 1:
-        raise ValueError(
-            f"delta: expected a probability between 0 and 1, got {delta!r}. Pass 0.05, for example."
-        )
+    _check_probability("delta", delta)
     return max(1, math.ceil(math.log(2 / delta) / (2 * epsilon**2)))
 
 
 def _check_deviation(epsilon: float) -> None:
     if not epsilon > 0:
         raise ValueError(f"epsilon: expected a positive deviation, got {epsilon!r}. Pass 0.05, for example.")
+
+
+def hoeffding_deviation(n: int, delta: float) -> float:
+    """The epsilon at which the bound is delta: sqrt(log(2 / delta) / (2 n)).
+
+    With a probability of at least 1 - delta, L lies within epsilon of L^.
+
+    Args:
+        n: the sample's size.
+        delta: the probability of being further off.
+
+    Raises:
+        ValueError: `n` is below 1, or `delta` is not between 0 and 1.
+    """
+    check_int("n", n)
+    _check_probability("delta", delta)
+    return math.sqrt(math.log(2 / delta) / (2 * n))
+
+
+def simulated_tail(
+    n: int, epsilons: ArrayLike, *, risk: float = 0.5, trials: int = 10_000, seed: int = 0
+) -> Array:
+    """How often |L - L^| > epsilon really happens, for a loss that is 1 with probability L and else 0.
+
+    Args:
+        n: the sample's size.
+        epsilons: deviations (E,).
+        risk: L.
+        trials: samples of n that are drawn.
+        seed: of the draws.
+
+    Returns:
+        Frequencies (E,).
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+    deviations = check_array("epsilons", epsilons, None)
+    for epsilon in deviations:
+        _check_deviation(float(epsilon))
+    _check_probability("risk", risk)
+    rng = np.random.default_rng(seed)
+    errors = rng.binomial(check_int("n", n), risk, size=check_int("trials", trials))
+    # The rounding of k / n must not count a deviation of just epsilon as more.
+    off = np.abs(errors / n - risk)
+    return np.asarray((off[:, None] > deviations + 1e-12).mean(axis=0))
+
+
+class ErrorTerms(NamedTuple):
+    """The risk E[(h(x) - y)^2] of what was found, in its parts.
+
+    Attributes:
+        bayes: the noise's variance, which no predictor avoids.
+        approximation: R(h*) - bayes, h* the best of the family.
+        estimation: R(h^) - R(h*), h^ the best of the family on the sample.
+        optimisation: R(h) - R(h^), h what the optimiser found. Below 0 where stopping early was lucky.
+        risk: R(h), integrated by itself: the other four add up to it.
+    """
+
+    bayes: float
+    approximation: float
+    estimation: float
+    optimisation: float
+    risk: float
+
+
+def decompose_error(
+    degree: int,
+    n: int,
+    epochs: int,
+    *,
+    function: Callable[[Array], Any] = np.exp,
+    noise: float = 0.5,
+    learning_rate: float = 0.5,
+    seed: int = 0,
+) -> ErrorTerms:
+    """Approximation, estimation and optimisation error of a regression whose Bayes risk is known.
+
+        y = f(x) + noise e,  x ~ U(-1, 1),  e ~ N(0, 1);  h_c(x) = sum_k c_k P_k(x),  k = 0 .. degree
+
+    The Legendre polynomials P_k are scaled to E[P_j P_k] = [j = k], so that distances between predictors are
+    distances between their coefficients:
+
+        c* = E[f P]                             best of the family:  approximation = E[(h_c* - f)^2]
+        c^ = the normal equations' solution     best on the sample:  estimation = |c^ - c*|^2
+        c  = gradient descent from 0            what was found:  optimisation = (c - c^).(c + c^ - 2 c*)
+
+    Args:
+        degree: the size of the family.
+        n: the sample's size, above `degree`.
+        epochs: steps of gradient descent on the sample's mean squared error, 0 or more.
+        function: f, on an array.
+        noise: standard deviation of y given x.
+        learning_rate: of gradient descent, as a share of 2 over the largest curvature, at which it diverges.
+        seed: of the sample.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Reference: notes 2; Bottou and Bousquet, The tradeoffs of large scale learning (NeurIPS 2007).
+    """
+    check_int("degree", degree, 0)
+    check_int("n", n, degree + 1)
+    check_int("epochs", epochs, 0)
+    check_positive("noise", noise, "standard deviation")
+    if not 0 < learning_rate < 1:
+        raise ValueError(
+            f"learning_rate: expected a share between 0 and 1, got {learning_rate!r}. Pass 0.5, for example."
+        )
+    places, weights = _quadrature()
+    basis, truth = _legendre(places, degree), np.asarray(function(places), np.float64)
+    best = basis.T @ (weights * truth)
+    approximation = float(weights @ (basis @ best - truth) ** 2)
+
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 1, n)
+    y = function(x) + noise * rng.standard_normal(n)
+    features = _legendre(x, degree)
+    gram, target = features.T @ features / n, features.T @ y / n
+    on_sample = np.linalg.lstsq(features, y, rcond=None)[0]
+    rate = learning_rate * 2 / np.linalg.eigvalsh(gram)[-1]
+    found = np.zeros(degree + 1)
+    for _ in range(epochs):
+        found = found - rate * (gram @ found - target)
+    return ErrorTerms(
+        bayes=noise**2,
+        approximation=approximation,
+        estimation=float(((on_sample - best) ** 2).sum()),
+        optimisation=float((found - on_sample) @ (found + on_sample - 2 * best)),
+        risk=float(noise**2 + weights @ (basis @ found - truth) ** 2),
+    )
+
+
+Fit = Callable[[NDArray[Any], NDArray[Any]], Callable[[NDArray[Any]], Any]]
+
+
+def learning_curves(
+    fits: Mapping[str, Fit],
+    train: tuple[ArrayLike, ArrayLike],
+    test: tuple[ArrayLike, ArrayLike],
+    sizes: Sequence[int],
+    *,
+    repeats: int = 5,
+    seed: int = 0,
+) -> dict[str, Array]:
+    """Test error against the number of examples; all classifiers see the same subsets.
+
+    Args:
+        fits: name -> a function of (features (n, D), labels (n,)) that gives one from features to labels.
+        train: features (N, D) and labels (N,), of which each subset is drawn with all classes in it.
+        test: features and labels of other examples.
+        sizes: the n, at most N.
+        repeats: subsets of each size.
+        seed: of the subsets.
+
+    Returns:
+        name -> test errors (len(sizes), repeats).
+
+    Raises:
+        ValueError: a size is below the number of classes or above N.
+
+    Reference: notes 2.2.1; Ng and Jordan, On discriminative vs. generative classifiers (NeurIPS 2001).
+    """
+    x, y = np.asarray(train[0]), np.asarray(train[1])
+    test_x, test_y = np.asarray(test[0]), np.asarray(test[1])
+    classes = np.unique(y)
+    for size in sizes:
+        if not len(classes) <= size <= len(x):
+            raise ValueError(
+                f"sizes: expected between {len(classes)}, one example a class, and {len(x)}, got {size}. "
+                "Leave it out."
+            )
+    rng = np.random.default_rng(seed)
+    curves = {name: np.zeros((len(sizes), check_int("repeats", repeats))) for name in fits}
+    for row, size in enumerate(sizes):
+        for column in range(repeats):
+            order = rng.permutation(len(x))
+            one_each = [int(order[y[order] == each][0]) for each in classes]
+            rest = order[~np.isin(order, one_each)]
+            chosen = np.concatenate([one_each, rest[: size - len(classes)]]).astype(int)
+            for name, fit in fits.items():
+                wrong = np.asarray(fit(x[chosen], y[chosen])(test_x)) != test_y
+                curves[name][row, column] = wrong.mean()
+    return curves
+
+
+@functools.cache
+def _quadrature() -> tuple[Array, Array]:
+    """Points and weights that integrate over the density of U(-1, 1), exactly up to degree 199."""
+    places, weights = np.polynomial.legendre.leggauss(100)
+    return places, weights / 2
+
+
+def _legendre(x: Array, degree: int) -> Array:
+    """P_0 .. P_degree at x (N,), (N, degree + 1), orthonormal under U(-1, 1)."""
+    return np.polynomial.legendre.legvander(x, degree) * np.sqrt(2 * np.arange(degree + 1) + 1)
+
+
+def _check_probability(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(
+            f"{name}: expected a probability between 0 and 1, got {value!r}. Pass 0.05, for example."
+        )

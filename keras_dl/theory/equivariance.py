@@ -1,0 +1,101 @@
+"""How far a map of images is from shift equivariance and shift invariance (notes 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from keras_dl.theory.arguments import Array, check_array, check_int
+
+
+def shift_images(images: ArrayLike, rows: int, columns: int, *, wrap: bool = False) -> Array:
+    """T(x): move the content down by `rows` and right by `columns`, negative ones up and left.
+
+    Args:
+        images: (B, H, W, C).
+        rows: pixels down.
+        columns: pixels to the right.
+        wrap: what leaves at one border enters at the other; otherwise zeros enter.
+
+    Returns:
+        Images (B, H, W, C).
+    """
+    x = check_array("images", images, None, None, None, None)
+    moved = np.roll(x, (rows, columns), axis=(1, 2))
+    if wrap:
+        return moved
+    for axis, by in ((1, rows), (2, columns)):
+        index = [slice(None)] * 4
+        index[axis] = slice(0, by) if by >= 0 else slice(by, None)
+        moved[tuple(index)] = 0
+    return moved
+
+
+def equivariance_gap(
+    function: Callable[[Any], Any],
+    images: ArrayLike,
+    rows: int,
+    columns: int,
+    *,
+    stride: int = 1,
+    border: int = 0,
+) -> float:
+    """Mean |f(T x) - T' f(x)| / mean |f(x)|: 0 where f is shift equivariant.
+
+    T' moves the output by 1/stride of T's pixels. Where the stride does not divide them there is no such
+    shift, and T' takes the nearest whole one.
+
+    Args:
+        function: f, images (B, H, W, C) -> feature maps (B, H', W', F).
+        images: x.
+        rows: pixels down.
+        columns: pixels to the right.
+        stride: pixels of the input from one place of the output to the next.
+        border: places of the output left out at each border, where T brought in zeros that f(x) never saw.
+
+    Raises:
+        ValueError: the border leaves nothing.
+
+    Reference: notes 3.3.
+    """
+    check_int("stride", stride)
+    check_int("border", border, 0)
+    before = np.asarray(function(np.asarray(images, np.float32)), np.float64)
+    after = np.asarray(function(shift_images(images, rows, columns).astype(np.float32)), np.float64)
+    height, width = before.shape[1:3]
+    if 2 * border >= min(height, width):
+        raise ValueError(
+            f"border: expected less than half of the output's {height} x {width}, got {border}. Pass less."
+        )
+    moved = shift_images(before, _nearest(rows, stride), _nearest(columns, stride))
+    inside = (slice(None), slice(border, height - border), slice(border, width - border))
+    return _relative(after[inside], moved[inside])
+
+
+def invariance_gap(function: Callable[[Any], Any], images: ArrayLike, rows: int, columns: int) -> float:
+    """Mean |f(T x) - f(x)| / mean |f(x)|: 0 where f is shift invariant.
+
+    Args:
+        function: f, images (B, H, W, C) -> any array.
+        images: x.
+        rows: pixels down.
+        columns: pixels to the right.
+
+    Reference: notes 3.3.
+    """
+    before = np.asarray(function(np.asarray(images, np.float32)), np.float64)
+    after = np.asarray(function(shift_images(images, rows, columns).astype(np.float32)), np.float64)
+    return _relative(after, before)
+
+
+def _nearest(pixels: int, stride: int) -> int:
+    return int(np.floor(pixels / stride + 0.5))
+
+
+def _relative(found: Array, expected: Array) -> float:
+    size = np.abs(expected).mean()
+    gap = np.abs(found - expected).mean()
+    return float(gap / size) if size else float(gap > 0)
