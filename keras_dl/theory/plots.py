@@ -1,0 +1,294 @@
+"""The claims drawn: every `plot_*` takes matplotlib axes, draws on them and returns them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from keras_dl.theory.generalisation import ErrorTerms, hoeffding_bound, simulated_tail
+from keras_dl.theory.gradient_flow import GradientNorms
+from keras_dl.theory.perceptron import PerceptronRun
+
+INK, FAINT = "#1f2937", "#9ca3af"
+BLUE, ORANGE, GREEN, VIOLET = "#2563eb", "#ea580c", "#059669", "#7c3aed"
+COLOURS = (BLUE, ORANGE, GREEN, VIOLET, "#dc2626", "#0891b2")
+
+
+def plot_lines(
+    axes: Axes,
+    x: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    log: str = "",
+) -> Axes:
+    """Curves over one quantity, named in a legend.
+
+    Args:
+        axes: where to draw.
+        x: (N,), shared by all curves.
+        curves: name -> values (N,), or (N, repeats), whose mean is drawn within its range.
+        xlabel: what x is.
+        ylabel: what the values are.
+        title: a line above.
+        log: the axes with a logarithmic scale, `"x"`, `"y"` or `"xy"`.
+    """
+    places = np.asarray(x)
+    for (name, values), colour in zip(curves.items(), _colours(len(curves)), strict=True):
+        array = np.asarray(values, np.float64)
+        if array.ndim == 2:
+            axes.fill_between(places, array.min(axis=1), array.max(axis=1), color=colour, alpha=0.15, lw=0)
+            array = array.mean(axis=1)
+        marker = "o" if len(places) < 15 else ""
+        axes.plot(places, array, color=colour, label=name, marker=marker, ms=3, lw=1.6)
+    if "x" in log:
+        axes.set_xscale("log")
+    if "y" in log:
+        axes.set_yscale("log")
+    if len(curves) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    return style(axes, xlabel=xlabel, ylabel=ylabel, title=title)
+
+
+def plot_separation(
+    axes: Axes, x: ArrayLike, y: ArrayLike, w: ArrayLike, b: float, *, title: str = ""
+) -> Axes:
+    """Points of two classes in the plane, and the line w.x + b = 0.
+
+    Args:
+        axes: where to draw.
+        x: (N, 2).
+        y: labels (N,), 0 or 1.
+        w: (2,).
+        b: the threshold's negative.
+        title: a line above.
+    """
+    points, labels, normal = np.asarray(x), np.asarray(y), np.asarray(w, np.float64)
+    for label, colour, marker in ((0, BLUE, "o"), (1, ORANGE, "s")):
+        of_class = points[labels == label]
+        axes.scatter(
+            of_class[:, 0], of_class[:, 1], s=18, color=colour, marker=marker, label=f"class {label}"
+        )
+    limits = axes.get_xlim(), axes.get_ylim()
+    length = float(normal @ normal)
+    if length:
+        foot, along = -b * normal / length, np.array([-normal[1], normal[0]]) / np.sqrt(length)
+        reach = 10 * max(high - low for low, high in limits)
+        ends = np.stack([foot - reach * along, foot + reach * along])
+        axes.plot(ends[:, 0], ends[:, 1], color=INK, lw=1.4, label="w.x + b = 0")
+    axes.set_xlim(limits[0])
+    axes.set_ylim(limits[1])
+    axes.set_aspect("equal", adjustable="box")
+    axes.legend(
+        frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=3, columnspacing=1
+    )
+    return style(axes, xlabel="$x_1$", ylabel="$x_2$", title=title)
+
+
+def plot_mistakes(axes: Axes, run: PerceptronRun, *, bound: float | None = None, title: str = "") -> Axes:
+    """All mistakes so far after each epoch, and Novikoff's bound where there is one."""
+    total = np.cumsum(run.mistakes)
+    epochs = np.arange(1, len(total) + 1)
+    axes.step(epochs, total, where="mid", color=BLUE, lw=1.6, label="mistakes so far")
+    if bound is not None:
+        axes.axhline(bound, color=ORANGE, lw=1.4, ls="--", label=f"$(R/\\gamma)^2$ = {bound:.0f}")
+        axes.set_yscale("log")
+    axes.legend(frameon=False, fontsize=8)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return style(axes, xlabel="epoch", ylabel="mistakes", title=title)
+
+
+def plot_approximation(
+    axes: Axes,
+    function: Callable[..., Any],
+    models: Mapping[str, Any],
+    low: float,
+    high: float,
+    *,
+    title: str = "",
+) -> Axes:
+    """A function of one number, and what networks make of it.
+
+    Args:
+        axes: where to draw.
+        function: f, on an array.
+        models: name -> what maps (N, 1) to (N, 1).
+        low: a.
+        high: b.
+        title: a line above.
+    """
+    x = np.linspace(low, high, 1000)
+    curves = {name: np.asarray(model(x[:, None].astype(np.float32)))[:, 0] for name, model in models.items()}
+    plot_lines(axes, x, curves, xlabel="x", ylabel="f(x)", title=title)
+    axes.plot(x, function(x), color=INK, lw=1, ls="--", label="f")
+    axes.legend(frameon=False, fontsize=8)
+    return axes
+
+
+def plot_surface(
+    axes: Axes, function: Callable[..., Any], low: float, high: float, *, title: str = "", points: int = 120
+) -> Axes:
+    """A function of two numbers on a square, by colour.
+
+    Args:
+        axes: where to draw.
+        function: f, on two arrays (N,), of that shape.
+        low: a, on both axes.
+        high: b, on both axes.
+        title: a line above.
+        points: along each axis.
+    """
+    x, y = np.meshgrid(*[np.linspace(low, high, points)] * 2, indexing="xy")
+    values = np.asarray(function(x.ravel(), y.ravel())).reshape(points, points)
+    axes.imshow(
+        values, origin="lower", extent=(low, high, low, high), cmap="viridis", interpolation="nearest"
+    )
+    return style(axes, xlabel="x", ylabel="y", title=title, grid=False)
+
+
+def plot_error_terms(
+    axes: Axes,
+    x: Sequence[float],
+    terms: Sequence[ErrorTerms],
+    *,
+    xlabel: str,
+    title: str = "",
+    log: str = "",
+) -> Axes:
+    """The parts of the risk stacked over what was varied, with the risk itself on top.
+
+    Args:
+        axes: where to draw.
+        x: (N,).
+        terms: as many.
+        xlabel: what x is.
+        title: a line above.
+        log: the axes with a logarithmic scale.
+    """
+    places = np.asarray(x, np.float64)
+    parts = np.array([each[:4] for each in terms]).T
+    # A part below 0 has no thickness; the line of the risk shows where the sum lies all the same.
+    names = ("Bayes risk", "approximation", "estimation", "optimisation")
+    colours = ("#d1d5db", "#93c5fd", "#fdba74", "#86efac")
+    axes.stackplot(places, np.maximum(parts, 0), labels=names, colors=colours)
+    axes.plot(places, [each.risk for each in terms], color=INK, lw=1.4, marker="o", ms=3, label="risk")
+    if "x" in log:
+        axes.set_xscale("log")
+    if "y" in log:
+        axes.set_yscale("log")
+    axes.set_xlim(places[0], places[-1])
+    axes.legend(frameon=False, fontsize=7)
+    return style(axes, xlabel=xlabel, ylabel="squared error", title=title)
+
+
+def plot_tails(
+    axes: Axes, n: int, epsilons: ArrayLike, *, risk: float = 0.5, trials: int = 10_000, title: str = ""
+) -> Axes:
+    """How often a sample of n is off by more than epsilon, and Hoeffding's bound on it."""
+    deviations = np.asarray(epsilons, np.float64)
+    tail = simulated_tail(n, deviations, risk=risk, trials=trials)
+    bound = [hoeffding_bound(n, float(epsilon)) for epsilon in deviations]
+    curves = {"simulated": np.where(tail > 0, tail, np.nan), "$2e^{-2\\epsilon^2n}$": np.minimum(bound, 1)}
+    plot_lines(
+        axes, deviations, curves, xlabel="$\\epsilon$", ylabel="P(|L - L̂| > $\\epsilon$)",
+        title=title or f"n = {n:,}", log="y",
+    )  # fmt: skip
+    axes.set_ylim(0.5 / trials, 2)
+    return axes
+
+
+def plot_gradient_norms(
+    axes: Axes, norms: Mapping[str, GradientNorms | ArrayLike], *, title: str = "", steps_back: bool = True
+) -> Axes:
+    """|dh_T / dh_k| over the T - k steps that the gradient travels, on a logarithmic scale.
+
+    Args:
+        axes: where to draw.
+        norms: name -> norms; of an array, (T + 1,), as it is.
+        title: a line above.
+        steps_back: whether x counts the steps back from T; otherwise it is k.
+    """
+    for (name, each), colour in zip(norms.items(), _colours(len(norms)), strict=True):
+        values = np.asarray(each.hidden if isinstance(each, GradientNorms) else each, np.float64)
+        steps = np.arange(len(values))
+        shown = np.where(values > 0, values, np.nan)
+        axes.plot(steps[::-1] if steps_back else steps, shown, color=colour, lw=1.6, label=name)
+    axes.set_yscale("log")
+    axes.legend(frameon=False, fontsize=8)
+    xlabel = "steps back, T - k" if steps_back else "k"
+    return style(axes, xlabel=xlabel, ylabel="$||\\partial h_T / \\partial h_k||$", title=title)
+
+
+def plot_points(
+    axes: Axes, samples: ArrayLike, centres: ArrayLike, *, title: str = "", reach: float | None = None
+) -> Axes:
+    """What a generator gives in the plane, and where the data's modes are.
+
+    Args:
+        axes: where to draw.
+        samples: (N, 2).
+        centres: of the modes, (M, 2).
+        title: a line above.
+        reach: half the side of the square that is shown.
+    """
+    points, places = np.asarray(samples), np.asarray(centres)
+    axes.scatter(points[:, 0], points[:, 1], s=4, color=BLUE, alpha=0.35, lw=0, label="generated")
+    axes.scatter(
+        places[:, 0], places[:, 1], s=40, color=ORANGE, marker="+", lw=1.2, label="modes of the data"
+    )
+    reach = reach or 1.5 * float(np.abs(places).max())
+    axes.set_xlim(-reach, reach)
+    axes.set_ylim(-reach, reach)
+    axes.set_aspect("equal")
+    return style(axes, xlabel="$x_1$", ylabel="$x_2$", title=title)
+
+
+def plot_matrix(
+    axes: Axes, matrix: ArrayLike, *, title: str = "", xlabel: str = "", ylabel: str = ""
+) -> Axes:
+    """A matrix by colour, blue below and red above 0, white where it is 0."""
+    values = np.asarray(matrix)
+    limit = float(np.abs(values).max()) or 1.0
+    axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
+    return style(axes, xlabel=xlabel, ylabel=ylabel, title=title, grid=False)
+
+
+def plot_images(axes: Axes, images: ArrayLike, *, columns: int, title: str = "") -> Axes:
+    """Images in [0, 1], (N, H, W, 1), side by side and row by row."""
+    pixels = np.clip(np.asarray(images, np.float32)[..., 0], 0, 1)
+    rows = -(-len(pixels) // columns)
+    pixels = np.pad(pixels, ((0, rows * columns - len(pixels)), (0, 1), (0, 1)), constant_values=1)
+    _, height, width = pixels.shape
+    tiles = (
+        pixels.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    )
+    axes.imshow(tiles[:-1, :-1], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, fontsize=10, color=INK)
+    return axes
+
+
+def style(axes: Axes, *, xlabel: str = "", ylabel: str = "", title: str = "", grid: bool = True) -> Axes:
+    """The look that all pictures share."""
+    axes.set_xlabel(xlabel, fontsize=9, color=INK)
+    axes.set_ylabel(ylabel, fontsize=9, color=INK)
+    axes.set_title(title, fontsize=10, color=INK)
+    axes.tick_params(labelsize=8, colors=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[:].set_color(FAINT)
+    if grid:
+        axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
+        axes.set_axisbelow(True)
+    return axes
+
+
+def _colours(count: int) -> list[str]:
+    return [COLOURS[index % len(COLOURS)] for index in range(count)]
