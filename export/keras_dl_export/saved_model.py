@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.quiet import silence
 from keras_dl_export.signatures import Signature
+
+_WARMUP_REQUESTS = Path("assets.extra", "tf_serving_warmup_requests")
 
 
 def write_saved_model(model: Any, signatures: Mapping[str, Signature], folder: Path) -> None:
@@ -59,7 +63,7 @@ def write_warmup_requests(signatures: Mapping[str, Signature], folder: Path) -> 
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 
-    path = folder / "assets.extra" / "tf_serving_warmup_requests"
+    path = folder / _WARMUP_REQUESTS
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
         for name, signature in signatures.items():
@@ -76,6 +80,18 @@ def _raise_if_of_the_disk(error: Exception) -> None:
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
         if os.strerror(number) in str(error):
             raise OSError(number, os.strerror(number)) from error
+
+
+def read_warmup_requests(folder: Path) -> dict[str, NDArray[Any]]:
+    """Return the inputs in those requests: real examples, if the model was exported with some."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    inputs = {}
+    for record in tf.data.TFRecordDataset(str(folder / _WARMUP_REQUESTS)):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        inputs.update({key: tf.make_ndarray(value) for key, value in log.predict_log.request.inputs.items()})
+    return inputs
 
 
 def _lookup_tables(model: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.parity import Comparison, Parity, check_parity
 from keras_dl_export.release import Release, holds_release, open_release
 from keras_dl_export.runtime import format_of, open_runners
+from keras_dl_export.saved_model import read_warmup_requests
 from keras_dl_export.signatures import sign
 from keras_dl_export.specs import Spec
 
@@ -27,7 +28,8 @@ def verify(
             path to such a file, or a release, whose files are also compared with their hashes.
         model: the Keras model to compare with. A release can do without: its files are then compared with its
             SavedModel.
-        inputs: real examples to compare on, as for `export`.
+        inputs: real examples to compare on, as for `export`; by default those of an int8 release's own
+            warm-up requests.
         random: what became of the model's random numbers, as for `export`.
 
     Returns:
@@ -53,6 +55,8 @@ def verify(
         signatures = sign(model, inputs, runners, random=random, batch_size=batch_size)
         return check_parity(runners, signatures, path.name, quantize)
     release = open_release(path)
+    if inputs is None and any(written.quantize == "int8" for written in release.artifacts):
+        inputs = read_warmup_requests(release.path)  # right only where they were calibrated
     references: Mapping[str, Reference] = (
         sign(model, inputs, random=random, batch_size=_fixed_batch(release.inputs))
         if model is not None

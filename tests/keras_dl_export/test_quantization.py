@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_dl_export import Release, export, load_artifact, open_release, to_onnx, to_tflite, verify
+from keras_dl_export.saved_model import read_warmup_requests
 
 DATA = np.random.default_rng(5).random((40, 12, 12, 1), np.float32)
 
@@ -97,6 +98,9 @@ def test_every_file_of_a_quantised_release_is_near_the_model(
         runner = load_artifact(int8_release.path, "encode", format=format)
         assert 1e-6 < np.max(np.abs(runner({"image": images})["mean"] - expected)) < 0.1
     assert verify(int8_release.path, vae, images).max_abs_error < 0.1
+    # Without any, the release's own examples are compared on: drawn ones are not what it was calibrated for.
+    assert {c.inputs for c in verify(int8_release.path).comparisons if c.endpoint == "encode"} >= {"real"}
+    np.testing.assert_array_equal(read_warmup_requests(int8_release.path)["image"], images[:1])
 
 
 def test_integer_inputs_and_outputs_mean_what_their_scales_say(network: keras.Model, tmp_path: Path) -> None:
