@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
+
+from keras_dl.callbacks.checkpoints import named_optimizers
 
 
 class NonFiniteError(FloatingPointError):
-    """A figure became NaN or infinite. The text says which, at which step, and what is left to go on from.
+    """A figure or a weight became NaN or infinite. The text says which, at which step, and what is left.
 
     Attributes:
-        figure: its name.
+        figure: its name, or the path of the weight.
         epoch: the epoch, counted from 1.
         step: the step of that epoch, counted from 1.
     """
@@ -27,7 +30,8 @@ class StopOnNonFinite(keras.callbacks.Callback):
     """Raises `NonFiniteError` at the first step with a figure that is NaN or infinite.
 
     The weights are lost by then, but not the checkpoint of the last whole epoch, which is never replaced by
-    broken weights: put this callback before the one that writes checkpoints.
+    broken weights: put this callback before the one that writes checkpoints. An epoch's last step may break
+    the weights though its own loss was fine: at its end all weights and optimizer states are looked at, too.
 
     Args:
         advice: the end of the error's text: what the reader can do.
@@ -36,7 +40,7 @@ class StopOnNonFinite(keras.callbacks.Callback):
     def __init__(self, advice: str = "Lower the learning rate or clip the gradients (clipnorm).") -> None:
         super().__init__()
         self.advice = advice
-        self._epoch = 0
+        self._epoch = self._batch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Remember the epoch."""
@@ -44,15 +48,24 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Look at the step's figures."""
-        self._check(logs or {}, batch)
+        self._batch = batch
+        self._check(logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Look at the epoch's figures, those of validation among them."""
-        self._check(logs or {}, self.params["steps"] - 1 if self.params.get("steps") else 0)
+        """Look at the epoch's figures, those of validation too, and at what a checkpoint would keep."""
+        self._check(logs or {})
+        optimizers = named_optimizers(self.model).values()
+        for variable in (*self.model.weights, *(v for each in optimizers for v in each.variables)):
+            values = np.asarray(variable)
+            broken = values[~np.isfinite(values)]
+            if broken.size:
+                raise self._error(variable.path, broken[0])
 
-    def _check(self, logs: Mapping[str, Any], batch: int) -> None:
+    def _check(self, logs: Mapping[str, Any]) -> None:
         for name, value in logs.items():
             if not math.isfinite(value):
-                raise NonFiniteError(
-                    name, float(value), epoch=self._epoch + 1, step=batch + 1, advice=self.advice
-                )
+                raise self._error(name, value)
+
+    def _error(self, name: str, value: Any) -> NonFiniteError:
+        place = {"epoch": self._epoch + 1, "step": self._batch + 1}
+        return NonFiniteError(name, float(value), **place, advice=self.advice)

@@ -114,6 +114,21 @@ def test_nan_stops_at_its_step_and_leaves_the_last_good_checkpoint(tmp_path):
     assert all(np.isfinite(value).all() for value in values(model))
 
 
+def test_weights_that_the_last_step_of_an_epoch_breaks_reach_no_checkpoint(tmp_path):
+    class Breaks(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return keras.ops.where(step < 5, 0.1, float("nan"))
+
+    model = regression(learning_rate=Breaks())  # 3 steps an epoch: the 6th ends the second
+    watchers = [callbacks.StopOnNonFinite(), callbacks.Checkpoints(tmp_path)]
+    with pytest.raises(callbacks.NonFiniteError, match="kernel: became nan at step 3 of epoch 2. Lower"):
+        fit(model, *watchers)
+    path, epochs = callbacks.latest_checkpoint(tmp_path)
+    assert epochs == 1
+    callbacks.restore_state(model, path)
+    assert all(np.isfinite(value).all() for value in values(model))
+
+
 # Checkpoints
 
 
