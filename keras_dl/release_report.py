@@ -30,7 +30,7 @@ def release_sections(
     """
     again = f"Now: {machine}."
     released = f" Released: {release.machine}." if release.machine else ""
-    accuracy = _accuracy(release.artifacts)
+    accuracy = accuracy_table(release.artifacts)
     return [
         Section("Files", tables=[_files(release)]),
         Section(
@@ -94,6 +94,24 @@ def write_release_report(
     )
 
 
+def accuracy_table(artifacts: Iterable[Artifact]) -> Table | None:
+    """How often each file was right on labelled data, beside its model; None if none was asked."""
+    rows = [
+        (
+            FORMAT_NAMES[artifact.format],
+            artifact.accuracy.endpoint,
+            artifact.quantize or "none",
+            f"{artifact.accuracy.before:.2%}",
+            f"{artifact.accuracy.after:.2%}",
+            f"{artifact.accuracy.examples:,}",
+        )
+        for artifact in artifacts
+        if artifact.accuracy
+    ]
+    columns = ("format", "endpoint", "quantised", "Keras model", "file", "examples")
+    return Table(columns, rows) if rows else None
+
+
 def format_count(count: int) -> str:
     """A large count with a unit: 11.4 M."""
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
@@ -132,7 +150,7 @@ def _endpoints(release: Release) -> Table:
                 ", ".join(release.inputs[name]),
                 ", ".join(release.outputs[name]),
                 "not counted" if flops is None else f"{flops.total:,}",
-                ", ".join(f"{axis} {size}" for axis, size in sizes.items())
+                (", ".join(f"{axis} {size}" for axis, size in sizes.items()) or "fixed sizes")
                 + (f"; without {', '.join(flops.uncounted)}" if flops and flops.uncounted else ""),
             )
         )
@@ -162,23 +180,6 @@ def _parity(release: Release, parity: Parity) -> Table:
                 )
             )
     return Table(("format", "endpoint", "released", "now", "allowed"), rows)
-
-
-def _accuracy(artifacts: Iterable[Artifact]) -> Table | None:
-    rows = [
-        (
-            FORMAT_NAMES[artifact.format],
-            artifact.accuracy.endpoint,
-            artifact.quantize or "none",
-            f"{artifact.accuracy.before:.2%}",
-            f"{artifact.accuracy.after:.2%}",
-            f"{artifact.accuracy.examples:,}",
-        )
-        for artifact in artifacts
-        if artifact.accuracy
-    ]
-    columns = ("format", "endpoint", "quantised", "Keras model", "file", "examples")
-    return Table(columns, rows) if rows else None
 
 
 def _latency(release: Release, timings: Sequence[Timing]) -> Table:

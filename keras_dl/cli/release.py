@@ -156,9 +156,12 @@ def benchmark(
 
 def _show_artifacts(release: Release, caption: str) -> None:
     """A table of the files, and what their formats could not express as well as the model."""
+    from keras_dl.release_report import accuracy_table
     from keras_dl.tables import parity_table
 
     console.show(parity_table(release.artifacts, caption))
+    if accuracy := accuracy_table(release.artifacts):
+        console.show(accuracy)
     _show_notes(release)
 
 
