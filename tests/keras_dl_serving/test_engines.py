@@ -1,0 +1,157 @@
+"""ONNX and TFLite versions, served like SavedModels and without TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_dl_serving import Client, InvalidArgument, Server
+from keras_dl_serving.errors import NotFound
+from keras_dl_serving.server.engines import open_engine
+from tests.keras_dl_serving.conftest import WEIGHTS, save_linear
+
+X = np.float32([[1, 2, 3], [0.5, -1, 4]])
+
+
+def save_onnx(file: Path) -> None:
+    """`x (batch, 3) -> y = x @ WEIGHTS, name = an input of strings`."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["y"]),
+            helper.make_node("Identity", ["name"], ["same"]),
+        ],
+        "linear",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3]),
+            helper.make_tensor_value_info("name", TensorProto.STRING, ["batch"]),
+        ],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2]),
+            helper.make_tensor_value_info("same", TensorProto.STRING, ["batch"]),
+        ],
+        [numpy_helper.from_array(WEIGHTS, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    file.parent.mkdir(parents=True)
+    onnx.save(model, str(file))
+
+
+def save_tflite(file: Path, saved_model: Path) -> None:
+    """`linear` again."""
+    import tensorflow as tf
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(saved_model)).convert())
+
+
+@pytest.fixture(scope="module")
+def formats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`linear` of each format, and `both` with a SavedModel that gives ten times as much."""
+    folder = tmp_path_factory.mktemp("formats")
+    save_linear(folder / "saved" / "1")
+    save_onnx(folder / "onnx_linear" / "1" / "model.onnx")
+    save_tflite(folder / "tflite_linear" / "1" / "model.tflite", folder / "saved" / "1")
+    save_linear(folder / "both" / "1", scale=10.0)
+    save_tflite(folder / "both" / "1" / "model.tflite", folder / "saved" / "1")
+    return folder
+
+
+def test_onnx(formats: Path) -> None:
+    engine = open_engine(formats / "onnx_linear" / "1")
+    names = np.array([b"a", b"\xc3\xa4"], object)
+    y, same = engine.run("serving_default", {"x": X, "name": names}, ["y", "same"])
+    np.testing.assert_allclose(y, X @ WEIGHTS, rtol=1e-6)
+    assert same.tolist() == names.tolist()
+    with pytest.raises(InvalidArgument, match="Got: 2 Expected: 3"):
+        engine.run("serving_default", {"x": X[:, :2], "name": names}, ["y"])
+    engine.close()
+
+
+def test_tflite(formats: Path) -> None:
+    engine = open_engine(formats / "tflite_linear" / "1")
+    assert [str(spec) for spec in engine.signatures["serving_default"].inputs.values()] == [
+        "float32 (batch, 3)"
+    ]
+    for rows in (2, 1, 2):
+        y, total = engine.run("serving_default", {"x": X[:rows]}, ["y", "total"])
+        np.testing.assert_allclose(y, X[:rows] @ WEIGHTS, rtol=1e-6)
+        np.testing.assert_allclose(total, X[:rows].sum(axis=1), rtol=1e-6)
+    for wrong, message in (
+        (X[:, :2], r"^input x: expected shape \[-1, 3\], got \[2, 2\]$"),
+        (X[0], r"^input x: expected shape \[-1, 3\], got \[3\]$"),
+        (X.astype(np.float64), r"^input x: expected float32, got float64$"),
+    ):
+        with pytest.raises(InvalidArgument, match=message):
+            engine.run("serving_default", {"x": wrong}, ["y"])
+    engine.close()
+
+
+def total_weight(folder: Path, **options: Any) -> float:
+    engine = open_engine(folder, **options)
+    try:
+        return float(engine.run("serving_default", {"x": X}, ["y"])[0].sum() / (X @ WEIGHTS).sum())
+    finally:
+        engine.close()
+
+
+def test_the_platform_chooses(formats: Path) -> None:
+    assert total_weight(formats / "both" / "1") == pytest.approx(10)
+    assert total_weight(formats / "both" / "1", platform="tflite") == pytest.approx(1)
+    assert total_weight(formats / "both" / "1", prefer_tflite=True) == pytest.approx(1)
+    with pytest.raises(NotFound, match="Could not find ONNX files"):
+        open_engine(formats / "both" / "1", "onnx")
+    with pytest.raises(NotFound, match=r"Could not find .*model\.tflite"):
+        open_engine(formats / "onnx_linear" / "1", "tflite")
+
+
+def test_files_that_are_no_models_are_refused(tmp_path: Path) -> None:
+    for name in ("model.onnx", "model.tflite"):
+        (tmp_path / name).mkdir(parents=True)
+        file = tmp_path / name / name
+        file.write_bytes(b"no model")
+        with pytest.raises(InvalidArgument, match=f"cannot load {name}"):
+            open_engine(file.parent)
+
+
+_WITHOUT_TENSORFLOW = """
+import sys, numpy as np
+from keras_dl_serving import Client, Server
+with Server({releases!r}, rest_port=0, grpc_port=0) as server:
+    for url in (server.rest_url, server.grpc_url):
+        with Client(url) as client:
+            print(client.predict("tflite_linear", np.ones((1, 3), np.float32))["total"].tolist())
+            inputs = {{"x": np.ones((1, 3), np.float32), "name": np.array([b"n"], object)}}
+            print(client.predict("onnx_linear", inputs)["y"].tolist())
+            print(sorted(client.metadata("onnx_linear").signatures["serving_default"].inputs))
+print("tensorflow" in sys.modules)
+"""
+
+
+def test_they_are_served_without_tensorflow(formats: Path, tmp_path: Path) -> None:
+    for name in ("onnx_linear", "tflite_linear"):
+        (tmp_path / name).symlink_to(formats / name)
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TENSORFLOW.format(releases=str(tmp_path))],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answers = ["[3.0]", "[[0.5, 2.25]]", "['name', 'x']"]
+    assert done.stdout.splitlines() == [*answers, *answers, "False"]
+
+
+def test_all_formats_side_by_side(formats: Path) -> None:
+    with Server(formats, rest_port=0, grpc_port=None) as server, Client(server.rest_url) as client:
+        for name in ("saved", "tflite_linear"):
+            np.testing.assert_allclose(client.predict(name, X)["y"], X @ WEIGHTS, rtol=1e-6)

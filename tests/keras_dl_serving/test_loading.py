@@ -1,0 +1,92 @@
+"""Warm-up records and verified releases."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_dl_export.release import write_manifest
+from keras_dl_serving.errors import DataLoss, InvalidArgument, Unimplemented
+from keras_dl_serving.server.loading import Loading
+from keras_dl_serving.server.releases import VersionFolder
+from keras_dl_serving.server.warmup import WARMUP_FILE, warm_up
+from keras_dl_serving.wire import messages, tensors
+from tests.keras_dl_serving.conftest import save_scale
+from tests.keras_dl_serving.fakes import FakeEngine
+
+
+def predict_log(value: float, name: str = "x") -> messages.PredictionLog:
+    log = messages.PredictionLog()
+    tensors.write(np.float32([value]), log.predict_log.request.inputs[name], as_content=True)
+    return log
+
+
+def write(folder: Path, *logs: bytes) -> None:
+    file = folder / WARMUP_FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"".join(struct.pack("<QI", len(log), 0) + log + bytes(4) for log in logs))
+
+
+def test_every_record_is_run(tmp_path: Path) -> None:
+    seen: list[float] = []
+
+    def note(
+        x: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        seen.extend(x.tolist())
+        return x
+
+    assert warm_up(FakeEngine(note), tmp_path) == 0
+    write(tmp_path, *(predict_log(value).SerializeToString() for value in (1, 2)))
+    assert warm_up(FakeEngine(note), tmp_path) == 2
+    assert warm_up(FakeEngine(note), tmp_path, iterations=2) == 2
+    assert seen == [1, 2, 1, 1, 2, 2]
+
+
+def test_the_file_is_what_tensorflow_writes(tmp_path: Path) -> None:
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    request = predict_pb2.PredictRequest()
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto([1.5]))
+    log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+    (tmp_path / WARMUP_FILE).parent.mkdir()
+    with tf.io.TFRecordWriter(str(tmp_path / WARMUP_FILE)) as writer:
+        writer.write(log.SerializeToString())
+    assert warm_up(FakeEngine(), tmp_path) == 1
+
+
+def test_a_bad_record_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, predict_log(1, name="z").SerializeToString())
+    with pytest.raises(InvalidArgument, match="Inputs contains invalid name|input size|not found"):
+        warm_up(FakeEngine(), tmp_path)
+    write(tmp_path, b"\xff\xff")
+    with pytest.raises(InvalidArgument, match="Failed to parse warmup record: 0"):
+        warm_up(FakeEngine(), tmp_path)
+    write(tmp_path, b"")
+    with pytest.raises(Unimplemented, match="Unsupported log_type for warmup"):
+        warm_up(FakeEngine(), tmp_path)
+    (tmp_path / WARMUP_FILE).write_bytes(bytes(5))
+    with pytest.raises(DataLoss, match="truncated record at 0"):
+        warm_up(FakeEngine(), tmp_path)
+    write(tmp_path, *[predict_log(1).SerializeToString()] * 1001)
+    with pytest.raises(InvalidArgument, match="exceeds the maximum"):
+        warm_up(FakeEngine(), tmp_path)
+
+
+def test_an_altered_release_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "m" / "1"
+    save_scale(folder, 2)
+    version = VersionFolder(1, folder, 1)
+    write_manifest(folder, {})
+    Loading(verify_releases=True)(version).close()
+    manifest = json.loads((folder / "release.json").read_text())
+    manifest["files"]["model.onnx"]["sha256"] = "0" * 64
+    (folder / "release.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataLoss, match=r"the release was altered: model\.onnx has changed"):
+        Loading(verify_releases=True)(version)
+    Loading()(version).close()  # who does not ask is not told
