@@ -19,6 +19,7 @@ import tensorflow as tf
 from keras_dl.models.presets import load_preset
 
 _MARK = "keras_dl check: "
+_SHUFFLE = 8  # the place of shuffle among the arguments of fit after x
 
 
 def checked_images(image: Any) -> Any:
@@ -137,6 +138,12 @@ class CheckedModel(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.fit`; a `tf.data.Dataset` has its own order, of which Keras need not warn."""
+        if isinstance(x, tf.data.Dataset) and len(args) < _SHUFFLE:
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.train_function is None or force:
