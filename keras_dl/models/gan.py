@@ -16,8 +16,14 @@ from keras_dl.models import adversarial_losses
 from keras_dl.models.adversarial_losses import ADVERSARIAL_LOSSES, check_label_smoothing, penalty_weight
 from keras_dl.models.batch_checks import CheckedModel, checked_images, checked_shape
 from keras_dl.models.latent_space import PRIORS, analogy, draw_latents, straight_line
-from keras_dl.models.players import check_players, players_optimizers
-from keras_dl.models.replicas import replica_count, replica_mean, replica_sum
+from keras_dl.models.players import (
+    check_players,
+    player_inputs,
+    player_objective,
+    player_outputs,
+    players_optimizers,
+)
+from keras_dl.models.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec
 
 # Streams of noise: each is for the latents, the next one for the shares of the gradient penalty. The further
@@ -141,7 +147,7 @@ class GAN(CheckedModel):
         return keras.StatelessScope(list(zip(self.generator.weights, self.averages, strict=True)))
 
     def _generated(self, inputs: Any, training: bool) -> Any:
-        return _outputs(self.generator, inputs, training)
+        return player_outputs(self.generator, inputs, training)
 
     def discriminate(self, inputs: Any, training: bool = False) -> Any:
         """How real the discriminator takes each image to be.
@@ -153,7 +159,7 @@ class GAN(CheckedModel):
         Returns:
             Logits (B, 1).
         """
-        return _outputs(self.discriminator, inputs, training)
+        return player_outputs(self.discriminator, inputs, training)
 
     # Training.
 
@@ -218,7 +224,7 @@ class GAN(CheckedModel):
                 discriminator_losses = self._train_discriminator(image, fake, condition, **noise)
             with keras.StatelessScope():  # now the discriminator rests
                 generator_losses = self._generator_losses(fake, condition, training=True)
-            loss = self.generator_optimizer.scale_loss(_objective(generator_losses, self.generator))
+            loss = self.generator_optimizer.scale_loss(player_objective(generator_losses, self.generator))
         weights = self.generator.trainable_weights
         self.generator_optimizer.apply(tape.gradient(loss, weights), weights)
         self._update_averages()
@@ -228,7 +234,7 @@ class GAN(CheckedModel):
         """One turn of the discriminator, to which `fake` is data like any other; its losses (B,)."""
         with tf.GradientTape() as tape:
             losses = self._discriminator_losses(image, fake, condition, training=True, **noise)
-            loss = self.discriminator_optimizer.scale_loss(_objective(losses, self.discriminator))
+            loss = self.discriminator_optimizer.scale_loss(player_objective(losses, self.discriminator))
         weights = self.discriminator.trainable_weights
         self.discriminator_optimizer.apply(tape.gradient(loss, weights), weights)
         return losses
@@ -248,17 +254,17 @@ class GAN(CheckedModel):
     def _fake(self, image: Any, condition: Any, *, training: bool, **noise: Any) -> Any:
         """As many generated images as there are real ones."""
         z = draw_latents(self.prior, ops.shape(image)[0], self.latent_dim, **noise)
-        return self._generated(_inputs(z, condition), training=training)
+        return self._generated(player_inputs(z, condition), training=training)
 
     def _generator_losses(self, fake: Any, condition: Any, training: bool) -> Any:
-        logits = self.discriminate(_inputs(fake, condition), training=training)
+        logits = self.discriminate(player_inputs(fake, condition), training=training)
         return ops.squeeze(self._game.generator(logits), axis=-1)
 
     def _discriminator_losses(
         self, image: Any, fake: Any, condition: Any, *, training: bool, stream: int, **noise: Any
     ) -> Any:
         def critic(image: Any) -> Any:
-            return self.discriminate(_inputs(image, condition), training=training)
+            return self.discriminate(player_inputs(image, condition), training=training)
 
         losses = self._game.real(critic(image), self.label_smoothing) + self._game.fake(critic(fake))
         losses = ops.squeeze(losses, axis=-1)
@@ -387,18 +393,3 @@ class GAN(CheckedModel):
         deserialize = keras.saving.deserialize_keras_object
         players = {name: deserialize(config[name], custom_objects) for name in _PLAYERS if name in config}
         return super().from_config({**config, **players}, custom_objects)
-
-
-def _outputs(player: Any, inputs: Any, training: bool) -> Any:
-    tensors = keras.tree.map_structure(ops.convert_to_tensor, inputs)
-    return ops.cast(player(tensors, training=training), "float32")
-
-
-def _inputs(first: Any, condition: Any) -> Any:
-    """What a network takes: a tensor, or a list of them where there is a condition."""
-    return [first, *condition] if condition else first
-
-
-def _objective(losses: Any, player: Any) -> Any:
-    """This replica's share of the mean loss, with what the player's regularisers ask for."""
-    return replica_mean(losses) + sum(player.losses) / replica_count()

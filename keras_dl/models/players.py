@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+from keras import ops
+
+from keras_dl.models.replicas import replica_count, replica_mean
 
 Shape = tuple[int, ...]
 
@@ -98,3 +101,19 @@ def _input_shapes(name: str, player: Any, conditions: int) -> list[Shape]:
             f"{shapes}. ConditionalGAN takes the class beside z and the image."
         )
     return shapes
+
+
+def player_outputs(player: Any, inputs: Any, training: bool) -> Any:
+    """What a network makes of its inputs, in float32 whatever its precision."""
+    tensors = keras.tree.map_structure(ops.convert_to_tensor, inputs)
+    return ops.cast(player(tensors, training=training), "float32")
+
+
+def player_inputs(first: Any, condition: Any) -> Any:
+    """What a network takes: a tensor, or a list of them where there is a condition."""
+    return [first, *condition] if condition else first
+
+
+def player_objective(losses: Any, player: Any) -> Any:
+    """This replica's share of the mean loss, with what the player's regularisers ask for."""
+    return replica_mean(losses) + sum(player.losses) / replica_count()
