@@ -44,6 +44,12 @@ def write_onnx(
     import onnx
 
     refuse_strings("onnx", signature.name, signature.inputs, signature.outputs)
+    if signature.precision == "bfloat16":
+        raise ConversionError(
+            f"onnx: endpoint {signature.name!r} computes in bfloat16, which onnxruntime does not on a CPU. "
+            "Build the model with keras.config.set_dtype_policy('float32') or 'mixed_float16' and load its "
+            "weights."
+        )
     outputs = _output_names(signature)
     with silence():
         try:

@@ -9,7 +9,16 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_dl_export import Release, export, load_artifact, open_release, to_onnx, to_tflite, verify
+from keras_dl_export import (
+    ConversionError,
+    Release,
+    export,
+    load_artifact,
+    open_release,
+    to_onnx,
+    to_tflite,
+    verify,
+)
 from keras_dl_export.saved_model import read_warmup_requests
 
 DATA = np.random.default_rng(5).random((40, 12, 12, 1), np.float32)
@@ -192,6 +201,24 @@ def test_a_release_refuses_quantisations_it_cannot_make(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         export(network, tmp_path / "release", formats, quantize=quantize)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_models_become_onnx_or_an_error_with_the_remedy(tmp_path: Path, policy: str) -> None:
+    dense = layers.Dense(3, dtype=policy)
+    model = keras.Sequential([keras.Input((4,), name="x"), dense])
+    data = np.random.default_rng(0).random((3, 4), np.float32)
+    if policy == "mixed_float16":
+        runner = load_artifact(to_onnx(model, tmp_path / "model.onnx"))
+        (kernel, bias), answer = dense.get_weights(), runner({"x": data})["output"]
+        assert answer.dtype == np.float16
+        np.testing.assert_allclose(answer, data @ kernel + bias, atol=4e-3)
+        return
+    with pytest.raises(
+        ConversionError, match=r"computes in bfloat16, .*set_dtype_policy\('float32'\) or 'mixed_fl"
+    ):
+        to_onnx(model, tmp_path / "model.onnx")
     assert not any(tmp_path.iterdir())
 
 
