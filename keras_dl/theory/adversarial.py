@@ -34,7 +34,7 @@ def optimal_discriminator(p: ArrayLike, q: ArrayLike) -> Array:
             "p, q: expected densities of at least 0, got negative ones. Pass densities, not logs."
         )
     both = np.asarray(real + fake)
-    return np.divide(real, both, out=np.full(both.shape, 0.5), where=both > 0)
+    return np.asarray(np.divide(real, both, out=np.full(both.shape, 0.5), where=both > 0))
 
 
 def game_value(p: ArrayLike, q: ArrayLike, d: ArrayLike, x: ArrayLike) -> float:

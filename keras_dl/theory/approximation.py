@@ -81,7 +81,9 @@ def tower_network(
     along_x, along_y = (grid.ravel() for grid in np.meshgrid(centres, centres, indexing="ij"))
     heights = _values("function", function(along_x, along_y), along_x.shape)
     places = np.column_stack([edges[:-1], edges[1:]]).ravel()
-    kernel = np.kron(np.eye(2), np.ones((1, 2 * bumps)))  # each step looks at one of the two inputs
+    kernel: Array = np.kron(np.eye(2), np.ones((1, 2 * bumps))).astype(
+        np.float64
+    )  # each step looks at one of the two inputs
     inputs = keras.Input((2,), name="x")
     steps = _steps(kernel, -np.tile(places, 2), steepness, "steps")(inputs)
     bump = np.kron(np.eye(bumps), [[1.0], [-1.0]])  # (2 bumps, bumps): up and down make B_i
@@ -119,7 +121,7 @@ def _cells(low: float, high: float, bumps: int) -> tuple[Array, Array]:
     sigmoids have risen by then.
     """
     low, high = check_interval(low, high)
-    edges = np.linspace(low, high, check_int("bumps", bumps) + 1)
+    edges = np.linspace(low, high, check_int("bumps", bumps) + 1, dtype=np.float64)
     centres = (edges[:-1] + edges[1:]) / 2
     width = edges[1] - edges[0]
     edges[0] -= width

@@ -54,7 +54,7 @@ class LinearGaussianVAE:
     def posterior(self, x: ArrayLike) -> tuple[Array, Array]:
         """Mean (B, Z) and covariance S (Z, Z) of p(z | x): x (B, D)."""
         precision = np.eye(self.weight.shape[1]) + self.weight.T @ self.weight / self.sigma**2
-        covariance = np.linalg.inv(precision)
+        covariance = np.asarray(np.linalg.inv(precision), np.float64)
         return (self._data(x) - self.mean) @ self.weight @ covariance / self.sigma**2, covariance
 
     def elbo(self, x: ArrayLike, m: ArrayLike, v: ArrayLike) -> Array:

@@ -252,7 +252,8 @@ def _quadrature() -> tuple[Array, Array]:
 
 def _legendre(x: Array, degree: int) -> Array:
     """P_0 .. P_degree at x (N,), (N, degree + 1), orthonormal under U(-1, 1)."""
-    return np.polynomial.legendre.legvander(x, degree) * np.sqrt(2 * np.arange(degree + 1) + 1)
+    values = np.polynomial.legendre.legvander(x, degree) * np.sqrt(2 * np.arange(degree + 1) + 1)
+    return np.asarray(values, np.float64)
 
 
 def _check_probability(name: str, value: float) -> None:

@@ -70,7 +70,7 @@ def separation(x: ArrayLike, y: ArrayLike) -> Separation | None:
 
     Reference: notes 1.1; Lawson and Hanson, Solving least squares problems (1974), chapter 23.
     """
-    from scipy.optimize import nnls
+    from scipy.optimize import nnls  # type: ignore[import-untyped]
 
     points, sign = _examples(x, y)
     signed = sign[:, None] * points
@@ -135,7 +135,8 @@ def train_perceptron(x: ArrayLike, y: ArrayLike, *, max_epochs: int | None = Non
             "ends, got None. Pass 100, for example."
         )
     v = np.zeros(points.shape[1])
-    path, mistakes = [v], []
+    path = [v]
+    mistakes: list[int] = []
     seen = {v.tobytes(): 0}
     period = None
     while not mistakes or (mistakes[-1] and (max_epochs is None or len(mistakes) < max_epochs)):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
@@ -100,7 +101,7 @@ def plot_mistakes(axes: Axes, run: PerceptronRun, *, bound: float | None = None,
         axes.axhline(bound, color=ORANGE, lw=1.4, ls="--", label=f"$(R/\\gamma)^2$ = {bound:.0f}")
         axes.set_yscale("log")
     axes.legend(frameon=False, fontsize=8)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     return style(axes, xlabel="epoch", ylabel="mistakes", title=title)
 
 
