@@ -1,9 +1,9 @@
 """Write docs/export-matrix.md: what of Keras each format carries, found out by exporting it.
 
-    python docs/export_matrix.py [FAMILY ...]
+    python docs/export_matrix.py [FAMILY | MODEL ...]
 
-Every specimen of `tests/keras_dl_export/zoo.py`, or of the families named, is exported to each format and
-quantisation. What came of it is kept in docs/export-matrix.json; the page is written anew from all of that.
+The specimens of `tests/keras_dl_export/zoo.py`, or those named, are exported to each format and quantisation.
+What came of it is kept in docs/export-matrix.json; the page is written anew from all of that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +95,15 @@ def _reason(error: Exception) -> str:
     text = re.sub(r"^(model|tflite|onnx|saved_model): ", "", str(error))
     text = re.sub(r"(model: )?endpoint '\w+'(, output '[^']*')?(, \w+ \d+)*(, fixed shapes)?:? ?", "", text)
     text = re.sub(r" in '[\w/]+'", "", text)
+    if "runtime cannot load it" in text:  # and why, at length and in its own words
+        return "the converter's file is none that the runtime loads, and was thrown away"
     if "expected" in text and "is allowed" in text:
         return "not within the tolerance"
     return text.split("\n")[0].strip()[:230]
 
 
-def page(records: Mapping[str, Mapping[str, Any]]) -> str:
-    """The page in Markdown; `records` by family."""
+def page(records: Mapping[str, Mapping[str, Any]], missing: Iterable[str] = ()) -> str:
+    """The page in Markdown; `records` by family and name, and what of the zoo has none."""
     marks: dict[str, int] = {}
 
     def mark(text: str) -> int:
@@ -114,36 +116,57 @@ def page(records: Mapping[str, Mapping[str, Any]]) -> str:
         return f"{found['max_abs_error']:.0e}{remarks}"
 
     lines = []
-    for family, record in records.items():
+    for family, models in records.items():
         lines += [f"\n## {family}\n", f"| | {' | '.join(COLUMNS)} |", f"|{'---|' * (1 + len(COLUMNS))}"]
-        for name, found in record["models"].items():
-            lines.append(f"| {name} | {' | '.join(cell(found[column]) for column in COLUMNS)} |")
+        for name, record in models.items():
+            lines.append(f"| {name} | {' | '.join(cell(record['found'][column]) for column in COLUMNS)} |")
     lines += ["\n## Remarks and reasons\n", *(f"{number}. {text}" for text, number in marks.items())]
-    models = sum(len(record["models"]) for record in records.values())
-    minutes = sum(record["minutes"] for record in records.values())
-    versions = "; ".join(dict.fromkeys(record["versions"] for record in records.values()))
-    lines.append(f"\n{models} models, {minutes:.0f} minutes on two shared CPU cores, with {versions}.")
+    every = [record for models in records.values() for record in models.values()]
+    minutes = sum(record["seconds"] for record in every) / 60
+    versions = "; ".join(dict.fromkeys(record["versions"] for record in every))
+    lines.append(f"\n{len(every)} models, {minutes:.0f} minutes on two shared CPU cores, with {versions}.")
+    if missing:
+        lines.append(f"Not run so far: {'; '.join(missing)}.")
     return HEADER + "\n".join(lines) + "\n"
 
 
-def main(families: list[str]) -> None:
-    """Export the families, all by default, and write what came of it."""
+def missing_of(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the names of the specimens without a record."""
+    from tests.keras_dl_export.zoo import FAMILIES
+
+    return [
+        specimen.name
+        for family, specimens in FAMILIES.items()
+        for specimen in specimens
+        if specimen.name not in records.get(family, {})
+    ]
+
+
+def main(names: list[str]) -> None:
+    """Export the families or specimens of these names, all by default, and write what came of each."""
     from tests.keras_dl_export.zoo import FAMILIES
 
     records = json.loads(RECORDS.read_text()) if RECORDS.exists() else {}
     versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in PACKAGES)
-    for family in families or FAMILIES:
-        start = time.perf_counter()
-        models = {}
-        for specimen in FAMILIES[family]:
+    for family, specimens in FAMILIES.items():
+        known = records.pop(family, {})  # and back, in the order of the zoo
+        records[family] = {each.name: known[each.name] for each in specimens if each.name in known}
+    for family, specimens in FAMILIES.items():
+        for specimen in specimens:
+            if names and not {family, specimen.name} & set(names):
+                continue
             sys.stdout.write(f"{family}: {specimen.name}\n")
             sys.stdout.flush()
-            models[specimen.name] = examine(specimen)
-        minutes = (time.perf_counter() - start) / 60
-        records[family] = {"models": models, "minutes": minutes, "versions": versions}
-        records = {known: records[known] for known in FAMILIES if known in records}
-        RECORDS.write_text(json.dumps(records, indent=1) + "\n")
-        PAGE.write_text(page(records))
+            start = time.perf_counter()
+            found = examine(specimen)
+            seconds = round(time.perf_counter() - start, 1)
+            done = {
+                **records[family],
+                specimen.name: {"found": found, "seconds": seconds, "versions": versions},
+            }
+            records[family] = {each.name: done[each.name] for each in specimens if each.name in done}
+            RECORDS.write_text(json.dumps(records, indent=1) + "\n")
+            PAGE.write_text(page(records, missing_of(records)))
 
 
 if __name__ == "__main__":

@@ -23,12 +23,12 @@ RECURRENT = (layers.SimpleRNN, layers.LSTM, layers.GRU)
 SPECIMENS = [
     Specimen("SimpleRNN, LSTM, GRU", over(TIME, *(of(cls, 4) for cls in RECURRENT))),
     Specimen(
-        "..., of known length, without bias",
+        "recurrent layers, of known length, without bias",
         over(STEPS, *(of(cls, 4, use_bias=False) for cls in RECURRENT)),
         tested=False,
     ),
     Specimen(
-        "..., go_backwards, all outputs and states",
+        "recurrent layers, go_backwards, all outputs and states",
         over(
             TIME,
             *(
@@ -38,7 +38,7 @@ SPECIMENS = [
         ),
     ),
     Specimen(
-        "..., other activations",
+        "recurrent layers, other activations",
         over(
             TIME,
             of(layers.SimpleRNN, 3, "relu"),
@@ -47,7 +47,11 @@ SPECIMENS = [
         ),
         tested=False,
     ),
-    Specimen("..., an activation of no node", over(TIME, of(layers.GRU, 3, activation="gelu")), loops=True),
+    Specimen(
+        "recurrent layers, an activation of no node",
+        over(TIME, of(layers.GRU, 3, activation="gelu")),
+        loops=True,
+    ),
     Specimen(
         "GRU(reset_after=False)",
         over(
