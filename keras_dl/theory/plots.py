@@ -48,10 +48,7 @@ def plot_lines(
             array = array.mean(axis=1)
         marker = "o" if len(places) < 15 else ""
         axes.plot(places, array, color=colour, label=name, marker=marker, ms=3, lw=1.6)
-    if "x" in log:
-        axes.set_xscale("log")
-    if "y" in log:
-        axes.set_yscale("log")
+    _scale(axes, log)
     if len(curves) > 1:
         axes.legend(frameon=False, fontsize=8)
     return style(axes, xlabel=xlabel, ylabel=ylabel, title=title)
@@ -99,7 +96,7 @@ def plot_mistakes(axes: Axes, run: PerceptronRun, *, bound: float | None = None,
     axes.step(epochs, total, where="mid", color=BLUE, lw=1.6, label="mistakes so far")
     if bound is not None:
         axes.axhline(bound, color=ORANGE, lw=1.4, ls="--", label=f"$(R/\\gamma)^2$ = {bound:.0f}")
-        axes.set_yscale("log")
+        _scale(axes, "y")
     axes.legend(frameon=False, fontsize=8)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     return style(axes, xlabel="epoch", ylabel="mistakes", title=title)
@@ -179,10 +176,7 @@ def plot_error_terms(
     colours = ("#d1d5db", "#93c5fd", "#fdba74", "#86efac")
     axes.stackplot(places, np.maximum(parts, 0), labels=names, colors=colours)
     axes.plot(places, [each.risk for each in terms], color=INK, lw=1.4, marker="o", ms=3, label="risk")
-    if "x" in log:
-        axes.set_xscale("log")
-    if "y" in log:
-        axes.set_yscale("log")
+    _scale(axes, log)
     axes.set_xlim(places[0], places[-1])
     axes.legend(frameon=False, fontsize=7)
     return style(axes, xlabel=xlabel, ylabel="squared error", title=title)
@@ -220,7 +214,7 @@ def plot_gradient_norms(
         steps = np.arange(len(values))
         shown = np.where(values > 0, values, np.nan)
         axes.plot(steps[::-1] if steps_back else steps, shown, color=colour, lw=1.6, label=name)
-    axes.set_yscale("log")
+    _scale(axes, "y")
     axes.legend(frameon=False, fontsize=8)
     xlabel = "steps back, T - k" if steps_back else "k"
     return style(axes, xlabel=xlabel, ylabel="$||\\partial h_T / \\partial h_k||$", title=title)
@@ -289,6 +283,18 @@ def style(axes: Axes, *, xlabel: str = "", ylabel: str = "", title: str = "", gr
         axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
         axes.set_axisbelow(True)
     return axes
+
+
+def _scale(axes: Axes, log: str) -> None:
+    """Logarithmic scales whose labels do not run into each other, whatever the range."""
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        if name in log:
+            axes.set(**{f"{name}scale": "log"})
+            low, high = sorted(axis.get_data_interval())
+            if low > 0 and high < 300 * low:
+                axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+            axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _colours(count: int) -> list[str]:

@@ -1,0 +1,77 @@
+"""The game of two players: the best discriminator, the generator's two losses, and modes that are lost.
+
+    python examples/09_gan.py [--quick] [--out FILE]
+
+About 100 seconds (quick: some 12, too few steps for the ring). Expected: the discriminator fitted to draws
+is p / (p + q); the minimax gradient dies where D is sure; a critic with gradient penalty finds more of the
+ring's modes than with the minimax loss.
+"""
+
+import keras
+import numpy as np
+from chapter import chapter
+from scipy import stats
+
+from keras_dl import theory
+from keras_dl.models import GAN
+from keras_dl.theory.plots import plot_lines, plot_points
+
+SIGMA = 0.05
+
+
+def ring_gan(loss, data, epochs):
+    """A GAN of dense layers trained on points of the plane."""
+    keras.utils.set_random_seed(0)
+    dense = keras.layers.Dense
+    generator = keras.Sequential([keras.Input((2,)), dense(64, "relu"), dense(64, "relu"), dense(2)])
+    discriminator = keras.Sequential([keras.Input((2,)), dense(64, "relu"), dense(64, "relu"), dense(1)])
+    steps = 1 if loss == "minimax" else 2
+    gan = GAN(generator, discriminator, loss, prior="normal", discriminator_steps=steps)
+    gan.compile(*(keras.optimizers.Adam(1e-3, beta_1=0.5) for _ in range(2)), steps_per_execution=16)
+    gan.fit(data, batch_size=128, epochs=epochs, verbose=0)
+    return np.asarray(gan.generate(2000))
+
+
+def main():
+    page = chapter(15, 3.4)
+    first, second, *rings = page.axes(4)
+    x = np.linspace(-5, 5, 1001)
+    p, q = stats.norm(-1, 1).pdf(x), stats.norm(1.2, 0.6).pdf(x)
+    rng = np.random.default_rng(0)
+    best = theory.optimal_discriminator(p, q)
+    fitted = theory.fit_discriminator(rng.normal(-1, 1, 5000), rng.normal(1.2, 0.6, 5000))(x)
+    value = theory.game_value(p, q, best, x)
+    jsd = theory.jensen_shannon_divergence(p, q, x)
+    print(f"Value at the optimum {value:.6f}, 2 JSD - log 4 = {2 * jsd - np.log(4):.6f}")
+    curves = {"p, the data": p, "q, the generator": q, "D fitted to draws": fitted, "p / (p + q)": best}
+    plot_lines(first, x, curves, xlabel="x", ylabel="density, probability", title="the best discriminator")
+    first.lines[-1].set_linestyle("--")
+    first.lines[-1].set_color("#1f2937")
+    first.legend(frameon=False, fontsize=7)
+    first.set_ylim(0, 1.45)
+
+    d = np.geomspace(1e-4, 0.999, 200)
+    gradients = theory.generator_gradients(d)
+    curves = {"log(1 - D(G(z)))": gradients.minimax, "-log D(G(z))": gradients.non_saturating}
+    plot_lines(
+        second,
+        d,
+        curves,
+        xlabel="D(G(z))",
+        ylabel="size of the gradient",
+        title="what the generator hears",
+        log="xy",
+    )
+
+    centres = theory.ring_centres(8, 1.0)
+    data = theory.ring_of_gaussians(4096, centres, SIGMA).astype("float32")
+    for axes, loss in zip(rings, ("minimax", "wasserstein"), strict=True):
+        samples = ring_gan(loss, data, epochs=6 if page.quick else 120)
+        found = theory.mode_coverage(samples, centres, SIGMA)
+        print(f"{loss}: {found.covered} of 8 modes, {found.quality:.0%} of the points belong to one")
+        plot_points(axes, samples, centres, title=f"{loss}: {found.covered} of 8 modes")
+    page.save()
+
+
+if __name__ == "__main__":
+    main()

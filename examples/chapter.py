@@ -1,0 +1,43 @@
+"""What all chapters share: the command line, and a figure that is saved at the end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from matplotlib.figure import Figure
+
+from keras_dl import plots
+
+
+class Chapter(NamedTuple):
+    """A figure to draw on, and what the command line asks for."""
+
+    figure: Figure
+    quick: bool
+    out: Path
+
+    def axes(self, columns: int, rows: int = 1) -> list[Any]:
+        """Axes side by side, row by row."""
+        grid = self.figure.subplots(rows, columns, squeeze=False)
+        return list(grid.ravel())
+
+    def save(self) -> None:
+        """Write the figure and say where it is."""
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        print(f"Picture: {plots.save(self.figure, self.out, dpi=100)}")
+
+
+def chapter(width: float = 10, height: float = 3.4) -> Chapter:
+    """Read `--quick` and `--out` for the script that is run."""
+    script = Path(sys.argv[0])
+    parser = argparse.ArgumentParser(description=f"Chapter {script.stem}.")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, a few seconds")
+    parser.add_argument("--out", type=Path, default=Path(f"{script.stem}.png"), help="the picture's path")
+    options = parser.parse_args()
+    return Chapter(Figure(figsize=(width, height), layout="constrained"), options.quick, options.out)
