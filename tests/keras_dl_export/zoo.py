@@ -343,7 +343,7 @@ _MODELS = [
         mixed_precision("mixed_bfloat16"),
         refused={
             "tflite": "They are float32 there: build the model with keras.config.set_dtype_policy",
-            "onnx": "computes in bfloat16.* set_dtype_policy",
+            "onnx": "computes in bfloat16.*set_dtype_policy",
         },
     ),
     Specimen("MobileNetV2", of_application("MobileNetV2", alpha=0.35)),
