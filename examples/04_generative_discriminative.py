@@ -7,6 +7,7 @@ discriminative one with many, and the curves cross in between.
 """
 
 import numpy as np
+import tensorflow as tf
 from chapter import chapter
 from sklearn.datasets import load_digits
 
@@ -15,13 +16,13 @@ from keras_dl.theory import learning_curves
 from keras_dl.theory.plots import plot_lines
 
 
-def classifier(model, epochs):
+def classifier(model, steps):
     """A fit for `learning_curves`: the same model, set back and trained anew."""
     variables = list(model.weights)
     if model.optimizer:
         model.optimizer.build(model.trainable_variables)
         variables += model.optimizer.variables
-    start = [np.array(each) for each in variables]
+    start = [each.numpy() for each in variables]
 
     def fit(x, y):
         for variable, value in zip(variables, start, strict=True):
@@ -29,7 +30,8 @@ def classifier(model, epochs):
         # One fixed shape, traced once: what only fills the batch weighs nothing.
         filled = np.resize(np.arange(len(x)), 1024)
         weight = (np.arange(1024) < len(x)).astype("float32") * (1024 / len(x))
-        model.fit(x[filled], y[filled], sample_weight=weight, batch_size=1024, epochs=epochs, verbose=0)
+        batch = tf.data.Dataset.from_tensors((x[filled], y[filled], weight))
+        model.fit(batch.repeat(steps), verbose=0)
         return lambda features: np.asarray(model.logits(features)).argmax(-1)
 
     return fit
@@ -44,11 +46,11 @@ def main():
     if page.quick:
         sizes = [20, 80, 320, 1000]
     fits = {
-        "Gaussian naive Bayes": classifier(lambda: GaussianNaiveBayes(10, 64, variance_floor=0.1), epochs=1),
-        "logistic regression": classifier(LogisticRegression(10, 64, l2=1e-4), epochs=100),
+        "Gaussian naive Bayes": classifier(GaussianNaiveBayes(10, 64, variance_floor=0.1), steps=1),
+        "logistic regression": classifier(LogisticRegression(10, 64, l2=1e-4), steps=100),
     }
     curves = learning_curves(
-        fits, (x[:1000], y[:1000]), (x[1000:], y[1000:]), sizes, repeats=2 if page.quick else 10
+        fits, (x[:1000], y[:1000]), (x[1000:], y[1000:]), sizes, repeats=2 if page.quick else 5
     )
     for row, n in enumerate(sizes):
         print(f"n = {n:4d}: " + ", ".join(f"{name} {each[row].mean():.3f}" for name, each in curves.items()))

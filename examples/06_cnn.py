@@ -60,7 +60,7 @@ def main():
     model = CNN(num_classes=10, image_shape=(8, 8, 1))
     model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     train, test = load("digits", ("train", "test"), seed=0)
-    history = model.fit(train, validation_data=test, epochs=4 if page.quick else 15, verbose=0).history
+    history = model.fit(train, validation_data=test, epochs=6 if page.quick else 15, verbose=0).history
     print(f"Test accuracy {history['val_accuracy'][-1]:.3f}")
     curves = {"train": history["accuracy"], "test": history["val_accuracy"]}
     plot_lines(

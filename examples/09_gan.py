@@ -35,7 +35,7 @@ def ring_gan(loss, data, epochs):
 def main():
     page = chapter(15, 3.4)
     first, second, *rings = page.axes(4)
-    x = np.linspace(-5, 5, 1001)
+    x = np.linspace(-8, 8, 1601)
     p, q = stats.norm(-1, 1).pdf(x), stats.norm(1.2, 0.6).pdf(x)
     rng = np.random.default_rng(0)
     best = theory.optimal_discriminator(p, q)
@@ -49,6 +49,7 @@ def main():
     first.lines[-1].set_color("#1f2937")
     first.legend(frameon=False, fontsize=7)
     first.set_ylim(0, 1.45)
+    first.set_xlim(-5, 5)
 
     d = np.geomspace(1e-4, 0.999, 200)
     gradients = theory.generator_gradients(d)

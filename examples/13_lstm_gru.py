@@ -45,7 +45,7 @@ def main():
         plot_gradient_norms(axes, norms, title=f"gates' bias {memory:g}")
         for name, each in norms.items():
             print(f"bias {memory:g}, {name}: {each[0]:.1e} over {STEPS} steps")
-        axes.set_ylim(1e-12, 10)
+        axes.set_ylim(1e-12, 1e3)
 
     train = load("digits", seed=0)
     images, labels = next(load("digits", "test", batch_size=128).as_numpy_iterator())

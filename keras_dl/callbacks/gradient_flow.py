@@ -97,7 +97,7 @@ class GradientFlow(keras.callbacks.Callback):
                 lw=1,
                 label=f"epoch {epoch}",
             )
-        axes.set_yticks(rows, [name.split("/", 1)[-1] for name in self.names], fontsize=7)
+        axes.set_yticks(rows, ["/".join(name.split("/")[-2:]) for name in self.names], fontsize=7)
         axes.set_xscale("log")
         axes.invert_yaxis()
         axes.set_xlabel("norm of the gradient", fontsize=8)
