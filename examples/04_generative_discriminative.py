@@ -46,7 +46,7 @@ def main():
     if page.quick:
         sizes = [20, 80, 320, 1000]
     fits = {
-        "Gaussian naive Bayes": classifier(GaussianNaiveBayes(10, 64, variance_floor=0.1), steps=1),
+        "Gaussian naive Bayes": classifier(GaussianNaiveBayes(10, 64, variance_floor=0.5), steps=1),
         "logistic regression": classifier(LogisticRegression(10, 64, l2=1e-4), steps=100),
     }
     curves = learning_curves(

@@ -37,7 +37,7 @@ def main():
     titles = ("size in KB", "largest error against Keras", "milliseconds for one image")
     for column, (axes, title) in enumerate(zip(page.axes(3), titles, strict=True)):
         bars = axes.bar(list(rows), [row[column] for row in rows.values()], color=COLOURS[:3], width=0.6)
-        axes.bar_label(bars, fmt="%.2g", fontsize=8)
+        axes.bar_label(bars, fmt="%.3g", fontsize=8)
         style(axes, title=title)
     page.save()
 
