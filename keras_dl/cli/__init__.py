@@ -8,7 +8,7 @@ import sys
 import typer
 
 from keras_dl import console
-from keras_dl.cli import release, serving, training
+from keras_dl.cli import deployment, release, serving, training
 
 app = typer.Typer(
     name="keras-dl",
@@ -32,6 +32,7 @@ for command in (
     serving.serve,
     serving.query,
     serving.models,
+    deployment.deploy,
 ):
     app.command()(command)
 

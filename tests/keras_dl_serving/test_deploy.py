@@ -1,0 +1,458 @@
+"""The files of a deployment: each by its schema, and all of them by what they say of each other."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+from typer.testing import CliRunner
+
+from keras_dl import cli
+from keras_dl_export.errors import ReleaseError
+from keras_dl_export.release import write_manifest
+from keras_dl_serving.deploy import IMAGE, write_deployment
+from keras_dl_serving.deploy.deployment import METRICS_PATH, render
+from keras_dl_serving.deploy.example import MODELS, RELEASES
+from keras_dl_serving.deploy.folder import write_folder
+from keras_dl_serving.deploy.served import Served
+from keras_dl_serving.server import batching, config, model_server
+from keras_dl_serving.server.metrics import Metrics
+from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH
+from keras_dl_serving.wire import messages
+from tests.keras_dl_serving.manifests import faults, read_yaml
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = {path.stem: json.loads(path.read_text()) for path in Path(__file__).parent.glob("deploy_schemas/*")}
+IMAGE_SPEC = {"shape": ["batch", 28, 28, 1], "dtype": "float32"}
+LOGITS = {"shape": ["batch", 10], "dtype": "float32"}
+TOKENS = {"shape": ["batch", "tokens_time"], "dtype": "int32"}
+SIMPLE = {"serving_default": {"inputs": {"image": IMAGE_SPEC}, "outputs": {"logits": LOGITS}}}
+SEQUENCES = {"serving_default": {"inputs": {"tokens": TOKENS}, "outputs": {"logits": LOGITS}}}
+JOINED = render(MODELS, RELEASES)
+ALONE = render([Served("letters", joinable=False), Served("on", joinable=True)], "a $b/c", replicas=3)
+Files = dict[str, str]
+both = pytest.mark.parametrize("files", [JOINED, ALONE], ids=["batching", "no batching"])
+
+
+def save_release(folder: Path, endpoints: dict[str, Any] = SIMPLE) -> None:
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    write_manifest(folder, {"endpoints": endpoints})
+
+
+def documents(files: Files) -> dict[tuple[str, str], Any]:
+    """All objects of Kubernetes by kind and name."""
+    found = [
+        document
+        for path, text in files.items()
+        if path.startswith(("kubernetes/", "kserve/"))
+        for document in read_yaml(text)
+    ]
+    by_name = {(each["kind"], each["metadata"]["name"]): each for each in found}
+    assert len(by_name) == len(found)
+    return by_name
+
+
+def yaml(files: Files, path: str) -> Any:
+    (document,) = read_yaml(files[path])
+    return document
+
+
+def container(files: Files) -> Any:
+    (found,) = documents(files)["Deployment", "serving"]["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def test_the_example_is_up_to_date(tmp_path: Path) -> None:
+    """If not: `python -m keras_dl_serving.deploy.example serving/deploy`."""
+    write_folder(tmp_path / "new", JOINED)
+    new, committed = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "new", ROOT / "serving" / "deploy")
+    )
+    assert new == committed
+
+
+@both
+def test_objects_of_kubernetes_follow_their_schemas(files: Files) -> None:
+    schema = SCHEMAS["kubernetes"]
+    objects = {**documents(files), "kustomize": yaml(files, "kustomization.yaml")}
+    for name, each in objects.items():
+        assert list(faults(each, {"$ref": f"#/$defs/{each['kind']}"}, schema)) == [], name
+
+
+@both
+def test_other_files_follow_their_schemas(files: Files) -> None:
+    grafana = SCHEMAS["grafana"]
+    for value, schema, root in (
+        (yaml(files, "compose.yaml"), SCHEMAS["compose"], SCHEMAS["compose"]),
+        (yaml(files, "prometheus/prometheus.yml"), SCHEMAS["prometheus"], SCHEMAS["prometheus"]),
+        (yaml(files, "grafana/datasource.yaml"), {"$ref": "#/$defs/datasources"}, grafana),
+        (yaml(files, "grafana/provider.yaml"), {"$ref": "#/$defs/providers"}, grafana),
+        (json.loads(files["grafana/serving.json"]), {"$ref": "#/$defs/dashboard"}, grafana),
+    ):
+        assert list(faults(value, schema, root)) == []
+
+
+def test_schemas_find_faults() -> None:
+    service = documents(JOINED)["Service", "serving"]
+    check = partial(faults, schema={"$ref": "#/$defs/Service"}, root=SCHEMAS["kubernetes"])
+    spec = service["spec"]
+    for broken, fault in (
+        ({**service, "apiVersion": "v2"}, "expected 'v1'"),
+        ({**service, "replicas": 2}, "no such field: replicas"),
+        ({**service, "spec": {"selector": spec["selector"]}}, "ports is missing"),
+        ({**service, "spec": {**spec, "ports": [{"port": "8501"}]}}, "/spec/ports/0/port: expected integer"),
+        ({**service, "spec": {**spec, "ports": [{"port": True}]}}, "expected integer, got True"),
+        ({**service, "metadata": {"name": "Serving"}}, "/metadata/name: expected ^"),
+    ):
+        assert any(fault in each for each in check(broken)), fault
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: yes\n", "a: x: y\n", "a:\n", "a: 1\na: 2\n", "a: b\n   c: d\n", "a: *b\n", "a: [b]\n", "a: 'b'\n"],
+)
+def test_the_reader_refuses_what_reads_in_two_ways(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a value|no key|a key without|not indented"):
+        read_yaml(text)
+
+
+@both
+def test_the_reader_agrees_with_pyyaml(files: Files) -> None:
+    reference = pytest.importorskip("yaml", reason="needs PyYAML")
+    for path, text in files.items():
+        if path.endswith((".yaml", ".yml")):
+            assert read_yaml(text) == list(reference.safe_load_all(text)), path
+
+
+def test_the_original_reads_the_models() -> None:
+    from tensorflow_serving.config import model_server_config_pb2
+
+    original = text_format.Parse(JOINED["models.config"], model_server_config_pb2.ModelServerConfig())
+    found = [(each.name, each.base_path, each.model_platform) for each in original.model_config_list.config]
+    assert found == [
+        ("digits", "/models/digits", "tensorflow"),
+        ("digits-vae", "/models/digits-vae", "tensorflow"),
+    ]
+
+
+@both
+def test_the_server_of_this_project_takes_flags_and_files(files: Files, tmp_path: Path) -> None:
+    flags = model_server._parser().parse_args(container(files)["args"])
+    write_folder(tmp_path / "out", files)
+
+    def read(path: str, kind: type[config._File]) -> config._File:
+        return config.read_file(tmp_path / "out" / Path(path).name, kind)
+
+    assert config.model_configs(read(flags.model_config_file, messages.ModelServerConfig))
+    monitoring = read(flags.monitoring_config_file, messages.MonitoringConfig).prometheus_config
+    assert monitoring.enable
+    assert monitoring.path == METRICS_PATH == DEFAULT_METRICS_PATH
+    assert flags.enable_batching == bool(flags.batching_parameters_file) == ("batching.config" in files)
+    if flags.enable_batching:
+        proto = read(flags.batching_parameters_file, messages.BatchingParameters)
+        assert batching.from_proto(proto).split
+        assert proto.max_execution_batch_size.value <= proto.max_batch_size.value
+
+
+@both
+def test_selectors_meet_labels(files: Files) -> None:
+    objects = documents(files)
+    spec = objects["Deployment", "serving"]["spec"]
+    labels = spec["template"]["metadata"]["labels"].items()
+    spread = spec["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"]
+    for selector in (
+        spec["selector"]["matchLabels"],
+        spread["matchLabels"],
+        objects["Service", "serving"]["spec"]["selector"],
+        objects["Service", "serving-pods"]["spec"]["selector"],
+        objects["PodDisruptionBudget", "serving"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert selector
+        assert selector.items() <= labels
+    target = objects["HorizontalPodAutoscaler", "serving"]["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) in objects
+    assert target["apiVersion"] == objects[target["kind"], target["name"]]["apiVersion"]
+    assert "cpu" in container(files)["resources"]["requests"], "or percents of it mean nothing"
+
+
+@both
+def test_ports_and_paths_meet(files: Files) -> None:
+    objects, server, compose = documents(files), container(files), yaml(files, "compose.yaml")
+    flags = dict(flag.removeprefix("--").split("=") for flag in server["args"])
+    ports = {port["name"]: port["containerPort"] for port in server["ports"]}
+    assert ports == {"http": int(flags["rest_api_port"]), "grpc": int(flags["port"])}
+    for name in ("serving", "serving-pods"):
+        for port in objects["Service", name]["spec"]["ports"]:
+            assert port["port"] == ports[port["targetPort"]]
+    probes = [server[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
+    assert [next(probe[k] for k in ("tcpSocket", "httpGet") if k in probe)["port"] for probe in probes] == [
+        "http"
+    ] * 3
+    names = re.findall(r'name: "(.*)"', files["models.config"])
+    assert server["readinessProbe"]["httpGet"]["path"] in {f"/v1/models/{name}/metadata" for name in names}
+
+    template = objects["Deployment", "serving"]["spec"]["template"]
+    notes = template["metadata"]["annotations"]
+    assert notes["prometheus.io/port"] == flags["rest_api_port"]
+    assert notes["prometheus.io/path"] == METRICS_PATH
+    pause = int(server["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert template["spec"]["terminationGracePeriodSeconds"] >= pause + 30
+
+    (job,) = yaml(files, "prometheus/prometheus.yml")["scrape_configs"]
+    assert job["metrics_path"] == METRICS_PATH
+    assert job["static_configs"][0]["targets"] == [f"serving:{flags['rest_api_port']}"]
+    assert compose["services"]["serving"]["command"] == server["args"]
+    assert [port.split(":")[-1] for port in compose["services"]["serving"]["ports"]] == [
+        flags["rest_api_port"],
+        flags["port"],
+    ]
+    source = yaml(files, "grafana/datasource.yaml")["datasources"][0]["url"]
+    assert source == f"http://prometheus:{compose['services']['prometheus']['ports'][0].split(':')[-1]}"
+
+
+@both
+def test_mounted_files_are_the_ones_that_flags_name(files: Files) -> None:
+    objects, server = documents(files), container(files)
+    asked = {flag.split("=")[1] for flag in server["args"] if "=/config/" in flag}
+    kustomize = yaml(files, "kustomization.yaml")
+    (generated,) = kustomize["configMapGenerator"]
+    assert {f"/config/{name}" for name in generated["files"]} == asked
+    assert set(generated["files"]) | set(kustomize["resources"]) <= files.keys()
+    pod = objects["Deployment", "serving"]["spec"]["template"]["spec"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    mounts = {mount["name"]: mount["mountPath"] for mount in server["volumeMounts"]}
+    assert mounts.keys() == volumes.keys()
+    assert mounts["config"] == "/config"
+    assert volumes["config"]["configMap"]["name"] == generated["name"]
+    claim = volumes["releases"]["persistentVolumeClaim"]["claimName"]
+    assert ("PersistentVolumeClaim", claim) in objects
+
+    compose = yaml(files, "compose.yaml")
+    serving = compose["services"]["serving"]
+    assert {each["target"] for each in serving["configs"]} == asked
+    for service in compose["services"].values():
+        assert {each["source"] for each in service.get("configs", ())} <= compose["configs"].keys()
+        assert set(service.get("depends_on", ())) <= compose["services"].keys()
+    for each in serving["configs"]:
+        assert Path(compose["configs"][each["source"]]["file"]).name == Path(each["target"]).name
+    assert {Path(each["file"]).as_posix() for each in compose["configs"].values()} <= files.keys()
+    assert mounts["releases"] == serving["volumes"][0]["target"] == "/models"
+    bases = re.findall(r'base_path: "(.*)"', files["models.config"])
+    assert {str(Path(base).parent) for base in bases} == {"/models"}
+
+    names = {Path(base).name for base in bases}
+    services = {name: each for (kind, name), each in objects.items() if kind == "InferenceService"}
+    assert services.keys() == names
+    for name, each in services.items():
+        assert each["spec"]["predictor"]["model"]["storageUri"] == f"pvc://{claim}/{name}"
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+    metrics = Metrics()
+    with metrics.request("digits", "Predict", "REST"):
+        metrics.runtime_latency.observe(0.001, "digits", "Predict", "TF1")
+    exposed: dict[str, set[str]] = {}
+    for name, labels in re.findall(r"^(:[\w:]+)\{(.*)\}", metrics.text(), re.M):
+        exposed[name] = set(re.findall(r'(\w+)="', labels))
+    dashboard = json.loads(JOINED["grafana/serving.json"])
+    variables = {each["name"] for each in dashboard["templating"]["list"]}
+    asked = set()
+    for panel in dashboard["panels"]:
+        for target in panel["targets"]:
+            expression = target["expr"]
+            assert expression.count("(") == expression.count(")")
+            assert set(re.findall(r"\$(\w+)", expression)) - {"__rate_interval"} <= variables
+            by = {name for group in re.findall(r"by \((.*?)\)", expression) for name in group.split(", ")}
+            assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= by
+            selected = re.findall(r"(:tensorflow:serving:\w+)\{(.*?)\}", expression)
+            assert selected
+            for name, selector in selected:
+                assert set(re.findall(r"(\w+)(?:=~|!=|=)", selector)) | by - {"le"} <= exposed[name]
+                asked.add(name)
+    assert asked == {
+        f":tensorflow:serving:{name}"
+        for name in (
+            "request_count",
+            *(
+                f"{kind}_latency_{part}"
+                for kind in ("request", "runtime")
+                for part in ("bucket", "sum", "count")
+            ),
+        )
+    }
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[int], int]]:
+    """A function of a status that starts a server which answers everything with it; gives the port."""
+    servers = []
+
+    def start(status: int) -> int:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                found = self.path == "/v1/models/digits/metadata" and self.headers["Host"]
+                self.send_response(status if found else 500)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return int(server.server_address[1])
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (404, False)])
+def test_the_healthcheck_of_compose(answering: Callable[[int], int], status: int, healthy: bool) -> None:
+    test = yaml(JOINED, "compose.yaml")["services"]["serving"]["healthcheck"]["test"]
+    assert test[0] == "CMD"
+    assert "$" not in test[-1], "Compose would fill it in"
+    script = test[-1].replace("/8501", f"/{answering(status)}")
+    assert (subprocess.run([*test[1:-1], script], timeout=20, check=False).returncode == 0) == healthy
+
+
+def test_a_deployment_of_releases(tmp_path: Path) -> None:
+    save_release(tmp_path / "releases/digits/1")
+    save_release(tmp_path / "releases/letters/1")
+    save_release(tmp_path / "releases/letters/2", SEQUENCES)
+    out = tmp_path / "to" / "deploy"
+    result = CliRunner().invoke(
+        cli.app, ["deploy", str(tmp_path / "releases"), "--out", str(out), "--image", "mine/serving:1"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "digits, letters" in result.output
+    serving = read_yaml((out / "compose.yaml").read_text())[0]["services"]["serving"]
+    assert (out / serving["volumes"][0]["source"]).resolve() == (tmp_path / "releases").resolve()
+    assert serving["image"] == "mine/serving:1"
+    assert not any("batching" in flag for flag in serving["command"]), (
+        "letters' second version has a time axis"
+    )
+    assert "No batching: requests for letters differ" in (out / "compose.yaml").read_text()
+    assert (
+        subprocess.run(["sha256sum", "--check", "--quiet", "deploy.sha256"], cwd=out, check=False).returncode
+        == 0
+    )
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["deploy"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "joinable"),
+    [
+        (SIMPLE["serving_default"], True),
+        (SEQUENCES["serving_default"], False),
+        ({"inputs": {"x": {"shape": [1, 3], "dtype": "float32"}}, "outputs": {"y": LOGITS}}, False),
+        ({"inputs": {"image": IMAGE_SPEC}, "outputs": {"mean": {"shape": [], "dtype": "float32"}}}, False),
+        ({"inputs": {"image": IMAGE_SPEC}, "outputs": {"y": {"shape": [10], "dtype": "float32"}}}, False),
+        (
+            {
+                "inputs": {"x": LOGITS, "y": {"shape": ["y_batch", 3], "dtype": "float32"}},
+                "outputs": {"z": LOGITS},
+            },
+            False,
+        ),
+        ({"inputs": {"x": {"shape": [], "dtype": "float32"}}, "outputs": {}}, False),
+    ],
+)
+def test_requests_are_joined_where_it_changes_nothing(
+    endpoint: dict[str, Any], joinable: bool, tmp_path: Path
+) -> None:
+    save_release(
+        tmp_path / "releases/m/1", {"serving_default": endpoint, "simple": SIMPLE["serving_default"]}
+    )
+    assert write_deployment(tmp_path / "releases", tmp_path / "out") == [Served("m", joinable)]
+    assert (tmp_path / "out/batching.config").exists() == joinable
+
+
+def test_releases_that_cannot_be_deployed(tmp_path: Path) -> None:
+    def refused(error: type[Exception], text: str, **settings: Any) -> None:
+        with pytest.raises(error, match=re.escape(text)):
+            write_deployment(tmp_path / "releases", tmp_path / "out", **settings)
+
+    refused(ReleaseError, "releases: expected a folder of <name>/<version>/, but there is no folder")
+    (tmp_path / "releases").mkdir()
+    refused(ReleaseError, "holds no release")
+    save_release(tmp_path / "releases/digits/1")
+    refused(ValueError, "image: expected a container image such as tensorflow/serving:", image="-v x")
+    refused(ValueError, "replicas: expected a whole number from 1 on, got 0.", replicas=0)
+    for name in ("My_Digits", "1st", "digits-", "d" * 54):
+        save_release(tmp_path / f"releases/{name}/1")
+        refused(ValueError, f"got '{name}', which Kubernetes refuses. Rename the release's folder.")
+        (tmp_path / f"releases/{name}").rename(tmp_path / name)
+    (tmp_path / "releases/digits/2").mkdir()
+    refused(ReleaseError, "the release is half-written")
+    write_manifest(tmp_path / "releases/digits/2", {"endpoints": SIMPLE})
+    refused(ReleaseError, "found no saved_model.pb. Export the model again with it.")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_untouched_folder_is_written_anew_and_a_changed_one_is_kept(tmp_path: Path) -> None:
+    save_release(tmp_path / "releases/digits/1")
+    out = tmp_path / "out"
+    write = partial(write_deployment, tmp_path / "releases", out)
+    out.mkdir()
+    write()
+    write(image="mine:2")
+    assert '"mine:2"' in (out / "compose.yaml").read_text()
+
+    def refused(name: str) -> None:
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        with pytest.raises(FileExistsError, match=f"with {name}. Give another --out"):
+            write()
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+    (out / "notes.txt").write_text("mine")
+    refused("notes.txt")
+    (out / "notes.txt").unlink()
+    (out / "compose.yaml").write_text("services: {}")
+    refused("compose.yaml")
+    (out / "compose.yaml").unlink()
+    refused("compose.yaml")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "releases"]
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path / "out", {"a": "1"})
+    rename = Path.rename
+
+    def fails(path: Path, target: Path) -> Path:
+        if path.name == ".draft-out":
+            raise OSError("no space left")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    for folder in ("out", "new/out"):
+        with pytest.raises(OSError, match="no space left"):
+            write_folder(tmp_path / folder, {"a": "2"})
+    assert (tmp_path / "out/a").read_text() == "1"
+    assert list((tmp_path / "new").iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "out"]
+
+
+def test_no_tensorflow() -> None:
+    code = "import sys, keras_dl_serving.deploy; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False", "False"]
+    assert IMAGE.startswith("tensorflow/serving:")
