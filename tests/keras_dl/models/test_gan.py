@@ -1,9 +1,8 @@
-"""The adversarial game: who moves when, and what is left of it on disk."""
+"""The adversarial game: who moves when, what it reports, and what it is used for."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import subprocess
 import sys
@@ -16,63 +15,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dl import load_model
 from keras_dl.layers import stateless_noise
 from keras_dl.models import GAN
 from keras_dl.models.adversarial_losses import ADVERSARIAL_LOSSES
-
-Z, SHAPE, B = 3, (4, 4, 1), 8
-IMAGES = np.random.default_rng(0).random((4 * B, *SHAPE)).astype("float32")
-
-
-def networks(regularizer=None, dtype=None):
-    """Both players, with weights and statistics."""
-    dense = keras.layers.Dense
-    generator = [
-        keras.Input((Z,)),
-        dense(12, kernel_regularizer=regularizer, dtype=dtype),
-        keras.layers.BatchNormalization(dtype=dtype),
-        keras.layers.ReLU(dtype=dtype),
-        dense(16, "sigmoid", dtype="float32"),
-        keras.layers.Reshape(SHAPE, dtype="float32"),
-    ]
-    discriminator = [
-        keras.Input(SHAPE),
-        keras.layers.Flatten(dtype=dtype),
-        dense(12, kernel_regularizer=regularizer, dtype=dtype),
-        keras.layers.BatchNormalization(dtype=dtype),
-        keras.layers.LeakyReLU(0.2, dtype=dtype),
-        dense(1, dtype="float32"),
-    ]
-    return keras.Sequential(generator), keras.Sequential(discriminator)
-
-
-def make(loss="non_saturating", *, optimizers=None, seed=1, **kwargs):
-    keras.utils.set_random_seed(seed)
-    gan = GAN(*networks(), loss, seed=seed, **kwargs)
-    first, second = optimizers or (keras.optimizers.Adam(0.01, beta_1=0.5), keras.optimizers.Adam(0.02))
-    gan.compile(generator_optimizer=first, discriminator_optimizer=second)
-    return gan
-
-
-def bits(*variables):
-    return [variable.numpy().tobytes() for variable in variables]
-
-
-def everything(gan):
-    """All that training changes but the metrics' counts."""
-    return bits(
-        *gan.generator.variables,
-        *gan.discriminator.variables,
-        *gan.averages,
-        *gan.generator_optimizer.variables,
-        *gan.discriminator_optimizer.variables,
-    )
-
-
-def dataset(images=IMAGES):
-    return tf.data.Dataset.from_tensor_slices(images).batch(B)
-
+from tests.keras_dl.models.toy_gan import IMAGES, SHAPE, B, Z, bits, dataset, everything, make, networks
 
 # Whose turn it is.
 
@@ -245,94 +191,6 @@ def test_a_data_set_s_own_order_draws_no_warning():
         make().fit(dataset(IMAGES[:B]), verbose=0)
 
 
-# What survives.
-
-
-@pytest.mark.parametrize("loss", ["non_saturating", "wasserstein"])
-def test_save_load_and_continue_equals_the_uninterrupted_training_bit_by_bit(loss, tmp_path):
-    whole = make(loss, ema_momentum=0.9, discriminator_steps=2)
-    whole.fit(dataset(), epochs=3, verbose=0)
-    first = make(loss, ema_momentum=0.9, discriminator_steps=2)
-    first.fit(dataset(), epochs=1, verbose=0)
-    first.save(tmp_path / "gan.keras")
-    keras.utils.set_random_seed(99)
-    second = load_model(tmp_path / "gan.keras")
-    assert everything(second) == everything(first)
-    second.fit(dataset(), epochs=2, verbose=0)
-    assert everything(second) == everything(whole)
-
-
-def test_backup_and_restore_goes_on_with_both_optimizers(tmp_path):
-    class Interrupt(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 2:
-                raise KeyboardInterrupt
-
-    whole = make()
-    whole.fit(dataset(), epochs=4, verbose=0)
-    with pytest.raises(KeyboardInterrupt):
-        make().fit(
-            dataset(),
-            epochs=4,
-            callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "backup"), Interrupt()],
-            verbose=0,
-        )
-    resumed = make(seed=1)
-    resumed.fit(
-        dataset(), epochs=4, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "backup")], verbose=0
-    )
-    assert everything(resumed) == everything(whole)
-
-
-def test_compile_arguments_come_back(tmp_path):
-    gan = make("least_squares", prior="normal", label_smoothing=0.1, discriminator_steps=2)
-    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
-    gan.compile(keras.optimizers.RMSprop(schedule), "sgd", steps_per_execution=2, run_eagerly=False)
-    gan.save(tmp_path / "gan.keras")
-    again = load_model(tmp_path / "gan.keras")
-    assert json.dumps(again.get_config()) == json.dumps(gan.get_config())
-    assert json.dumps(again.get_compile_config()) == json.dumps(gan.get_compile_config())
-    assert again.steps_per_execution == 2
-    assert isinstance(again.generator_optimizer, keras.optimizers.RMSprop)
-    uncompiled = load_model(tmp_path / "gan.keras", compile=False)
-    assert not uncompiled.compiled
-    np.testing.assert_array_equal(uncompiled.generate(2), gan.generate(2))
-
-
-# Precision.
-
-
-def test_loss_scaling_leaves_the_step_as_it_is():
-    plain = make(optimizers=(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)))
-    scaling = keras.optimizers.LossScaleOptimizer
-    scaled = make(optimizers=(scaling(keras.optimizers.SGD(0.1)), scaling(keras.optimizers.SGD(0.1))))
-    for gan in (plain, scaled):
-        gan.fit(dataset(), verbose=0)
-    for ours, theirs in zip(scaled.variables, plain.variables, strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
-
-
-def test_float16_players_get_a_loss_scale_each_and_a_step_that_overflows_is_skipped(tmp_path):
-    keras.utils.set_random_seed(0)
-    gan = GAN(*networks(dtype="mixed_float16"), "wasserstein")
-    gan.compile("sgd", "sgd")
-    scales = [gan.generator_optimizer, gan.discriminator_optimizer]
-    assert all(isinstance(optimizer, keras.optimizers.LossScaleOptimizer) for optimizer in scales)
-    gan.fit(dataset(), epochs=2, verbose=0)
-    assert gan.discriminate(IMAGES[:2]).dtype == gan.generate(2).dtype == "float32"
-    assert all(np.isfinite(weight).all() for weight in gan.weights)
-    gan.discriminator_optimizer.dynamic_scale.assign(1e30)
-    before = bits(*gan.discriminator.trainable_weights)
-    gan.fit(dataset(IMAGES[:B]), verbose=0)
-    assert bits(*gan.discriminator.trainable_weights) == before
-    assert gan.discriminator_optimizer.dynamic_scale < 1e30
-    gan.save(tmp_path / "gan.keras")
-    again = load_model(tmp_path / "gan.keras")
-    assert again.discriminator_optimizer.dynamic_scale == gan.discriminator_optimizer.dynamic_scale
-    gan.compile("sgd", "sgd", auto_scale_loss=False)
-    assert isinstance(gan.generator_optimizer, keras.optimizers.SGD)
-
-
 # Use.
 
 
@@ -405,97 +263,6 @@ def test_endpoints_generate_and_discriminate():
     logits = endpoints["discriminate"].function(image=image)["logits"]
     np.testing.assert_array_equal(logits, gan.discriminator(image))
     assert logits.shape == (3, 1)
-
-
-# What goes wrong.
-
-
-def test_networks_that_do_not_fit_are_refused():
-    generator, discriminator = networks()
-    other = keras.Sequential([keras.Input((5, 5, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
-    with pytest.raises(
-        ValueError, match=r"got outputs of shape \(None, 4, 4, 1\).*\(None, 5, 5, 1\).*Change"
-    ):
-        GAN(generator, other)
-    two = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(2)])
-    with pytest.raises(ValueError, match=r"discriminator: expected one logit.*got \(None, 2\).*Dense\(1\)"):
-        GAN(generator, two)
-    with pytest.raises(
-        ValueError, match=r"generator: expected latents of shape \(batch, Z\).*\(None, 4, 4, 1\)"
-    ):
-        GAN(discriminator, generator)
-    with pytest.raises(ValueError, match=r"generator: expected a built keras.Sequential.*keras.Input"):
-        GAN(keras.Sequential([keras.layers.Dense(16), keras.layers.Reshape(SHAPE)]), discriminator)
-    with pytest.raises(ValueError, match="generator: expected a built keras.Sequential.*got 'dcgan'"):
-        GAN("dcgan", discriminator)
-    z, label = keras.Input((Z,)), keras.Input((1,))
-    told = keras.Model([z, label], generator(keras.layers.Concatenate()([z, label])[:, :Z]))
-    with pytest.raises(ValueError, match="generator: expected 1 input, got 2.*ConditionalGAN"):
-        GAN(told, discriminator)
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "text"),
-    [
-        ({"loss": "nonsaturating"}, "loss: expected 'minimax' or 'non_saturating' or .*got 'nonsaturating'"),
-        ({"prior": "cauchy"}, "prior: expected 'uniform' or 'normal', got 'cauchy'"),
-        ({"discriminator_steps": 0}, "discriminator_steps: expected an int of at least 1, got 0"),
-        ({"label_smoothing": 1.5}, "label_smoothing: expected a share"),
-        (
-            {"loss": "hinge", "label_smoothing": 0.1},
-            "label_smoothing: expected 0 with loss='hinge'.*Leave it out",
-        ),
-        ({"gradient_penalty": -1.0}, "gradient_penalty: expected None or a weight of at least 0, got -1.0"),
-        ({"ema_momentum": 1.0}, "ema_momentum: expected a share"),
-    ],
-)
-def test_arguments_out_of_range_are_refused(kwargs, text):
-    with pytest.raises(ValueError, match=text):
-        GAN(*networks(), **kwargs)
-
-
-def test_compile_without_two_optimizers_is_refused():
-    gan = GAN(*networks())
-    with pytest.raises(
-        ValueError, match="discriminator_optimizer: expected an optimizer, got None.*one each"
-    ):
-        gan.compile(generator_optimizer="adam")
-    with pytest.raises(ValueError, match="generator_optimizer: expected an optimizer, got None"):
-        gan.compile(discriminator_optimizer="adam")
-    with pytest.raises(
-        ValueError, match="optimizer: expected none, because a GAN has an optimizer for each player"
-    ):
-        gan.compile(optimizer="adam")
-    with pytest.raises(ValueError, match="loss: expected none.*its constructor names"):
-        gan.compile("adam", "adam", loss="mse")
-    shared = keras.optimizers.Adam()
-    with pytest.raises(ValueError, match="got the same.*make two"):
-        gan.compile(shared, shared)
-
-
-def test_bad_batches_are_refused_before_they_train():
-    gan = make()
-    before = everything(gan)
-    for images, text in [
-        (
-            IMAGES * 255,
-            "image: expected values from 0 to 1, got values from .* Divide raw 8-bit images by 255",
-        ),
-        (np.full_like(IMAGES, np.nan), "image: expected values from 0 to 1"),
-    ]:
-        with pytest.raises(ValueError, match=text):
-            gan.fit(images, batch_size=B, verbose=0)
-        with pytest.raises(ValueError, match=text):
-            gan.evaluate(images, batch_size=B, verbose=0)
-    with pytest.raises(ValueError, match=r"image: expected shape \(batch, 4, 4, 1\), got \(\w+, 3, 4, 1\)"):
-        make().fit(IMAGES[:, :3], batch_size=B, verbose=0)
-    with pytest.raises(ValueError, match="sample_weight: expected none"):
-        gan.fit(IMAGES, np.zeros(len(IMAGES)), sample_weight=np.ones(len(IMAGES)), verbose=0)
-    with pytest.raises(ValueError, match=r"z: expected shape \(batch, 3\), got \(2, 4\)"):
-        gan.generate(np.zeros((2, 4)))
-    with pytest.raises(ValueError, match="steps: expected an int of at least 2, got 1"):
-        gan.interpolate(np.zeros((1, Z)), np.zeros((1, Z)), steps=1)
-    assert everything(gan) == before
 
 
 def test_replicas_train_together_as_one_device_does():
