@@ -15,12 +15,8 @@ from typing import Any
 
 import pytest
 from google.protobuf import text_format
-from typer.testing import CliRunner
 
-from keras_dl import cli
-from keras_dl_export.errors import ReleaseError
-from keras_dl_export.release import write_manifest
-from keras_dl_serving.deploy import IMAGE, write_deployment
+from keras_dl_serving.deploy import IMAGE
 from keras_dl_serving.deploy.deployment import METRICS_PATH, render
 from keras_dl_serving.deploy.example import MODELS, RELEASES
 from keras_dl_serving.deploy.folder import write_folder
@@ -33,21 +29,10 @@ from tests.keras_dl_serving.manifests import faults, read_yaml
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in Path(__file__).parent.glob("deploy_schemas/*")}
-IMAGE_SPEC = {"shape": ["batch", 28, 28, 1], "dtype": "float32"}
-LOGITS = {"shape": ["batch", 10], "dtype": "float32"}
-TOKENS = {"shape": ["batch", "tokens_time"], "dtype": "int32"}
-SIMPLE = {"serving_default": {"inputs": {"image": IMAGE_SPEC}, "outputs": {"logits": LOGITS}}}
-SEQUENCES = {"serving_default": {"inputs": {"tokens": TOKENS}, "outputs": {"logits": LOGITS}}}
 JOINED = render(MODELS, RELEASES)
 ALONE = render([Served("letters", joinable=False), Served("on", joinable=True)], "a $b/c", replicas=3)
 Files = dict[str, str]
 both = pytest.mark.parametrize("files", [JOINED, ALONE], ids=["batching", "no batching"])
-
-
-def save_release(folder: Path, endpoints: dict[str, Any] = SIMPLE) -> None:
-    folder.mkdir(parents=True)
-    (folder / "saved_model.pb").write_bytes(b"graph")
-    write_manifest(folder, {"endpoints": endpoints})
 
 
 def documents(files: Files) -> dict[tuple[str, str], Any]:
@@ -164,6 +149,14 @@ def test_the_server_of_this_project_takes_flags_and_files(files: Files, tmp_path
         proto = read(flags.batching_parameters_file, messages.BatchingParameters)
         assert batching.from_proto(proto).split
         assert proto.max_execution_batch_size.value <= proto.max_batch_size.value
+
+
+def test_what_is_given_arrives() -> None:
+    scaler = documents(ALONE)["HorizontalPodAutoscaler", "serving"]["spec"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 9)
+    assert "a $$b/c" in ALONE["compose.yaml"], "a single $ would be filled in by Compose"
+    images = re.findall(r'image: "(.*)"', "".join(render(MODELS, RELEASES, image="mine:1").values()))
+    assert images == ["mine:1"] * (2 + len(MODELS))
 
 
 @both
@@ -327,123 +320,6 @@ def test_the_healthcheck_of_compose(answering: Callable[[int], int], status: int
     assert "$" not in test[-1], "Compose would fill it in"
     script = test[-1].replace("/8501", f"/{answering(status)}")
     assert (subprocess.run([*test[1:-1], script], timeout=20, check=False).returncode == 0) == healthy
-
-
-def test_a_deployment_of_releases(tmp_path: Path) -> None:
-    save_release(tmp_path / "releases/digits/1")
-    save_release(tmp_path / "releases/letters/1")
-    save_release(tmp_path / "releases/letters/2", SEQUENCES)
-    out = tmp_path / "to" / "deploy"
-    result = CliRunner().invoke(
-        cli.app, ["deploy", str(tmp_path / "releases"), "--out", str(out), "--image", "mine/serving:1"]
-    )
-    assert result.exit_code == 0, result.output
-    assert "digits, letters" in result.output
-    serving = read_yaml((out / "compose.yaml").read_text())[0]["services"]["serving"]
-    assert (out / serving["volumes"][0]["source"]).resolve() == (tmp_path / "releases").resolve()
-    assert serving["image"] == "mine/serving:1"
-    assert not any("batching" in flag for flag in serving["command"]), (
-        "letters' second version has a time axis"
-    )
-    assert "No batching: requests for letters differ" in (out / "compose.yaml").read_text()
-    assert (
-        subprocess.run(["sha256sum", "--check", "--quiet", "deploy.sha256"], cwd=out, check=False).returncode
-        == 0
-    )
-    assert [path.name for path in (tmp_path / "to").iterdir()] == ["deploy"]
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "joinable"),
-    [
-        (SIMPLE["serving_default"], True),
-        (SEQUENCES["serving_default"], False),
-        ({"inputs": {"x": {"shape": [1, 3], "dtype": "float32"}}, "outputs": {"y": LOGITS}}, False),
-        ({"inputs": {"image": IMAGE_SPEC}, "outputs": {"mean": {"shape": [], "dtype": "float32"}}}, False),
-        ({"inputs": {"image": IMAGE_SPEC}, "outputs": {"y": {"shape": [10], "dtype": "float32"}}}, False),
-        (
-            {
-                "inputs": {"x": LOGITS, "y": {"shape": ["y_batch", 3], "dtype": "float32"}},
-                "outputs": {"z": LOGITS},
-            },
-            False,
-        ),
-        ({"inputs": {"x": {"shape": [], "dtype": "float32"}}, "outputs": {}}, False),
-    ],
-)
-def test_requests_are_joined_where_it_changes_nothing(
-    endpoint: dict[str, Any], joinable: bool, tmp_path: Path
-) -> None:
-    save_release(
-        tmp_path / "releases/m/1", {"serving_default": endpoint, "simple": SIMPLE["serving_default"]}
-    )
-    assert write_deployment(tmp_path / "releases", tmp_path / "out") == [Served("m", joinable)]
-    assert (tmp_path / "out/batching.config").exists() == joinable
-
-
-def test_releases_that_cannot_be_deployed(tmp_path: Path) -> None:
-    def refused(error: type[Exception], text: str, **settings: Any) -> None:
-        with pytest.raises(error, match=re.escape(text)):
-            write_deployment(tmp_path / "releases", tmp_path / "out", **settings)
-
-    refused(ReleaseError, "releases: expected a folder of <name>/<version>/, but there is no folder")
-    (tmp_path / "releases").mkdir()
-    refused(ReleaseError, "holds no release")
-    save_release(tmp_path / "releases/digits/1")
-    refused(ValueError, "image: expected a container image such as tensorflow/serving:", image="-v x")
-    refused(ValueError, "replicas: expected a whole number from 1 on, got 0.", replicas=0)
-    for name in ("My_Digits", "1st", "digits-", "d" * 54):
-        save_release(tmp_path / f"releases/{name}/1")
-        refused(ValueError, f"got '{name}', which Kubernetes refuses. Rename the release's folder.")
-        (tmp_path / f"releases/{name}").rename(tmp_path / name)
-    (tmp_path / "releases/digits/2").mkdir()
-    refused(ReleaseError, "the release is half-written")
-    write_manifest(tmp_path / "releases/digits/2", {"endpoints": SIMPLE})
-    refused(ReleaseError, "found no saved_model.pb. Export the model again with it.")
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_untouched_folder_is_written_anew_and_a_changed_one_is_kept(tmp_path: Path) -> None:
-    save_release(tmp_path / "releases/digits/1")
-    out = tmp_path / "out"
-    write = partial(write_deployment, tmp_path / "releases", out)
-    out.mkdir()
-    write()
-    write(image="mine:2")
-    assert '"mine:2"' in (out / "compose.yaml").read_text()
-
-    def refused(name: str) -> None:
-        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-        with pytest.raises(FileExistsError, match=f"with {name}. Give another --out"):
-            write()
-        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
-
-    (out / "notes.txt").write_text("mine")
-    refused("notes.txt")
-    (out / "notes.txt").unlink()
-    (out / "compose.yaml").write_text("services: {}")
-    refused("compose.yaml")
-    (out / "compose.yaml").unlink()
-    refused("compose.yaml")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "releases"]
-
-
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_folder(tmp_path / "out", {"a": "1"})
-    rename = Path.rename
-
-    def fails(path: Path, target: Path) -> Path:
-        if path.name == ".draft-out":
-            raise OSError("no space left")
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", fails)
-    for folder in ("out", "new/out"):
-        with pytest.raises(OSError, match="no space left"):
-            write_folder(tmp_path / folder, {"a": "2"})
-    assert (tmp_path / "out/a").read_text() == "1"
-    assert list((tmp_path / "new").iterdir()) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "out"]
 
 
 def test_no_tensorflow() -> None:

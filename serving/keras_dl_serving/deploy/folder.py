@@ -23,6 +23,7 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
             f"with {', '.join(changed[:3])}{' and others' * (len(changed) > 3)}. Give another --out, or move "
             "what you want to keep out of it and delete it."
         )
+    folder = folder.resolve()  # "." has no name to draft beside
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.with_name(f".draft-{folder.name}")
     shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed

@@ -1,0 +1,153 @@
+"""From a folder of releases to the folder of their deployment: what is read, refused and left alone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from keras_dl import cli
+from keras_dl_export.errors import ReleaseError
+from keras_dl_export.release import write_manifest
+from keras_dl_serving.deploy import write_deployment
+from keras_dl_serving.deploy.folder import write_folder
+from keras_dl_serving.deploy.served import Served
+from tests.keras_dl_serving.manifests import read_yaml
+
+IMAGE_SPEC = {"shape": ["batch", 28, 28, 1], "dtype": "float32"}
+LOGITS = {"shape": ["batch", 10], "dtype": "float32"}
+TOKENS = {"shape": ["batch", "tokens_time"], "dtype": "int32"}
+SIMPLE = {"serving_default": {"inputs": {"image": IMAGE_SPEC}, "outputs": {"logits": LOGITS}}}
+SEQUENCES = {"serving_default": {"inputs": {"tokens": TOKENS}, "outputs": {"logits": LOGITS}}}
+
+
+def save_release(folder: Path, endpoints: dict[str, Any] = SIMPLE) -> None:
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    write_manifest(folder, {"endpoints": endpoints})
+
+
+def test_a_deployment_of_releases(tmp_path: Path) -> None:
+    save_release(tmp_path / "releases/digits/1")
+    save_release(tmp_path / "releases/letters/1")
+    save_release(tmp_path / "releases/letters/2", SEQUENCES)
+    out = tmp_path / "to" / "deploy"
+    result = CliRunner().invoke(
+        cli.app, ["deploy", str(tmp_path / "releases"), "--out", str(out), "--image", "mine/serving:1"]
+    )
+    assert result.exit_code == 0, result.output
+    assert "digits, letters" in result.output
+    serving = read_yaml((out / "compose.yaml").read_text())[0]["services"]["serving"]
+    assert (out / serving["volumes"][0]["source"]).resolve() == (tmp_path / "releases").resolve()
+    assert serving["image"] == "mine/serving:1"
+    assert not any("batching" in flag for flag in serving["command"]), (
+        "letters' second version has a time axis"
+    )
+    assert "No batching: requests for letters differ" in (out / "compose.yaml").read_text()
+    assert (
+        subprocess.run(["sha256sum", "--check", "--quiet", "deploy.sha256"], cwd=out, check=False).returncode
+        == 0
+    )
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["deploy"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "joinable"),
+    [
+        (SIMPLE["serving_default"], True),
+        (SEQUENCES["serving_default"], False),
+        ({"inputs": {"x": {"shape": [1, 3], "dtype": "float32"}}, "outputs": {"y": LOGITS}}, False),
+        ({"inputs": {"image": IMAGE_SPEC}, "outputs": {"mean": {"shape": [], "dtype": "float32"}}}, False),
+        ({"inputs": {"image": IMAGE_SPEC}, "outputs": {"y": {"shape": [10], "dtype": "float32"}}}, False),
+        (
+            {
+                "inputs": {"x": LOGITS, "y": {"shape": ["y_batch", 3], "dtype": "float32"}},
+                "outputs": {"z": LOGITS},
+            },
+            False,
+        ),
+        ({"inputs": {"x": {"shape": [], "dtype": "float32"}}, "outputs": {}}, False),
+    ],
+)
+def test_requests_are_joined_where_it_changes_nothing(
+    endpoint: dict[str, Any], joinable: bool, tmp_path: Path
+) -> None:
+    save_release(
+        tmp_path / "releases/m/1", {"serving_default": endpoint, "simple": SIMPLE["serving_default"]}
+    )
+    assert write_deployment(tmp_path / "releases", tmp_path / "out") == [Served("m", joinable)]
+    assert (tmp_path / "out/batching.config").exists() == joinable
+
+
+def test_releases_that_cannot_be_deployed(tmp_path: Path) -> None:
+    def refused(error: type[Exception], text: str, **settings: Any) -> None:
+        with pytest.raises(error, match=re.escape(text)):
+            write_deployment(tmp_path / "releases", tmp_path / "out", **settings)
+
+    refused(ReleaseError, "releases: expected a folder of <name>/<version>/, but there is no folder")
+    (tmp_path / "releases").mkdir()
+    refused(ReleaseError, "holds no release")
+    save_release(tmp_path / "releases/digits/1")
+    refused(ValueError, "image: expected a container image such as tensorflow/serving:", image="-v x")
+    refused(ValueError, "replicas: expected a whole number from 1 on, got 0.", replicas=0)
+    for name in ("My_Digits", "1st", "digits-", "d" * 54):
+        save_release(tmp_path / f"releases/{name}/1")
+        refused(ValueError, f"got '{name}', which Kubernetes refuses. Rename the release's folder.")
+        (tmp_path / f"releases/{name}").rename(tmp_path / name)
+    (tmp_path / "releases/digits/2").mkdir()
+    refused(ReleaseError, "the release is half-written")
+    write_manifest(tmp_path / "releases/digits/2", {"endpoints": SIMPLE})
+    refused(ReleaseError, "found no saved_model.pb. Export the model again with it.")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_untouched_folder_is_written_anew_and_a_changed_one_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_release(tmp_path / "releases/digits/1")
+    out = tmp_path / "out"
+    write = partial(write_deployment, tmp_path / "releases", out)
+    out.mkdir()
+    monkeypatch.chdir(out)
+    write_deployment("../releases", ".")
+    monkeypatch.chdir(tmp_path)
+    write(image="mine:2")
+    assert '"mine:2"' in (out / "compose.yaml").read_text()
+
+    def refused(name: str) -> None:
+        before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        with pytest.raises(FileExistsError, match=f"with {name}. Give another --out"):
+            write()
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+    (out / "notes.txt").write_text("mine")
+    refused("notes.txt")
+    (out / "notes.txt").unlink()
+    (out / "compose.yaml").write_text("services: {}")
+    refused("compose.yaml")
+    (out / "compose.yaml").unlink()
+    refused("compose.yaml")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "releases"]
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(tmp_path / "out", {"a": "1"})
+    rename = Path.rename
+
+    def fails(path: Path, target: Path) -> Path:
+        if path.name == ".draft-out":
+            raise OSError("no space left")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    for folder in ("out", "new/out"):
+        with pytest.raises(OSError, match="no space left"):
+            write_folder(tmp_path / folder, {"a": "2"})
+    assert (tmp_path / "out/a").read_text() == "1"
+    assert list((tmp_path / "new").iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "out"]
