@@ -11,7 +11,7 @@ from keras_dl import console
 
 
 def deploy(
-    releases: Annotated[Path, typer.Argument(help="A folder of <name>/<version>/.", show_default=False)],
+    releases: Annotated[Path, typer.Argument(help="A folder of `<name>/<version>/`.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("deploy"),
     image: Annotated[
         str | None,
