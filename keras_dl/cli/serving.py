@@ -16,7 +16,7 @@ ServerUrl = Annotated[
 
 
 def serve(
-    releases: Annotated[Path, typer.Argument(help="A folder of <name>/<version>/.", show_default=False)],
+    releases: Annotated[Path, typer.Argument(help="A folder of `<name>/<version>/`.", show_default=False)],
     rest_port: Annotated[int, typer.Option(help="0 takes a free one, -1 is off.", min=-1)] = 8501,
     grpc_port: Annotated[int, typer.Option(help="0 takes a free one, -1 is off.", min=-1)] = 8500,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",

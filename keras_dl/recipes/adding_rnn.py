@@ -1,6 +1,8 @@
 """A vanilla RNN on the same adding problem as `adding-gru`: it stays at chance.
 
-keras-dl train adding-rnn
+    keras-dl train adding-rnn
+
+About 10 minutes on one CPU core; a mean squared error of 0.171 with seed 0, that of answering the mean.
 """
 
 import dataclasses

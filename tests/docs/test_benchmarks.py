@@ -43,3 +43,9 @@ def test_figures_other_than_times_have_their_unit(benchmarks):
     assert smaller == ["25.00 KB", "100.00 KB", "**0.25**", "-", "at most 0.30: kept |"]
     assert worse == ["98.90 %", "99.00 %", "**0.10 points**", "-", "at most 0.30 points: kept |"]
     assert short[0] == "42.5 us"
+
+
+def test_the_page_is_that_of_the_records(benchmarks):
+    records = benchmarks.read_records(DOCS / "benchmarks")
+    assert records
+    assert (DOCS / "benchmarks.md").read_text(encoding="utf-8") == benchmarks.page(records)

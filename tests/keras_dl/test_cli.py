@@ -45,6 +45,7 @@ def test_help_needs_no_tensorflow(run):
         "quickstart",
         "train",
         "recipes",
+        "deploy",
         "export",
         "verify",
         "benchmark",
