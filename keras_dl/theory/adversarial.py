@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_dl.theory.arguments import Array, check_array, check_int, check_positive
+from keras_dl.theory.sigmoid import sigmoid
 
 Density = Callable[[Array], Array]
 
@@ -107,7 +108,7 @@ def fit_discriminator(
     x, target = features(both), np.repeat([1.0, 0.0], len(a))
     c = np.zeros(degree + 1)
     for _ in range(iterations):
-        d = _sigmoid(x @ c)
+        d = sigmoid(x @ c)
         slope = x.T @ (target - d)
         # The ridge only guards a sample that can be split without error.
         curvature = (x.T * (d * (1 - d))) @ x + 1e-9 * len(x) * np.eye(degree + 1)
@@ -115,7 +116,7 @@ def fit_discriminator(
         c = c + step
         if np.abs(step).max() < 1e-10:
             break
-    return lambda x: _sigmoid(features(x) @ c)
+    return lambda x: sigmoid(features(x) @ c)
 
 
 class GeneratorGradients(NamedTuple):
@@ -196,10 +197,6 @@ def mode_coverage(samples: ArrayLike, centres: ArrayLike, sigma: float) -> ModeC
     shares = np.bincount(nearest[belongs], minlength=len(places)) / len(points)
     covered = int((shares >= 0.1 / len(places)).sum())
     return ModeCoverage(shares, covered, float(belongs.mean()))
-
-
-def _sigmoid(logits: Array) -> Array:
-    return 0.5 * (1 + np.tanh(logits / 2))
 
 
 def _times_log(weight: Array, value: Array) -> Array:

@@ -81,11 +81,9 @@ def tower_network(
     along_x, along_y = (grid.ravel() for grid in np.meshgrid(centres, centres, indexing="ij"))
     heights = _values("function", function(along_x, along_y), along_x.shape)
     places = np.column_stack([edges[:-1], edges[1:]]).ravel()
-    kernel: Array = np.kron(np.eye(2), np.ones((1, 2 * bumps))).astype(
-        np.float64
-    )  # each step looks at one of the two inputs
+    each_axis = np.asarray(np.kron(np.eye(2), np.ones((1, 2 * bumps))), np.float64)  # a step sees one input
     inputs = keras.Input((2,), name="x")
-    steps = _steps(kernel, -np.tile(places, 2), steepness, "steps")(inputs)
+    steps = _steps(each_axis, -np.tile(places, 2), steepness, "steps")(inputs)
     bump = np.kron(np.eye(bumps), [[1.0], [-1.0]])  # (2 bumps, bumps): up and down make B_i
     one = np.ones((1, bumps))
     crossing = np.concatenate([np.kron(bump, one), np.kron(one, bump)])

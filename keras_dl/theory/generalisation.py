@@ -32,7 +32,7 @@ def hoeffding_bound(n: int, epsilon: float) -> float:
     """
     if not n >= 1:
         raise ValueError(f"n: expected at least one example, got {n!r}. Pass 1 or more.")
-    _check_deviation(epsilon)
+    check_positive("epsilon", epsilon, "deviation")
     return 2 * math.exp(-2 * epsilon**2 * n)
 
 
@@ -49,14 +49,9 @@ def hoeffding_sample_size(epsilon: float, delta: float) -> int:
     Raises:
         ValueError: `epsilon` is not positive, or `delta` is not between 0 and 1.
     """
-    _check_deviation(epsilon)
+    check_positive("epsilon", epsilon, "deviation")
     _check_probability("delta", delta)
     return max(1, math.ceil(math.log(2 / delta) / (2 * epsilon**2)))
-
-
-def _check_deviation(epsilon: float) -> None:
-    if not epsilon > 0:
-        raise ValueError(f"epsilon: expected a positive deviation, got {epsilon!r}. Pass 0.05, for example.")
 
 
 def hoeffding_deviation(n: int, delta: float) -> float:
@@ -96,7 +91,7 @@ def simulated_tail(
     """
     deviations = check_array("epsilons", epsilons, None)
     for epsilon in deviations:
-        _check_deviation(float(epsilon))
+        check_positive("epsilon", float(epsilon), "deviation")
     _check_probability("risk", risk)
     rng = np.random.default_rng(seed)
     errors = rng.binomial(check_int("n", n), risk, size=check_int("trials", trials))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_dl.theory.arguments import Array, check_array, check_int, check_positive
+from keras_dl.theory.sigmoid import sigmoid
 
 
 class BPTT(NamedTuple):
@@ -124,7 +125,7 @@ def lstm_gradient_norms(
     jacobians = []
     for each in drive:
         i, f, candidate, o = np.split(each + h @ recurrent, 4)
-        i, f, o, candidate = _sigmoid(i), _sigmoid(f), _sigmoid(o), np.tanh(candidate)
+        i, f, o, candidate = sigmoid(i), sigmoid(f), sigmoid(o), np.tanh(candidate)
         dc_dh = (
             (c * f * (1 - f))[:, None] * to_f
             + (candidate * i * (1 - i))[:, None] * to_i
@@ -157,7 +158,7 @@ def gru_gradient_norms(
     jacobians = []
     for each in drive:
         from_z, from_r, from_candidate = np.split(each, 3)
-        z, r = _sigmoid(from_z + to_z @ h), _sigmoid(from_r + to_r @ h)
+        z, r = sigmoid(from_z + to_z @ h), sigmoid(from_r + to_r @ h)
         candidate = np.tanh(from_candidate + to_candidate @ (r * h))
         of_reset = np.diag(r) + (h * r * (1 - r))[:, None] * to_r
         of_candidate = (1 - candidate**2)[:, None] * (to_candidate @ of_reset)
@@ -236,7 +237,3 @@ def _norms(jacobians: list[Array], units: int) -> tuple[Array, Array | None]:
     first, rest = stacked[..., :units], stacked[..., units:]
     hidden = np.linalg.norm(first, ord=2, axis=(1, 2))
     return hidden, np.linalg.norm(rest, ord=2, axis=(1, 2)) if rest.shape[-1] else None
-
-
-def _sigmoid(a: Array) -> Array:
-    return 0.5 * (1 + np.tanh(a / 2))
