@@ -105,9 +105,9 @@ class ErrorTerms(NamedTuple):
 
     Attributes:
         bayes: the noise's variance, which no predictor avoids.
-        approximation: R(h*) - bayes, h* the best of the family.
-        estimation: R(h^) - R(h*), h^ the best of the family on the sample.
-        optimisation: R(h) - R(h^), h what the optimiser found. Below 0 where stopping early was lucky.
+        approximation: `R(h*) - bayes`, `h*` the best of the family.
+        estimation: `R(h^) - R(h*)`, `h^` the best of the family on the sample.
+        optimisation: `R(h) - R(h^)`, `h` what the optimiser found. Below 0 where stopping early was lucky.
         risk: R(h), integrated by itself: the other four add up to it.
     """
 
