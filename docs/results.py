@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_dl.atomic import replacing
+from keras_dl.tables import format_figure
 
 DOCS = Path(__file__).parent
 
@@ -95,7 +96,7 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
 def _row(record: Mapping[str, Any]) -> list[str]:
     figures = dict(record["figures"])
     goals = [_goal(goal, figures.pop(goal["figure"])) for goal in record["goals"]]
-    others = [f"{name} {_number(value)}" for name, value in figures.items()]
+    others = [f"{name} {format_figure(value)}" for name, value in figures.items()]
     return [
         f"`{record['recipe']}`",
         str(record["seed"]),
@@ -123,10 +124,6 @@ def _versions(records: Iterable[Mapping[str, Any]]) -> str:
 def _goal(goal: Mapping[str, Any], value: float) -> str:
     bound = f"at least {goal['at_least']:g}" if "at_least" in goal else f"at most {goal['at_most']:g}"
     return f"**{goal['figure']} {value:.4g}** ({bound}: {'reached' if goal['reached'] else 'NOT reached'})"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1000 and value == int(value) else f"{value:.4g}"
 
 
 def _read(path: Path) -> dict[str, Any]:

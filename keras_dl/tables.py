@@ -91,4 +91,5 @@ def format_figure(value: object) -> str:
     """A figure as people read it: shares keep their digits, counts their thousands separators."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    whole = isinstance(value, int) or (value >= 1000 and value.is_integer())
+    return f"{value:,.0f}" if whole else f"{value:,.4g}"
