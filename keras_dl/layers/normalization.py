@@ -19,9 +19,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     place at inference. The numbers are those of `keras.layers.BatchNormalization`, whose dozen operations
     take two to three times as long on a CPU.
 
-    Args:
-        *args: all that `keras.layers.BatchNormalization` takes.
-        **kwargs: all that `keras.layers.BatchNormalization` takes.
+    Arguments are those of `keras.layers.BatchNormalization`.
 
     Input: (B, H, W, C). Output: the same shape. Other shapes, axes and options go Keras's way.
 

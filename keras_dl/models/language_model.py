@@ -190,12 +190,10 @@ class LanguageModel(RecurrentModel):
         """The mean of -log p over a text's characters but the first, each given all that stand before it.
 
         Args:
-            text: at least two characters of the vocabulary. exp of the result is the perplexity; divided by
-            log 2 it
-                is bits per character.
+            text: at least two characters of the vocabulary.
 
         Returns:
-            Nats per character.
+            Nats per character: exp of it is the perplexity; divided by log 2 it is bits per character.
 
         Raises:
             ValueError: the text is too short, or holds a character that is not in the vocabulary.
