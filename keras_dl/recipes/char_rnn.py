@@ -1,6 +1,8 @@
 """A vanilla RNN that writes Shakespeare, character by character.
 
-keras-dl train char-rnn
+keras-dl train char-rnn     21 minutes on two busy CPU cores
+
+Expected: 1.97 nats a character on the validation text, where the LSTM of as many parameters gets below 1.4.
 """
 
 from keras_dl.models import LanguageModel
