@@ -1,8 +1,9 @@
 """A vanilla RNN that writes Shakespeare, character by character.
 
-keras-dl train char-rnn     21 minutes on two busy CPU cores
+    keras-dl train char-rnn
 
-Expected: 1.97 nats a character on the validation text, where the LSTM of as many parameters gets below 1.4.
+About 15 minutes on one CPU core; 1.97 nats per character on the validation split and 2.07 on the test split,
+which is later text (seed 0), with as many parameters as `char-lstm` and `char-gru`.
 """
 
 from keras_dl.models import LanguageModel
