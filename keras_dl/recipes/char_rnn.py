@@ -2,8 +2,8 @@
 
     keras-dl train char-rnn
 
-About 20 minutes on one shared CPU core; 1.97 nats per character on the validation split and 2.07 on the test split,
-which is later text (seed 0), with as many parameters as `char-lstm` and `char-gru`.
+About 20 minutes on one shared CPU core; 1.97 nats per character on the validation split and 2.07 on the test
+split, which is later text (seed 0), with as many parameters as `char-lstm` and `char-gru`.
 """
 
 from keras_dl.models import LanguageModel
