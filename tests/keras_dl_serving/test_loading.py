@@ -67,11 +67,17 @@ def test_a_bad_record_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, b"\xff\xff")
     with pytest.raises(InvalidArgument, match="Failed to parse warmup record: 0"):
         warm_up(FakeEngine(), tmp_path)
-    write(tmp_path, b"")
-    with pytest.raises(Unimplemented, match="Unsupported log_type for warmup"):
+    session_run = messages.PredictionLog()
+    session_run.session_run_log.SetInParent()
+    write(tmp_path, session_run.SerializeToString())
+    with pytest.raises(Unimplemented, match="^Unsupported log_type for warmup: 5$"):
         warm_up(FakeEngine(), tmp_path)
+    write(tmp_path, b"")
+    assert warm_up(FakeEngine(), tmp_path) == 1  # a record of nothing is run as nothing
     (tmp_path / WARMUP_FILE).write_bytes(bytes(5))
-    with pytest.raises(DataLoss, match="truncated record at 0"):
+    with pytest.raises(
+        DataLoss, match="truncated record at 0. Please verify your warmup data is in TFRecord"
+    ):
         warm_up(FakeEngine(), tmp_path)
     write(tmp_path, *[predict_log(1).SerializeToString()] * 1001)
     with pytest.raises(InvalidArgument, match="exceeds the maximum"):

@@ -77,6 +77,7 @@ OFFICIAL = {
     "PredictionLog": "tensorflow_serving.apis.prediction_log_pb2",
     "StringValue": "google.protobuf.wrappers_pb2",
     "BoolValue": "google.protobuf.wrappers_pb2",
+    "ProfileOptions": "tensorflow.tsl.profiler.protobuf.profiler_options_pb2",
 }
 # Compared inside of ModelConfig, or in no module of the official packages.
 NESTED = {"ServableVersionPolicy"}
@@ -87,6 +88,8 @@ UNPUBLISHED = {
     "SSLConfig",
     "HealthCheckRequest",
     "HealthCheckResponse",
+    *("ProfileRequest", "ProfileResponse", "TerminateRequest", "TerminateResponse"),
+    *("MonitorRequest", "MonitorResponse"),
 }
 PACKED_AS_BYTES = {"float_val", "double_val", "scomplex_val", "dcomplex_val"}
 MESSAGES_AS_BYTES = {"resource_handle_val", "variant_val", "examples", "context"}

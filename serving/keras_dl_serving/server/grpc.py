@@ -1,41 +1,26 @@
-"""TensorFlow Serving's gRPC services."""
+"""TensorFlow Serving's prediction and model services, as functions of a request."""
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import grpc
-from google.protobuf.message import Message
+from typing import Any, TypeVar
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import Internal, InvalidArgument, NotFound, StatusError
-from keras_dl_serving.server import access_log
+from keras_dl_serving.errors import InvalidArgument
 from keras_dl_serving.server.config import ModelConfig, model_configs
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
+from keras_dl_serving.server.engines import Engine
 from keras_dl_serving.server.examples import check_tasks, classify, examples_of, multi_inference, regress
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.predict import predict
-from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE
 from keras_dl_serving.wire import messages, tensors
 
-_log = logging.getLogger("keras_dl_serving")
-_STATUS_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
-_MAX_MESSAGE_CHARACTERS = 1024
-_SERVING = 1  # HealthCheckResponse.SERVING
-_OPTIONS: tuple[tuple[str, int | str], ...] = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.so_reuseport", 0),  # else a second server takes the same port without a word
-)
+_Response = TypeVar("_Response", messages.ClassificationResponse, messages.RegressionResponse)
 
 
 class GrpcApi:
-    """The methods, as functions of a request.
+    """The methods.
 
     Args:
         core: the models.
@@ -73,26 +58,25 @@ class GrpcApi:
 
     def classify(self, request: messages.ClassificationRequest) -> messages.ClassificationResponse:
         """PredictionService.Classify."""
-        signature_name = request.model_spec.signature_name
-        response = messages.ClassificationResponse()
-        with self._metrics.request(request.model_spec.name, "Classify", "GRPC"):
-            spec = _model_spec(request)
-            with self._core.use(spec) as servable:
-                engine = self._metrics.timed(servable.engine, spec.name, "Classify")
-                response.result.CopyFrom(classify(engine, signature_name, request.input))
-            _resolve(response.model_spec, servable, signature_name)
-            self._metrics.example_count.add(spec.name, count=len(examples_of(request.input)))
-        return response
+        return self._of_examples(request, "Classify", classify, messages.ClassificationResponse())
 
     def regress(self, request: messages.RegressionRequest) -> messages.RegressionResponse:
         """PredictionService.Regress."""
+        return self._of_examples(request, "Regress", regress, messages.RegressionResponse())
+
+    def _of_examples(
+        self,
+        request: Any,
+        api: str,
+        infer: Callable[[Engine, str, messages.Input], Any],
+        response: _Response,
+    ) -> _Response:
         signature_name = request.model_spec.signature_name
-        response = messages.RegressionResponse()
-        with self._metrics.request(request.model_spec.name, "Regress", "GRPC"):
+        with self._metrics.request(request.model_spec.name, api, "GRPC"):
             spec = _model_spec(request)
             with self._core.use(spec) as servable:
-                engine = self._metrics.timed(servable.engine, spec.name, "Regress")
-                response.result.CopyFrom(regress(engine, signature_name, request.input))
+                engine = self._metrics.timed(servable.engine, spec.name, api)
+                response.result.CopyFrom(infer(engine, signature_name, request.input))
             _resolve(response.model_spec, servable, signature_name)
             self._metrics.example_count.add(spec.name, count=len(examples_of(request.input)))
         return response
@@ -136,12 +120,6 @@ class GrpcApi:
                 response.metric.add(name=name, int64_value_increase=after[name] - before[name])
         return response
 
-    def check_health(self, request: messages.HealthCheckRequest) -> messages.HealthCheckResponse:
-        """Health.Check of the standard health service."""
-        if request.service not in ("", _PREDICTION_SERVICE, _MODEL_SERVICE):
-            raise NotFound("unknown service")
-        return messages.HealthCheckResponse(status=_SERVING)
-
     def get_model_metadata(
         self, request: messages.GetModelMetadataRequest
     ) -> messages.GetModelMetadataResponse:
@@ -168,95 +146,6 @@ class GrpcApi:
             version.status.error_code = servable.error.status if servable.error else 0
             version.status.error_message = servable.error.message if servable.error else ""
         return response
-
-
-_PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
-_MODEL_SERVICE = "tensorflow.serving.ModelService"
-
-
-def create_server(api: GrpcApi, address: str | None, settings: Settings) -> tuple[grpc.Server, int | None]:
-    """A gRPC server that is not started yet, and the port it has taken.
-
-    Raises:
-        OSError: the port is not free.
-    """
-    threads = settings.threads(settings.grpc_threads)
-    server = grpc.server(
-        ThreadPoolExecutor(threads, thread_name_prefix="keras_dl_grpc"),
-        options=[*_OPTIONS, *settings.grpc_options],
-    )
-    services: dict[str, dict[str, tuple[Callable[[Any], Message], type[Message]]]] = {
-        _PREDICTION_SERVICE: {
-            "Predict": (api.predict, messages.PredictRequest),
-            "Classify": (api.classify, messages.ClassificationRequest),
-            "Regress": (api.regress, messages.RegressionRequest),
-            "MultiInference": (api.multi_inference, messages.MultiInferenceRequest),
-            "GetModelMetadata": (api.get_model_metadata, messages.GetModelMetadataRequest),
-        },
-        _MODEL_SERVICE: {
-            "GetModelStatus": (api.get_model_status, messages.GetModelStatusRequest),
-            "HandleReloadConfigRequest": (api.handle_reload_config, messages.ReloadConfigRequest),
-        },
-    }
-    if settings.health:
-        services["grpc.health.v1.Health"] = {"Check": (api.check_health, messages.HealthCheckRequest)}
-    for service, methods in services.items():
-        handlers = {
-            name: _handler(f"/{service}/{name}", method, kind, log=settings.access_log)
-            for name, (method, kind) in methods.items()
-        }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    port = None
-    if settings.grpc_socket:
-        _listen(server, f"unix:{settings.grpc_socket}", None)
-    if address:
-        port = _listen(server, address, settings.grpc_tls)
-    return server, port
-
-
-def _listen(server: grpc.Server, address: str, tls: messages.SSLConfig | None) -> int:
-    try:
-        if tls is None:
-            port = server.add_insecure_port(address)
-        else:
-            credentials = grpc.ssl_server_credentials(
-                [(tls.server_key.encode(), tls.server_cert.encode())],
-                root_certificates=tls.custom_ca.encode() or None,
-                require_client_auth=tls.client_verify,
-            )
-            port = server.add_secure_port(address, credentials)
-    except (RuntimeError, ValueError) as error:
-        raise OSError(str(error)) from error
-    if not port:
-        raise OSError(f"cannot listen on {address}")
-    return port
-
-
-def _handler(path: str, method: Callable[[Any], Message], request_class: type[Message], *, log: bool) -> Any:
-    def answer(request: Any, context: grpc.ServicerContext) -> Message:
-        began = time.perf_counter()
-        try:
-            response = method(request)
-            if log:
-                access_log.write("grpc", "POST", path, "OK", began, response.ByteSize())
-            return response
-        except StatusError as error:
-            failure: StatusError = error
-        except Exception as error:
-            _log.exception("%s failed", path)
-            failure = Internal(f"{type(error).__name__}: {error}")
-        if log:
-            access_log.write("grpc", "POST", path, failure.status.name, began, 0)
-        message = failure.message
-        if len(message) > _MAX_MESSAGE_CHARACTERS:
-            message = message[:_MAX_MESSAGE_CHARACTERS] + "...TRUNCATED"
-        context.abort(_STATUS_CODES[failure.status], message)
-
-    return grpc.unary_unary_rpc_method_handler(
-        answer,
-        request_deserializer=request_class.FromString,
-        response_serializer=lambda reply: reply.SerializeToString(),
-    )
 
 
 def _resolve(proto: messages.ModelSpec, servable: Servable, signature_name: str) -> None:

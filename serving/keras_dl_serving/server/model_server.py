@@ -36,7 +36,7 @@ _WITHOUT_EFFECT = (
     *("tensorflow_session_config_file", "per_process_gpu_memory_fraction", "platform_config_file"),
     *("remove_unused_fields_from_bundle_metagraph", "num_tflite_pools", "num_tflite_interpreters_per_pool"),
     *("enable_signature_method_name_check", "xla_cpu_compilation_enabled", "xla_gpu_compilation_enabled"),
-    *("enable_profiler", "thread_pool_factory_config_file", "enable_per_model_batching_params"),
+    *("thread_pool_factory_config_file", "enable_per_model_batching_params"),
     *("mixed_precision", "skip_initialize_tpu", "enforce_session_run_timeout", "should_retry_model_load"),
 )
 
@@ -131,6 +131,7 @@ def _settings(flags: argparse.Namespace) -> Settings:
         access_log=flags.access_log,
         tensor_content=flags.enable_serialization_as_tensor_content,
         health=flags.enable_grpc_healthcheck_service,
+        profiler=flags.enable_profiler,
         grpc_options=_channel_arguments(flags.grpc_channel_arguments),
         grpc_socket=Path(flags.grpc_socket_path) if flags.grpc_socket_path else None,
         grpc_tls=_tls(flags.ssl_config_file),
@@ -197,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--monitoring_config_file", default="", help="MonitoringConfig: metrics for Prometheus")
     add("--ssl_config_file", default="", help="SSLConfig: TLS for gRPC")
     switch("enable_grpc_healthcheck_service", "offer grpc.health.v1.Health")
+    switch("enable_profiler", "offer TensorFlow's profiler service over gRPC", default=True)
     switch("enable_serialization_as_tensor_content", "gRPC outputs as blocks of bytes")
     switch("version", "print the version and exit")
     for name in _WITHOUT_EFFECT:

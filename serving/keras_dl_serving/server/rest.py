@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
 from google.protobuf import json_format
@@ -27,6 +28,7 @@ from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import HTTP_STATUS, Code, DeadlineExceeded, InvalidArgument, StatusError
 from keras_dl_serving.server import access_log
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
+from keras_dl_serving.server.engines import Engine
 from keras_dl_serving.server.examples import classify, examples_of, regress
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.predict import predict
@@ -46,6 +48,7 @@ _CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 _MAX_INT64 = 2**63 - 1
+_Result = TypeVar("_Result")
 
 
 class RestApi:
@@ -174,22 +177,26 @@ class RestApi:
             return json_response.format_response(outputs, request.form)
 
     def _classify(self, spec: ModelSpec, body: bytes) -> bytes:
-        with self._metrics.request(spec.name, "Classify", "REST"):
-            signature_name, request = json_examples.parse_examples(body)
-            with self._core.use(spec) as servable:
-                engine = self._metrics.timed(servable.engine, spec.name, "Classify")
-                result = classify(engine, signature_name, request)
-            self._metrics.example_count.add(spec.name, count=len(examples_of(request)))
-            return json_examples.format_classifications(result)
+        return self._of_examples(spec, body, "Classify", classify, json_examples.format_classifications)
 
     def _regress(self, spec: ModelSpec, body: bytes) -> bytes:
-        with self._metrics.request(spec.name, "Regress", "REST"):
+        return self._of_examples(spec, body, "Regress", regress, json_examples.format_regressions)
+
+    def _of_examples(
+        self,
+        spec: ModelSpec,
+        body: bytes,
+        api: str,
+        infer: Callable[[Engine, str, messages.Input], _Result],
+        format_result: Callable[[_Result], bytes],
+    ) -> bytes:
+        with self._metrics.request(spec.name, api, "REST"):
             signature_name, request = json_examples.parse_examples(body)
             with self._core.use(spec) as servable:
-                engine = self._metrics.timed(servable.engine, spec.name, "Regress")
-                result = regress(engine, signature_name, request)
+                engine = self._metrics.timed(servable.engine, spec.name, api)
+                result = infer(engine, signature_name, request)
             self._metrics.example_count.add(spec.name, count=len(examples_of(request)))
-            return json_examples.format_regressions(result)
+            return format_result(result)
 
     def _status(self, spec: ModelSpec) -> bytes:
         versions = [

@@ -9,22 +9,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from keras_dl_serving.errors import ServerStartError, StatusError
 from keras_dl_serving.server import releases
 from keras_dl_serving.server.config import ModelConfig, model_configs, read_file
 from keras_dl_serving.server.core import Core
-from keras_dl_serving.server.grpc import GrpcApi, create_server
+from keras_dl_serving.server.grpc import GrpcApi
+from keras_dl_serving.server.grpc_server import GrpcServer
 from keras_dl_serving.server.lifecycle import Lifecycle, Poller
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.rest import RestApi
 from keras_dl_serving.server.rest_thread import STOP_SECONDS, RestThread
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
-
-if TYPE_CHECKING:
-    import grpc
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -100,7 +98,7 @@ class Server:
         self._core = Core(self._settings.loading, self._settings.retries)
         self._lifecycle = Lifecycle(self._core)
         self._rest: RestThread | None = None
-        self._grpc: grpc.Server | None = None
+        self._grpc: GrpcServer | None = None
         self._poller: Poller | None = None
 
     @property
@@ -157,11 +155,12 @@ class Server:
         """Close the ports, let requests in flight finish, unload the models. May be called twice."""
         if self._poller:
             self._poller.stop()
-        stopped = self._grpc.stop(STOP_SECONDS) if self._grpc else None
+        if self._grpc:
+            self._grpc.stop(STOP_SECONDS)
         if self._rest:
             self._rest.stop()
-        if stopped:
-            stopped.wait()
+        if self._grpc:
+            self._grpc.wait()
         self._poller = self._grpc = self._rest = None
         self._core.close()
         gc.unfreeze()
@@ -192,9 +191,10 @@ class Server:
                 self._core, metrics, self._lifecycle.reload, tensor_content=self._settings.tensor_content
             )
             try:
-                self._grpc, self.grpc_port = create_server(methods, address, self._settings)
+                self._grpc = GrpcServer(methods, address, self._settings)
             except OSError as error:
                 raise _port_error("grpc_port", self.host, grpc_port, error) from error
+            self.grpc_port = self._grpc.port
 
     def _answer(self) -> None:
         if self._rest:

@@ -32,6 +32,7 @@ class Settings:
         access_log: log every request as a line of JSON, by `keras_dl_serving.access`.
         tensor_content: gRPC outputs as blocks of bytes instead of typed values.
         health: offer the standard health service over gRPC.
+        profiler: offer TensorFlow's profiler service over gRPC, which writes traces where it is told to.
         grpc_options: channel arguments for gRPC.
         grpc_socket: a UNIX socket on which gRPC answers, too.
         grpc_tls: keys and certificates for gRPC.
@@ -50,6 +51,7 @@ class Settings:
     access_log: bool = False
     tensor_content: bool = False
     health: bool = False
+    profiler: bool = True
     grpc_options: tuple[tuple[str, int | str], ...] = ()
     grpc_socket: Path | None = None
     grpc_tls: messages.SSLConfig | None = None

@@ -63,7 +63,10 @@ def records(data: bytes) -> Iterator[bytes]:
         length = int.from_bytes(data[position : position + _LENGTH], "little")
         position = start + length + _CHECKSUM
         if position > len(data):
-            raise DataLoss(f"truncated record at {start - _LENGTH - _CHECKSUM}")
+            raise DataLoss(
+                f"truncated record at {start - _LENGTH - _CHECKSUM}. Please verify your warmup data is in "
+                "TFRecord format."
+            )
         yield data[start : start + length]
 
 
@@ -81,8 +84,9 @@ def _run(engine: Engine, log: messages.PredictionLog) -> None:
     elif kind == "multi_inference_log":
         several = log.multi_inference_log.request
         examples.multi_inference(engine, several.tasks, several.input)
-    else:
-        raise Unimplemented(f"Unsupported log_type for warmup: {kind}")
+    elif kind == "session_run_log":
+        number = log.DESCRIPTOR.fields_by_name[kind].number
+        raise Unimplemented(f"Unsupported log_type for warmup: {number}")
 
 
 def _read(name: str, proto: messages.TensorProto) -> Array:

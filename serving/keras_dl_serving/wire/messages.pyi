@@ -373,3 +373,30 @@ class HealthCheckRequest(Message):
 class HealthCheckResponse(Message):
     status: int
     def __init__(self, *, status: int = ...) -> None: ...
+
+class ProfileOptions(Message):
+    version: int
+    host_tracer_level: int
+    device_tracer_level: int
+    python_tracer_level: int
+    duration_ms: int
+
+class ProfileRequest(Message):
+    @property
+    def opts(self) -> ProfileOptions: ...
+    repository_root: str
+    session_id: str
+    host_name: str
+    emit_xspace: bool
+
+class ProfileResponse(Message):
+    empty_trace: bool
+    xspace: bytes
+    def __init__(self, *, empty_trace: bool = ..., xspace: bytes = ...) -> None: ...
+
+class TerminateRequest(Message):
+    session_id: str
+
+class TerminateResponse(Message): ...
+class MonitorRequest(Message): ...
+class MonitorResponse(Message): ...

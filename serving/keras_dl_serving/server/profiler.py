@@ -1,0 +1,83 @@
+"""TensorFlow's profiler service on the gRPC port, which TensorBoard and `tf.profiler` ask for traces."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from keras_dl_serving.errors import Internal, InvalidArgument, Unimplemented
+from keras_dl_serving.wire import messages
+
+_MAX_SECONDS = 3600.0
+
+
+class Profiler:
+    """The service. It traces the TensorFlow of this process, if there is one."""
+
+    def __init__(self) -> None:
+        self._stops: dict[str, threading.Event] = {}
+
+    def profile(self, request: messages.ProfileRequest) -> messages.ProfileResponse:
+        """ProfilerService.Profile: trace, then write `<repository_root>/<session_id>/<host>.xplane.pb`.
+
+        Raises:
+            Unimplemented: no TensorFlow runs here.
+            InvalidArgument: a name would leave the folder.
+            Internal: a trace is being taken already, or cannot be written.
+        """
+        if "tensorflow" not in sys.modules:
+            raise Unimplemented(
+                "Profiling traces TensorFlow, which this server has not loaded: it serves no SavedModel"
+            )
+        from tensorflow.python.framework import errors
+        from tensorflow.python.profiler.internal import _pywrap_profiler
+        from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+        for name in (request.session_id, request.host_name):
+            if "/" in name or "\\" in name or name in (".", ".."):
+                raise InvalidArgument(f"session_id and host_name must be names, not paths: {name}")
+        levels = ("host_tracer_level", "device_tracer_level", "python_tracer_level")
+        # Options without a version are none at all.
+        options = {name: getattr(request.opts, name) for name in levels if request.opts.version}
+        stopped = self._stops.setdefault(request.session_id, threading.Event())
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                session = _pywrap_profiler.ProfilerSession()
+                session.start(folder, options)
+                stopped.wait(min(request.opts.duration_ms * 1e-3, _MAX_SECONDS))
+                session.export_to_tb()
+                trace = next(Path(folder).rglob("*.xplane.pb")).read_bytes()
+            if not request.emit_xspace:
+                _save(request, trace)
+        except (errors.OpError, OSError, StopIteration) as error:
+            raise Internal(str(error)) from error
+        finally:
+            self._stops.pop(request.session_id, None)
+        planes = xplane_pb2.XSpace.FromString(trace).planes
+        return messages.ProfileResponse(
+            empty_trace=not any(line.events for plane in planes for line in plane.lines),
+            xspace=trace if request.emit_xspace else b"",
+        )
+
+    def terminate(self, request: messages.TerminateRequest) -> messages.TerminateResponse:
+        """ProfilerService.Terminate: end a trace before its time."""
+        if stop := self._stops.get(request.session_id):
+            stop.set()
+        return messages.TerminateResponse()
+
+    def monitor(self, request: messages.MonitorRequest) -> messages.MonitorResponse:
+        """ProfilerService.Monitor, which the original does not implement either."""
+        raise Unimplemented("unimplemented.")
+
+    def close(self) -> None:
+        """End what is being traced."""
+        for stop in [*self._stops.values()]:
+            stop.set()
+
+
+def _save(request: messages.ProfileRequest, trace: bytes) -> None:
+    folder = Path(request.repository_root) / request.session_id
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{request.host_name.replace(':', '_')}.xplane.pb").write_bytes(trace)
