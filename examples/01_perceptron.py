@@ -2,7 +2,7 @@
 
     python examples/01_perceptron.py [--quick] [--out FILE]
 
-Some 3 seconds. Expected: fewer mistakes than the bound for every margin; on XOR the weights come back to
+Some 5 seconds. Expected: fewer mistakes than the bound for every margin; on XOR the weights come back to
 where they were after a few epochs.
 """
 

@@ -2,7 +2,7 @@
 
     python examples/02_universal_approximation.py [--quick] [--out FILE]
 
-Some 10 seconds. Expected: the largest error halves as the number of bumps doubles, in one dimension and in
+Some 15 seconds. Expected: the largest error halves as the number of bumps doubles, in one dimension and in
 two; sigmoids become steps as they grow steep.
 """
 

@@ -2,7 +2,7 @@
 
     python examples/03_error_decomposition.py [--quick] [--out FILE]
 
-Some 3 seconds. Expected: approximation falls with the size of the family while estimation rises; estimation
+Some 6 seconds. Expected: approximation falls with the size of the family while estimation rises; estimation
 falls with n; optimisation falls with the epochs. Together with the noise they are the risk.
 """
 

@@ -2,7 +2,7 @@
 
     python examples/06_cnn.py [--quick] [--out FILE]
 
-About 20 seconds. Expected: layer and matrix agree to 1e-6; the CNN reads at least 9 of 10 digits after a few
+Some 15 seconds. Expected: layer and matrix agree to 1e-6; the CNN reads at least 9 of 10 digits after a few
 epochs.
 """
 

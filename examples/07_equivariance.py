@@ -2,7 +2,7 @@
 
     python examples/07_equivariance.py [--quick] [--out FILE]
 
-Some 10 seconds. Expected: a gap of 0 for convolution where nothing leaves the image; gaps at borders, between
+Some 12 seconds. Expected: a gap of 0 for convolution where nothing leaves the image; gaps at borders, between
 the steps of a stride, and for pooling beyond its window.
 """
 

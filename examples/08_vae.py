@@ -2,7 +2,7 @@
 
     python examples/08_vae.py [--quick] [--out FILE]
 
-Some 10 seconds. Expected: the ELBO touches log p(x) where q is the posterior and lies below it elsewhere, by
+Some 12 seconds. Expected: the ELBO touches log p(x) where q is the posterior and lies below it elsewhere, by
 the divergence between the two; the bound of k samples climbs towards log p(x).
 """
 

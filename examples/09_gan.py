@@ -2,7 +2,7 @@
 
     python examples/09_gan.py [--quick] [--out FILE]
 
-About 25 seconds (quick: too few steps for the ring). Expected: the discriminator fitted to draws is p / (p +
+Some 20 seconds (quick: too few steps for the ring). Expected: the discriminator fitted to draws is p / (p +
 q); the minimax gradient dies where D is sure; a generator that learns 20 times as fast as D collapses to a
 spot and wanders, and finds all modes of the ring where D keeps up.
 """

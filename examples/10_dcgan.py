@@ -2,7 +2,7 @@
 
     python examples/10_dcgan.py [--quick] [--out FILE]
 
-Some 20 seconds. Expected: digits turn into one another on the way between latents; latents - thin + bold
+Some 15 seconds. Expected: digits turn into one another on the way between latents; latents - thin + bold
 nearly doubles the ink. The classes are not apart from it: on the whole way, many a digit becomes another one.
 """
 

@@ -2,7 +2,7 @@
 
     python examples/11_conditional_gan.py [--quick] [--out FILE]
 
-Some 20 seconds. Expected: one latent a row, one class a column, the hand stays and the digit changes; a
+Some 15 seconds. Expected: one latent a row, one class a column, the hand stays and the digit changes; a
 trained classifier reads the class that was asked for in at least 9 of 10 pictures.
 """
 

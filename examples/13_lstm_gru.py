@@ -2,7 +2,7 @@
 
     python examples/13_lstm_gru.py [--quick] [--out FILE]
 
-About 30 seconds. Expected: over 100 steps the gradient of the vanilla RNN is lost, that along the LSTM's
+Some 15 seconds. Expected: over 100 steps the gradient of the vanilla RNN is lost, that along the LSTM's
 conveyor belt and the GRU's state is not where the gates are open; the callback shows every weight's gradient
 before and after training.
 """

@@ -2,7 +2,7 @@
 
     python examples/14_export.py [--quick] [--out FILE]
 
-About 30 seconds. Expected: SavedModel, TFLite and ONNX give the Keras model's numbers to 1e-5.
+Some 15 seconds. Expected: SavedModel, TFLite and ONNX give the Keras model's numbers to 1e-5.
 """
 
 import tempfile

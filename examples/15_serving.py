@@ -2,7 +2,7 @@
 
     python examples/15_serving.py [--quick] [--out FILE]
 
-Some 20 seconds. Expected: both transports give the model's own answers, nearly all of them right.
+Some 15 seconds. Expected: both transports give the model's own answers, nearly all of them right.
 """
 
 import tempfile
