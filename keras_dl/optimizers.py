@@ -8,6 +8,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_dl.replicas import replica_count, replica_sum
+
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Adam(keras.optimizers.Adam):
@@ -19,7 +21,9 @@ class Adam(keras.optimizers.Adam):
 
     One pass over the memory takes the place of some fifteen: on a CPU that is a tenth of a training step
     where a model has millions of weights. Everything around the update (clipping, weight decay, averaging,
-    schedules, scaling) is Keras's. Sparse gradients, `amsgrad` and weights in 16 bits go Keras's way.
+    schedules, scaling) is Keras's; only that replicas of a `tf.distribute` strategy clip the gradient of the
+    global batch, where Keras clips that of each replica by itself. Sparse gradients, `amsgrad` and weights in
+    16 bits go Keras's way.
 
     Args:
         *args: all that `keras.optimizers.Adam` takes.
@@ -27,6 +31,23 @@ class Adam(keras.optimizers.Adam):
 
     Reference: Kingma and Ba, Adam (ICLR 2015).
     """
+
+    _reduced = False
+
+    def _backend_apply_gradients(self, grads: Any, trainable_variables: Any) -> None:
+        clips = self.clipnorm or self.global_clipnorm or self.clipvalue
+        if not clips or replica_count() == 1 or tf.distribute.in_cross_replica_context():
+            super()._backend_apply_gradients(grads, trainable_variables)
+            return
+        self._reduced = True
+        try:
+            super()._backend_apply_gradients(replica_sum(list(grads)), trainable_variables)
+        finally:
+            self._reduced = False
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        pairs = list(grads_and_vars)
+        return pairs if self._reduced else super()._all_reduce_sum_gradients(pairs)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         if self.amsgrad or isinstance(gradient, tf.IndexedSlices) or variable.dtype != tf.float32:

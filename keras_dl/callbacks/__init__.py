@@ -10,6 +10,7 @@ require_tensorflow_backend()
 from keras_dl.callbacks.averaging import AverageWeights, averaged_weights
 from keras_dl.callbacks.checkpoints import (
     Checkpoints,
+    copy_state,
     latest_checkpoint,
     named_optimizers,
     restore_state,
@@ -37,6 +38,7 @@ __all__ = [
     "StopOnNonFinite",
     "TensorBoardEvents",
     "averaged_weights",
+    "copy_state",
     "latest_checkpoint",
     "named_optimizers",
     "read_history",

@@ -66,6 +66,12 @@ def restore_state(model: keras.Model, path: str | Path) -> None:
         variable.assign(array)
 
 
+def copy_state(model: keras.Model, twin: keras.Model) -> None:
+    """Give a model of the same architecture and its optimizers the values of `model` and its optimizers."""
+    for variable, other in zip(_state(twin), _state(model), strict=True):
+        variable.assign(np.asarray(other))
+
+
 def latest_checkpoint(folder: str | Path) -> tuple[Path, int] | None:
     """The newest checkpoint in `folder` and the number of epochs behind it, or None."""
     paths = _checkpoints(Path(folder))

@@ -1,11 +1,13 @@
 """Data as `tf.data` pipelines: `load` for the batches, `describe` for what a model must know beforehand.
 
 Every kind of data is opened by one function in one file (digits.py, tfds.py, arrays.py, folder.py, table.py,
-text.py); splits.py says what a split means and pipeline.py in which order batches come to be.
+text.py); splits.py says what a split means, pipeline.py in which order batches come to be, and share.py what
+of them a replica gets.
 """
 
 from keras_dl.data.adding import adding_problem
 from keras_dl.data.loading import describe, load
+from keras_dl.data.share import Share, shared
 from keras_dl.data.source import Description
 
-__all__ = ["Description", "adding_problem", "describe", "load"]
+__all__ = ["Description", "Share", "adding_problem", "describe", "load", "shared"]

@@ -17,6 +17,7 @@ from keras_dl.data import pipeline
 from keras_dl.data.arrays import open_arrays
 from keras_dl.data.digits import open_digits
 from keras_dl.data.folder import open_folder
+from keras_dl.data.share import Share
 from keras_dl.data.source import Description, Examples, Source
 from keras_dl.data.splits import Selection, select
 from keras_dl.data.table import open_csv
@@ -41,6 +42,7 @@ def load(
     drop_remainder: bool = False,
     cache: bool = True,
     data_dir: str | os.PathLike[str] | None = None,
+    share: Share | None = None,
 ) -> tf.data.Dataset | Any:
     """Batches of a data set: `(image, label)`, image float32 (B, H, W, C) in [0, 1], label int32 (B,).
 
@@ -79,6 +81,8 @@ def load(
         drop_remainder: leave out a last, smaller batch, so that all have the static size B.
         cache: keep decoded images in memory. False keeps them encoded and decodes them at every pass.
         data_dir: where TFDS keeps its sets, by default `TFDS_DATA_DIR`.
+        share: the replicas of one worker among several: a batch of each of them in turn, of every global
+            batch of B, pass after pass without end. All workers together see what one would. Needs a seed.
 
     Raises:
         ValueError: an argument or the data is not what it must be.
@@ -100,6 +104,11 @@ def load(
     selections = select(
         splits, opened.description.num_examples, name=opened.description.name, strata=opened.strata
     )
+    if seed is None and share is not None:
+        raise ValueError(
+            "seed: expected a number together with `share`, because all workers must shuffle alike, got None."
+            " Pass the same seed on every worker."
+        )
     if seed is None:
         seed = random.randrange(2**31)
 
@@ -126,6 +135,7 @@ def load(
             seed=seed,
             epoch=epoch,
             drop_remainder=drop_remainder,
+            share=share,
         )
 
     datasets = tuple(dataset(*pair) for pair in zip(splits, selections, strict=True))

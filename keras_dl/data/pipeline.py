@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from keras_dl.data.share import Share, shared
 from keras_dl.data.source import Examples
 
 
@@ -22,6 +23,7 @@ def batches(
     seed: int = 0,
     epoch: int = 0,
     drop_remainder: bool = False,
+    share: Share | None = None,
 ) -> tf.data.Dataset:
     """Batches of (features, labels), or of features alone where there are no labels.
 
@@ -37,6 +39,7 @@ def batches(
         seed: decides, with the number of the pass, the order; nothing else does.
         epoch: the number that the first pass counts as.
         drop_remainder: leave out a last batch of fewer than B examples.
+        share: the replicas whose part of each batch is wanted, pass after pass without end.
     """
     num_examples = len(examples.features)
     with tf.device(
@@ -48,6 +51,24 @@ def batches(
     def finish(features: Any, indices: Any) -> Any:
         features = _as_model_input(features, image_size)
         return features if labels is None else (features, tf.gather(labels, indices))
+
+    if share is not None:
+        passes = tf.data.Dataset.counter(epoch)
+        # Only the indices are shared out, so that no worker reads what another trains on.
+        indices = passes.flat_map(
+            lambda number: _one_pass(num_examples, (seed, number) if shuffle else None).batch(
+                batch_size, drop_remainder=drop_remainder
+            )
+        )
+
+        def read(indices: Any) -> Any:
+            chosen = tf.gather(features, indices)
+            if decode is not None:
+                chosen = tf.map_fn(decode, chosen, fn_output_signature=tf.uint8)
+            return finish(chosen, indices)
+
+        endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        return shared(indices, share).map(read, tf.data.AUTOTUNE).apply(endless).prefetch(tf.data.AUTOTUNE)
 
     # Shuffle before batching: batches of the same examples in another order would be no shuffling.
     dataset = _shuffled_indices(num_examples, seed, epoch) if shuffle else tf.data.Dataset.range(num_examples)
@@ -94,12 +115,17 @@ def _shuffled_indices(num_examples: int, seed: int, epoch: int) -> tf.data.Datas
     with tf.device("CPU:0"):
         epochs = iter(tf.data.Dataset.counter(epoch))  # moves on by one each time a pass begins
 
-    def one_pass(_: Any) -> tf.data.Dataset:
-        key = tf.stack([tf.constant(seed, tf.int64), next(epochs)])
-        indices = tf.range(num_examples, dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(indices, seed=key))
+    return tf.data.Dataset.range(1).flat_map(lambda _: _one_pass(num_examples, (seed, next(epochs))))
 
-    return tf.data.Dataset.range(1).flat_map(one_pass)
+
+def _one_pass(num_examples: int, key: tuple[int, Any] | None) -> tf.data.Dataset:
+    """0 ... num_examples-1 in the order that (seed, number of the pass) decides, or in their own."""
+    if key is None:
+        return tf.data.Dataset.range(num_examples)
+    seed, number = key
+    seeds = tf.stack([tf.constant(seed, tf.int64), number])
+    indices = tf.range(num_examples, dtype=tf.int64)
+    return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(indices, seed=seeds))
 
 
 def _as_model_input(features: Any, image_size: tuple[int, int] | None) -> Any:

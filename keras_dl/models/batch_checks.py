@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from keras_dl.models.presets import load_preset
+from keras_dl.models.replicas import weighed_replica
 
 _MARK = "keras_dl check: "
 _SHUFFLE = 8  # the place of shuffle among the arguments of fit after x
@@ -144,6 +145,18 @@ class CheckedModel(keras.Model):
         if isinstance(x, tf.data.Dataset) and len(args) < _SHUFFLE:
             kwargs.setdefault("shuffle", False)
         return super().fit(x, *args, **kwargs)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """As `keras.Model.compute_loss`; replicas of unequal shares count by their examples."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        return weighed_replica(loss, x) if training else loss
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.train_function is None or force:

@@ -272,8 +272,11 @@ class VAE(CheckedModel):
     def _report(self, terms: Terms) -> dict[str, Any]:
         for tracker, term in zip(self.metrics, terms, strict=True):
             tracker.update_state(term)
-        results = {tracker.name: tracker.result() for tracker in self.metrics}
-        return {**results, "elbo": -(results["reconstruction"] + results["kl"])}
+        return _with_elbo({tracker.name: tracker.result() for tracker in self.metrics})
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The means so far, over all replicas."""
+        return _with_elbo(super().get_metrics_result())
 
     @property
     def metrics(self) -> list[Any]:
@@ -340,3 +343,7 @@ def _log_prior_over_posterior(z: Any, mean: Any, log_variance: Any) -> Any:
     """Log p(z) - log q(z | x), (B, K)."""
     prior = densities.gaussian_log_density(z, 0.0, 0.0)
     return ops.sum(prior - densities.gaussian_log_density(z, mean, log_variance), axis=-1)
+
+
+def _with_elbo(means: dict[str, Any]) -> dict[str, Any]:
+    return {**means, "elbo": -(means["reconstruction"] + means["kl"])}

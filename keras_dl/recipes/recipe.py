@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from keras_dl.data import Description, describe, load
+from keras_dl.data import Description, Share, describe, load, shared
 from keras_dl.recipes.optimizers import adam
 from keras_dl.recipes.settings import REQUIRED, Parameter, parameters_of, parsed
 
@@ -33,6 +33,8 @@ class Splits:
         train, validation, test: batches.
         description: what the data set holds.
         train_in_order: reads the training split anew, in the same order whatever pass it is.
+        shared: reads the training and the validation split anew, as the replicas of one worker get them, pass
+            after pass without end. None where that cannot be done.
     """
 
     train: Any
@@ -40,6 +42,7 @@ class Splits:
     test: Any
     description: Description
     train_in_order: Callable[[], Any]
+    shared: Callable[[Share], tuple[Any, Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -230,13 +233,27 @@ class Recipe:
             make = functools.partial(self.data, batch_size=self.batch_size, seed=self.seed, **self.load)
             description = Description(source_name(self.data), num_examples={})
             train, validation, test = map(make, _SPLITS)
-            return Splits(train, validation, test, description, functools.partial(make, "train"))
+            return Splits(
+                train,
+                validation,
+                test,
+                description,
+                functools.partial(make, "train"),
+                lambda share: (shared(train.repeat(), share), shared(validation.repeat(), share)),
+            )
         read = functools.partial(
             load, self.data, _SPLITS, self.batch_size, labels=self.task.labels, seed=self.seed, **self.load
         )
         size = {name: value for name, value in self.load.items() if name == "image_size"}
         train, validation, test = read(epoch=epoch)
-        return Splits(train, validation, test, describe(self.data, **size), lambda: read(shuffle=False)[0])
+        return Splits(
+            train,
+            validation,
+            test,
+            describe(self.data, **size),
+            lambda: read(shuffle=False)[0],
+            lambda share: read(epoch=epoch, share=share)[:2],
+        )
 
     def build(self, splits: Splits) -> Any:
         """The model, compiled for a training on these data."""

@@ -1,10 +1,9 @@
-"""What a training asks of the process it runs in: devices, precision, reproducibility."""
+"""What a training asks of the process it runs in: precision, reproducibility."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
@@ -25,22 +24,6 @@ def make_reproducible(seed: int, *, deterministic: bool = False) -> None:
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-
-
-def strategy_scope(name: str | None) -> Any:
-    """The scope in which a model is made that several devices train together.
-
-    Raises:
-        ValueError: `name` is no strategy.
-    """
-    if name is None:
-        return nullcontext()
-    if name == "mirrored":
-        return tf.distribute.MirroredStrategy().scope()
-    raise ValueError(
-        f"strategy: expected 'mirrored' (all devices of this machine) or none (one device), got {name!r}. "
-        "Training on several machines is not supported."
-    )
 
 
 @contextmanager

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from keras_dl.callbacks import (
     ProgressBar,
     StopOnNonFinite,
     TensorBoardEvents,
+    copy_state,
     latest_checkpoint,
     read_history,
     restore_state,
@@ -31,8 +30,10 @@ from keras_dl.callbacks import (
 from keras_dl.recipes import Recipe, Splits, get_recipe
 from keras_dl.run_report import write_run_report
 from keras_dl.training import records
-from keras_dl.training.environment import dtype_policy, make_reproducible, strategy_scope
+from keras_dl.training.environment import dtype_policy, make_reproducible
+from keras_dl.training.folder import kept_if_resumable, team_folder
 from keras_dl.training.runs import Run, load_run
+from keras_dl.training.team import Team, check_for_replicas, open_team
 
 _PICTURES = 5  # times during a training that pictures are drawn, about
 
@@ -61,6 +62,12 @@ def train(
     The same recipe, seed and versions give the same weights on the same CPU, bit for bit, whether the
     training was interrupted or not.
 
+    Under a strategy `batch_size` is that of all replicas together, so that each takes `batch_size` / replicas
+    examples, and the learning rate is what it is on one device: the same batches, noise and gradients lead to
+    the same weights, but for rounding. To use more replicas at their full size, raise `batch_size` with their
+    number, and the learning rate as you would on one device. Every worker calls `train` with the same
+    arguments. The first, the chief, writes `out`, and nobody else needs to see it.
+
     Args:
         recipe: a recipe or its name.
         data: another data set, as `keras_dl.data.load` takes it.
@@ -69,21 +76,25 @@ def train(
         seed: of the initialisation, the data's order and all noise; Python's, NumPy's and Keras's global
             generators are set to it, too.
         settings: changes of the model's, the optimizer's and the loading's arguments; `patience`, too.
-        batch_size: examples a step.
+        batch_size: examples a step, of all replicas together.
         resume: go on with the training in `out` from its last checkpoint. What is not given is taken from
             its recipe.json. An `out` without a checkpoint is trained from the start, so that a command can
             be repeated until it succeeds; a finished one is returned as it is.
-        strategy: `"mirrored"`, all devices of this machine; by default one device.
+        strategy: `"mirrored"`, all devices of this machine; `"multi-worker"`, all devices of the machines
+            that the environment variable `TF_CONFIG` names; by default one device.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
-        callbacks: Keras callbacks besides those that keep the run folder.
+        callbacks: Keras callbacks besides those that keep the run folder. They run on every worker.
         verbose: show the progress.
         deterministic: make GPUs repeat a training bit for bit, too, at some cost: see `make_reproducible`.
 
     Returns:
-        The finished run.
+        The finished run. On a worker that is not the chief it holds the model and the history, but no
+        metrics, and its folder is the place of the run in general, `runs`.
 
     Raises:
-        ValueError: an argument is not what it must be, or contradicts the run that is to be resumed.
+        ValueError: an argument is not what it must be, contradicts the run that is to be resumed, or differs
+            from that of another worker.
+        ClusterError: a worker does not come, or is lost.
         LookupError: there is no such recipe or data set.
         FileExistsError: `out` holds something already, and `resume` is False.
         NonFiniteError: a figure became NaN or infinite; the checkpoint of the last whole epoch is kept.
@@ -93,26 +104,34 @@ def train(
         "data": data, "epochs": epochs, "seed": seed, "settings": settings, "batch_size": batch_size,
         "precision": precision,
     }  # fmt: skip
-    folder = _run_folder(recipe, out, resume)
-    if resume and (folder / "recipe.json").exists():
-        recipe = records.resumed(recipe, folder, changes)
-        if (folder / "metrics.json").exists():
-            return load_run(folder)
-    else:
-        recipe = recipe.configured(**changes)
-    checkpoint = latest_checkpoint(folder / "checkpoints")
-    done = 0 if checkpoint is None else checkpoint[1]
+    team = open_team(strategy)
+    with team_folder(team, recipe, out, resume) as folder:
+        if resume and (folder / "recipe.json").exists():
+            recipe = records.resumed(recipe, folder, changes)
+            if (folder / "metrics.json").exists():
+                return load_run(folder)
+        else:
+            recipe = recipe.configured(**changes)
+        check_for_replicas(recipe.batch_size, recipe.precision, team.replicas)
+        checkpoint = latest_checkpoint(folder / "checkpoints")
+        done = 0 if checkpoint is None else checkpoint[1]
 
-    make_reproducible(recipe.seed, deterministic=deterministic)
-    splits = recipe.splits(epoch=done)
-    with strategy_scope(strategy), dtype_policy(recipe.precision):
-        model = recipe.build(splits)
-    if checkpoint is not None:
-        restore_state(model, checkpoint[0])
-    with _kept_if_resumable(folder):
-        records.write_json(folder / "recipe.json", records.described(recipe))
-        history = _fit(model, recipe, splits, folder, done, callbacks, verbose)
-        _finish(folder, recipe, model, splits, history)
+        make_reproducible(recipe.seed, deterministic=deterministic)
+        splits = recipe.splits(epoch=done)
+        team.agree("recipe", str(records.described(recipe)))
+        team.agree("data", _fingerprint(splits))
+        with dtype_policy(recipe.precision):
+            with team.scope():
+                model = recipe.build(splits)
+            if checkpoint is not None:
+                restore_state(model, checkpoint[0])
+            with kept_if_resumable(folder):
+                records.write_json(folder / "recipe.json", records.described(recipe))
+                history = _fit(model, recipe, splits, folder, done, callbacks, verbose, team)
+                if not team.is_chief:
+                    return Run(Path("runs"), recipe, model, {}, history)
+                model = _on_one_device(model, recipe, splits, team)
+                _finish(folder, recipe, model, splits, history)
     return load_run(folder, model=model)
 
 
@@ -124,29 +143,53 @@ def _fit(
     done: int,
     callbacks: Sequence[Any],
     verbose: bool,
+    team: Team,
 ) -> dict[str, list[float]]:
     """Train from epoch `done` on, and keep the run folder while doing so; the history of all epochs."""
     history = HistoryFile(folder / "history.csv", read_history(folder / "history.csv", done))
     if recipe.patience is not None and stalled(history.history.get("val_loss", []), recipe.patience):
         done = recipe.epochs  # it had stopped early, and was interrupted after that
-    progress = [ProgressBar()] if verbose else []
+    progress = [ProgressBar()] if verbose and team.is_chief else []
+    keepers = _keepers(recipe, splits, folder, history, pictures=team.is_chief)
     try:
-        model.fit(
-            splits.train,
-            validation_data=splits.validation,
-            epochs=recipe.epochs,
-            initial_epoch=done,
-            shuffle=False,  # the data set has its own order
-            verbose=0,
-            callbacks=[*progress, *_keepers(recipe, splits, folder, history), *callbacks],
-        )
+        with team.training():
+            model.fit(
+                **_fit_data(splits, team),
+                epochs=recipe.epochs,
+                initial_epoch=done,
+                shuffle=False,  # the data set has its own order
+                verbose=0,
+                callbacks=[*progress, *keepers, *callbacks],
+            )
     finally:
         for bar in progress:
             bar.close()
     return history.history
 
 
-def _keepers(recipe: Recipe, splits: Splits, folder: Path, history: HistoryFile) -> list[Any]:
+def _fit_data(splits: Splits, team: Team) -> dict[str, Any]:
+    """The arguments of `fit` that are the data."""
+    if team.strategy is None:
+        return {"x": splits.train, "validation_data": splits.validation}
+    if splits.shared is None:
+        raise ValueError(
+            "strategy: expected data that can be shared out among replicas, got some that cannot. Train on "
+            "one device, or give `Splits` a function `shared`."
+        )
+    shared = splits.shared
+    train = team.batches(lambda share: shared(share)[0])
+    validation = team.batches(lambda share: shared(share)[1])
+    return {
+        "x": train,
+        "steps_per_epoch": len(splits.train),
+        "validation_data": validation,
+        "validation_steps": len(splits.validation),
+    }
+
+
+def _keepers(
+    recipe: Recipe, splits: Splits, folder: Path, history: HistoryFile, *, pictures: bool
+) -> list[Any]:
     """The callbacks that keep the run folder, the first of which lets no broken numbers into it."""
     checkpoints = folder / "checkpoints"
     advice = (
@@ -157,11 +200,9 @@ def _keepers(recipe: Recipe, splits: Splits, folder: Path, history: HistoryFile)
     if recipe.patience is not None:
         keepers.append(EarlyStopping(history, checkpoints / "best.npz", patience=recipe.patience))
     every = math.ceil(recipe.epochs / _PICTURES)
-    pictures = [
-        Pictures(draw, folder / "samples", every=every, name=name)
-        for name, draw in recipe.task.pictures(splits).items()
-    ]
-    return [*keepers, Checkpoints(checkpoints), *pictures, AverageWeights()]
+    drawn = recipe.task.pictures(splits) if pictures else {}
+    drawing = [Pictures(draw, folder / "samples", every=every, name=name) for name, draw in drawn.items()]
+    return [*keepers, Checkpoints(checkpoints), *drawing, AverageWeights()]
 
 
 def _finish(
@@ -183,39 +224,19 @@ def _finish(
     records.write_json(folder / "metrics.json", measured)
 
 
-def _run_folder(recipe: Recipe, out: str | Path | None, resume: bool) -> Path:
-    if out is None:
-        if resume:
-            raise ValueError(
-                "resume: expected the run folder as `out`, got none. Pass the folder to go on with."
-            )
-        return _new_folder(Path("runs") / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"out: expected a folder, but {folder} is a file. Choose another path.")
-    if folder.exists() and any(folder.iterdir()) and not resume:
-        raise FileExistsError(
-            f"out: {folder} is not empty. Choose another folder, or go on with the training in it: "
-            "resume=True (--resume)."
-        )
-    return folder
+def _on_one_device(model: Any, recipe: Recipe, splits: Splits, team: Team) -> Any:
+    """The same model and optimizers without a strategy, which the other workers need not attend."""
+    if team.strategy is None:
+        return model
+    alone = recipe.build(splits)
+    copy_state(model, alone)
+    return alone
 
 
-def _new_folder(wanted: Path) -> Path:
-    folder, number = wanted, 2
-    while folder.exists():
-        folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
-    return folder
-
-
-@contextmanager
-def _kept_if_resumable(folder: Path) -> Iterator[None]:
-    """Makes the folder; if the block fails before the first checkpoint, nothing of it stays."""
-    existed = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        if not existed and latest_checkpoint(folder / "checkpoints") is None:
-            shutil.rmtree(folder)
-        raise
+def _fingerprint(splits: Splits) -> str:
+    """What tells one worker's data from another's, without reading them all."""
+    first = next(iter(splits.train_in_order().as_numpy_iterator()))
+    columns = first if isinstance(first, tuple) else (first,)
+    checksum = zlib.crc32(b"".join(np.ascontiguousarray(column).tobytes() for column in columns))
+    steps = [len(part) for part in (splits.train, splits.validation, splits.test)]
+    return f"{splits.description.name}, {steps} batches, the first one's checksum {checksum:08x}"

@@ -1,0 +1,172 @@
+"""Who trains together: the workers that `TF_CONFIG` names, and whether all of them are there.
+
+`TF_CONFIG` is what tf.distribute reads and a Kubernetes TFJob writes:
+
+    {"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}
+
+It is the same on all workers but for `index`. The first worker, or the one of type `chief`, is the chief.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_EXAMPLE = '{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
+_ADVICE = f"Set it on every worker, the same but for the index: {_EXAMPLE}."
+_ADDRESS = re.compile(r"(.+):(\d{1,5})")
+_ROLES = ("chief", "worker")  # in the order in which they are counted
+_RETRY_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The workers and which of them this process is.
+
+    Attributes:
+        addresses: host:port of each worker, the chief first.
+        index: this worker's place among them.
+    """
+
+    addresses: tuple[str, ...]
+    index: int
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this worker writes the files."""
+        return self.index == 0
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The addresses of all workers but this one."""
+        return self.addresses[: self.index] + self.addresses[self.index + 1 :]
+
+
+class ClusterError(RuntimeError):
+    """The workers did not come together, or one of them was lost."""
+
+
+def cluster_of(environment: Mapping[str, str] | None = None) -> Cluster:
+    """The cluster that `TF_CONFIG` describes.
+
+    Args:
+        environment: where to look; `os.environ` by default.
+
+    Raises:
+        ValueError: the variable is missing or malformed; the text says in which way.
+    """
+    text = (os.environ if environment is None else environment).get("TF_CONFIG", "")
+    if not text.strip():
+        raise ValueError(f"TF_CONFIG: expected the cluster of strategy='multi-worker', got none. {_ADVICE}")
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise _malformed("JSON", f"{text!r} ({error})") from None
+    jobs, task = (_mapping(config, name) for name in ("cluster", "task"))
+    if unknown := [name for name in jobs if name not in _ROLES]:
+        raise _malformed(
+            "tasks of the types 'worker' and 'chief', which train in step", f"cluster {unknown[0]!r}"
+        )
+    tasks = [
+        (role, index, _address(address))
+        for role in _ROLES
+        for index, address in enumerate(_addresses(jobs, role))
+    ]
+    addresses = tuple(address for _, _, address in tasks)
+    if len(set(addresses)) < len(addresses):
+        raise _malformed("a different address for each task", ", ".join(addresses))
+    if len(jobs.get("chief", ())) > 1:
+        raise _malformed("one chief at most", f"{len(jobs['chief'])}")
+    mine = (task.get("type"), task.get("index"))
+    places = [place for place, (role, index, _) in enumerate(tasks) if (role, index) == mine]
+    if not places or isinstance(mine[1], bool):
+        listed = ", ".join(f"{role} {index}" for role, index, _ in tasks) or "no task at all"
+        raise _malformed(f"a task of its cluster ({listed})", f"type {mine[0]!r}, index {mine[1]!r}")
+    return Cluster(addresses, places[0])
+
+
+def wait_for_all(cluster: Cluster, seconds: float) -> None:
+    """Return once every worker of the cluster can be reached.
+
+    tf.distribute itself would wait without saying for whom. Each worker opens its port and knocks at those of
+    the others; then the port is free for tf.distribute.
+
+    Args:
+        cluster: the workers.
+        seconds: how long to wait.
+
+    Raises:
+        ClusterError: a worker could not be reached in time, or this worker's port is taken.
+    """
+    deadline = time.monotonic() + seconds
+    with _open_port(cluster.addresses[cluster.index]):
+        missing = list(cluster.others)
+        while missing:
+            missing = [address for address in missing if not _answers(address)]
+            if missing and time.monotonic() > deadline:
+                raise ClusterError(
+                    f"TF_CONFIG: {len(missing)} of {len(cluster.addresses)} workers did not answer within "
+                    f"{seconds:g} seconds: {', '.join(missing)}. Start the training there, too, with the "
+                    "same cluster in TF_CONFIG, and see that these addresses can be reached from "
+                    f"{cluster.addresses[cluster.index]}."
+                )
+            if missing:
+                time.sleep(_RETRY_SECONDS)
+
+
+def _open_port(address: str) -> socket.socket:
+    host, port = _split(address)
+    own = (
+        "" if host not in ("localhost", "127.0.0.1", "::1") else host
+    )  # a pod cannot always find its own name
+    try:
+        return socket.create_server((own, port), family=socket.AF_INET6 if ":" in own else socket.AF_INET)
+    except OSError as error:
+        raise ClusterError(
+            f"TF_CONFIG: this worker's own address is {address}, but port {port} cannot be opened "
+            f"({error.strerror or error}). Stop what uses it, or give the task another port on all workers."
+        ) from None
+
+
+def _answers(address: str) -> bool:
+    try:
+        with socket.create_connection(_split(address), timeout=1.0):
+            return True
+    except OSError:
+        return False
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _mapping(config: Any, name: str) -> dict[str, Any]:
+    value = config.get(name) if isinstance(config, dict) else None
+    if not isinstance(value, dict):
+        raise _malformed(f"an object with {name!r}", repr(config))
+    return value
+
+
+def _addresses(jobs: Mapping[str, Any], role: str) -> Sequence[Any]:
+    addresses = jobs.get(role, [])
+    if not isinstance(addresses, list):
+        raise _malformed(f"a list of addresses as {role!r}", repr(addresses))
+    return addresses
+
+
+def _address(address: Any) -> str:
+    match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise _malformed("addresses host:port", repr(address))
+    return match[0]
+
+
+def _malformed(expected: str, got: str) -> ValueError:
+    return ValueError(f"TF_CONFIG: expected {expected}, got {got}. {_ADVICE}")
