@@ -43,7 +43,7 @@ class HistoryFile(keras.callbacks.Callback):
     def _learning_rates(self) -> dict[str, float]:
         """`optimizer` -> `learning_rate`, `generator_optimizer` -> `generator_learning_rate`."""
         return {
-            name.replace("optimizer", "learning_rate"): float(optimizer.learning_rate)
+            name.replace("optimizer", "learning_rate"): float(optimizer.learning_rate.numpy())
             for name, optimizer in named_optimizers(self.model).items()
         }
 

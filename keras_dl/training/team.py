@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -173,11 +174,15 @@ def open_team(strategy: str | None) -> Team:
             "strategy: expected 'mirrored' (all devices of this machine), 'multi-worker' (all workers that "
             f"TF_CONFIG names) or none (one device), got {strategy!r}. Name one of them."
         )
-    cluster = cluster_of()
+    return _joined(cluster_of())
+
+
+@functools.cache  # a process takes its place among the workers once, and keeps it
+def _joined(cluster: Cluster) -> Team:
     wait_for_all(cluster, _seconds(JOIN_SECONDS))
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=_seconds(STEP_SECONDS))
     try:
-        made = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except RuntimeError as error:
         if "startup" not in str(error):
             raise
@@ -185,7 +190,7 @@ def open_team(strategy: str | None) -> Team:
             "strategy: 'multi-worker' has to come before anything else that uses TensorFlow, got a process "
             "in which it has run already. Train in a new process."
         ) from None
-    return Team(made, cluster)
+    return Team(strategy, cluster)
 
 
 def check_for_replicas(batch_size: int, precision: str, replicas: int) -> None:

@@ -1,0 +1,112 @@
+"""One worker of test_distribution.py: `python distribution_worker.py FOLDER TASK`, its place in TF_CONFIG.
+
+Leaves `<index>.npz`, the weights of each model it trained, and `<index>.json`, the errors it saw, in FOLDER.
+The test itself calls `trained` in its own process, as the one worker that the others are compared with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_dl.recipes import Recipe, get_recipe
+from keras_dl.training import train
+from keras_dl.training.cluster import cluster_of
+
+# Ten steps an epoch of 1,437 digits; the last batch has 141, which two workers cannot share evenly.
+OPTIONS: dict[str, Any] = {"batch_size": 144, "epochs": 2, "verbose": False}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "vae-digits": {"units": "16", "filters": "4", "latent_dim": 3},
+    "dcgan-mnist": {"filters": "4,8", "latent_dim": 6},
+    "lstm-rows-mnist": {"units": 8},
+}
+
+
+def recipe_of(name: str) -> Recipe:
+    """The recipe on digits, small; a GAN's Adam must not blow up the rounding of gradients near 0."""
+    recipe = get_recipe(name).configured(data="digits", settings=SETTINGS[name])
+    if name != "dcgan-mnist":
+        return recipe
+    players = ("generator_optimizer", "discriminator_optimizer")
+
+    def optimizer(steps: int) -> dict[str, Any]:
+        return {player: keras.optimizers.SGD(0.05, momentum=0.5) for player in players}
+
+    settings = {"filters": (4, 8), "latent_dim": 6, "ema_momentum": 0.9}
+    return Recipe(
+        name=name,
+        summary=recipe.summary,
+        data="digits",
+        model=recipe.model,
+        task=recipe.task,
+        optimizer=optimizer,
+        settings=settings,
+    )
+
+
+def trained(name: str, out: Path, **options: Any) -> Any:
+    """The run."""
+    return train(recipe_of(name), out=out, **{**OPTIONS, **options})
+
+
+class KilledInTheSecondEpoch(keras.callbacks.Callback):
+    """Ends the process as a machine ends it that loses its power."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self.epoch == 1 and batch == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def errors_of(folder: Path, index: int) -> dict[str, str]:
+    """What happens if the workers differ, or the chief cannot begin."""
+    images = np.random.default_rng(index).random((40, 8, 8), np.float32)
+    (folder / "in use").mkdir(exist_ok=True)
+    (folder / "in use" / "file").touch()
+    asked: dict[str, dict[str, Any]] = {
+        "data": {"data": (images, np.arange(40) % 2), "out": folder / f"data {index}"},
+        "recipe": {"seed": index, "out": folder / f"seed {index}"},
+        "out": {"out": folder / "in use"},
+        "batch": {"batch_size": 7, "out": folder / f"batch {index}"},
+    }
+    errors = {}
+    for name, options in asked.items():
+        try:
+            train("mlp-digits", strategy="multi-worker", verbose=False, **options)
+        except Exception as error:
+            errors[name] = f"{type(error).__name__}: {error}"
+    return errors
+
+
+def main() -> None:
+    folder, task = Path(sys.argv[1]), sys.argv[2]
+    index = cluster_of().index
+    options: dict[str, Any] = {"strategy": "multi-worker"}
+    names = [*SETTINGS]
+    if task != "all":
+        names = ["vae-digits"] if task != "three" else ["dcgan-mnist"]
+    if task == "killed" and index == 1:
+        options["callbacks"] = [KilledInTheSecondEpoch()]
+    options["resume"] = task == "resumed"
+    weights: dict[str, Any] = {}
+    histories: dict[str, Any] = {}
+    for name in names:
+        run = trained(name, folder / f"{name} {index}", **options)
+        weights |= {f"{name} {i:03d}": np.asarray(v) for i, v in enumerate(run.model.variables)}
+        histories[name] = {figure: values for figure, values in run.history.items() if figure != "seconds"}
+    errors = errors_of(folder, index) if task == "all" else {}
+    np.savez(folder / f"{index}.npz", **weights)
+    (folder / f"{index}.json").write_text(json.dumps({"errors": errors, "histories": histories}))
+
+
+if __name__ == "__main__":
+    main()

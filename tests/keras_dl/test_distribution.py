@@ -1,0 +1,157 @@
+"""Training on several workers: processes of this machine that talk over its loopback.
+
+Each process imports TensorFlow anew, so what two workers can show is shown by one pair of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_dl.callbacks import latest_checkpoint
+from keras_dl.training import load_run
+from tests.keras_dl.distribution_worker import SETTINGS, trained
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distribution")]
+
+SECONDS = 240  # for a launch, on a busy machine
+SCRIPT = Path(__file__).with_name("distribution_worker.py")
+
+
+def launch(folder: Path, task: str, workers: int) -> list[subprocess.CompletedProcess[str]]:
+    """Run that many workers to their end; none outlives the test."""
+    with_ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in with_ports]
+    for each in with_ports:
+        each.close()
+    processes = []
+    for index in range(workers):
+        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        environment = {
+            **os.environ,
+            "TF_CONFIG": json.dumps(config),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "KERAS_DL_JOIN_SECONDS": "120",
+            "KERAS_DL_STEP_SECONDS": "60",
+        }
+        command = [sys.executable, str(SCRIPT), str(folder), task]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        processes.append(subprocess.Popen(command, env=environment, **pipes))
+    done = []
+    try:
+        for process in processes:
+            out, error = process.communicate(timeout=SECONDS)
+            done.append(subprocess.CompletedProcess(process.args, process.returncode, out, error))
+    finally:
+        for process in processes:
+            process.kill()
+    return done
+
+
+def succeed(folder: Path, task: str, workers: int) -> list[dict[str, Any]]:
+    for process in launch(folder, task, workers):
+        assert process.returncode == 0, process.stderr[-3000:]
+    return [weights(folder, index) for index in range(workers)]
+
+
+def weights(folder: Path, index: int) -> dict[str, Any]:
+    with np.load(folder / f"{index}.npz") as file:
+        return dict(file)
+
+
+def report(folder: Path, index: int) -> Any:
+    return json.loads((folder / f"{index}.json").read_text())
+
+
+def assert_equal(one: dict[str, Any], other: dict[str, Any], atol: float) -> None:
+    assert one.keys() == other.keys()
+    for name, values in one.items():
+        np.testing.assert_allclose(values, other[name], rtol=0, atol=atol, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Each model trained by one worker: its weights, and its history."""
+    folder = tmp_path_factory.mktemp("alone")
+    runs = {name: trained(name, folder / name) for name in SETTINGS}
+    weights = {
+        f"{name} {i:03d}": np.asarray(v)
+        for name, run in runs.items()
+        for i, v in enumerate(run.model.variables)
+    }
+    return weights, {name: run.history for name, run in runs.items()}
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two workers left that trained all models."""
+    folder = tmp_path_factory.mktemp("pair")
+    succeed(folder, "all", 2)
+    return folder
+
+
+def test_two_workers_have_the_same_bits(pair: Path) -> None:
+    assert_equal(weights(pair, 0), weights(pair, 1), atol=0)
+    assert report(pair, 0)["histories"] == report(pair, 1)["histories"]
+
+
+def test_two_workers_train_as_one_does(pair: Path, alone: Any) -> None:
+    """Batch normalisation, clipped gradients, dropout, latents and the odd last batch included."""
+    ours, histories = alone
+    assert_equal(weights(pair, 0), ours, atol=1e-4)
+    for name, history in report(pair, 0)["histories"].items():
+        for figure, values in history.items():
+            assert values == pytest.approx(histories[name][figure], rel=1e-3, abs=1e-4), (name, figure)
+
+
+def test_only_the_chief_writes(pair: Path) -> None:
+    folders = {path.name for path in pair.iterdir() if path.is_dir()}
+    assert folders == {*(f"{name} 0" for name in SETTINGS), "in use"}
+    run = load_run(pair / "vae-digits 0")
+    assert run.metrics["test_elbo"] > run.history["val_elbo"][0]
+    assert len(run.history["loss"]) == 2
+
+
+def test_workers_that_differ_are_told_so(pair: Path) -> None:
+    chief, other = (report(pair, index)["errors"] for index in (0, 1))
+    for errors in (chief, other):
+        assert "data: expected the same on all workers, got another than the chief's" in errors["data"]
+        assert "recipe: expected the same on all workers" in errors["recipe"]
+        assert "batch_size: expected a multiple of the 2 replicas that share it, got 7" in errors["batch"]
+    assert "This worker has" not in chief["data"]
+    assert "This worker has arrays" in other["data"]
+    assert "is not empty" in chief["out"]
+    assert chief["out"].startswith("FileExistsError")
+    assert "ClusterError: The chief, 127.0.0.1:" in other["out"]
+    assert "is not empty" in other["out"]
+
+
+def test_three_workers_train_as_one_does(tmp_path: Path, alone: Any) -> None:
+    first, *others = succeed(tmp_path, "three", 3)
+    for other in others:
+        assert_equal(first, other, atol=0)
+    ours = {name: values for name, values in alone[0].items() if name.startswith("dcgan")}
+    assert_equal(first, ours, atol=1e-4)
+
+
+def test_a_killed_worker_goes_on_from_the_last_checkpoint_to_the_same_end(tmp_path: Path, pair: Path) -> None:
+    chief, killed = launch(tmp_path, "killed", 2)
+    assert killed.returncode == -9
+    assert chief.returncode == 1
+    assert "TF_CONFIG: a worker was lost while training. Start all of them again" in chief.stderr
+    _, epochs = latest_checkpoint(tmp_path / "vae-digits 0" / "checkpoints")
+    assert epochs == 1
+    ours, theirs = succeed(tmp_path, "resumed", 2)
+    assert_equal(ours, theirs, atol=0)
+    uninterrupted = {name: values for name, values in weights(pair, 0).items() if name.startswith("vae")}
+    assert_equal(ours, uninterrupted, atol=0)
+    assert len(load_run(tmp_path / "vae-digits 0").history["loss"]) == 2
+    assert not (tmp_path / "vae-digits 1").exists()
