@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, Unavailable
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions
 from tests.keras_dl_serving.fakes import FakeEngine
+
+Result = TypeVar("Result")
 
 
 class Recording(FakeEngine):
@@ -31,41 +34,59 @@ class Recording(FakeEngine):
         return super().run(signature_name, inputs, outputs)
 
 
-def ask(engine: BatchingEngine, *values: float) -> list[float]:
-    (y,) = engine.run("serving_default", {"x": np.float32(values)}, ["y"])
-    answer: list[float] = y.tolist()
+async def ask(engine: BatchingEngine, values: Sequence[float] | Array) -> list[float]:
+    (y,) = await engine.submit("serving_default", {"x": np.asarray(values, np.float32)}, ["y"])
+    answer: list[float] = y.ravel().tolist()
     return answer
 
 
-def run_behind(engine: BatchingEngine, inner: Recording, requests: list[list[float]]) -> list[list[float]]:
+def run(work: Awaitable[Result]) -> Result:
+    async def bounded() -> Result:
+        return await asyncio.wait_for(work, 20)
+
+    return asyncio.run(bounded())
+
+
+async def behind(
+    engine: BatchingEngine, inner: Recording, requests: Sequence[Sequence[float] | Array]
+) -> list[list[float]]:
     """Occupy the only thread, queue the requests in order, let go; the answers."""
-    with ThreadPoolExecutor(len(requests) + 1) as pool:
-        first = pool.submit(ask, engine, -1.0)
-        assert inner.began.wait(10)
-        futures = []
-        for request in requests:
-            queued = sum(batch.size for batch in engine._queue)
-            futures.append(pool.submit(ask, engine, *request))
-            while sum(batch.size for batch in engine._queue) == queued and not futures[-1].done():
-                pass
-        inner.gate.set()
-        assert first.result(10) == [-2.0]
-        return [future.result(10) for future in futures]
+    first = asyncio.create_task(ask(engine, [-1.0]))
+    while not inner.began.is_set():
+        await asyncio.sleep(0.001)
+    queued = [asyncio.create_task(ask(engine, request)) for request in requests]
+    await asyncio.sleep(0.01)
+    inner.gate.set()
+    assert await first == [-2.0]
+    return await asyncio.gather(*queued)
 
 
 def test_what_waits_runs_together_and_everyone_gets_his_own() -> None:
     inner = Recording()
     engine = BatchingEngine(inner, BatchingOptions(threads=1))
-    assert run_behind(engine, inner, [[1], [2, 3], [4]]) == [[2], [4, 6], [8]]
+    assert run(behind(engine, inner, [[1], [2, 3], [4]])) == [[2], [4, 6], [8]]
     assert inner.ran == [[-1], [1, 2, 3, 4]]
     engine.close()
     assert inner.closed.is_set()
 
 
+def test_what_comes_at_the_same_time_runs_together_from_the_first_on() -> None:
+    inner = Recording()
+    inner.gate.set()
+    engine = BatchingEngine(inner, BatchingOptions(threads=2))
+
+    async def together() -> list[list[float]]:
+        return await asyncio.gather(*(ask(engine, [value]) for value in range(5)))
+
+    assert run(together()) == [[0], [2], [4], [6], [8]]
+    assert inner.ran == [[0, 1, 2, 3, 4]]
+    engine.close()
+
+
 def test_a_batch_is_never_larger_than_allowed_and_filled_up() -> None:
     inner = Recording()
     engine = BatchingEngine(inner, BatchingOptions(4, threads=1, allowed_batch_sizes=(2, 4)))
-    assert run_behind(engine, inner, [[1, 2], [3], [4, 5]]) == [[2, 4], [6], [8, 10]]
+    assert run(behind(engine, inner, [[1, 2], [3], [4, 5]])) == [[2, 4], [6], [8, 10]]
     assert inner.ran == [[-1, -1], [1, 2, 3, 1], [4, 5]]
     engine.close()
 
@@ -76,9 +97,9 @@ def test_a_full_queue_and_a_large_task_are_refused() -> None:
     with pytest.raises(
         Unavailable, match="^The batch scheduling queue to which this task was submitted is full$"
     ):
-        run_behind(engine, inner, [[1, 2], [3]])
+        run(behind(engine, inner, [[1, 2], [3]]))
     with pytest.raises(InvalidArgument, match="^Task size 3 is larger than maximum input batch size 2$"):
-        ask(engine, 1, 2, 3)
+        run(ask(engine, [1, 2, 3]))
     engine.close()
 
 
@@ -86,7 +107,7 @@ def test_a_large_task_can_be_split() -> None:
     inner = Recording()
     inner.gate.set()
     engine = BatchingEngine(inner, BatchingOptions(2, threads=1, split=True))
-    assert ask(engine, 1, 2, 3) == [2, 4, 6]
+    assert run(ask(engine, [1, 2, 3])) == [2, 4, 6]
     assert inner.ran == [[1, 2], [3]]
     engine.close()
 
@@ -94,11 +115,25 @@ def test_a_large_task_can_be_split() -> None:
 def test_the_timeout_makes_a_batch_wait_for_others() -> None:
     inner = Recording()
     inner.gate.set()
-    engine = BatchingEngine(inner, BatchingOptions(3, timeout_micros=20_000_000, threads=2))
-    with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda value: ask(engine, value), [1.0, 2.0, 3.0]))
-    assert answers == [[2.0], [4.0], [6.0]]
-    assert [sorted(values) for values in inner.ran] == [[1, 2, 3]]
+    engine = BatchingEngine(inner, BatchingOptions(3, timeout_micros=15_000_000, threads=2))
+
+    async def one_after_the_other() -> list[list[float]]:
+        asked = []
+        for value in (1.0, 2.0, 3.0):
+            asked.append(asyncio.create_task(ask(engine, [value])))
+            await asyncio.sleep(0.01)
+        return await asyncio.gather(*asked)
+
+    assert run(one_after_the_other()) == [[2.0], [4.0], [6.0]]
+    assert inner.ran == [[1, 2, 3]]
+    engine.close()
+
+
+def test_a_batch_that_is_not_full_runs_when_its_time_is_up() -> None:
+    inner = Recording()
+    inner.gate.set()
+    engine = BatchingEngine(inner, BatchingOptions(3, timeout_micros=50_000, threads=2))
+    assert run(ask(engine, [1])) == [2]
     engine.close()
 
 
@@ -110,10 +145,37 @@ def test_the_mistake_of_one_is_not_the_others() -> None:
 
     inner = Recording(answer)
     engine = BatchingEngine(inner, BatchingOptions(threads=1))
-    with pytest.raises(InvalidArgument, match="13"):
-        run_behind(engine, inner, [[13], [2]])
-    assert ask(engine, 5) == [10]
+
+    async def both() -> list[list[float] | BaseException]:
+        first = asyncio.create_task(ask(engine, [-1.0]))
+        await asyncio.sleep(0.01)
+        inner.gate.set()
+        return await asyncio.gather(first, ask(engine, [13]), ask(engine, [2]), return_exceptions=True)
+
+    _, wrong, right = run(both())
+    assert isinstance(wrong, InvalidArgument)
+    assert right == [4]
     assert [2.0] in inner.ran
+    engine.close()
+
+
+def test_who_gives_up_is_left_out_and_the_others_are_answered() -> None:
+    inner = Recording()
+    engine = BatchingEngine(inner, BatchingOptions(threads=1))
+
+    async def give_up() -> list[float]:
+        first = asyncio.create_task(ask(engine, [-1.0]))
+        while not inner.began.is_set():
+            await asyncio.sleep(0.001)
+        gone, stays = (asyncio.create_task(ask(engine, [value])) for value in (1, 2))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        first.cancel()
+        inner.gate.set()
+        return await stays
+
+    assert run(give_up()) == [4]
+    assert inner.ran == [[-1], [2]]
     engine.close()
 
 
@@ -122,16 +184,8 @@ def test_shapes_do_not_mix_unless_padded() -> None:
         inner = Recording()
         engine = BatchingEngine(inner, BatchingOptions(threads=1, pad=pad))
         rows = [np.float32([[1, 2]]), np.float32([[3, 4, 5]])]
-        with ThreadPoolExecutor(3) as pool:
-            pool.submit(ask, engine, -1.0)
-            assert inner.began.wait(10)
-            futures = []
-            for number, row in enumerate(rows, 1):
-                futures.append(pool.submit(engine.run, "serving_default", {"x": row}, ["y"]))
-                while sum(batch.size for batch in engine._queue) < number:
-                    pass
-            inner.gate.set()
-            assert [future.result(10)[0].ravel().tolist()[:2] for future in futures] == [[2, 4], [6, 8]]
+        answers = run(behind(engine, inner, rows))
+        assert [answer[:2] for answer in answers] == [[2, 4], [6, 8]]
         assert inner.ran == ran
         engine.close()
 
@@ -141,9 +195,9 @@ def test_what_has_no_batch_is_refused() -> None:
     inner.gate.set()
     engine = BatchingEngine(inner, BatchingOptions(threads=1))
     with pytest.raises(InvalidArgument, match="must have at least one dimension"):
-        engine.run("serving_default", {"x": np.float32(1)}, ["y"])
+        run(engine.submit("serving_default", {"x": np.float32(1)}, ["y"]))
     with pytest.raises(InvalidArgument, match="must have equal 0th-dimension size"):
-        engine.run("serving_default", {"x": np.ones(2), "z": np.ones(3)}, ["y"])
+        run(engine.submit("serving_default", {"x": np.ones(2), "z": np.ones(3)}, ["y"]))
     with pytest.raises(FailedPrecondition, match="Batched output tensor has 0 dimensions"):
-        ask(engine, 1)
+        run(ask(engine, [1]))
     engine.close()

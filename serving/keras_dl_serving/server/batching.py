@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -96,7 +96,7 @@ def from_proto(proto: messages.BatchingParameters) -> BatchingOptions:
 class _Task:
     inputs: Mapping[str, Array]
     size: int
-    result: Future[list[Array]] = field(default_factory=Future)
+    result: asyncio.Future[list[Array]]
 
 
 @dataclass
@@ -104,28 +104,26 @@ class _Batch:
     key: tuple[Any, ...]
     signature_name: str
     outputs: Sequence[str]
-    due: float
     tasks: list[_Task] = field(default_factory=list)
     size: int = 0
-    closed: bool = False
+    ready: bool = False  # to run, as it is full or has waited long enough; until it does, others may join
 
 
 class BatchingEngine:
-    """An engine whose calls wait for each other and run as one."""
+    """An engine whose calls wait for each other and run as one.
+
+    Who waits, and what runs next, is known to one event loop alone, so nothing here needs a lock; threads
+    run the batches and no more. While they are busy, requests gather.
+    """
 
     def __init__(self, engine: Engine, options: BatchingOptions) -> None:
         self._engine = engine
         self._options = options
         self._queue: deque[_Batch] = deque()
         self._open: dict[tuple[Any, ...], _Batch] = {}
-        self._changed = threading.Condition()
-        self._stopping = False
-        self._threads = [
-            threading.Thread(target=self._work, name=f"keras_dl_batch_{index}", daemon=True)
-            for index in range(options.threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._threads = ThreadPoolExecutor(options.threads, thread_name_prefix="keras_dl_batch")
+        self._idle = options.threads
+        self._closed = False
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
@@ -138,6 +136,12 @@ class BatchingEngine:
         return self._engine.signature_def_map
 
     def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """Compute the named outputs at once and alone."""
+        return self._engine.run(signature_name, inputs, outputs)
+
+    async def submit(
+        self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]
+    ) -> list[Array]:
         """Compute the named outputs, together with whoever asks for the same.
 
         Raises:
@@ -146,94 +150,90 @@ class BatchingEngine:
         size = _batch_size(inputs)
         most = self._options.max_batch_size
         if size <= most:
-            return self._submit(signature_name, _Task(inputs, size), outputs).result()
+            return await self._enqueue(signature_name, inputs, size, outputs)
         if not self._options.split:
             raise InvalidArgument(f"Task size {size} is larger than maximum input batch size {most}")
-        parts = [
-            self._submit(
-                signature_name,
-                _Task(
-                    {name: array[start : start + most] for name, array in inputs.items()},
-                    min(most, size - start),
-                ),
-                outputs,
-            ).result()
-            for start in range(0, size, most)
-        ]
+        parts = []
+        for start in range(0, size, most):
+            part = {name: array[start : start + most] for name, array in inputs.items()}
+            parts.append(await self._enqueue(signature_name, part, min(most, size - start), outputs))
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
     def close(self) -> None:
-        """Run what waits, stop the threads, close the engine."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
+        """Let what runs finish, stop the threads, close the engine. Nobody waits any more."""
+        self._closed = True
+        self._threads.shutdown()
         self._engine.close()
 
-    def _submit(self, signature_name: str, task: _Task, outputs: Sequence[str]) -> Future[list[Array]]:
-        key = (
-            signature_name,
-            *outputs,
-            *(
-                (name, a.dtype, a.ndim if self._options.pad else a.shape[1:])
-                for name, a in task.inputs.items()
-            ),
-        )
-        with self._changed:
-            batch = self._open.get(key)
-            if batch is None or batch.size + task.size > self._options.max_batch_size:
-                if len(self._queue) >= self._options.max_enqueued_batches:
-                    raise Unavailable("The batch scheduling queue to which this task was submitted is full")
-                if batch:
-                    batch.closed = True
-                due = time.monotonic() + self._options.timeout_micros * 1e-6
-                batch = self._open[key] = _Batch(key, signature_name, outputs, due)
-                self._queue.append(batch)
-            batch.tasks.append(task)
-            batch.size += task.size
-            batch.closed = batch.size == self._options.max_batch_size
-            self._changed.notify()
+    def _enqueue(
+        self, signature_name: str, inputs: Mapping[str, Array], size: int, outputs: Sequence[str]
+    ) -> asyncio.Future[list[Array]]:
+        loop = asyncio.get_running_loop()
+        shapes = ((name, a.dtype, a.ndim if self._options.pad else a.shape[1:]) for name, a in inputs.items())
+        key = (signature_name, *outputs, *shapes)
+        batch = self._open.get(key)
+        if batch is None or batch.size + size > self._options.max_batch_size:
+            if len(self._queue) >= self._options.max_enqueued_batches:
+                raise Unavailable("The batch scheduling queue to which this task was submitted is full")
+            if batch:
+                self._is_ready(batch)
+            batch = self._open[key] = _Batch(key, signature_name, outputs)
+            self._queue.append(batch)
+            if wait := self._options.timeout_micros:
+                loop.call_later(wait * 1e-6, self._is_ready, batch)
+            else:  # not at once: requests that have come at the same time are still being read
+                loop.call_soon(self._is_ready, batch)
+        task = _Task(inputs, size, loop.create_future())
+        batch.tasks.append(task)
+        batch.size += size
+        if batch.size == self._options.max_batch_size:
+            self._is_ready(batch)
         return task.result
 
-    def _work(self) -> None:
-        while batch := self._next():
-            self._run(batch)
+    def _is_ready(self, batch: _Batch) -> None:
+        batch.ready = True
+        self._start()
 
-    def _next(self) -> _Batch | None:
-        """The next batch that is full or has waited long enough; none at the end."""
-        with self._changed:
-            while True:
-                now = time.monotonic()
-                for batch in self._queue:
-                    if batch.closed or batch.due <= now or self._stopping:
-                        self._queue.remove(batch)
-                        if self._open.get(batch.key) is batch:
-                            del self._open[batch.key]
-                        return batch
-                if self._stopping:
-                    return None
-                next_due = min((batch.due for batch in self._queue), default=None)
-                self._changed.wait(None if next_due is None else max(next_due - now, 0.0))
-
-    def _run(self, batch: _Batch) -> None:
-        tasks = batch.tasks
-        try:
-            results = self._run_together(batch.signature_name, tasks, batch.outputs)
-        except Exception as error:
-            if len(tasks) > 1:  # one request's mistake is not the others'
-                for task in tasks:
-                    self._run(_Batch(batch.key, batch.signature_name, batch.outputs, 0.0, [task]))
+    def _start(self) -> None:
+        """Run the batches that are ready, as far as threads are idle."""
+        loop = asyncio.get_running_loop()
+        for batch in [*self._queue]:
+            if self._closed or not self._idle:
                 return
-            failure = error if isinstance(error, StatusError) else Unknown(f"{type(error).__name__}: {error}")
-            tasks[0].result.set_exception(failure)
-            return
-        for task, result in zip(tasks, results, strict=True):
-            task.result.set_result(result)
+            if batch.ready:
+                self._queue.remove(batch)
+                if self._open.get(batch.key) is batch:
+                    del self._open[batch.key]
+                batch.tasks = [task for task in batch.tasks if not task.result.done()]  # given up meanwhile
+                if batch.tasks:
+                    self._idle -= 1
+                    running = loop.run_in_executor(self._threads, self._run, batch)
+                    running.add_done_callback(partial(self._finish, batch))
 
-    def _run_together(
-        self, signature_name: str, tasks: list[_Task], outputs: Sequence[str]
-    ) -> list[list[Array]]:
+    def _finish(self, batch: _Batch, done: asyncio.Future[list[list[Array]]]) -> None:
+        self._idle += 1
+        error = done.exception()
+        if error is None:
+            for task, result in zip(batch.tasks, done.result(), strict=True):
+                if not task.result.done():
+                    task.result.set_result(result)
+        elif len(batch.tasks) == 1:
+            if not batch.tasks[0].result.done():
+                known = isinstance(error, StatusError)
+                batch.tasks[0].result.set_exception(
+                    error if known else Unknown(f"{type(error).__name__}: {error}")
+                )
+        else:  # one request's mistake is not the others'
+            alone = (
+                _Batch(batch.key, batch.signature_name, batch.outputs, [task], task.size, ready=True)
+                for task in reversed(batch.tasks)
+            )
+            self._queue.extendleft(alone)
+        self._start()
+
+    def _run(self, batch: _Batch) -> list[list[Array]]:
+        """In a thread: the results of all its tasks."""
+        tasks = batch.tasks
         total = sum(task.size for task in tasks)
         size = min(
             (allowed for allowed in self._options.allowed_batch_sizes if allowed >= total), default=total
@@ -242,7 +242,7 @@ class BatchingEngine:
             name: _join([task.inputs[name] for task in tasks], size, pad=self._options.pad)
             for name in tasks[0].inputs
         }
-        arrays = self._engine.run(signature_name, inputs, outputs)
+        arrays = self._engine.run(batch.signature_name, inputs, batch.outputs)
         for array in arrays:
             if array.ndim == 0:
                 raise FailedPrecondition("Batched output tensor has 0 dimensions")

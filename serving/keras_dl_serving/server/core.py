@@ -12,11 +12,19 @@ import enum
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, NotFound, StatusError, Unknown
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.errors import (
+    Cancelled,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    StatusError,
+    Unknown,
+)
 from keras_dl_serving.server.config import Policy
 from keras_dl_serving.server.engines import Engine
 from keras_dl_serving.server.releases import VersionFolder
@@ -105,12 +113,28 @@ class Servable:
             if not self._users:
                 self._changed.notify_all()
 
+    def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """Run the engine, which stays open meanwhile, also when the request that asked for it is given up.
+
+        Raises:
+            StatusError: the run fails.
+            Cancelled: the request was given up before its turn came, and so was the servable.
+        """
+        with self._changed:
+            if self._engine is None:
+                raise Cancelled("The request was given up")
+            self._users += 1
+        try:
+            return self._engine.run(signature_name, inputs, outputs)
+        finally:
+            self.release()
+
     def unload(self) -> None:
         """Let requests in flight finish, then close it."""
         with self._changed:
             self.state = State.UNLOADING
             self._changed.wait_for(lambda: not self._users)
-        engine, self._engine = self._engine, None
+            engine, self._engine = self._engine, None
         if engine:
             engine.close()
         self.state = State.END

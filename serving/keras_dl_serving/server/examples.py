@@ -9,7 +9,7 @@ import numpy as np
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, Unimplemented
-from keras_dl_serving.server.engines import Engine
+from keras_dl_serving.server.running import Runner
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.wire import messages
 
@@ -18,24 +18,26 @@ REGRESS = "tensorflow/serving/regress"
 _WORDS = {CLASSIFY: "classification", REGRESS: "regression"}
 
 
-def classify(engine: Engine, signature_name: str, request: messages.Input) -> messages.ClassificationResult:
+async def classify(
+    runner: Runner, signature_name: str, request: messages.Input
+) -> messages.ClassificationResult:
     """Labels and scores of examples.
 
     Raises:
         StatusError: the signature is no classifier, there are no examples, or the run fails.
     """
-    name, signature = _find(engine, signature_name, CLASSIFY)
-    return _classify(engine, name, signature, examples_of(request))
+    name, signature = _find(runner, signature_name, CLASSIFY)
+    return await _classify(runner, name, signature, examples_of(request))
 
 
-def regress(engine: Engine, signature_name: str, request: messages.Input) -> messages.RegressionResult:
+async def regress(runner: Runner, signature_name: str, request: messages.Input) -> messages.RegressionResult:
     """Values of examples.
 
     Raises:
         StatusError: the signature is no regressor, there are no examples, or the run fails.
     """
-    name, signature = _find(engine, signature_name, REGRESS)
-    return _regress(engine, name, signature, examples_of(request))
+    name, signature = _find(runner, signature_name, REGRESS)
+    return await _regress(runner, name, signature, examples_of(request))
 
 
 def check_tasks(tasks: Sequence[messages.InferenceTask]) -> None:
@@ -53,8 +55,8 @@ def check_tasks(tasks: Sequence[messages.InferenceTask]) -> None:
             )
 
 
-def multi_inference(
-    engine: Engine, tasks: Sequence[messages.InferenceTask], request: messages.Input
+async def multi_inference(
+    runner: Runner, tasks: Sequence[messages.InferenceTask], request: messages.Input
 ) -> list[messages.ClassificationResult | messages.RegressionResult]:
     """Several signatures over the same examples.
 
@@ -67,18 +69,18 @@ def multi_inference(
         name = task.model_spec.signature_name or DEFAULT_SIGNATURE
         if name in found:
             raise InvalidArgument(f"Duplicate evaluation of signature: {name}")
-        if name not in engine.signatures:
+        if name not in runner.signatures:
             raise InvalidArgument(f"Requested signature not found in model graph: {name}")
         if task.method_name not in _WORDS:
             raise Unimplemented(f"Unsupported signature method_name: {task.method_name}")
-        found[name] = engine.signatures[name]
+        found[name] = runner.signatures[name]
         _check(found[name], task.method_name)
         first = next(iter(found.values()))
         if found[name].inputs["inputs"].tensor_name != first.inputs["inputs"].tensor_name:
             raise InvalidArgument("Input tensor must be the same for all Signatures.")
     examples = examples_of(request)
     return [
-        (_classify if task.method_name == CLASSIFY else _regress)(engine, name, found[name], examples)
+        await (_classify if task.method_name == CLASSIFY else _regress)(runner, name, found[name], examples)
         for task, name in zip(tasks, found, strict=True)
     ]
 
@@ -102,12 +104,12 @@ def examples_of(request: messages.Input) -> Array:
     return array
 
 
-def _find(engine: Engine, signature_name: str, method: str) -> tuple[str, Signature]:
+def _find(runner: Runner, signature_name: str, method: str) -> tuple[str, Signature]:
     name = signature_name or DEFAULT_SIGNATURE
-    if name not in engine.signatures:
+    if name not in runner.signatures:
         raise InvalidArgument(f"No signature was found with the name: {name}")
-    _check(engine.signatures[name], method)
-    return name, engine.signatures[name]
+    _check(runner.signatures[name], method)
+    return name, runner.signatures[name]
 
 
 def _check(signature: Signature, method: str) -> None:
@@ -133,11 +135,11 @@ def _check(signature: Signature, method: str) -> None:
         raise FailedPrecondition(f"No regression outputs found in SignatureDef: {signature}")
 
 
-def _classify(
-    engine: Engine, name: str, signature: Signature, examples: Array
+async def _classify(
+    runner: Runner, name: str, signature: Signature, examples: Array
 ) -> messages.ClassificationResult:
     aliases = [alias for alias in ("classes", "scores") if alias in signature.outputs]
-    arrays = dict(zip(aliases, engine.run(name, {"inputs": examples}, aliases), strict=True))
+    arrays = dict(zip(aliases, await runner.run(name, {"inputs": examples}, aliases), strict=True))
     for alias, array in arrays.items():
         wanted = "string" if alias == "classes" else "float32"
         if array.ndim != 2:
@@ -166,8 +168,10 @@ def _classify(
     return result
 
 
-def _regress(engine: Engine, name: str, signature: Signature, examples: Array) -> messages.RegressionResult:
-    (values,) = engine.run(name, {"inputs": examples}, ["outputs"])
+async def _regress(
+    runner: Runner, name: str, signature: Signature, examples: Array
+) -> messages.RegressionResult:
+    (values,) = await runner.run(name, {"inputs": examples}, ["outputs"])
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
         raise InvalidArgument(
             "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "

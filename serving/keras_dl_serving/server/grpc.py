@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument
 from keras_dl_serving.server.config import ModelConfig, model_configs
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
-from keras_dl_serving.server.engines import Engine
 from keras_dl_serving.server.examples import check_tasks, classify, examples_of, multi_inference, regress
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.predict import predict
+from keras_dl_serving.server.running import Runner, Running
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE
 from keras_dl_serving.wire import messages, tensors
 
@@ -26,6 +27,7 @@ class GrpcApi:
         core: the models.
         metrics: where requests are counted.
         reload: serves other models from now on.
+        threads: where models run.
         tensor_content: outputs as blocks of bytes instead of typed values.
     """
 
@@ -34,54 +36,61 @@ class GrpcApi:
         core: Core,
         metrics: Metrics,
         reload: Callable[[Sequence[ModelConfig]], None],
+        threads: Executor,
         *,
         tensor_content: bool = False,
     ) -> None:
         self._core = core
         self._metrics = metrics
         self._reload = reload
+        self._threads = threads
         self._tensor_content = tensor_content
 
-    def predict(self, request: messages.PredictRequest) -> messages.PredictResponse:
+    def _runner(self, servable: Servable, api: str) -> Runner:
+        return Running(servable, self._threads, self._metrics.runtime_latency, api)
+
+    async def predict(self, request: messages.PredictRequest) -> messages.PredictResponse:
         """PredictionService.Predict."""
         signature_name = request.model_spec.signature_name
         with self._metrics.request(request.model_spec.name, "Predict", "GRPC"):
             spec = _model_spec(request)
             with self._core.use(spec) as servable:
-                engine = self._metrics.timed(servable.engine, spec.name, "Predict")
-                outputs = predict(engine, signature_name, request.inputs, _read, request.output_filter)
+                runner = self._runner(servable, "Predict")
+                outputs = await predict(runner, signature_name, request.inputs, _read, request.output_filter)
             response = messages.PredictResponse()
             _resolve(response.model_spec, servable, signature_name)
             for name, array in outputs.items():
                 tensors.write(array, response.outputs[name], as_content=self._tensor_content)
         return response
 
-    def classify(self, request: messages.ClassificationRequest) -> messages.ClassificationResponse:
+    async def classify(self, request: messages.ClassificationRequest) -> messages.ClassificationResponse:
         """PredictionService.Classify."""
-        return self._of_examples(request, "Classify", classify, messages.ClassificationResponse())
+        return await self._of_examples(request, "Classify", classify, messages.ClassificationResponse())
 
-    def regress(self, request: messages.RegressionRequest) -> messages.RegressionResponse:
+    async def regress(self, request: messages.RegressionRequest) -> messages.RegressionResponse:
         """PredictionService.Regress."""
-        return self._of_examples(request, "Regress", regress, messages.RegressionResponse())
+        return await self._of_examples(request, "Regress", regress, messages.RegressionResponse())
 
-    def _of_examples(
+    async def _of_examples(
         self,
         request: Any,
         api: str,
-        infer: Callable[[Engine, str, messages.Input], Any],
+        infer: Callable[[Runner, str, messages.Input], Awaitable[Any]],
         response: _Response,
     ) -> _Response:
         signature_name = request.model_spec.signature_name
         with self._metrics.request(request.model_spec.name, api, "GRPC"):
             spec = _model_spec(request)
             with self._core.use(spec) as servable:
-                engine = self._metrics.timed(servable.engine, spec.name, api)
-                response.result.CopyFrom(infer(engine, signature_name, request.input))
+                runner = self._runner(servable, api)
+                response.result.CopyFrom(await infer(runner, signature_name, request.input))
             _resolve(response.model_spec, servable, signature_name)
             self._metrics.example_count.add(spec.name, count=len(examples_of(request.input)))
         return response
 
-    def multi_inference(self, request: messages.MultiInferenceRequest) -> messages.MultiInferenceResponse:
+    async def multi_inference(
+        self, request: messages.MultiInferenceRequest
+    ) -> messages.MultiInferenceResponse:
         """PredictionService.MultiInference."""
         response = messages.MultiInferenceResponse()
         name = request.tasks[0].model_spec.name if request.tasks else ""
@@ -91,8 +100,8 @@ class GrpcApi:
             check_tasks(request.tasks)
             spec = _model_spec(request.tasks[0])
             with self._core.use(spec) as servable:
-                engine = self._metrics.timed(servable.engine, spec.name, "MultiInference")
-                results = multi_inference(engine, request.tasks, request.input)
+                runner = self._runner(servable, "MultiInference")
+                results = await multi_inference(runner, request.tasks, request.input)
             for task, found in zip(request.tasks, results, strict=True):
                 result = response.results.add()
                 _resolve(result.model_spec, servable, task.model_spec.signature_name)
@@ -120,7 +129,7 @@ class GrpcApi:
                 response.metric.add(name=name, int64_value_increase=after[name] - before[name])
         return response
 
-    def get_model_metadata(
+    async def get_model_metadata(
         self, request: messages.GetModelMetadataRequest
     ) -> messages.GetModelMetadataResponse:
         """PredictionService.GetModelMetadata."""
@@ -138,7 +147,9 @@ class GrpcApi:
         response.model_spec.version.value = servable.version
         return response
 
-    def get_model_status(self, request: messages.GetModelStatusRequest) -> messages.GetModelStatusResponse:
+    async def get_model_status(
+        self, request: messages.GetModelStatusRequest
+    ) -> messages.GetModelStatusResponse:
         """ModelService.GetModelStatus."""
         response = messages.GetModelStatusResponse()
         for servable in self._core.states(_model_spec(request)):

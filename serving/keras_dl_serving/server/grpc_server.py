@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
+import grpc.aio
+from google.protobuf.message import DecodeError, Message
 
 from keras_dl_serving.errors import Internal, StatusError
 from keras_dl_serving.server import access_log
@@ -28,29 +29,30 @@ _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),  # else a second server takes the same port without a word
 )
-_Method = tuple[Callable[[Any], Message], type[Message]]
+_Method = Callable[[Any], Awaitable[Message]]
 
 
 class GrpcServer:
-    """A server that has its port and is not started yet.
+    """A server that has its port and is not started yet. To be made, started and stopped in its loop.
 
     Args:
         api: the prediction and model services.
         address: host and port; a port of 0 takes a free one; None listens on the UNIX socket alone.
         settings: how to answer.
+        threads: for what blocks.
 
     Raises:
         OSError: the port is not free.
     """
 
-    def __init__(self, api: GrpcApi, address: str | None, settings: Settings) -> None:
+    def __init__(
+        self, api: GrpcApi, address: str | None, settings: Settings, threads: ThreadPoolExecutor
+    ) -> None:
         self._health = Health()
         self._profiler = Profiler()
+        self._threads = threads
         self._log = settings.access_log
-        self._stopped = Event()
-        threads = settings.threads(settings.grpc_threads)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="keras_dl_grpc")
-        self._server = grpc.server(self._pool, options=[*_OPTIONS, *settings.grpc_options])
+        self._server = grpc.aio.server(options=[*_OPTIONS, *settings.grpc_options])
         self._offer(
             "tensorflow.serving.PredictionService",
             Predict=(api.predict, messages.PredictRequest),
@@ -62,100 +64,101 @@ class GrpcServer:
         self._offer(
             "tensorflow.serving.ModelService",
             GetModelStatus=(api.get_model_status, messages.GetModelStatusRequest),
-            HandleReloadConfigRequest=(api.handle_reload_config, messages.ReloadConfigRequest),
+            HandleReloadConfigRequest=(
+                self._in_thread(api.handle_reload_config),
+                messages.ReloadConfigRequest,
+            ),
         )
         if settings.profiler:
             self._offer(
                 "tensorflow.ProfilerService",
-                Profile=(self._profiler.profile, messages.ProfileRequest),
-                Terminate=(self._profiler.terminate, messages.TerminateRequest),
-                Monitor=(self._profiler.monitor, messages.MonitorRequest),
+                Profile=(self._in_thread(self._profiler.profile), messages.ProfileRequest),
+                Terminate=(self._in_thread(self._profiler.terminate), messages.TerminateRequest),
+                Monitor=(self._in_thread(self._profiler.monitor), messages.MonitorRequest),
             )
         if settings.health:
             self._offer("grpc.health.v1.Health", Check=(self._health.check, messages.HealthCheckRequest))
-            self._offer_watch()
+            self._add("grpc.health.v1.Health", "Watch", self._watch())
         if settings.grpc_socket:
-            _listen(self._server, f"unix:{settings.grpc_socket}", None)
-        self.port = _listen(self._server, address, settings.grpc_tls) if address else None
+            self._listen(f"unix:{settings.grpc_socket}", None)
+        self.port = self._listen(address, settings.grpc_tls) if address else None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Answer."""
-        self._server.start()
+        await self._server.start()
 
-    def stop(self, seconds: float) -> None:
-        """Take no more requests, let those in flight finish for so long; `wait` for it."""
+    async def stop(self, seconds: float) -> None:
+        """Take no more requests and let those in flight finish for so long."""
         self._health.close()
         self._profiler.close()
-        self._stopped = self._server.stop(seconds)
+        await self._server.stop(seconds)
+        self._threads.shutdown(wait=False)
 
-    def wait(self) -> None:
-        """Return once it has stopped."""
-        self._stopped.wait()
-        self._pool.shutdown()
+    def _listen(self, address: str, tls: messages.SSLConfig | None) -> int:
+        try:
+            if tls is None:
+                port: int = self._server.add_insecure_port(address)
+            else:
+                credentials = grpc.ssl_server_credentials(
+                    [(tls.server_key.encode(), tls.server_cert.encode())],
+                    root_certificates=tls.custom_ca.encode() or None,
+                    require_client_auth=tls.client_verify,
+                )
+                port = self._server.add_secure_port(address, credentials)
+        except (RuntimeError, ValueError) as error:
+            raise OSError(str(error)) from error
+        if not port:
+            raise OSError(f"cannot listen on {address}")
+        return port
 
-    def _offer(self, service: str, **methods: _Method) -> None:
-        handlers = {
-            name: grpc.unary_unary_rpc_method_handler(
-                self._answer(f"/{service}/{name}", method),
-                request_deserializer=kind.FromString,
-                response_serializer=lambda reply: reply.SerializeToString(),
-            )
-            for name, (method, kind) in methods.items()
-        }
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+    def _offer(self, service: str, **methods: tuple[_Method, type[Message]]) -> None:
+        for name, (method, kind) in methods.items():
+            answer = self._answer(f"/{service}/{name}", method, kind)
+            self._add(service, name, grpc.unary_unary_rpc_method_handler(answer))
 
-    def _offer_watch(self) -> None:
-        def watch(request: Any, context: grpc.ServicerContext, send: Any) -> None:
-            self._health.watch(request, context, send)
+    def _add(self, service: str, name: str, handler: Any) -> None:
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service, {name: handler}),)
+        )
 
-        # A call that stays open takes no thread: as the health service of gRPC's own package does it.
-        watch.experimental_non_blocking = True  # type: ignore[attr-defined]
-        handler = grpc.unary_stream_rpc_method_handler(
+    def _in_thread(self, method: Callable[[Any], Message]) -> _Method:
+        async def call(request: Any) -> Message:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, method, request)
+
+        return call
+
+    def _watch(self) -> Any:
+        async def watch(request: Any, _: Any) -> AsyncIterator[Message]:
+            async for status in self._health.watch(request):
+                yield status
+
+        return grpc.unary_stream_rpc_method_handler(
             watch,
             request_deserializer=messages.HealthCheckRequest.FromString,
             response_serializer=lambda reply: reply.SerializeToString(),
         )
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Watch": handler}),)
-        )
 
-    def _answer(self, path: str, method: Callable[[Any], Message]) -> Any:
-        def answer(request: Any, context: grpc.ServicerContext) -> Message:
+    def _answer(self, path: str, method: _Method, kind: type[Message]) -> Any:
+        async def answer(message: bytes, context: Any) -> bytes:
             began = time.perf_counter()
             try:
-                response = method(request)
+                response = (await method(kind.FromString(message))).SerializeToString()
                 if self._log:
-                    access_log.write("grpc", "POST", path, "OK", began, response.ByteSize())
+                    access_log.write("grpc", "POST", path, "OK", began, len(response))
                 return response
             except StatusError as error:
                 failure: StatusError = error
+            except DecodeError as error:
+                failure = Internal(f"Exception deserializing request! {error}")
             except Exception as error:
                 _log.exception("%s failed", path)
                 failure = Internal(f"{type(error).__name__}: {error}")
             if self._log:
                 access_log.write("grpc", "POST", path, failure.status.name, began, 0)
-            message = failure.message
-            if len(message) > _MAX_MESSAGE_CHARACTERS:
-                message = message[:_MAX_MESSAGE_CHARACTERS] + "...TRUNCATED"
-            context.abort(_STATUS_CODES[failure.status], message)
+            reason = failure.message
+            if len(reason) > _MAX_MESSAGE_CHARACTERS:
+                reason = reason[:_MAX_MESSAGE_CHARACTERS] + "...TRUNCATED"
+            await context.abort(_STATUS_CODES[failure.status], reason)
             raise AssertionError("abort raises")
 
         return answer
-
-
-def _listen(server: grpc.Server, address: str, tls: messages.SSLConfig | None) -> int:
-    try:
-        if tls is None:
-            port = server.add_insecure_port(address)
-        else:
-            credentials = grpc.ssl_server_credentials(
-                [(tls.server_key.encode(), tls.server_cert.encode())],
-                root_certificates=tls.custom_ca.encode() or None,
-                require_client_auth=tls.client_verify,
-            )
-            port = server.add_secure_port(address, credentials)
-    except (RuntimeError, ValueError) as error:
-        raise OSError(str(error)) from error
-    if not port:
-        raise OSError(f"cannot listen on {address}")
-    return port

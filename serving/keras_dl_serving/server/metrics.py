@@ -5,13 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Code, StatusError
-from keras_dl_serving.server.engines import Engine
-from keras_dl_serving.signatures import Signature
 
 _BOUNDS = tuple(10 * 1.8**power for power in range(33))  # microseconds
 # Model names come from requests: what asks for ever new ones must not fill the memory.
@@ -115,10 +112,6 @@ class Metrics:
         self.request_count.add(model, Code.OK.name)
         self.request_latency.observe(time.perf_counter() - began, model, api, entrypoint)
 
-    def timed(self, engine: Engine, model: str, api: str) -> Engine:
-        """An engine whose runs are timed."""
-        return _TimedEngine(engine, self.runtime_latency, model, api)
-
     def text(self) -> str:
         """All of them in Prometheus's text format."""
         metrics = (self.request_count, self.request_latency, self.runtime_latency, self.example_count)
@@ -127,30 +120,6 @@ class Metrics:
     def totals(self) -> dict[str, int]:
         """Every counter by its original name."""
         return {counter.name: counter.total() for counter in (self.request_count, self.example_count)}
-
-
-class _TimedEngine:
-    def __init__(self, engine: Engine, histogram: Histogram, model: str, api: str) -> None:
-        self._engine = engine
-        self._histogram = histogram
-        self._labels = (model, api, "TF1")  # as the original calls the session that runs its models
-
-    @property
-    def signatures(self) -> Mapping[str, Signature]:
-        return self._engine.signatures
-
-    @property
-    def signature_def_map(self) -> bytes:
-        return self._engine.signature_def_map
-
-    def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        began = time.perf_counter()
-        results = self._engine.run(signature_name, inputs, outputs)
-        self._histogram.observe(time.perf_counter() - began, *self._labels)
-        return results
-
-    def close(self) -> None:
-        self._engine.close()
 
 
 def _prometheus_name(name: str) -> str:

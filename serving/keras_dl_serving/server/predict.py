@@ -7,13 +7,13 @@ from typing import TypeVar
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import FailedPrecondition, InvalidArgument
-from keras_dl_serving.server.engines import Engine
+from keras_dl_serving.server.running import Runner
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
 
 _Value = TypeVar("_Value")
 
 
-def find_signature(engine: Engine, name: str) -> Signature:
+def find_signature(runner: Runner, name: str) -> Signature:
     """The signature of this name; none is the default one.
 
     Raises:
@@ -21,7 +21,7 @@ def find_signature(engine: Engine, name: str) -> Signature:
     """
     name = name or DEFAULT_SIGNATURE
     try:
-        return engine.signatures[name]
+        return runner.signatures[name]
     except KeyError:
         raise FailedPrecondition(f'Serving signature key "{name}" not found.') from None
 
@@ -69,8 +69,8 @@ def choose_outputs(signature: Signature, output_filter: Sequence[str]) -> list[s
     return list(output_filter) or list(signature.outputs)
 
 
-def predict(
-    engine: Engine,
+async def predict(
+    runner: Runner,
     signature_name: str,
     inputs: Mapping[str, _Value],
     read: Callable[[str, _Value], Array],
@@ -79,7 +79,7 @@ def predict(
     """Check a request and run it.
 
     Args:
-        engine: what runs it.
+        runner: what runs it.
         signature_name: as in the request; empty for the default one.
         inputs: as they came, by name.
         read: makes an array of an input's name and what came; called after the names have been checked.
@@ -88,11 +88,11 @@ def predict(
     Raises:
         StatusError: a check fails, or the run.
     """
-    signature = find_signature(engine, signature_name)
+    signature = find_signature(runner, signature_name)
     check_inputs(signature, inputs)
     arrays = {name: read(name, value) for name, value in inputs.items()}
     outputs = choose_outputs(signature, output_filter)
-    results = engine.run(signature_name or DEFAULT_SIGNATURE, arrays, outputs)
+    results = await runner.run(signature_name or DEFAULT_SIGNATURE, arrays, outputs)
     return dict(zip(outputs, results, strict=True))
 
 

@@ -13,8 +13,7 @@ import logging
 import re
 import time
 import zlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -28,10 +27,10 @@ from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import HTTP_STATUS, Code, DeadlineExceeded, InvalidArgument, StatusError
 from keras_dl_serving.server import access_log
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
-from keras_dl_serving.server.engines import Engine
 from keras_dl_serving.server.examples import classify, examples_of, regress
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.predict import predict
+from keras_dl_serving.server.running import Runner, Running
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.wire import messages
@@ -48,6 +47,7 @@ _CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 _MAX_INT64 = 2**63 - 1
+_SMALL = 2**16  # bytes that are parsed or written in less than a millisecond
 _Result = TypeVar("_Result")
 
 
@@ -72,8 +72,7 @@ class RestApi:
         self._settings = settings or Settings()
         self._metrics = metrics or Metrics()
         self._missing = missing
-        threads = self._settings.threads(self._settings.rest_threads)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="keras_dl_rest")
+        self._threads = self._settings.pool(self._settings.rest_threads, "keras_dl_rest")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -133,20 +132,18 @@ class RestApi:
 
     def close(self) -> None:
         """Wait for the predictions under way."""
-        self._pool.shutdown()
+        self._threads.shutdown()
 
     async def _answer(self, request: Request, path: str, body: bytes) -> Response:
         try:
-            work = self._route(request, path, body)
-            return _response(200, await asyncio.get_running_loop().run_in_executor(self._pool, work))
+            return _response(200, await self._route(request, path, body))
         except StatusError as error:
             return _error(HTTP_STATUS[error.status], error.message)
         except Exception as error:
             _log.exception("%s %s failed", request.method, path)
             return _error(HTTP_STATUS[Code.INTERNAL], f"{type(error).__name__}: {error}")
 
-    def _route(self, request: Request, path: str, body: bytes) -> Callable[[], bytes]:
-        """The work that a request asks for."""
+    async def _route(self, request: Request, path: str, body: bytes) -> bytes:
         method = request.method
         if method == "OPTIONS":
             return _preflight(request.headers.get("origin", ""))
@@ -158,45 +155,55 @@ class RestApi:
         spec = ModelSpec(
             _decode(match["name"] or ""), _version(match["version"]), _decode_optional(match["label"])
         )
-        if method == "POST":
-            verb = {"predict": self._predict, "classify": self._classify, "regress": self._regress}
-            method_of_verb = verb[match["verb"]]
-            most = self._settings.max_body_bytes
-            return lambda: method_of_verb(spec, _inflate(body, most) if _is_gzip(request) else body)
-        if not spec.name:
-            raise InvalidArgument("Missing model name in request.")
-        return lambda: self._metadata(spec) if match["verb"] == "metadata" else self._status(spec)
+        if method == "GET":
+            if not spec.name:
+                raise InvalidArgument("Missing model name in request.")
+            return self._metadata(spec) if match["verb"] == "metadata" else self._status(spec)
+        if _is_gzip(request):
+            body = await self._apart(None, _inflate, body, self._settings.max_body_bytes)
+        if match["verb"] == "predict":
+            return await self._predict(spec, body)
+        if match["verb"] == "classify":
+            return await self._of_examples(
+                spec, body, "Classify", classify, json_examples.format_classifications
+            )
+        return await self._of_examples(spec, body, "Regress", regress, json_examples.format_regressions)
 
-    def _predict(self, spec: ModelSpec, body: bytes) -> bytes:
+    async def _apart(self, size: int | None, work: Callable[..., _Result], *args: object) -> _Result:
+        """Do something in a thread if it takes long, so that the requests of others need not wait."""
+        if size is not None and size <= _SMALL:
+            return work(*args)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+
+    async def _predict(self, spec: ModelSpec, body: bytes) -> bytes:
         with self._metrics.request(spec.name, "Predict", "REST"):
-            request = json_tensor.parse_predict(body)
+            request = await self._apart(len(body), json_tensor.parse_predict, body)
             with self._core.use(spec) as servable:
-                engine = self._metrics.timed(servable.engine, spec.name, "Predict")
-                inputs = request.tensors(_signature(servable, request.signature_name).inputs)
-                outputs = predict(engine, request.signature_name, inputs, _keep)
-            return json_response.format_response(outputs, request.form)
+                signature = _signature(servable, request.signature_name)
+                inputs = await self._apart(len(body), request.tensors, signature.inputs)
+                outputs = await predict(
+                    self._runner(servable, "Predict"), request.signature_name, inputs, _keep
+                )
+            size = sum(array.nbytes for array in outputs.values())
+            return await self._apart(size, json_response.format_response, outputs, request.form)
 
-    def _classify(self, spec: ModelSpec, body: bytes) -> bytes:
-        return self._of_examples(spec, body, "Classify", classify, json_examples.format_classifications)
-
-    def _regress(self, spec: ModelSpec, body: bytes) -> bytes:
-        return self._of_examples(spec, body, "Regress", regress, json_examples.format_regressions)
-
-    def _of_examples(
+    async def _of_examples(
         self,
         spec: ModelSpec,
         body: bytes,
         api: str,
-        infer: Callable[[Engine, str, messages.Input], _Result],
+        infer: Callable[[Runner, str, messages.Input], Awaitable[_Result]],
         format_result: Callable[[_Result], bytes],
     ) -> bytes:
         with self._metrics.request(spec.name, api, "REST"):
-            signature_name, request = json_examples.parse_examples(body)
+            signature_name, request = await self._apart(len(body), json_examples.parse_examples, body)
             with self._core.use(spec) as servable:
-                engine = self._metrics.timed(servable.engine, spec.name, api)
-                result = infer(engine, signature_name, request)
+                result = await infer(self._runner(servable, api), signature_name, request)
             self._metrics.example_count.add(spec.name, count=len(examples_of(request)))
             return format_result(result)
+
+    def _runner(self, servable: Servable, api: str) -> Runner:
+        return Running(servable, self._threads, self._metrics.runtime_latency, api)
 
     def _status(self, spec: ModelSpec) -> bytes:
         versions = [
@@ -258,10 +265,10 @@ def _version(digits: str | None) -> int | None:
     return int(digits)
 
 
-def _preflight(origin: str) -> Callable[[], bytes]:
+def _preflight(origin: str) -> bytes:
     if not origin.startswith(("http://", "https://")):
         raise InvalidArgument("Origin header is missing in CORS preflight")
-    return lambda: b""
+    return b""
 
 
 def _is_gzip(request: Request) -> bool:

@@ -1,12 +1,12 @@
-"""Uvicorn in a thread of its own."""
+"""Uvicorn in the loop of the server."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
 import tempfile
-import threading
 from pathlib import Path
 
 import uvicorn
@@ -14,10 +14,8 @@ import uvicorn
 from keras_dl_serving.server.rest import RestApi
 from keras_dl_serving.wire import messages
 
-STOP_SECONDS = 10.0
 
-
-class RestThread:
+class RestServer:
     """Uvicorn with a socket of ours, so that the port is known, and taken, before it starts.
 
     Args:
@@ -37,7 +35,7 @@ class RestThread:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind((host, port))
             self._socket.listen()
-            config = uvicorn.Config(
+            self._config = uvicorn.Config(
                 app,
                 log_config=None,
                 log_level="warning",
@@ -45,29 +43,27 @@ class RestThread:
                 lifespan="off",
                 ws="none",
                 server_header=False,
-                timeout_graceful_shutdown=int(STOP_SECONDS),
             )
-            config.load()
-            config.ssl = _context(tls) if tls else None
+            self._config.load()
+            self._config.ssl = _context(tls) if tls else None
         except OSError:
             self._socket.close()
             raise
         self.port: int = self._socket.getsockname()[1]
-        self._server = _Uvicorn(config)
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="keras_dl_rest", daemon=True
-        )
+        self._server: _Uvicorn | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Answer."""
-        self._thread.start()
-        self._server.ready.wait()
+        self._server = _Uvicorn(self._config)
+        self._serving = asyncio.create_task(self._server.serve([self._socket]))
+        await self._server.ready.wait()
 
-    def stop(self) -> None:
-        """Let requests in flight finish, then close the port."""
-        self._server.should_exit = True
-        if self._thread.is_alive():
-            self._thread.join()
+    async def stop(self, seconds: float) -> None:
+        """Let requests in flight finish for so long, then close the port."""
+        if self._server:
+            self._config.timeout_graceful_shutdown = int(seconds)
+            self._server.should_exit = True
+            await self._serving
         self._socket.close()
         self._app.close()
 
@@ -77,7 +73,7 @@ class _Uvicorn(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.ready = threading.Event()
+        self.ready = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import os
@@ -15,15 +16,17 @@ from keras_dl_serving.errors import ServerStartError, StatusError
 from keras_dl_serving.server import releases
 from keras_dl_serving.server.config import ModelConfig, model_configs, read_file
 from keras_dl_serving.server.core import Core
+from keras_dl_serving.server.event_loop import EventLoop
 from keras_dl_serving.server.grpc import GrpcApi
 from keras_dl_serving.server.grpc_server import GrpcServer
 from keras_dl_serving.server.lifecycle import Lifecycle, Poller
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.rest import RestApi
-from keras_dl_serving.server.rest_thread import STOP_SECONDS, RestThread
+from keras_dl_serving.server.rest_server import RestServer
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
 
+_STOP_SECONDS = 10.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -97,7 +100,8 @@ class Server:
         self._config_poll_seconds = config_poll_seconds
         self._core = Core(self._settings.loading, self._settings.retries)
         self._lifecycle = Lifecycle(self._core)
-        self._rest: RestThread | None = None
+        self._loop: EventLoop | None = None
+        self._rest: RestServer | None = None
         self._grpc: GrpcServer | None = None
         self._poller: Poller | None = None
 
@@ -125,7 +129,7 @@ class Server:
         Raises:
             ServerStartError: the folder has nothing to serve, or a port is taken. Nothing keeps running.
         """
-        if self._rest or self._grpc:
+        if self._loop:
             raise ServerStartError("This server is running already.")
         if self.releases and (problem := releases.explain_nothing_found(self.releases)):
             raise ServerStartError(f"Nothing to serve: {problem}.")
@@ -139,10 +143,15 @@ class Server:
                 models,
                 allow_unavailable_labels=self._settings.allow_unavailable_labels,
             )
-            self._open_ports()
+            self._loop = EventLoop()
+            # Before the models are loaded, which may take long, so that a taken port is known at once.
+            self._loop.call(self._open_ports())
             self._lifecycle.look()
             self._lifecycle.assign_labels()
-            self._answer()
+            self._loop.call(self._answer())
+            self._poller = Poller(
+                self._lifecycle, self._poll_seconds, self._config_file, self._config_poll_seconds
+            )
         except StatusError as error:
             self.stop()
             raise ServerStartError(f"{error.status.name}: {error.message}") from error
@@ -155,13 +164,10 @@ class Server:
         """Close the ports, let requests in flight finish, unload the models. May be called twice."""
         if self._poller:
             self._poller.stop()
-        if self._grpc:
-            self._grpc.stop(STOP_SECONDS)
-        if self._rest:
-            self._rest.stop()
-        if self._grpc:
-            self._grpc.wait()
-        self._poller = self._grpc = self._rest = None
+        if self._loop:
+            self._loop.call(self._close_ports())
+            self._loop.stop()
+        self._poller = self._loop = None
         self._core.close()
         gc.unfreeze()
 
@@ -173,37 +179,37 @@ class Server:
     ) -> None:
         self.stop()
 
-    def _open_ports(self) -> None:
-        # Before the models are loaded, which may take long, so that a taken port is known at once.
+    async def _open_ports(self) -> None:
         rest_port, grpc_port = self._asked_ports
         metrics = Metrics()
         if rest_port is not None:
             api = RestApi(self._core, self._settings, metrics, self._lifecycle.missing)
             try:
-                self._rest = RestThread(api, self.host, rest_port, self._settings.rest_tls)
+                self._rest = RestServer(api, self.host, rest_port, self._settings.rest_tls)
             except OSError as error:
                 raise _port_error("rest_port", self.host, rest_port, error) from error
             self.rest_port = self._rest.port
         if grpc_port is not None or self._settings.grpc_socket:
             host = f"[{self.host}]" if ":" in self.host else self.host
             address = None if grpc_port is None else f"{host}:{grpc_port}"
-            methods = GrpcApi(
-                self._core, metrics, self._lifecycle.reload, tensor_content=self._settings.tensor_content
-            )
+            threads = self._settings.pool(self._settings.grpc_threads, "keras_dl_grpc")
+            content = self._settings.tensor_content
+            methods = GrpcApi(self._core, metrics, self._lifecycle.reload, threads, tensor_content=content)
             try:
-                self._grpc = GrpcServer(methods, address, self._settings)
+                self._grpc = GrpcServer(methods, address, self._settings, threads)
             except OSError as error:
                 raise _port_error("grpc_port", self.host, grpc_port, error) from error
             self.grpc_port = self._grpc.port
 
-    def _answer(self) -> None:
-        if self._rest:
-            self._rest.start()
-        if self._grpc:
-            self._grpc.start()
-        self._poller = Poller(
-            self._lifecycle, self._poll_seconds, self._config_file, self._config_poll_seconds
-        )
+    async def _answer(self) -> None:
+        for protocol in (self._rest, self._grpc):
+            if protocol:
+                await protocol.start()
+
+    async def _close_ports(self) -> None:
+        protocols = [protocol for protocol in (self._rest, self._grpc) if protocol]
+        await asyncio.gather(*(protocol.stop(_STOP_SECONDS) for protocol in protocols))
+        self._rest = self._grpc = None
 
 
 def _known(port: int | None, name: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +12,6 @@ from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.wire import messages
 
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
-# Batches fill up only with as many requests as threads wait for their answers.
-_BATCHING_THREADS = 128
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Settings:
         loading: how versions are loaded.
         retries: what to do when one fails to.
         allow_unavailable_labels: whether a new label may name a version that is not there yet.
-        rest_threads: requests that REST works on at once; by default four a core.
+        rest_threads: how many requests of REST a model runs at once; by default four a core.
         grpc_threads: the same for gRPC.
         rest_timeout: seconds for a REST request.
         max_body_bytes: the largest REST body, also once unpacked.
@@ -57,8 +56,6 @@ class Settings:
     grpc_tls: messages.SSLConfig | None = None
     rest_tls: messages.SSLConfig | None = None
 
-    def threads(self, asked: int | None) -> int:
-        """How many threads a protocol gets that asks for so many."""
-        if asked:
-            return asked
-        return _BATCHING_THREADS if self.loading.batching else 4 * (os.cpu_count() or 1)
+    def pool(self, threads: int | None, name: str) -> ThreadPoolExecutor:
+        """The threads of a protocol that asks for so many."""
+        return ThreadPoolExecutor(threads or 4 * (os.cpu_count() or 1), thread_name_prefix=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from keras_dl_serving.errors import DataLoss, InvalidArgument, Unimplemented
 from keras_dl_serving.server import examples
 from keras_dl_serving.server.engines import Engine
 from keras_dl_serving.server.predict import predict
+from keras_dl_serving.server.running import Immediate, Runner
 from keras_dl_serving.wire import messages, tensors
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
@@ -47,7 +49,7 @@ def warm_up(engine: Engine, version_folder: Path, iterations: int = 1) -> int:
         except DecodeError:
             raise InvalidArgument(f"Failed to parse warmup record: {count - 1} from {file}") from None
         for _ in range(iterations):
-            _run(engine, log)
+            asyncio.run(_run(Immediate(engine), log))
     return count
 
 
@@ -70,20 +72,20 @@ def records(data: bytes) -> Iterator[bytes]:
         yield data[start : start + length]
 
 
-def _run(engine: Engine, log: messages.PredictionLog) -> None:
+async def _run(runner: Runner, log: messages.PredictionLog) -> None:
     kind = log.WhichOneof("log_type")
     if kind == "predict_log":
         request = log.predict_log.request
-        predict(engine, request.model_spec.signature_name, request.inputs, _read, request.output_filter)
+        await predict(runner, request.model_spec.signature_name, request.inputs, _read, request.output_filter)
     elif kind == "classify_log":
         asked = log.classify_log.request
-        examples.classify(engine, asked.model_spec.signature_name, asked.input)
+        await examples.classify(runner, asked.model_spec.signature_name, asked.input)
     elif kind == "regress_log":
         wanted = log.regress_log.request
-        examples.regress(engine, wanted.model_spec.signature_name, wanted.input)
+        await examples.regress(runner, wanted.model_spec.signature_name, wanted.input)
     elif kind == "multi_inference_log":
         several = log.multi_inference_log.request
-        examples.multi_inference(engine, several.tasks, several.input)
+        await examples.multi_inference(runner, several.tasks, several.input)
     elif kind == "session_run_log":
         number = log.DESCRIPTOR.fields_by_name[kind].number
         raise Unimplemented(f"Unsupported log_type for warmup: {number}")

@@ -1,0 +1,86 @@
+"""A servable as the coroutine of a request sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Protocol
+
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.server.batching import BatchingEngine
+from keras_dl_serving.server.core import Servable
+from keras_dl_serving.server.engines import Engine
+from keras_dl_serving.server.metrics import Histogram
+from keras_dl_serving.signatures import Signature
+
+
+class Runner(Protocol):
+    """What a request runs on: an engine whose runs are awaited."""
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """What can be asked, by signature name."""
+
+    async def run(
+        self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]
+    ) -> list[Array]:
+        """Compute the named outputs, as an engine does."""
+
+
+class Running:
+    """Runs that do not hold up the loop, and are timed.
+
+    Args:
+        servable: what runs, in use by the request.
+        threads: where it runs, unless it has threads of its own to run batches.
+        latency: where the time of a run is noted.
+        api: under which name.
+    """
+
+    def __init__(self, servable: Servable, threads: Executor, latency: Histogram, api: str) -> None:
+        self._servable = servable
+        self._threads = threads
+        self._latency = latency
+        # Runtime "TF1": as the original calls the session that runs its models.
+        self._labels = (servable.name, api, "TF1")
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        return self._servable.engine.signatures
+
+    async def run(
+        self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]
+    ) -> list[Array]:
+        began = time.perf_counter()
+        engine = self._servable.engine
+        if isinstance(engine, BatchingEngine):
+            results = await engine.submit(signature_name, inputs, outputs)
+        else:
+            loop = asyncio.get_running_loop()
+            results = await loop.run_in_executor(
+                self._threads, self._servable.run, signature_name, inputs, outputs
+            )
+        self._latency.observe(time.perf_counter() - began, *self._labels)
+        return results
+
+
+class Immediate:
+    """Runs at once, in the thread that asks.
+
+    Args:
+        engine: what runs.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        return self._engine.signatures
+
+    async def run(
+        self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]
+    ) -> list[Array]:
+        return self._engine.run(signature_name, inputs, outputs)
