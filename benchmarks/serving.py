@@ -1,0 +1,325 @@
+"""Serving side by side: keras_dl's server, the servers people write themselves, and bare ones.
+
+    python benchmarks/serving.py [--quick] [--only NAME ...] [--out FILE.json]
+
+Prints, for each workload and peer, the medians and their ratio (below 1: keras_dl is faster) with its
+quartiles over the rounds, and what must not be exceeded, where there is a bound. `p50` is the median time of
+a request, `each` the time per request that many clients together see: the inverse of the requests a second.
+
+Servers run in processes of their own on the loopback; wrk sends REST, h2load raw bytes of gRPC, from the same
+machine (`apt-get install wrk nghttp2-client`). `fastapi` needs FastAPI.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from serving_load import Load, free_port, grpc_load, rest_load, running, seconds_to_first_answer, versions
+from side_by_side import QUICK, Comparison, Effort, Peer, available_cores, command_line, environment, run
+
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.wire import messages, tensors
+
+PEERS = Path(__file__).with_name("serving_peers.py")
+PACKAGES = ("keras-dl", "tensorflow", "onnxruntime", "grpcio", "uvicorn", "uvloop", "protobuf", "fastapi")
+_RNG = np.random.default_rng(0)
+INPUTS: dict[str, dict[str, Array]] = {
+    "half_plus_two": {"x": np.float32([1])},
+    "cnn": {"image": _RNG.random((1, 28, 28, 1), np.float32)},
+    "cnn_onnx": {"image": _RNG.random((1, 28, 28, 1), np.float32)},
+    "cnn_tflite": {"image": _RNG.random((1, 28, 28, 1), np.float32)},
+    "mean": {"x": _RNG.random((1, 224, 224, 3), np.float32)},
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a workload may be asked.
+
+    Attributes:
+        quick: few rounds, short ones.
+        releases: the models.
+    """
+
+    quick: bool
+    releases: Path
+
+    @property
+    def rounds(self) -> int:
+        return 2 if self.quick else 7
+
+    @property
+    def seconds(self) -> float:
+        return 1 if self.quick else 3
+
+
+@dataclass(frozen=True)
+class Side:
+    """A server that is up: where it is and what it is asked.
+
+    Attributes:
+        options: how long to ask.
+        grpc: its port, if it has one.
+        rest: its URL, up to the model.
+    """
+
+    options: Options
+    grpc: int | None = None
+    rest: str = ""
+
+    def over_grpc(self, model: str, clients: int) -> Load:
+        """Predict over gRPC, for about as long as REST is asked."""
+        assert self.grpc
+        few = grpc_load(self.grpc, grpc_request(model), clients, 20 * clients)
+        requests = max(20 * clients, round(self.options.seconds / few.each))
+        return grpc_load(self.grpc, grpc_request(model), clients, requests)
+
+    def over_rest(self, model: str, clients: int) -> Load:
+        """Predict over REST."""
+        url = self.rest.format(model=model)
+        rest_load(url, rest_request(model), clients, 1)
+        return rest_load(url, rest_request(model), clients, self.options.seconds)
+
+
+def grpc_request(model: str) -> bytes:
+    request = messages.PredictRequest()
+    request.model_spec.name = model
+    for name, array in INPUTS[model].items():
+        tensors.write(array, request.inputs[name], as_content=True)
+    return request.SerializeToString()
+
+
+def rest_request(model: str) -> bytes:
+    (array,) = INPUTS[model].values()
+    return json.dumps({"instances": array.tolist()}).encode()
+
+
+@contextmanager
+def ours(options: Options, *flags: str) -> Iterator[Side]:
+    """Our server with all the models."""
+    grpc_port, rest_port = free_port(), free_port()
+    command = [*server_command(options.releases), f"--port={grpc_port}", f"--rest_api_port={rest_port}"]
+    with running([*command, *flags], (grpc_port, rest_port)):
+        yield Side(options, grpc_port, f"http://127.0.0.1:{rest_port}/v1/models/{{model}}:predict")
+
+
+@contextmanager
+def peer(options: Options, kind: str, *arguments: str) -> Iterator[Side]:
+    """A server of serving_peers.py."""
+    port = free_port()
+    with running([str(PEERS), kind, str(port), *arguments], (port,)):
+        yield Side(options, port, f"http://127.0.0.1:{port}/")
+
+
+def server_command(releases: Path, only: str = "") -> list[str]:
+    config = releases / f"models{only}.config"
+    names = [only] if only else [path.name for path in releases.iterdir() if path.is_dir()]
+    platforms = {"cnn_onnx": "onnx", "cnn_tflite": "tflite"}
+    listed = " ".join(
+        f"config {{ name: '{name}' base_path: '{releases / name}' "
+        f"model_platform: '{platforms.get(name, 'tensorflow')}' }}"
+        for name in names
+    )
+    config.write_text(f"model_config_list {{ {listed} }}")
+    return ["-m", "keras_dl_serving.server.model_server", f"--model_config_file={config}"]
+
+
+def against(
+    name: str,
+    figure: Literal["p50", "each"],
+    mine: Callable[[], Load],
+    peers: Mapping[str, tuple[Callable[[], Load], float | None]],
+    rounds: int,
+) -> Comparison:
+    """One figure of ours against that of each peer, with its bound."""
+
+    def work(load: Callable[[], Load]) -> Callable[[], float]:
+        return lambda: getattr(load(), figure)  # type: ignore[no-any-return]
+
+    return Comparison(
+        f"{name}, {figure}",
+        work(mine),
+        {label: Peer(work(load), bound) for label, (load, bound) in peers.items()},
+        unit="s",
+        rounds=rounds,
+    )
+
+
+# Small requests: what the protocol costs.
+
+
+def small(options: Options) -> Iterator[Comparison]:
+    """`x / 2 + 2` of one number, against a handler of raw bytes that runs the same session."""
+    model = "half_plus_two"
+    folder = str(options.releases / model / "1")
+    with ours(options) as server, peer(options, "grpc-bare", folder) as bare:
+        for figure, clients, bound in (("p50", 1, 2.2), ("each", 8, 1 / 0.6)):
+            yield against(
+                f"small gRPC, {clients} clients",
+                figure,
+                partial(server.over_grpc, model, clients),
+                {"raw bytes": (partial(bare.over_grpc, model, clients), bound)},
+                options.rounds,
+            )
+        yield against(
+            "small REST, 1 clients",
+            "p50",
+            partial(server.over_rest, model, 1),
+            {"our gRPC": (partial(server.over_grpc, model, 1), 1.3)},
+            options.rounds,
+        )
+
+
+def large(options: Options) -> Iterator[Comparison]:
+    """The mean of a 1 x 224 x 224 x 3 float32 image, against an echo, and a server of orjson and NumPy."""
+    folder = str(options.releases / "mean" / "1")
+    with ExitStack() as stack:
+        server = stack.enter_context(ours(options))
+        echo = stack.enter_context(peer(options, "grpc-echo"))
+        naive = stack.enter_context(peer(options, "json", folder))
+        for name, mine, label, theirs, bound in (
+            ("gRPC", server.over_grpc, "echo", echo.over_grpc, 2.0),
+            ("JSON", server.over_rest, "orjson and NumPy", naive.over_rest, 1 / 7),
+        ):
+            yield against(
+                f"large {name}, 1 clients",
+                "p50",
+                partial(mine, "mean", 1),
+                {label: (partial(theirs, "mean", 1), bound)},
+                options.rounds,
+            )
+
+
+# A CNN for MNIST.
+
+
+def fastapi(options: Options) -> Iterator[Comparison]:
+    """The CNN, against the same Keras model behind FastAPI; both over REST."""
+    if not importlib.util.find_spec("fastapi"):
+        print("fastapi is not installed: nothing to compare with", file=sys.stderr)
+        return
+    with ExitStack() as stack:
+        server = stack.enter_context(ours(options))
+        sides = {
+            label: stack.enter_context(peer(options, kind))
+            for label, kind in (("model.predict", "fastapi-predict"), ("model(x)", "fastapi-call"))
+        }
+        for figure, clients, bounds in (("p50", 1, (1 / 25, 1 / 4)), ("each", 8, (1 / 30, 1 / 15))):
+            yield against(
+                f"cnn REST, {clients} clients",
+                figure,
+                partial(server.over_rest, "cnn", clients),
+                {
+                    f"FastAPI, {label}": (partial(side.over_rest, "cnn", clients), bound)
+                    for (label, side), bound in zip(sides.items(), bounds, strict=True)
+                },
+                options.rounds,
+            )
+
+
+def batching(options: Options) -> Iterator[Comparison]:
+    """64 clients of the CNN, their requests run together, against one by one."""
+    parameters = options.releases / "batching.config"
+    parameters.write_text("max_batch_size { value: 64 } num_batch_threads { value: 1 }")
+    flags = ("--enable_batching", f"--batching_parameters_file={parameters}")
+    with ours(options, *flags) as together, ours(options) as alone:
+        for name, mine, theirs in (
+            ("gRPC", together.over_grpc, alone.over_grpc),
+            ("REST", together.over_rest, alone.over_rest),
+        ):
+            yield against(
+                f"cnn {name} batched, 64 clients",
+                "each",
+                partial(mine, "cnn", 64),
+                {"unbatched": (partial(theirs, "cnn", 64), 0.5)},
+                options.rounds,
+            )
+
+
+def engines(options: Options) -> Iterator[Comparison]:
+    """The CNN through onnxruntime, against the SavedModel in TensorFlow."""
+    with ours(options) as server:
+        for figure, clients in (("p50", 1), ("each", 8)):
+            yield against(
+                f"cnn ONNX gRPC, {clients} clients",
+                figure,
+                partial(server.over_grpc, "cnn_onnx", clients),
+                {"SavedModel": (partial(server.over_grpc, "cnn", clients), 1.0)},
+                options.rounds,
+            )
+
+
+def start(options: Options) -> Iterator[Comparison]:
+    """From the start of the server to its first prediction."""
+
+    def first(model: str) -> Callable[[], float]:
+        port = free_port()
+        command = [*server_command(options.releases, model), "--port=0", f"--rest_api_port={port}"]
+        url = f"http://127.0.0.1:{port}/v1/models/{model}:predict"
+        return lambda: seconds_to_first_answer(command, url, rest_request(model))
+
+    rounds = 1 if options.quick else 5
+    yield Comparison(
+        "first answer, SavedModel",
+        first("cnn"),
+        {"import tensorflow": Peer(_import_tensorflow, 1.3)},
+        unit="s",
+        rounds=rounds,
+    )
+    for model, format in (("cnn_onnx", "ONNX"), ("cnn_tflite", "TFLite")):
+        peers = {"two seconds": Peer(lambda: 2.0, 1.0)}
+        yield Comparison(f"first answer, {format}", first(model), peers, unit="s", rounds=rounds)
+
+
+def _import_tensorflow() -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import tensorflow"], check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+WORKLOADS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
+    "small": small,
+    "large": large,
+    "fastapi": fastapi,
+    "batching": batching,
+    "engines": engines,
+    "start": start,
+}
+
+
+def make_releases(folder: Path) -> None:
+    """The models: a CNN in three formats, and two of a few operations."""
+    code = f"from serving_models import save_all; save_all({str(folder)!r})"
+    here = str(Path(__file__).parent)
+    # In a process of its own, so that the one that measures stays small.
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=here)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark as the command line says."""
+    parser = command_line("keras_dl's server beside other people's.", WORKLOADS)
+    asked = parser.parse_args(arguments)
+    machine = {**environment(available_cores(), PACKAGES), **versions()}
+    with tempfile.TemporaryDirectory() as folder:
+        make_releases(Path(folder))
+        options = Options(asked.quick, Path(folder))
+        comparisons: Iterable[Comparison] = (
+            comparison for name in asked.only or WORKLOADS for comparison in WORKLOADS[name](options)
+        )
+        run(comparisons, QUICK if asked.quick else Effort(), machine, asked.out)
+
+
+if __name__ == "__main__":
+    main()
