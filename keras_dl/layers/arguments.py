@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 
 def check_positive_int(name: str, value: Any, *, least: int = 1) -> int:
-    """`value`, once it is an int of at least `least`.
+    """`value` as an int, once it is a whole number of at least `least`, Python's or NumPy's.
 
     Args:
         name: the argument's name.
@@ -16,9 +17,31 @@ def check_positive_int(name: str, value: Any, *, least: int = 1) -> int:
     Raises:
         ValueError: it is anything else.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
         raise ValueError(f"{name}: expected an int of at least {least}, got {value!r}. Pass {least} or more.")
-    return value
+    return number
+
+
+def check_sizes(name: str, value: Any) -> tuple[int, ...]:
+    """`value` as a tuple, once it is a sequence of positive ints, such as the widths of layers.
+
+    Args:
+        name: the argument's name.
+        value: what was passed.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if not isinstance(value, list | tuple):
+        raise ValueError(
+            f"{name}: expected a tuple of ints, one a layer, got {value!r}. For a single layer of 64 pass "
+            "(64,)."
+        )
+    return tuple(check_positive_int(name, size) for size in value)
 
 
 def check_choice(name: str, value: Any, *choices: str) -> Any:
@@ -66,10 +89,11 @@ def check_image_shape(value: Any) -> tuple[int, int, int]:
         ValueError: it is anything else.
     """
     shape = tuple(value) if isinstance(value, list | tuple) else ()
-    if len(shape) != 3 or any(not isinstance(size, int) or size < 1 for size in shape):
+    try:
+        height, width, channels = (check_positive_int("image_shape", size) for size in shape)
+    except ValueError:
         raise ValueError(
             f"image_shape: expected (height, width, channels), three positive ints, got {value!r}. "
             "Gray images of 28 x 28 pixels are (28, 28, 1)."
-        )
-    height, width, channels = shape
+        ) from None
     return height, width, channels

@@ -109,7 +109,7 @@ class _NoiseLayer(keras.layers.Layer):
 
     def __init__(self, seed: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.seed = seed
+        self.seed = check_positive_int("seed", seed, least=0)
 
     def _count_steps(self) -> None:
         self.step = self.add_weight(
@@ -191,7 +191,11 @@ class GaussianSampling(_NoiseLayer):
         shape = tuple(input_shape[0])
         if len(input_shape) == 2:
             return shape
-        return tuple(input_shape[2])[: -len(shape)] + shape
+        epsilon = tuple(input_shape[2])
+        more = len(epsilon) - len(shape)
+        return epsilon[:more] + tuple(
+            drawn if size == 1 else size for drawn, size in zip(epsilon[more:], shape, strict=True)
+        )
 
 
 @keras.saving.register_keras_serializable("keras_dl")

@@ -3,37 +3,33 @@
 A data set shows its values only while it runs, so each check is part of the step: one or two reductions over
 the batch and an assertion, well below a hundredth of a training step, and none of it in exported functions.
 (XLA drops assertions.) TensorFlow would report a failed assertion among a page of graph internals;
-`CheckedModel` reduces that to a `ValueError` of one paragraph.
+`keras_dl.models.checked_model` reduces that to a `ValueError` of one paragraph.
 """
 
 from __future__ import annotations
 
-import functools
-import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_dl.models.presets import load_preset
-from keras_dl.models.replicas import weighed_replica
-
-_MARK = "keras_dl check: "
-_SHUFFLE = 8  # the place of shuffle among the arguments of fit after x
+MARK = "keras_dl check: "  # opens the report of a failed check
 
 
 def checked_images(image: Any) -> Any:
     """`image` itself, once all of its values lie between 0 and 1.
 
     Args:
-        image: a batch of any shape and numeric dtype; NaN fails too.
+        image: a batch of any shape, numbers or booleans; NaN fails too.
 
     Returns:
         The same tensor.
     """
+    if image.dtype == tf.bool:
+        return image
     low, high = tf.reduce_min(image), tf.reduce_max(image)
-    return _checked(
+    return checked(
         image,
         (low >= tf.zeros((), low.dtype)) & (high <= tf.ones((), high.dtype)),
         "image: expected values from 0 to 1, got values from ",
@@ -48,39 +44,120 @@ def checked_labels(label: Any, num_classes: int) -> Any:
     """`label` itself, once all of its values are classes.
 
     Args:
-        label: class numbers (B,) or (B, 1) of an integer dtype; anything else, such as one-hot rows, passes
-            unchecked.
+        label: class numbers (B,) or (B, 1), whole numbers of any dtype; anything else, such as one-hot rows,
+            passes unchecked.
         num_classes: the number of classes.
 
     Returns:
         The same tensor.
     """
-    if not label.dtype.is_integer or label.shape.rank is None or label.shape[1:].num_elements() != 1:
+    if label.dtype == tf.bool or label.shape.rank is None or label.shape[1:].num_elements() != 1:
         return label
     advice = "Number the classes from 0, or build the model with a larger num_classes."
     return _checked_ids(label, num_classes, "label: expected classes", advice)
 
 
-def checked_tokens(tokens: Any, vocabulary_size: int) -> Any:
-    """`tokens` themselves, once all of them are in the vocabulary.
+def checked_classes(label: Any, num_classes: int) -> Any:
+    """`label` as int32 of shape (B,), once there is one and it holds classes.
 
     Args:
-        tokens: ids of an integer dtype and any shape.
+        label: class numbers (B,) or (B, 1), whole numbers of any dtype, or None.
+        num_classes: the number of classes.
+
+    Returns:
+        Classes (B,).
+
+    Raises:
+        ValueError: there is none, or it is of another shape.
+    """
+    label = tf.convert_to_tensor(given(label))
+    if label.shape.rank is not None and label.shape[1:].num_elements() not in (1, None):
+        raise ValueError(
+            f"label: expected classes of shape (batch,), got {label.dtype.name} of shape "
+            f"{tuple(label.shape)}. Turn one-hot rows into classes with argmax(axis=-1)."
+        )
+    return tf.cast(tf.reshape(checked_labels(label, num_classes), (-1,)), tf.int32)
+
+
+def given(label: Any) -> Any:
+    """`label` itself, once it is not None.
+
+    Raises:
+        ValueError: it is.
+    """
+    if label is None:
+        raise ValueError(
+            "label: expected inputs and labels, got inputs alone. Give pairs (input, label); "
+            "keras_dl.data.load makes them unless labels=False."
+        )
+    return label
+
+
+def unweighted(data: Any, model: str) -> tuple[Any, Any]:
+    """Inputs and labels of what `fit` hands to a step, once no weights come with them.
+
+    Args:
+        data: inputs, (inputs, labels) or (inputs, labels, weights).
+        model: the model's class name.
+
+    Returns:
+        Inputs and labels; None where there are no labels.
+
+    Raises:
+        ValueError: there are weights.
+    """
+    inputs, label, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if sample_weight is not None:
+        raise ValueError(
+            f"sample_weight: expected none, because a {model} weighs all examples alike. Leave it out."
+        )
+    return inputs, label
+
+
+def checked_tokens(tokens: Any, vocabulary_size: int, *, name: str) -> Any:
+    """`tokens` themselves, once they are (B, T) and all of them in the vocabulary.
+
+    Args:
+        tokens: ids, whole numbers.
         vocabulary_size: the number of ids.
+        name: what the error calls them.
 
     Returns:
         The same tensor.
+
+    Raises:
+        ValueError: they have another rank.
     """
-    advice = "Encode the text with the model's own vocabulary."
-    return _checked_ids(tokens, vocabulary_size, "tokens: expected ids", advice)
+    tokens = checked_shape(tf.convert_to_tensor(tokens), ("time",), name=name, model="LanguageModel")
+    advice = "Encode the text with the vocabulary of the model."
+    return _checked_ids(tokens, vocabulary_size, f"{name}: expected ids", advice)
 
 
-def checked_shape(batch: Any, shape: tuple[int, ...], *, name: str, model: str) -> Any:
+def num_features_of(input_shape: Any, model: str) -> int:
+    """D of the shape (B, D) of rows of numbers.
+
+    Args:
+        input_shape: a batch's shape.
+        model: the model's class name.
+
+    Raises:
+        ValueError: it is the shape of something else.
+    """
+    shape = tuple(input_shape)
+    if len(shape) != 2 or shape[1] is None:
+        raise ValueError(
+            f"features: expected rows of numbers, shape (batch, features), got shape {shape}. Flatten what a "
+            f"{model} shall learn from: x.reshape(len(x), -1)."
+        )
+    return int(shape[1])
+
+
+def checked_shape(batch: Any, shape: Sequence[int | str], *, name: str, model: str) -> Any:
     """`batch` itself, with its shape known, once it is (B, *shape).
 
     Args:
         batch: a batch of inputs.
-        shape: the shape of one input.
+        shape: the shape of one input; a name stands for any size.
         name: what the error calls the input.
         model: the model's class name.
 
@@ -92,118 +169,50 @@ def checked_shape(batch: Any, shape: tuple[int, ...], *, name: str, model: str) 
     """
     wanted = f"({', '.join(map(str, ('batch', *shape)))})"
     advice = f"Reshape the inputs, or build the {model} for the shape of your data."
-    if not batch.shape.is_compatible_with((None, *shape)):
+    sizes = [None if isinstance(size, str) else size for size in shape]
+    if not batch.shape.is_compatible_with((None, *sizes)):
         raise ValueError(f"{name}: expected shape {wanted}, got {tuple(batch.shape)}. {advice}")
-    if batch.shape.rank is not None and None not in batch.shape[1:]:
+    if batch.shape.rank is not None and all(
+        size is None or known is not None for size, known in zip(sizes, batch.shape[1:], strict=True)
+    ):
         return batch
-    got = tf.shape(batch)  # Keras traces with unknown sizes once it has seen several
-    fits = tf.reduce_all(tf.equal(got[1:], shape))
-    batch = _checked(batch, fits, f"{name}: expected shape {wanted}, got sizes ", got, f". {advice}")
-    return tf.ensure_shape(batch, (None, *shape))
-
-
-class CheckedModel(keras.Model):
-    """A `keras.Model` that reports a failed check as a `ValueError` of one paragraph.
-
-    Where there is a preset, it comes trained.
-    """
-
-    train_function: Any
-    test_function: Any
-    predict_function: Any
-
-    @classmethod
-    def from_preset(cls, name: str) -> Any:
-        """A trained model, with the weights that this package ships.
-
-            >>> vae = VAE.from_preset("vae-digits")
-            >>> images = vae.sample(16)
-
-        It is ready to predict, sample, export and serve; to train it on, compile it.
-
-        Args:
-            name: one of `keras_dl.models.list_presets()`.
-
-        Returns:
-            The model.
-
-        Raises:
-            LookupError: there is no such preset.
-            TypeError: it is a model of another class.
-            RuntimeError: the file of its weights is not the one that was shipped.
-        """
-        return load_preset(cls, name)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the saved model was, with room for the state of its optimizer."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None and self.built:
-            self.optimizer.build(self.trainable_variables)
-
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`; a `tf.data.Dataset` has its own order, of which Keras need not warn."""
-        if isinstance(x, tf.data.Dataset) and len(args) < _SHUFFLE:
-            kwargs.setdefault("shuffle", False)
-        return super().fit(x, *args, **kwargs)
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """As `keras.Model.compute_loss`; replicas of unequal shares count by their examples."""
-        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        return weighed_replica(loss, x) if training else loss
-
-    def make_train_function(self, force: bool = False) -> Any:
-        if self.train_function is None or force:
-            super().make_train_function(force)
-            self.train_function = _explaining(self.train_function)
-        return self.train_function
-
-    def make_test_function(self, force: bool = False) -> Any:
-        if self.test_function is None or force:
-            super().make_test_function(force)
-            self.test_function = _explaining(self.test_function)
-        return self.test_function
-
-    def make_predict_function(self, force: bool = False) -> Any:
-        if self.predict_function is None or force:
-            super().make_predict_function(force)
-            self.predict_function = _explaining(self.predict_function)
-        return self.predict_function
+    got = tf.shape(batch)  # Keras traces with unknown sizes, even ranks, once it has seen several
+    same_rank = tf.equal(tf.size(got), 1 + len(sizes))
+    padded = tf.concat([got[1:], tf.zeros(len(sizes), tf.int32)], axis=0)[: len(sizes)]
+    fitting = [tf.equal(padded[axis], size) for axis, size in enumerate(sizes) if size is not None]
+    fits = tf.reduce_all(tf.stack([same_rank, *fitting]))
+    batch = checked(batch, fits, f"{name}: expected shape {wanted}, got sizes ", got, f". {advice}")
+    # Not ensure_shape, which TensorFlow would take as proof of the sizes, and drop the check.
+    return tf.reshape(batch, [got[i] if size is None else size for i, size in enumerate([None, *sizes])])
 
 
 def _checked_ids(ids: Any, count: int, expected: str, advice: str) -> Any:
     low, high = tf.reduce_min(ids), tf.reduce_max(ids)
     inside = (low >= tf.zeros((), low.dtype)) & (tf.cast(high, tf.int64) < count)
-    return _checked(ids, inside, f"{expected} from 0 to {count - 1}, got ", low, " to ", high, f". {advice}")
+    if ids.dtype.is_floating:
+        inside &= tf.reduce_all(tf.equal(ids, tf.floor(ids)))
+    return checked(ids, inside, f"{expected} from 0 to {count - 1}, got ", low, " to ", high, f". {advice}")
 
 
-def _checked(tensor: Any, condition: Any, *pieces: Any) -> Any:
+def checked(tensor: Any, condition: Any, *pieces: Any) -> Any:
+    """`tensor` itself, once the condition holds.
+
+    Args:
+        tensor: what depends on the condition.
+        condition: a boolean scalar.
+        *pieces: of the error's text: strings, and tensors whose values it shows.
+
+    Returns:
+        The same tensor.
+
+    Raises:
+        ValueError: the condition does not hold; in a graph, when it runs.
+    """
     if tf.executing_eagerly():
         if not condition:
             raise ValueError(
                 "".join(piece if isinstance(piece, str) else str(piece.numpy()) for piece in pieces)
             )
         return tensor
-    with tf.control_dependencies([tf.debugging.Assert(condition, [_MARK, *pieces], summarize=8)]):
+    with tf.control_dependencies([tf.debugging.Assert(condition, [MARK, *pieces], summarize=8)]):
         return tf.identity(tensor)  # what follows must wait for the check, or could fail before it
-
-
-def _explaining(function: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(function)
-    def explained(*args: Any) -> Any:
-        try:
-            return function(*args)
-        except tf.errors.InvalidArgumentError as error:
-            _, mark, report = error.message.partition(f"[{_MARK}]")
-            if not mark:
-                raise
-            line = report.partition("\n")[0]
-            raise ValueError("".join(re.findall(r"\[([^\]]*)\]", line))) from None
-
-    return explained

@@ -9,7 +9,8 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dl.layers.arguments import check_positive_int
-from keras_dl.models.batch_checks import CheckedModel, checked_labels
+from keras_dl.models.batch_checks import checked_labels
+from keras_dl.models.checked_model import CheckedModel
 from keras_dl_export import Endpoint, Spec
 
 
@@ -46,35 +47,9 @@ class Classifier(CheckedModel):
     def call(self, inputs: Any, training: bool = False) -> Any:
         return keras.activations.softmax(self.logits(inputs, training))
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """The compiled loss, after a check of inputs and labels.
-
-        Args:
-            x: inputs.
-            y: labels.
-            y_pred: probabilities.
-            sample_weight: weights of the examples.
-            training: whether this is a training step.
-
-        Returns:
-            The scalar loss.
-        """
-        x = self.checked_inputs(x)
-        if y is not None:
-            y = checked_labels(ops.convert_to_tensor(y), self.num_classes)
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
-
-    def predict_step(self, data: Any) -> Any:
-        """The probabilities of a batch of inputs, after a check of the inputs."""
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self(self.checked_inputs(x), training=False)
+    def checked_batch(self, x: Any, y: Any) -> tuple[Any, Any]:
+        x = self.checked_inputs(ops.convert_to_tensor(x))
+        return x, None if y is None else checked_labels(ops.convert_to_tensor(y), self.num_classes)
 
     def checked_inputs(self, inputs: Any) -> Any:
         """`inputs` themselves; a model whose inputs have a range checks it here."""

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras_dl.layers import BatchNormalization, Dropout, RandomShift
-from keras_dl.layers.arguments import check_image_shape, check_positive_int, check_rate
+from keras_dl.layers.arguments import check_image_shape, check_positive_int, check_rate, check_sizes
 from keras_dl.models.batch_checks import checked_images, checked_shape
 from keras_dl.models.classifier import Classifier
 from keras_dl_export import Endpoint, Spec
@@ -54,7 +54,7 @@ class CNN(Classifier):
     ) -> None:
         super().__init__(num_classes, **kwargs)
         self.image_shape = check_image_shape(image_shape)
-        self.filters = tuple(check_positive_int("filters", maps) for maps in filters)
+        self.filters = check_sizes("filters", filters)
         smallest = 2 ** len(self.filters)
         if min(self.image_shape[:2]) < smallest:
             raise ValueError(
@@ -80,19 +80,22 @@ class CNN(Classifier):
             Dropout(dropout, seed, dtype=self.dtype_policy),
         ]
         self.features = keras.Sequential(blocks, name="features")
-        self.head = keras.layers.Dense(num_classes, dtype="float32")
+        self.head = keras.layers.Dense(self.num_classes, dtype="float32")
         self.build((None, *self.image_shape))
 
     def build(self, input_shape: Any) -> None:
         self.head.build(self.features.output_shape)
 
     def logits(self, inputs: Any, training: bool = False) -> Any:
-        image = checked_shape(ops.convert_to_tensor(inputs), self.image_shape, name="image", model="CNN")
-        return self.head(self.features(ops.cast(image, "float32"), training=training))
+        image = ops.cast(self._shaped(ops.convert_to_tensor(inputs)), "float32")
+        return self.head(self.features(image, training=training))
 
     def checked_inputs(self, inputs: Any) -> Any:
-        """`inputs` themselves, once they lie between 0 and 1."""
-        return checked_images(inputs)
+        """`inputs` themselves, once they are images and lie between 0 and 1."""
+        return checked_images(self._shaped(inputs))
+
+    def _shaped(self, image: Any) -> Any:
+        return checked_shape(image, self.image_shape, name="image", model="CNN")
 
     def endpoints(self) -> dict[str, Endpoint]:
         """`serving_default(image) -> logits, probabilities, class`."""

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_dl.layers.arguments import check_sizes
 from keras_dl.models.adversarial_losses import penalty_weight
-from keras_dl.models.batch_checks import checked_labels
+from keras_dl.models.batch_checks import checked_classes
 from keras_dl.models.gan import GAN
 from keras_dl.models.gan_networks import convolutional_players
 from keras_dl.models.latent_space import analogy, straight_line
@@ -73,25 +74,18 @@ class ConditionalGAN(GAN):
             per_image=penalty_weight(loss, gradient_penalty) > 0,
         )
         super().__init__(*players, loss, gradient_penalty=gradient_penalty, **kwargs)
-        self.num_classes = num_classes
-        self.filters = tuple(filters)
-        self.kernel_size = kernel_size
+        self.num_classes = int(num_classes)
+        self.filters = check_sizes("filters", filters)
+        self.kernel_size = int(kernel_size)
 
     def _examples(self, data: Any) -> tuple[Any, ...]:
         _, label, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if label is None:
-            raise ValueError(
-                "label: expected images and labels, got images alone. Give fit pairs (image, label); "
-                "keras_dl.data.load makes them unless labels=False."
-            )
-        label = ops.convert_to_tensor(label)
-        if not label.dtype.is_integer or (label.shape.rank == 2 and label.shape[1] not in (1, None)):
-            raise ValueError(
-                f"label: expected integer classes of shape (batch,), got {label.dtype.name} of shape "
-                f"{tuple(label.shape)}. Turn one-hot rows into classes with argmax(axis=-1)."
-            )
-        label = ops.reshape(checked_labels(label, self.num_classes), (-1,))
-        return *super()._examples(data), ops.cast(label, "int32")
+        return *super()._examples(data), checked_classes(label, self.num_classes)
+
+    def predict_step(self, data: Any) -> Any:
+        """The images G(z, y) of a batch of (z, y)."""
+        (z, label), _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self((self._checked_latents(z), checked_classes(label, self.num_classes)))
 
     def generate(self, z: Any = None, label: Any = None, *, seed: int = 0) -> Any:
         """Images G(z, y).
@@ -117,13 +111,13 @@ class ConditionalGAN(GAN):
         """Images of one class on the straight line between two latents.
 
         Args:
-            start: latents (B, Z).
+            start: latents (B, Z) or (Z,).
             end: as many latents.
             steps: S, both ends included.
             label: as in `generate`, for each pair of ends.
 
         Returns:
-            Images (B, S, H, W, C).
+            Images (B, S, H, W, C), B = 1 for latents (Z,).
         """
         z = straight_line(start, end, steps)
         label = np.repeat(self._as_labels(label, int(z.shape[0])), steps)

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_dl.layers.arguments import check_sizes
 from keras_dl.models.adversarial_losses import penalty_weight
 from keras_dl.models.gan import GAN
 from keras_dl.models.gan_networks import convolutional_players
@@ -59,8 +60,8 @@ class DCGAN(GAN):
             per_image=penalty_weight(loss, gradient_penalty) > 0,
         )
         super().__init__(*players, loss, gradient_penalty=gradient_penalty, **kwargs)
-        self.filters = tuple(filters)
-        self.kernel_size = kernel_size
+        self.filters = check_sizes("filters", filters)
+        self.kernel_size = int(kernel_size)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -14,7 +14,8 @@ from keras_dl.layers import stateless_noise
 from keras_dl.layers.arguments import check_choice, check_positive_int, check_rate
 from keras_dl.models import adversarial_losses
 from keras_dl.models.adversarial_losses import ADVERSARIAL_LOSSES, check_label_smoothing, penalty_weight
-from keras_dl.models.batch_checks import CheckedModel, checked_images, checked_shape
+from keras_dl.models.batch_checks import checked_images, checked_shape, unweighted
+from keras_dl.models.checked_model import CheckedModel
 from keras_dl.models.latent_space import PRIORS, analogy, draw_latents, straight_line
 from keras_dl.models.players import (
     check_players,
@@ -116,7 +117,7 @@ class GAN(CheckedModel):
         self._penalty = penalty_weight(loss, gradient_penalty)
         self._game = ADVERSARIAL_LOSSES[loss]
         self.ema_momentum = None if ema_momentum is None else check_rate("ema_momentum", ema_momentum)
-        self.seed = seed
+        self.seed = check_positive_int("seed", seed, least=0)
         self.generator_tracker = keras.metrics.Mean(name="generator_loss")
         self.discriminator_tracker = keras.metrics.Mean(name="discriminator_loss")
         self.build((None, self.latent_dim))
@@ -251,6 +252,11 @@ class GAN(CheckedModel):
             self._discriminator_losses(image, fake, condition, training=False, **noise),
         )
 
+    def predict_step(self, data: Any) -> Any:
+        """The images G(z) of a batch of latents."""
+        z, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self(self._checked_latents(z))
+
     def _fake(self, image: Any, condition: Any, *, training: bool, **noise: Any) -> Any:
         """As many generated images as there are real ones."""
         z = draw_latents(self.prior, ops.shape(image)[0], self.latent_dim, **noise)
@@ -278,9 +284,7 @@ class GAN(CheckedModel):
 
     def _examples(self, data: Any) -> tuple[Any, ...]:
         """The batch's images, and what both players are told besides."""
-        image, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if sample_weight is not None:
-            raise ValueError("sample_weight: expected none, a GAN weighs all examples alike. Leave it out.")
+        image, _ = unweighted(data, type(self).__name__)
         image = checked_shape(
             ops.convert_to_tensor(image), self.image_shape, name="image", model=type(self).__name__
         )
@@ -317,7 +321,7 @@ class GAN(CheckedModel):
         Returns:
             Latents (N, Z).
         """
-        check_positive_int("count", count)
+        count = check_positive_int("count", count)
         return draw_latents(self.prior, count, self.latent_dim, seed=seed, step=0, stream=_USE)
 
     def generate(self, z: Any = 1, *, seed: int = 0) -> Any:
@@ -336,15 +340,15 @@ class GAN(CheckedModel):
         """Images on the straight line between two latents.
 
         Args:
-            start: latents (B, Z).
+            start: latents (B, Z) or (Z,).
             end: as many latents.
             steps: S, both ends included.
 
         Returns:
-            Images (B, S, H, W, C).
+            Images (B, S, H, W, C), B = 1 for latents (Z,).
 
         Raises:
-            ValueError: `steps` is below 2.
+            ValueError: `steps` is below 2, or the latents differ in shape.
         """
         images = self.generate(ops.reshape(straight_line(start, end, steps), (-1, self.latent_dim)))
         return ops.reshape(images, (-1, steps, *self.image_shape))
@@ -369,8 +373,9 @@ class GAN(CheckedModel):
         return self.generate(analogy(start, minus, plus))
 
     def _as_latents(self, z: Any, seed: int) -> Any:
-        if np.ndim(z) == 0:
-            return self.sample_prior(int(z), seed=seed)
+        return self.sample_prior(z, seed=seed) if np.ndim(z) == 0 else self._checked_latents(z)
+
+    def _checked_latents(self, z: Any) -> Any:
         z = ops.convert_to_tensor(z, "float32")
         return checked_shape(z, (self.latent_dim,), name="z", model=type(self).__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_dl.layers import BatchNormalization, ClassConcatenation, ClassProjection
-from keras_dl.layers.arguments import check_image_shape, check_positive_int
+from keras_dl.layers.arguments import check_image_shape, check_positive_int, check_sizes
 
 Shape = tuple[int, int, int]
 
@@ -43,9 +43,9 @@ def convolutional_players(
         ValueError: an argument is out of its range.
     """
     shape = check_image_shape(image_shape)
-    check_positive_int("latent_dim", latent_dim)
-    check_positive_int("kernel_size", kernel_size)
-    maps = [check_positive_int("filters", count) for count in filters]
+    latent_dim = check_positive_int("latent_dim", latent_dim)
+    kernel_size = check_positive_int("kernel_size", kernel_size)
+    maps = check_sizes("filters", filters)
     if not maps:
         raise ValueError(
             "filters: expected the feature maps of at least one convolution, got none. Pass (64, 128)."

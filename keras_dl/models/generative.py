@@ -17,7 +17,7 @@ from keras import ops
 
 from keras_dl.layers.arguments import check_positive_int
 from keras_dl.models import densities
-from keras_dl.models.batch_checks import checked_labels, checked_shape
+from keras_dl.models.batch_checks import checked_classes, checked_shape, num_features_of
 from keras_dl.models.classifier import Classifier
 from keras_dl.models.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec
@@ -31,7 +31,7 @@ class _FeatureClassifier(Classifier):
         self.num_features = None if num_features is None else check_positive_int("num_features", num_features)
 
     def build(self, input_shape: Any) -> None:
-        self.num_features = int(input_shape[-1])
+        self.num_features = num_features_of(input_shape, type(self).__name__)
 
     def _features(self, inputs: Any) -> Any:
         assert self.num_features is not None
@@ -88,6 +88,10 @@ class GaussianNaiveBayes(_FeatureClassifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, num_features, **kwargs)
+        if not variance_floor >= 0:
+            raise ValueError(
+                f"variance_floor: expected a share of at least 0, got {variance_floor!r}. Leave it at 1e-9."
+            )
         self.variance_floor = variance_floor
         self.compile(None, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
         if num_features is not None:
@@ -117,7 +121,8 @@ class GaussianNaiveBayes(_FeatureClassifier):
         overall = ops.sum(self.count * self.mean, axis=0) / count
         between = ops.sum(self.count * ops.square(self.mean - overall), axis=0)
         widest = ops.max(between + ops.sum(self.squares, axis=0)) / count
-        return self.squares / self.count + self.variance_floor * widest
+        # While training, a class may have no example yet: its prior of 0 decides, whatever the variance.
+        return tf.math.divide_no_nan(self.squares.value, self.count.value) + self.variance_floor * widest
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         """Estimate counts, means and variances from (features, labels), as `keras.Model.fit` takes them."""
@@ -136,11 +141,10 @@ class GaussianNaiveBayes(_FeatureClassifier):
     def train_step(self, data: Any) -> dict[str, Any]:
         """Merge the statistics of (features, labels) with those so far."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        member = ops.one_hot(checked_classes(y, self.num_classes), self.num_classes)
         if not self.built:
             self.build(x.shape)
         x = self._features(x)
-        y = checked_labels(ops.reshape(y, (-1,)), self.num_classes)
-        member = ops.one_hot(y, self.num_classes)
         if weight is not None:
             member = member * ops.reshape(ops.cast(weight, "float32"), (-1, 1))
         count = replica_sum(ops.expand_dims(ops.sum(member, axis=0), 1))
@@ -192,7 +196,7 @@ class LogisticRegression(_FeatureClassifier):
         self.l2 = l2
         penalty = keras.regularizers.L2(l2) if l2 else None
         self.linear = keras.layers.Dense(
-            num_classes, kernel_initializer="zeros", kernel_regularizer=penalty, dtype="float32"
+            self.num_classes, kernel_initializer="zeros", kernel_regularizer=penalty, dtype="float32"
         )
         self.compile(
             keras.optimizers.Adam(0.05), loss="sparse_categorical_crossentropy", metrics=["accuracy"]

@@ -72,7 +72,9 @@ class LanguageModel(RecurrentModel):
         )
         self.vocabulary = _checked_vocabulary(vocabulary)
         self.embedding_dim = check_positive_int("embedding_dim", embedding_dim)
-        self.embedding = keras.layers.Embedding(len(self.vocabulary), embedding_dim, dtype=self.dtype_policy)
+        self.embedding = keras.layers.Embedding(
+            len(self.vocabulary), self.embedding_dim, dtype=self.dtype_policy
+        )
         self.recurrent_layers = [
             self.recurrent_layer(return_sequences=True, return_state=True) for _ in range(num_layers)
         ]
@@ -117,7 +119,7 @@ class LanguageModel(RecurrentModel):
         Returns:
             The logits of the character after each token, (B, T, V), and the states after the last.
         """
-        x = self.embedding(tokens)
+        x = self._embedded(tokens)
         before = [None] * self.num_layers if states is None else self._by_layer(states)
         after = []
         for index, layer in enumerate(self.recurrent_layers):
@@ -136,14 +138,24 @@ class LanguageModel(RecurrentModel):
         Returns:
             The logits of the next character, (B, V), and the states after this one.
         """
-        x = self.embedding(token)
+        x = self._embedded(token)
         after = []
         for layer, state in zip(self.recurrent_layers, self._by_layer(states), strict=True):
             x, state = layer.step(x, state)
             after.append(state)
         return self.head(x), self._side_by_side(after)
 
+    def _embedded(self, tokens: Any) -> Any:
+        if tf.executing_eagerly():  # the graphs of fit check for themselves, those of exports do not
+            self._check_ids("tokens", tokens)
+        return self.embedding(tokens)
+
     def _by_layer(self, states: Sequence[Any]) -> list[list[Any]]:
+        if len(states) != len(self.state_names):
+            raise ValueError(
+                f"states: expected {' and '.join(self.state_names)}, got {len(states)} arrays. Begin with "
+                "initial_states, and hand on what the last call returned."
+            )
         states = [ops.cast(state, self.compute_dtype) for state in states]
         kinds = [ops.split(state, self.num_layers, axis=-1) for state in states]
         return [list(layer) for layer in zip(*kinds, strict=True)]
@@ -153,8 +165,6 @@ class LanguageModel(RecurrentModel):
         return [ops.cast(ops.concatenate(layers, axis=-1), "float32") for layers in kinds]
 
     def call(self, tokens: Any, training: bool = False) -> Any:
-        if tf.executing_eagerly():
-            self._check_ids("tokens", tokens)
         return self.read(tokens, training=training)[0]
 
     # Training.
@@ -170,21 +180,9 @@ class LanguageModel(RecurrentModel):
         loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
-    def train_step(self, data: Any) -> Any:
-        return super().train_step(self._checked(data))
-
-    def test_step(self, data: Any) -> Any:
-        return super().test_step(self._checked(data))
-
-    def predict_step(self, data: Any) -> Any:
-        return super().predict_step(self._checked(data))
-
-    def _checked(self, data: Any) -> Any:
-        tokens, next_tokens, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        tokens = checked_tokens(tokens, len(self.vocabulary))
-        if next_tokens is not None:
-            next_tokens = checked_tokens(next_tokens, len(self.vocabulary))
-        return tokens, next_tokens, sample_weight
+    def checked_batch(self, x: Any, y: Any) -> tuple[Any, Any]:
+        tokens = checked_tokens(x, len(self.vocabulary), name="tokens")
+        return tokens, None if y is None else checked_tokens(y, len(self.vocabulary), name="next tokens")
 
     def nats_per_character(self, text: str) -> float:
         """The mean of -log p over a text's characters but the first, each given all that stand before it.
@@ -278,14 +276,14 @@ class LanguageModel(RecurrentModel):
             raise ValueError(
                 "prompt: expected at least one character to continue from, got ''. Give a beginning."
             )
-        check_positive_int("length", length)
+        length = check_positive_int("length", length)
         if not 0 < temperature < math.inf:
             raise ValueError(
                 f"temperature: expected a positive number, got {temperature!r}. Pass 1 to draw from the "
                 "model as it is, 0.01 to take the likeliest characters."
             )
         if top_k is not None:
-            check_positive_int("top_k", top_k)
+            top_k = check_positive_int("top_k", top_k)
         uniform = stateless_noise(length, (len(self.vocabulary),), seed=seed, step=0, distribution="uniform")
         with np.errstate(divide="ignore"):  # -log(-log(0)) is -inf: that character is not drawn
             gumbel = -np.log(-np.log(np.asarray(uniform, np.float64)))

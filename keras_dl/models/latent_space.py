@@ -34,18 +34,24 @@ def straight_line(start: Any, end: Any, steps: int) -> Any:
     """Latents at equal distances on the straight line between two.
 
     Args:
-        start: latents (B, Z).
+        start: latents (B, Z) or (Z,).
         end: as many latents.
         steps: S, both ends included.
 
     Returns:
-        Latents (B, S, Z).
+        Latents (B, S, Z), B = 1 for latents (Z,).
 
     Raises:
-        ValueError: `steps` is below 2.
+        ValueError: `steps` is below 2, or the latents differ in shape.
     """
-    check_positive_int("steps", steps, least=2)
-    first, last = (ops.expand_dims(ops.convert_to_tensor(z, "float32"), 1) for z in (start, end))
+    steps = check_positive_int("steps", steps, least=2)
+    start, end = (ops.convert_to_tensor(z, "float32") for z in (start, end))
+    if start.shape != end.shape or len(start.shape) > 2:
+        raise ValueError(
+            "start, end: expected latents of one shape, (batch, Z) or (Z,), got "
+            f"{tuple(start.shape)} and {tuple(end.shape)}. Give as many of the one as of the other."
+        )
+    first, last = (ops.reshape(z, (-1, 1, z.shape[-1])) for z in (start, end))
     share = ops.reshape(ops.linspace(0.0, 1.0, steps), (1, steps, 1))
     return (1.0 - share) * first + share * last
 

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from keras_dl.layers import Dropout
-from keras_dl.layers.arguments import check_positive_int, check_rate
+from keras_dl.layers.arguments import check_positive_int, check_rate, check_sizes
 from keras_dl.models.batch_checks import checked_images, checked_shape
 from keras_dl.models.classifier import Classifier
 from keras_dl_export import Endpoint, Spec
@@ -54,17 +54,17 @@ class MLP(Classifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_classes, **kwargs)
-        self.units = tuple(check_positive_int("units", width) for width in units)
+        self.units = check_sizes("units", units)
         self.activation = activation
-        self.seed = seed
+        self.seed = check_positive_int("seed", seed, least=0)
         self.dropout = check_rate("dropout", dropout)
         hidden: list[keras.Layer] = []
         for width in self.units:
             hidden.append(keras.layers.Dense(width, activation, dtype=self.dtype_policy))
             if dropout:
-                hidden.append(Dropout(dropout, seed + len(hidden), dtype=self.dtype_policy))
+                hidden.append(Dropout(dropout, self.seed + len(hidden), dtype=self.dtype_policy))
         self.hidden = hidden
-        self.head = keras.layers.Dense(num_classes, dtype="float32")
+        self.head = keras.layers.Dense(self.num_classes, dtype="float32")
         self.image_shape = None if image_shape is None else tuple(image_shape)
         if self.image_shape is not None:
             self.build((None, *self.image_shape))
@@ -78,15 +78,20 @@ class MLP(Classifier):
 
     def logits(self, inputs: Any, training: bool = False) -> Any:
         assert self.image_shape is not None
-        x = checked_shape(ops.convert_to_tensor(inputs), self.image_shape, name="inputs", model="MLP")
-        h = ops.reshape(x, (-1, math.prod(self.image_shape)))
+        h = ops.reshape(self._shaped(ops.convert_to_tensor(inputs)), (-1, math.prod(self.image_shape)))
         for layer in self.hidden:
             h = layer(h, training=training) if isinstance(layer, Dropout) else layer(h)
         return self.head(h)
 
     def checked_inputs(self, inputs: Any) -> Any:
         """`inputs` themselves, images once they lie between 0 and 1; features may be any numbers."""
-        return checked_images(inputs) if len(inputs.shape) > 2 else inputs
+        inputs = self._shaped(inputs)
+        return checked_images(inputs) if inputs.shape.rank != 2 else inputs
+
+    def _shaped(self, inputs: Any) -> Any:
+        if self.image_shape is None:  # the first batch will build the model
+            return inputs
+        return checked_shape(inputs, self.image_shape, name="inputs", model="MLP")
 
     def endpoints(self) -> dict[str, Endpoint]:
         """`serving_default(image) -> logits, probabilities, class`; a flat input is called `features`.

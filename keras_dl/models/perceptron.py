@@ -10,7 +10,8 @@ from keras import ops
 
 from keras_dl.layers.arguments import check_positive_int
 from keras_dl.layers.perceptron import Heaviside
-from keras_dl.models.batch_checks import CheckedModel, checked_labels, checked_shape
+from keras_dl.models.batch_checks import checked_classes, checked_shape, num_features_of, unweighted
+from keras_dl.models.checked_model import CheckedModel
 from keras_dl_export import Endpoint, Spec
 
 
@@ -61,7 +62,7 @@ class Perceptron(CheckedModel):
             self.build((None, num_features))
 
     def build(self, input_shape: Any) -> None:
-        self.num_features = int(input_shape[-1])
+        self.num_features = num_features_of(input_shape, "Perceptron")
         self.w = self.add_weight(name="w", shape=(self.num_features,), dtype="float32", initializer="zeros")
         self.b = self.add_weight(name="b", shape=(), dtype="float32", initializer="zeros")
 
@@ -127,10 +128,10 @@ class Perceptron(CheckedModel):
         return self._report(ops.sum(ops.abs(y - self(x))), ops.shape(x)[0])
 
     def _examples(self, data: Any) -> tuple[Any, Any]:
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, y = unweighted(data, "Perceptron")
+        y = checked_classes(y, num_classes=2)
         if not self.built:
             self.build(x.shape)
-        y = checked_labels(ops.cast(ops.reshape(y, (-1,)), "int32"), num_classes=2)
         return self._features(x), ops.cast(y, "float32")
 
     def _report(self, mistakes: Any, count: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_dl.layers import GRU, LSTM, Dropout, LongMemory, VanillaRNN
 from keras_dl.layers.arguments import check_choice, check_positive_int, check_rate
-from keras_dl.models.batch_checks import CheckedModel
+from keras_dl.models.checked_model import CheckedModel
 
 CellName = Literal["rnn", "lstm", "gru"]
 
@@ -66,8 +66,10 @@ class RecurrentModel(CheckedModel):
             )
         self.memory_steps = memory_steps
         self.clipnorm = clipnorm
-        self.seed = seed
-        self.drops = [Dropout(dropout, seed + index, dtype=self.dtype_policy) for index in range(num_layers)]
+        self.seed = check_positive_int("seed", seed, least=0)
+        self.drops = [
+            Dropout(dropout, self.seed + index, dtype=self.dtype_policy) for index in range(self.num_layers)
+        ]
 
     def recurrent_layer(self, **options: Any) -> Any:
         """One of the layers.
@@ -112,18 +114,9 @@ class RecurrentModel(CheckedModel):
         """
         optimizer = keras.optimizers.get(optimizer)
         clipping = getattr(optimizer, "inner_optimizer", optimizer)  # a loss-scaling optimizer clips inside
-        if not (clipping.clipnorm or clipping.global_clipnorm or clipping.clipvalue):
+        if clipping is not None and not (clipping.clipnorm or clipping.global_clipnorm or clipping.clipvalue):
             clipping.global_clipnorm = self.clipnorm
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the saved model was.
-
-        Args:
-            config: what `get_compile_config` returned.
-        """
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
         names = ("cell", "units", "num_layers", "dropout", "memory_steps", "clipnorm", "seed")

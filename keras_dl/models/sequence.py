@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from keras_dl.layers.arguments import check_image_shape, check_positive_int
-from keras_dl.models.batch_checks import checked_images
+from keras_dl.models.batch_checks import checked, checked_images
 from keras_dl.models.classifier import Classifier
 from keras_dl.models.recurrent import CellName, RecurrentModel
 from keras_dl_export import Endpoint, Spec
@@ -24,7 +25,7 @@ class _SequenceModel(RecurrentModel):
         # What lies below the last layer is read at every step.
         below = [self.recurrent_layer(return_sequences=True) for _ in range(self.num_layers - 1)]
         self.recurrent_layers = [*below, self.recurrent_layer()]
-        self.head = keras.layers.Dense(head_size, dtype="float32")
+        self.head = keras.layers.Dense(int(head_size), dtype="float32")
         self.example_shape: tuple[int | None, ...] | None = None
 
     def build(self, input_shape: Any) -> None:
@@ -46,17 +47,23 @@ class _SequenceModel(RecurrentModel):
 
     def last_output(self, inputs: Any, training: bool) -> Any:
         """(B, T, D), or (B, H, W, C) as H rows of W x C numbers -> (B, units)."""
-        x, features = ops.convert_to_tensor(inputs), self.features
-        known = [size for size in x.shape[2:] if size is not None]
-        if len(x.shape) not in (3, 4) or (len(known) == len(x.shape) - 2 and math.prod(known) != features):
-            raise ValueError(
-                f"inputs: expected sequences (batch, time, {features}) or images with {features} numbers a "
-                f"row, got shape {tuple(x.shape)}. Reshape the inputs, or build another model for them."
-            )
-        x = ops.reshape(ops.cast(x, self.compute_dtype), (-1, ops.shape(x)[1], features))
+        x = ops.cast(self._rows(ops.convert_to_tensor(inputs)), self.compute_dtype)
         for index, layer in enumerate(self.recurrent_layers):
             x = self.drop(index, layer(x, training=training), training)
         return x
+
+    def _rows(self, x: Any) -> Any:
+        """(B, T, D) or (B, H, W, C) -> (B, T, D)."""
+        row, features = x.shape[2:], self.features
+        expected = f"inputs: expected sequences (batch, time, {features}) or images with {features} numbers a"
+        advice = ". Reshape the inputs, or build another model for them."
+        if x.shape.rank not in (3, 4, None) or row.num_elements() not in (features, None):
+            raise ValueError(f"{expected} row, got shape {tuple(x.shape)}{advice}")
+        if row.num_elements() is None:  # as in `checked_shape`
+            got = tf.shape(x)
+            fits = (tf.size(got) > 2) & (tf.size(got) < 5) & (tf.reduce_prod(got[2:]) == features)
+            x = checked(x, fits, f"{expected} row, got sizes ", got, advice)
+        return tf.reshape(x, (-1, tf.shape(x)[1], features))
 
     def input_spec_by_name(self) -> tuple[str, Spec]:
         """The endpoint's input: `image`, or `sequence` of any length."""
@@ -95,8 +102,8 @@ class SequenceClassifier(_SequenceModel, Classifier):
     num_classes), float32.
 
     Raises:
-        ValueError: an argument is out of its range; inputs of another shape; in training, an image outside
-            [0, 1] or a label that is no class.
+        ValueError: an argument is out of its range; inputs of another shape; in use, an image outside [0, 1];
+            in training, a label that is no class.
 
     Reference: notes 5; Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified
     linear units (2015), for images as sequences.
@@ -134,16 +141,9 @@ class SequenceClassifier(_SequenceModel, Classifier):
     def logits(self, inputs: Any, training: bool = False) -> Any:
         return self.head(self.last_output(inputs, training))
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        x = checked_images(x) if len(x.shape) == 4 else x
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
+    def checked_inputs(self, inputs: Any) -> Any:
+        """`inputs` themselves, images once they lie between 0 and 1; sequences may be of any numbers."""
+        return checked_images(inputs) if inputs.shape.rank == 4 else inputs
 
     def endpoints(self) -> dict[str, Endpoint]:
         """`serving_default(image)`, or `(sequence)`, `-> logits, probabilities, class`.
@@ -211,7 +211,7 @@ class SequenceRegressor(_SequenceModel):
             head_size=check_positive_int("num_outputs", num_outputs),
             **kwargs,
         )
-        self.num_outputs = num_outputs
+        self.num_outputs = int(num_outputs)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         return self.head(self.last_output(inputs, training))

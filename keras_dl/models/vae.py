@@ -11,9 +11,11 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dl.layers import GaussianSampling, stateless_noise
-from keras_dl.layers.arguments import check_choice, check_image_shape, check_positive_int
+from keras_dl.layers.arguments import check_choice, check_image_shape, check_positive_int, check_sizes
 from keras_dl.models import densities
-from keras_dl.models.batch_checks import CheckedModel, checked_images, checked_shape
+from keras_dl.models.batch_checks import checked_images, checked_shape, unweighted
+from keras_dl.models.checked_model import CheckedModel
+from keras_dl.models.latent_space import straight_line
 from keras_dl.models.replicas import replica_mean, replica_sum
 from keras_dl.models.vae_networks import vae_networks
 from keras_dl_export import Endpoint, Spec
@@ -109,14 +111,14 @@ class VAE(CheckedModel):
         self.likelihood = check_choice("likelihood", likelihood, "bernoulli", "gaussian")
         self.bound = check_choice("bound", bound, "elbo", "iwae")
         self.num_samples = check_positive_int("num_samples", num_samples)
-        self.filters = tuple(check_positive_int("filters", maps) for maps in filters)
-        self.units = None if units is None else tuple(check_positive_int("units", width) for width in units)
-        if beta < 0 or (bound == "iwae" and beta != 1):
+        self.filters = check_sizes("filters", filters)
+        self.units = None if units is None else check_sizes("units", units)
+        if not beta >= 0 or (bound == "iwae" and beta != 1):
             raise ValueError(
                 f"beta: expected a weight of at least 0, and 1 with bound='iwae', got beta={beta!r} and "
                 f"bound={bound!r}. Leave beta at 1, or take bound='elbo'."
             )
-        if sigma is not None and (sigma <= 0 or likelihood != "gaussian"):
+        if sigma is not None and (not sigma > 0 or likelihood != "gaussian"):
             raise ValueError(
                 "sigma: expected None, or a positive standard deviation with likelihood='gaussian', got "
                 f"sigma={sigma!r} and likelihood={likelihood!r}. Leave it out, or take likelihood='gaussian'."
@@ -135,11 +137,11 @@ class VAE(CheckedModel):
         self.activation = activation
         self.dynamic_binarization = dynamic_binarization
         self.sigma = sigma
-        self.seed = seed
+        self.seed = check_positive_int("seed", seed, least=0)
         self.encoder, self.decoder = vae_networks(
             architecture,
             self.image_shape,
-            latent_dim,
+            self.latent_dim,
             filters=self.filters,
             units=self.units,
             activation=activation,
@@ -163,12 +165,16 @@ class VAE(CheckedModel):
 
     def encode(self, image: Any) -> tuple[Any, Any]:
         """Image (B, H, W, C) -> mean and log variance of q(z | x), (B, Z) each."""
-        image = checked_shape(ops.convert_to_tensor(image), self.image_shape, name="image", model="VAE")
-        mean, log_variance = ops.split(self.encoder(ops.cast(image, "float32")), 2, axis=-1)
+        mean, log_variance = ops.split(self.encoder(self._as_images(image)), 2, axis=-1)
         return mean, log_variance
+
+    def _as_images(self, image: Any) -> Any:
+        image = checked_shape(ops.convert_to_tensor(image), self.image_shape, name="image", model="VAE")
+        return ops.cast(image, "float32")
 
     def decode(self, z: Any) -> Any:
         """Latents z (B, Z) -> E[x | z], images (B, H, W, C) in [0, 1]."""
+        z = checked_shape(ops.convert_to_tensor(z, "float32"), (self.latent_dim,), name="z", model="VAE")
         parameters = self.decoder(z)
         return ops.sigmoid(parameters) if self.likelihood == "bernoulli" else ops.clip(parameters, 0.0, 1.0)
 
@@ -252,20 +258,17 @@ class VAE(CheckedModel):
     def predict_step(self, data: Any) -> Any:
         """The reconstructions of a batch of images, or of (images, labels)."""
         image, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self(checked_images(ops.convert_to_tensor(image)), training=False)
+        return self(checked_images(self._as_images(image)), training=False)
 
     def _draw(self, data: Any, *, stream: int, **key: Any) -> tuple[Any, Any]:
         """The batch's images, binarised where that is asked for, and their epsilon (B, K, Z)."""
-        image, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if sample_weight is not None:
-            raise ValueError("sample_weight: expected none, a VAE weighs all images alike. Leave it out.")
-        image = checked_images(ops.convert_to_tensor(image))
+        image = checked_images(self._as_images(unweighted(data, "VAE")[0]))
         count = ops.shape(image)[0]
         if self.dynamic_binarization:
             uniform = stateless_noise(
                 count, self.image_shape, distribution="uniform", seed=self.seed, stream=stream + 1, **key
             )
-            image = ops.cast(uniform < ops.cast(image, "float32"), "float32")
+            image = ops.cast(uniform < image, "float32")
         shape = (self.num_samples, self.latent_dim)
         return image, stateless_noise(count, shape, seed=self.seed, stream=stream, **key)
 
@@ -291,7 +294,7 @@ class VAE(CheckedModel):
 
     def sample(self, count: int = 1, *, seed: int = 0) -> Any:
         """Draw z ~ N(0, I) -> means of p(x | z), images (count, H, W, C) in [0, 1]."""
-        check_positive_int("count", count)
+        count = check_positive_int("count", count)
         return self.decode(stateless_noise(count, (self.latent_dim,), seed=seed, step=0))
 
     def interpolate(self, start: Any, end: Any, steps: int = 8) -> Any:
@@ -307,13 +310,9 @@ class VAE(CheckedModel):
             `end`.
 
         Raises:
-            ValueError: `steps` is below 2.
+            ValueError: `steps` is below 2, or there are not as many images at both ends.
         """
-        if steps < 2:
-            raise ValueError(f"steps: expected at least 2, the two ends, got {steps}. Pass 2 or more.")
-        first, last = (ops.expand_dims(self.encode(image)[0], 1) for image in (start, end))
-        weight = ops.reshape(ops.linspace(0.0, 1.0, steps), (1, steps, 1))
-        z = (1 - weight) * first + weight * last
+        z = straight_line(self.encode(start)[0], self.encode(end)[0], steps)
         return ops.reshape(self.decode(ops.reshape(z, (-1, self.latent_dim))), (-1, steps, *self.image_shape))
 
     def endpoints(self) -> dict[str, Endpoint]:

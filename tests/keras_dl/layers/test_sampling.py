@@ -141,6 +141,7 @@ def test_epsilon_with_a_sample_axis_gives_that_many_samples() -> None:
     z = layer((mean, tf.zeros((1, 2)), tf.ones((5, 1, 2))))
     np.testing.assert_array_equal(z, np.broadcast_to([2.0, 3.0], (5, 1, 2)))
     assert layer.compute_output_shape([(None, 2), (None, 2), (5, None, 2)]) == (5, None, 2)
+    assert layer.compute_output_shape([(None, 1, 2), (None, 1, 2), (None, 5, 2)]) == (None, 5, 2)
 
 
 def test_drawn_samples_have_the_asked_mean_and_variance() -> None:

@@ -137,16 +137,18 @@ def test_evaluation_reports_both_losses_and_validation_works():
 
 def test_bad_labels_are_refused():
     gan = make()
-    with pytest.raises(ValueError, match="label: expected images and labels, got images alone.*pairs"):
+    with pytest.raises(ValueError, match="label: expected inputs and labels, got inputs alone.*pairs"):
         gan.fit(IMAGES, verbose=0)
     with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got 1 to 3"):
         gan.fit(IMAGES, LABELS + 1, verbose=0)
     with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got -1 to 1"):
         gan.evaluate(IMAGES, LABELS - 1, verbose=0)
-    with pytest.raises(ValueError, match=r"label: expected integer classes.*got float32.*argmax"):
+    with pytest.raises(ValueError, match=r"label: expected classes of shape \(batch,\), got float32.*argmax"):
         gan.fit(IMAGES, np.eye(K, dtype="float32")[LABELS], verbose=0)
-    with pytest.raises(ValueError, match=r"label: expected integer classes.*got int64 of shape \(None, 3\)"):
+    with pytest.raises(ValueError, match=r"label: expected classes.*got int64 of shape \(None, 3\)"):
         make().fit(IMAGES, np.eye(K, dtype="int64")[LABELS], verbose=0)
+    with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got 0 to 9"):
+        gan.predict([np.zeros((2, gan.latent_dim), "float32"), np.array([0, 9])], verbose=0)
     with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got 3"):
         gan.generate(2, 3)
     with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got 0.5"):

@@ -97,4 +97,9 @@ def test_bad_batches_are_refused_before_they_train():
         gan.generate(np.zeros((2, 4)))
     with pytest.raises(ValueError, match="steps: expected an int of at least 2, got 1"):
         gan.interpolate(np.zeros((1, Z)), np.zeros((1, Z)), steps=1)
+    with pytest.raises(ValueError, match=r"start, end: expected .* got \(2, 3\) and \(1, 3\)"):
+        gan.interpolate(np.zeros((2, Z)), np.zeros((1, Z)))
+    for number in (0, 1.5, None):
+        with pytest.raises(ValueError, match="count: expected an int of at least 1, got"):
+            gan.generate(number)
     assert everything(gan) == before

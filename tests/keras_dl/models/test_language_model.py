@@ -210,6 +210,14 @@ class TestErrors:
             (lambda model: model.decode([-1]), "ids: expected integers from 0 to 6, .* from -1 to -1"),
             (lambda model: model.decode([0.5]), "ids: expected integers from 0 to 6, .* got float64"),
             (lambda model: model(np.array([[7]])), "tokens: expected integers from 0 to 6, .* from 7 to 7"),
+            (
+                lambda model: model.step(np.array([7]), model.initial_states(1)),
+                "tokens: expected integers from 0 to 6, .* from 7 to 7",
+            ),
+            (
+                lambda model: model.step(np.array([0]), 2 * model.initial_states(1)),
+                "states: expected h, got 2 arrays. Begin with initial_states",
+            ),
             (lambda model: model.nats_per_character("a"), "text: expected at least two characters, got 'a'"),
         ],
     )

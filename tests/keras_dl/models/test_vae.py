@@ -293,6 +293,12 @@ def test_losses_metrics_and_sample_weights_are_refused() -> None:
         tiny().fit(IMAGES, np.zeros(20), sample_weight=np.ones(20), verbose=0)
 
 
-def test_fewer_than_two_steps_are_refused() -> None:
-    with pytest.raises(ValueError, match="steps: expected at least 2, the two ends, got 1"):
+def test_what_cannot_be_decoded_or_interpolated_is_refused() -> None:
+    with pytest.raises(ValueError, match="steps: expected an int of at least 2, got 1"):
         tiny().interpolate(IMAGES[:1], IMAGES[1:2], steps=1)
+    with pytest.raises(ValueError, match=r"start, end: expected latents of one shape, .* got \(1, .* \(2, "):
+        tiny().interpolate(IMAGES[:1], IMAGES[:2])
+    with pytest.raises(ValueError, match=r"z: expected shape \(batch, \d+\), got \(1, 9\)"):
+        tiny().decode(np.zeros((1, 9)))
+    with pytest.raises(ValueError, match="beta: expected a weight of at least 0"):
+        tiny(beta=float("nan"))

@@ -1,0 +1,139 @@
+"""What all models of this package have in common: their errors, and their presets."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_dl.models.batch_checks import MARK, given
+from keras_dl.models.presets import load_preset
+from keras_dl.models.replicas import weighed_replica
+
+_SHUFFLE = 8  # the place of shuffle among the arguments of fit after x
+
+
+class CheckedModel(keras.Model):
+    """A `keras.Model` that reports a failed check as a `ValueError` of one paragraph.
+
+    Where there is a preset, it comes trained.
+    """
+
+    train_function: Any
+    test_function: Any
+    predict_function: Any
+
+    @classmethod
+    def from_preset(cls, name: str) -> Any:
+        """A trained model, with the weights that this package ships.
+
+            >>> vae = VAE.from_preset("vae-digits")
+            >>> images = vae.sample(16)
+
+        It is ready to predict, sample, export and serve; to train it on, compile it.
+
+        Args:
+            name: one of `keras_dl.models.list_presets()`.
+
+        Returns:
+            The model.
+
+        Raises:
+            LookupError: there is no such preset.
+            TypeError: it is a model of another class.
+            RuntimeError: the file of its weights is not the one that was shipped.
+        """
+        return load_preset(cls, name)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as the saved model was, with room for the state of its optimizer."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.fit`; a `tf.data.Dataset` has its own order, of which Keras need not warn."""
+        if isinstance(x, tf.data.Dataset) and len(args) < _SHUFFLE:
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, *args, **kwargs)
+
+    def checked_batch(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Inputs and labels themselves; a model that knows what they must be checks it here.
+
+        Args:
+            x: inputs.
+            y: labels, or None for `predict`.
+
+        Returns:
+            The same tensors.
+        """
+        return x, y
+
+    def train_step(self, data: Any) -> Any:
+        """As in Keras; a batch that is refused changes no weight."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y = self.checked_batch(x, given(y))
+        with tf.control_dependencies([y]):  # but not around the step, which may make variables
+            x = tf.identity(x)
+        return super().train_step((x, y, sample_weight))
+
+    def test_step(self, data: Any) -> Any:
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        return super().test_step((*self.checked_batch(x, given(y)), sample_weight))
+
+    def predict_step(self, data: Any) -> Any:
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return super().predict_step(self.checked_batch(x, None))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """As `keras.Model.compute_loss`; replicas of unequal shares count by their examples."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        return weighed_replica(loss, x) if training else loss
+
+    def make_train_function(self, force: bool = False) -> Any:
+        if self.train_function is None or force:
+            super().make_train_function(force)
+            self.train_function = self._explaining("train_function")
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        if self.test_function is None or force:
+            super().make_test_function(force)
+            self.test_function = self._explaining("test_function")
+        return self.test_function
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        if self.predict_function is None or force:
+            super().make_predict_function(force)
+            self.predict_function = self._explaining("predict_function")
+        return self.predict_function
+
+    def _explaining(self, name: str) -> Callable[..., Any]:
+        function = getattr(self, name)
+
+        @functools.wraps(function)
+        def explained(*args: Any) -> Any:
+            try:
+                return function(*args)
+            except tf.errors.InvalidArgumentError as error:
+                _, mark, report = error.message.partition(f"[{MARK}]")
+                if not mark:
+                    raise
+                line = report.partition("\n")[0]
+                raise ValueError("".join(re.findall(r"\[([^\]]*)\]", line))) from None
+            except (TypeError, ValueError):
+                setattr(self, name, None)  # a graph whose making was broken off cannot be made again
+                raise
+
+        return explained

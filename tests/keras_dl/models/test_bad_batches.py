@@ -1,0 +1,185 @@
+"""What fit, evaluate and predict do with data that a model cannot take."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_dl.layers.arguments import check_positive_int, check_sizes
+from keras_dl.models import (
+    CNN,
+    DCGAN,
+    MLP,
+    VAE,
+    GaussianNaiveBayes,
+    LanguageModel,
+    LogisticRegression,
+    Perceptron,
+    SequenceClassifier,
+    SequenceRegressor,
+)
+
+random = np.random.default_rng(0)
+IMAGES = random.random((12, 8, 8, 1), dtype=np.float32)
+FEATURES = random.standard_normal((12, 5)).astype("float32")
+TOKENS = random.integers(0, 3, (12, 4), dtype=np.int32)
+CLASSES = np.arange(12) % 3
+
+
+def compiled(model, loss="sparse_categorical_crossentropy"):
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss=loss)
+    return model
+
+
+def mlp():
+    return compiled(MLP((4,), 3))
+
+
+def cnn():
+    return compiled(CNN(3, (8, 8, 1), filters=(2, 3)))
+
+
+LABELLED = {
+    "mlp": (mlp, FEATURES),
+    "sequence-classifier": (lambda: compiled(SequenceClassifier("rnn", 2, 3)), IMAGES),
+    "sequence-regressor": (lambda: compiled(SequenceRegressor("rnn", 2), "mse"), IMAGES),
+    "language-model": (lambda: compiled(LanguageModel("abc", "rnn", 2), None), TOKENS),
+    "naive-bayes": (lambda: GaussianNaiveBayes(3), FEATURES),
+    "logistic-regression": (lambda: LogisticRegression(3), FEATURES),
+    "perceptron": (Perceptron, FEATURES),
+}
+
+
+@pytest.mark.parametrize("name", LABELLED)
+def test_data_without_labels_are_refused(name):
+    make, x = LABELLED[name]
+    model = make()
+    for _ in range(2):  # a first failure must leave the model as it was
+        with pytest.raises(
+            ValueError, match="^label: expected inputs and labels, got inputs alone. Give pairs"
+        ):
+            model.fit(x, verbose=0)
+
+
+def test_a_model_can_be_fitted_after_a_refusal():
+    model = mlp()
+    with pytest.raises(ValueError, match="^label: "):
+        model.fit(FEATURES, verbose=0)
+    assert np.isfinite(model.fit(FEATURES, CLASSES, verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "error"),
+    [
+        (IMAGES * 255, CLASSES, "image: expected values from 0 to 1"),
+        (IMAGES * np.float32("nan"), CLASSES, "image: expected values from 0 to 1, got values from nan"),
+        (IMAGES, CLASSES + 1, "label: expected classes from 0 to 2, got 1 to 3"),
+        (IMAGES, CLASSES + np.float32(1), "label: expected classes from 0 to 2, got 1 to 3"),
+        (IMAGES, CLASSES / np.float32(2), "label: expected classes from 0 to 2, got 0 to 1"),
+        (IMAGES, CLASSES - 1, "label: expected classes from 0 to 2, got -1 to 1"),
+    ],
+)
+def test_a_refused_batch_changes_no_weight(x, y, error):
+    model = cnn()
+    weights = [weight for weight in model.weights if weight.dtype == "float32"]  # and no counts of noise
+    before = [weight.numpy() for weight in weights]
+    with pytest.raises(ValueError, match=f"^{error}"):
+        model.fit(x, y, verbose=0)
+    for weight, old in zip(weights, before, strict=True):
+        np.testing.assert_array_equal(weight, old, err_msg=weight.path)
+
+
+def test_sizes_and_ranks_are_checked_however_many_were_seen_before():
+    classifier = compiled(SequenceClassifier("rnn", 2, 3))
+    classifier.fit(IMAGES, CLASSES, verbose=0)
+    language = compiled(LanguageModel("abc", "rnn", 2), None)
+    language.fit(TOKENS, TOKENS, verbose=0)
+    gan = DCGAN((8, 8, 1), 5, filters=(2,))
+    gan.predict(FEATURES, verbose=0)
+    vae = compiled(VAE(2, (8, 8, 1), filters=(2,), units=()), None)
+    vae.fit(IMAGES, verbose=0)
+    rows = r"inputs: expected sequences \(batch, time, 8\) or images with 8 numbers a row, got .*7"
+    for _ in range(2):
+        with pytest.raises(ValueError, match=rows):
+            classifier.fit(IMAGES[:, :, :7], CLASSES, verbose=0)
+        with pytest.raises(ValueError, match=rows):
+            classifier.predict(IMAGES[:, :, :7, 0], verbose=0)
+        with pytest.raises(ValueError, match=r"^tokens: expected shape \(batch, time\), got"):
+            language.fit(TOKENS[:, 0], TOKENS[:, 0], verbose=0)
+        with pytest.raises(ValueError, match=r"^z: expected shape \(batch, 5\), got"):
+            gan.predict(FEATURES[:, :4], verbose=0)
+        with pytest.raises(ValueError, match=r"^image: expected shape \(batch, 8, 8, 1\), got"):
+            vae.fit(IMAGES[..., 0], verbose=0)
+    assert len(classifier.predict(IMAGES, verbose=0)) == len(IMAGES)
+
+
+def test_a_sequence_classifier_predicts_no_images_outside_the_unit_range():
+    model = compiled(SequenceClassifier("rnn", 2, 3, image_shape=(8, 8, 1)))
+    with pytest.raises(ValueError, match=r"^image: expected values from 0 to 1, got .*Divide"):
+        model.predict(IMAGES * 255, verbose=0)
+    assert np.isfinite(
+        model.predict(IMAGES[..., 0] * 255, verbose=0)
+    ).all()  # a sequence may be of any numbers
+
+
+def test_boolean_images_are_zeros_and_ones():
+    model = compiled(VAE(2, (8, 8, 1), filters=(2,), units=()), None)
+    binary = IMAGES > 0.5
+    assert model.evaluate(binary, verbose=0) == model.evaluate(binary.astype("float32"), verbose=0)
+
+
+@pytest.mark.parametrize("model", [Perceptron(), GaussianNaiveBayes(2), LogisticRegression(2)])
+def test_classifiers_of_features_take_rows_alone(model):
+    with pytest.raises(
+        ValueError, match=r"features: expected rows of numbers, .* got shape \(None, 8, 8, 1\)"
+    ):
+        model.fit(IMAGES, CLASSES > 0, verbose=0)
+
+
+@pytest.mark.parametrize("model", [Perceptron(5), GaussianNaiveBayes(2, 5)])
+def test_closed_rules_take_class_numbers_alone(model):
+    with pytest.raises(ValueError, match=r"label: expected classes of shape \(batch,\), got float32.*argmax"):
+        model.fit(FEATURES, np.eye(2)[CLASSES % 2], verbose=0)
+    with pytest.raises(ValueError, match=r"label: expected classes from 0 to 1, got 0.5 to 0.5"):
+        model.fit(FEATURES, np.full(12, 0.5), verbose=0)
+
+
+def test_a_perceptron_weighs_all_examples_alike():
+    with pytest.raises(ValueError, match="sample_weight: expected none, because a Perceptron"):
+        Perceptron().fit(FEATURES, CLASSES > 0, sample_weight=np.ones(12), verbose=0)
+
+
+def test_naive_bayes_reports_a_loss_from_its_first_batch_on():
+    order = np.argsort(CLASSES, kind="stable")  # the first batches hold but one class
+    history = GaussianNaiveBayes(3).fit(
+        FEATURES[order], CLASSES[order], batch_size=2, shuffle=False, verbose=0
+    )
+    assert np.isfinite(history.history["loss"]).all()
+    with pytest.raises(ValueError, match="variance_floor: expected a share of at least 0, got -1"):
+        GaussianNaiveBayes(3, variance_floor=-1)
+
+
+def test_sizes_are_whole_numbers_of_python_or_numpy():
+    model = MLP(list(np.array([4, 3])), CLASSES.max() + 1, image_shape=(5,))
+    assert model.get_config()["units"] == (4, 3)
+    assert [type(size) for size in (*model.units, model.num_classes)] == [int] * 3
+    for wrong in (True, 2.0, "2", None, np.array([1, 2])):
+        with pytest.raises(ValueError, match="^size: expected an int of at least 1, got "):
+            check_positive_int("size", wrong)
+    for wrong in (64, None, "64"):
+        with pytest.raises(ValueError, match=r"^units: expected a tuple of ints, one a layer, got .*\(64,\)"):
+            check_sizes("units", wrong)
+    for make in (
+        lambda: MLP(64),
+        lambda: CNN(filters=32),
+        lambda: VAE(filters=32),
+        lambda: DCGAN(filters=32),
+    ):
+        with pytest.raises(ValueError, match="expected a tuple of ints"):
+            make()
+
+
+@pytest.mark.parametrize("make", [VAE, MLP, DCGAN, lambda seed: LanguageModel("ab", seed=seed)])
+def test_a_seed_is_a_whole_number(make):
+    for wrong in (None, -1, 0.5):
+        with pytest.raises(ValueError, match="^seed: expected an int of at least 0, got "):
+            make(seed=wrong)
