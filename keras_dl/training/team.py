@@ -168,13 +168,18 @@ def open_team(strategy: str | None) -> Team:
     if strategy is None:
         return Team()
     if strategy == "mirrored":
-        return Team(tf.distribute.MirroredStrategy(_local_devices()))
+        return _mirrored()
     if strategy != "multi-worker":
         raise ValueError(
             "strategy: expected 'mirrored' (all devices of this machine), 'multi-worker' (all workers that "
             f"TF_CONFIG names) or none (one device), got {strategy!r}. Name one of them."
         )
     return _joined(cluster_of())
+
+
+@functools.cache  # the exchanges of a second strategy would be taken for those of the first
+def _mirrored() -> Team:
+    return Team(tf.distribute.MirroredStrategy(_local_devices()))
 
 
 @functools.cache  # a process takes its place among the workers once, and keeps it

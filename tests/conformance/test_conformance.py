@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 from keras_dl import load_model
+from keras_dl.callbacks import restore_state, save_state
 from keras_dl_export import Endpoint
 from tests.conformance.registry import CASES, Case
 
@@ -100,13 +105,21 @@ def reloaded(fitted: Any, tmp_path: Path) -> Any:
     return load_model(tmp_path / "model.keras")
 
 
-def test_keras_file_keeps_answers_weights_and_optimizers_and_training_continues(
-    case: Case, fitted: Any, reloaded: Any
+def test_training_continues_from_a_keras_file_and_from_a_checkpoint(
+    case: Case, fitted: Any, reloaded: Any, tmp_path: Path
 ) -> None:
     model, _ = fitted
     assert type(reloaded) is type(model)
     assert_same_state(model, reloaded)
     np.testing.assert_array_equal(outputs(reloaded, case), outputs(model, case))
+    train(model, case)
+    train(reloaded, case)
+    assert_same_state(model, reloaded)
+
+    save_state(model, tmp_path / "checkpoint.npz")
+    train(reloaded, case)  # away from there, so that everything has to come back
+    restore_state(reloaded, tmp_path / "checkpoint.npz")
+    assert_same_state(model, reloaded)
     train(model, case)
     train(reloaded, case)
     assert_same_state(model, reloaded)
@@ -119,6 +132,38 @@ def test_eager_training_equals_graph_training(case: Case, fitted: Any, reloaded:
     train(reloaded, case)
     for first, second in zip(model.get_weights(), reloaded.get_weights(), strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the two devices left that trained every case."""
+    folder = tmp_path_factory.mktemp("mirrored")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.conformance.mirrored", str(folder)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def test_two_devices_train_as_one_does(case: Case, fitted: Any, mirrored: Path) -> None:
+    report = json.loads((mirrored / f"{case.name}.json").read_text())
+    if not case.replicas:
+        assert "strategy: expected one replica" in report["error"]
+        return
+    _, history = fitted
+    assert report["history"].keys() == history.keys(), report
+    for name, values in history.items():
+        assert report["history"][name] == pytest.approx(values, rel=1e-3, abs=1e-4), name
+    alone = load_model(mirrored / f"{case.name}.keras")
+    with np.load(mirrored / f"{case.name}.npz") as trained:
+        for weight, name in zip(alone.get_weights(), trained.files, strict=True):
+            np.testing.assert_array_equal(weight, trained[name])
 
 
 def test_weights_round_trip(case: Case, fitted: Any, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from keras_dl.callbacks import latest_checkpoint
 from keras_dl.training import load_run
 from tests.keras_dl.distribution_worker import SETTINGS, trained
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distribution")]
+pytestmark = pytest.mark.slow
 
 SECONDS = 240  # for a launch, on a busy machine
 SCRIPT = Path(__file__).with_name("distribution_worker.py")
