@@ -120,20 +120,39 @@ def check_examples(offered: Mapping[str, Endpoint], inputs: Examples) -> dict[st
     return examples
 
 
-def ask_model(endpoint: Endpoint, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the model's own answers."""
+def ask_model(
+    endpoint: Endpoint, inputs: Mapping[str, NDArray[Any]], *, eagerly: bool = True
+) -> dict[str, NDArray[Any]]:
+    """Return the model's own answers.
+
+    Args:
+        endpoint: what is asked.
+        inputs: the arrays that go in, by name.
+        eagerly: whether as it is called, or in a graph of these shapes, as `predict` does it: that frees an
+            activation after its last use, where a functional model keeps them all until it ends.
+    """
     import tensorflow as tf
+
+    def ask(**tensors: Any) -> dict[str, Any]:
+        return call_endpoint(endpoint, tensors)
 
     tensors = {key: tf.constant(array, endpoint.inputs[key].dtype) for key, array in inputs.items()}
     with fresh_functions(), at_inference():  # in the order of _trace: each has a lock
-        outputs = call_endpoint(endpoint, tensors)
+        outputs = (ask if eagerly else tf.function(ask, autograph=False))(**tensors)
     return {key: np.asarray(tensor) for key, tensor in outputs.items()}
 
 
 def answer_examples(
-    name: str, endpoint: Endpoint, examples: Mapping[str, NDArray[Any]], vocabulary: int
+    name: str,
+    endpoint: Endpoint,
+    examples: Mapping[str, NDArray[Any]],
+    vocabulary: int,
+    *,
+    eagerly: bool = False,
 ) -> tuple[Case, ...]:
     """Ask the model at several sizes; dynamic axes differ, unless the model needs them equal.
+
+    It is called eagerly at the first, smaller sizes, and at the others if `eagerly` says so.
 
     The cases with examples come first, then those that are all drawn: of these, integers stay within the
     range of the examples. A model that takes the examples but fails on drawn inputs is compared on the
@@ -149,7 +168,8 @@ def answer_examples(
             else _draw(spec, sizes, random, vocabulary, examples.get(key))
             for key, spec in endpoint.inputs.items()
         }
-        return Case(sizes, inputs, ask_model(endpoint, inputs), bool(given))
+        outputs = ask_model(endpoint, inputs, eagerly=eagerly or start == 0)
+        return Case(sizes, inputs, outputs, bool(given))
 
     for distinct in (True, False):
         try:

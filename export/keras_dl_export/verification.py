@@ -91,7 +91,7 @@ def _answers_of_saved_model(release: Release, inputs: Examples) -> dict[str, Ref
             name,
             release.inputs[name],
             release.outputs[name],
-            answer_examples(name, endpoint, examples, release.smallest_vocabulary),
+            answer_examples(name, endpoint, examples, release.smallest_vocabulary, eagerly=True),
             release.manifest["endpoints"][name]["precision"],
         )
         for name, endpoint in endpoints.items()
