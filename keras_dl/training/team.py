@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -187,7 +189,8 @@ def _joined(cluster: Cluster) -> Team:
     wait_for_all(cluster, _seconds(JOIN_SECONDS))
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=_seconds(STEP_SECONDS))
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+        with _given_up_after(_seconds(JOIN_SECONDS), cluster):
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except RuntimeError as error:
         if "startup" not in str(error):
             raise
@@ -196,6 +199,31 @@ def _joined(cluster: Cluster) -> Team:
             "in which it has run already. Train in a new process."
         ) from None
     return Team(strategy, cluster)
+
+
+@contextmanager
+def _given_up_after(seconds: float, cluster: Cluster) -> Iterator[None]:
+    """End this process if the block takes longer.
+
+    TensorFlow waits for its peers without an end, deaf to exceptions, signals and other threads: only another
+    process can break that off. It leaves when its standard input is closed, at the latest with this process.
+    """
+    message = (
+        f"TF_CONFIG: some of the workers {', '.join(cluster.others)} answered, but did not join within "
+        f"{seconds:g} seconds. See what holds them up, and start all workers again.\n"
+    )
+    watch = [sys.executable, "-I", "-S", "-c", _WATCH, str(seconds), str(os.getpid()), message]
+    with subprocess.Popen(watch, stdin=subprocess.PIPE):  # the end of this block closes the pipe
+        yield
+
+
+_WATCH = """
+import os, select, signal, sys
+seconds, process, message = sys.argv[1:]
+if not select.select([0], [], [], float(seconds))[0]:
+    sys.stderr.write(message)
+    os.kill(int(process), signal.SIGKILL)
+"""
 
 
 def check_for_replicas(batch_size: int, precision: str, replicas: int) -> None:

@@ -28,23 +28,11 @@ SCRIPT = Path(__file__).with_name("distribution_worker.py")
 
 def launch(folder: Path, task: str, workers: int) -> list[subprocess.CompletedProcess[str]]:
     """Run that many workers to their end; none outlives the test."""
-    with_ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in with_ports]
-    for each in with_ports:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
         each.close()
-    processes = []
-    for index in range(workers):
-        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-        environment = {
-            **os.environ,
-            "TF_CONFIG": json.dumps(config),
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            "KERAS_DL_JOIN_SECONDS": "120",
-            "KERAS_DL_STEP_SECONDS": "60",
-        }
-        command = [sys.executable, str(SCRIPT), str(folder), task]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        processes.append(subprocess.Popen(command, env=environment, **pipes))
+    processes = [start(folder, task, addresses, index) for index in range(workers)]
     done = []
     try:
         for process in processes:
@@ -54,6 +42,23 @@ def launch(folder: Path, task: str, workers: int) -> list[subprocess.CompletedPr
         for process in processes:
             process.kill()
     return done
+
+
+def start(
+    folder: Path, task: str, addresses: list[str], index: int, join_seconds: int = 120
+) -> subprocess.Popen[str]:
+    config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    environment = {
+        **os.environ,
+        "TF_CONFIG": json.dumps(config),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "KERAS_DL_JOIN_SECONDS": str(join_seconds),
+        "KERAS_DL_STEP_SECONDS": "60",
+    }
+    command = [sys.executable, str(SCRIPT), str(folder), task]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def succeed(folder: Path, task: str, workers: int) -> list[dict[str, Any]]:
@@ -155,3 +160,17 @@ def test_a_killed_worker_goes_on_from_the_last_checkpoint_to_the_same_end(tmp_pa
     assert_equal(ours, uninterrupted, atol=0)
     assert len(load_run(tmp_path / "vae-digits 0").history["loss"]) == 2
     assert not (tmp_path / "vae-digits 1").exists()
+
+
+def test_a_worker_that_answers_but_does_not_join_is_not_waited_for_in_vain(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        free = f"127.0.0.1:{own.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        address = f"127.0.0.1:{stranger.getsockname()[1]}"
+        process = start(tmp_path, "all", [free, address], 0, join_seconds=3)
+        try:
+            _, error = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
+    assert process.returncode == -9
+    assert f"some of the workers {address} answered, but did not join within 3 seconds" in error
