@@ -143,13 +143,14 @@ def _endpoints(release: Release) -> Table:
     rows = []
     for name in release.inputs:
         flops = release.flops.get(name)
-        sizes = release.manifest["endpoints"][name].get("sizes", {})
+        entry = release.manifest["endpoints"][name]
+        sizes = entry.get("sizes", {})
         rows.append(
             (
                 name,
                 ", ".join(release.inputs[name]),
                 ", ".join(release.outputs[name]),
-                "not counted" if flops is None else f"{flops.total:,}",
+                f"not counted: {entry.get('flops_missing')}" if flops is None else f"{flops.total:,}",
                 (", ".join(f"{axis} {size}" for axis, size in sizes.items()) or "fixed sizes")
                 + (f"; without {', '.join(flops.uncounted)}" if flops and flops.uncounted else ""),
             )

@@ -13,6 +13,7 @@ from typing import Any
 
 from keras_dl_export.artifact import Artifact
 from keras_dl_export.cases import smallest_vocabulary
+from keras_dl_export.errors import first_line
 from keras_dl_export.flops import count_flops
 from keras_dl_export.signatures import Signature
 from keras_dl_export.specs import Spec
@@ -48,7 +49,7 @@ def describe(
                 "outputs": _specs(signature.outputs),
                 "precision": signature.precision,
                 "sizes": dict(signature.cases[0].sizes),
-                "flops": _flops(signature),
+                **_flops(signature),
             }
             for name, signature in signatures.items()
         },
@@ -76,11 +77,11 @@ def describe(
     }
 
 
-def _flops(signature: Signature) -> dict[str, Any] | None:
+def _flops(signature: Signature) -> dict[str, Any]:
     try:
-        return dataclasses.asdict(count_flops(signature))
-    except Exception:  # an operator that TensorFlow runs in graphs alone: no reason for no release
-        return None
+        return {"flops": dataclasses.asdict(count_flops(signature))}
+    except Exception as error:  # an operator that TensorFlow runs in graphs alone is no reason for no release
+        return {"flops": None, "flops_missing": first_line(error)}
 
 
 def _versions(artifact: Artifact) -> dict[str, int | str]:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import pickle
 import re
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_dl_export.cases import with_one_example
+from keras_dl_export.child import ChildError, call_in_child
 from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering.tflite_fused import FusedLSTM, refuse_cell_states
@@ -112,42 +109,13 @@ def convert_in_child(saved_model: Path, signatures: list[str], quantization: Qua
     Raises:
         ConversionError: the converter failed or crashed.
     """
-    with tempfile.TemporaryDirectory(prefix="keras-dl-") as folder:
-        task, answer = Path(folder, "task"), Path(folder, "answer")
-        task.write_bytes(pickle.dumps((saved_model, signatures, quantization, answer)))
-        done = subprocess.run(
-            [sys.executable, "-c", f"from {__name__} import _convert_task; _convert_task({str(task)!r})"],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if done.returncode:
-            said = [line for line in done.stderr.splitlines() if line.strip()]
-            how = (
-                f"crashed (signal {-done.returncode})"
-                if done.returncode < 0
-                else f"failed: {said[-1] if said else f'exit code {done.returncode}'}"
-            )
-            raise ConversionError(
-                f"tflite: int8 of {', '.join(signatures)} loops over time of unknown length, where the "
-                f"converter {how}. Take quantize='dynamic' or 'float16', or give the input a fixed length."
-            )
-        kind, content = pickle.loads(answer.read_bytes())
-    if kind == "error":
-        raise ConversionError(content)
-    result: bytes = content
-    return result
-
-
-def _convert_task(task: str) -> None:
-    saved_model, signatures, quantization, answer = pickle.loads(Path(task).read_bytes())
     try:
-        outcome: tuple[str, Any] = ("file", convert(saved_model, signatures, quantization))
-    except ConversionError as error:
-        outcome = ("error", str(error))
-    answer.write_bytes(pickle.dumps(outcome))
+        return call_in_child(convert, saved_model, signatures, quantization)
+    except ChildError as error:
+        raise ConversionError(
+            f"tflite: int8 of {', '.join(signatures)} loops over time of unknown length, where the converter "
+            f"{error}. Take quantize='dynamic' or 'float16', or give the input a fixed length."
+        ) from error
 
 
 def _loops(signature: Signature) -> bool:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-import pickle
 import platform
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from keras_dl_export.artifact import Artifact
 from keras_dl_export.cases import draw_inputs
+from keras_dl_export.child import ChildError, call_in_child
 from keras_dl_export.errors import ExportError
-from keras_dl_export.latency import Inputs, Timing, measure_latency
+from keras_dl_export.latency import Inputs, Latency, Timing, measure_latency
 from keras_dl_export.release import Release
 from keras_dl_export.runtime import open_runners
+
+
+class _Effort(NamedTuple):
+    calls: int
+    seconds: float
 
 
 def time_artifacts(
@@ -41,16 +43,22 @@ def time_artifacts(
         every_thread_count: whether to start a process for a SavedModel on one thread, too: TensorFlow's
             threads are the process's, and importing it takes seconds.
     """
-    artifacts = list(artifacts)
-    timings = []
+    effort = _Effort(calls, seconds)
+    timings: list[Timing] = []
     for artifact in artifacts:
         for threads in sorted({1, count_cores()}):
-            if artifact.format != "saved_model":
-                timings += _time(artifact, inputs, folder, threads, threads, calls, seconds)
-            elif threads == _tensorflow_threads():
-                timings += _time(artifact, inputs, folder, threads, None, calls, seconds)
+            if artifact.format != "saved_model" or threads == _tensorflow_threads():
+                timings += _time(artifact, inputs, folder, threads, effort)
             elif every_thread_count:
-                timings += _time_in_child(artifact, inputs, folder, threads, calls, seconds)
+                try:
+                    timings += call_in_child(
+                        _time_with_tensorflow_threads, artifact, inputs, folder, threads, effort
+                    )
+                except ChildError as error:
+                    raise ExportError(
+                        f"{artifact.path}: the process that timed it on {threads} thread(s) {error}. Time it "
+                        "with measure_latency in one of your own."
+                    ) from error
     return timings
 
 
@@ -92,60 +100,32 @@ def this_machine() -> str:
 
 
 def _time(
-    artifact: Artifact,
-    inputs: Mapping[str, Inputs],
-    folder: Path,
-    threads: int,
-    given: int | None,
-    calls: int,
-    seconds: float,
+    artifact: Artifact, inputs: Mapping[str, Inputs], folder: Path, threads: int, effort: _Effort
 ) -> list[Timing]:
+    """Time a file's endpoints; a SavedModel has the threads that TensorFlow has in this process."""
+    given = None if artifact.format == "saved_model" else threads
     runners = open_runners(artifact.path, artifact.format, given)
     path = artifact.path.relative_to(folder).as_posix()
-    return [
-        Timing(
-            path,
-            artifact.format,
-            endpoint,
-            threads,
-            **asdict(measure_latency(runners[endpoint], inputs[endpoint], calls=calls, seconds=seconds)),
+
+    def latency(endpoint: str) -> Latency:
+        return measure_latency(
+            runners[endpoint], inputs[endpoint], calls=effort.calls, seconds=effort.seconds
         )
+
+    return [
+        Timing(path, artifact.format, endpoint, threads, **asdict(latency(endpoint)))
         for endpoint in artifact.endpoints
     ]
 
 
-def _time_in_child(
-    artifact: Artifact,
-    inputs: Mapping[str, Inputs],
-    folder: Path,
-    threads: int,
-    calls: int,
-    seconds: float,
+def _time_with_tensorflow_threads(
+    artifact: Artifact, inputs: Mapping[str, Inputs], folder: Path, threads: int, effort: _Effort
 ) -> list[Timing]:
-    with tempfile.TemporaryDirectory(prefix="keras-dl-") as scratch:
-        task = Path(scratch, "task")
-        task.write_bytes(pickle.dumps((artifact, inputs, folder, threads, None, calls, seconds)))
-        done = subprocess.run(
-            [sys.executable, "-c", f"from {__name__} import _child; _child({str(task)!r})"],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise ExportError(f"{artifact.path}: timing it on {threads} thread failed: {said}")
-    return [Timing(**timing) for timing in json.loads(done.stdout.splitlines()[-1])]
-
-
-def _child(task: str) -> None:
     import tensorflow as tf
 
-    arguments = pickle.loads(Path(task).read_bytes())
-    tf.config.threading.set_intra_op_parallelism_threads(arguments[3])
-    tf.config.threading.set_inter_op_parallelism_threads(arguments[3])
-    timings = _time(*arguments)
-    sys.stdout.write("\n" + json.dumps([asdict(timing) for timing in timings]) + "\n")
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    return _time(artifact, inputs, folder, threads, effort)
 
 
 def _tensorflow_threads() -> int:

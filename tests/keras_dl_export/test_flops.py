@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from keras_dl_export import export
 from keras_dl_export.flops import _Meter, count_flops
 from keras_dl_export.signatures import Signature, sign
 
@@ -128,3 +129,15 @@ def test_tensorflows_profiler_agrees_on_products_and_convolutions():
     ).with_empty_output()
     profiled = tf.compat.v1.profiler.profile(frozen.graph, options=options.build())
     assert count_flops(signature).total == profiled.total_float_ops
+
+
+def test_what_cannot_be_counted_says_why_and_stops_no_release(monkeypatch, tmp_path):
+    def fail(signature):
+        raise NotImplementedError("no kernel for this operator outside graphs\nand a traceback")
+
+    monkeypatch.setattr("keras_dl_export.manifest.count_flops", fail)
+    model = keras.Sequential([keras.Input((2,), name="x"), layers.Dense(1)])
+    release = export(model, tmp_path / "dense", formats=("saved_model",))
+    assert release.flops == {}
+    entry = release.manifest["endpoints"]["serving_default"]
+    assert entry["flops_missing"] == "no kernel for this operator outside graphs"
