@@ -13,7 +13,6 @@ machine (`apt-get install wrk nghttp2-client`). `fastapi` needs FastAPI.
 from __future__ import annotations
 
 import importlib.util
-import json
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import orjson
 from serving_load import Load, free_port, grpc_load, rest_load, running, seconds_to_first_answer, versions
 from side_by_side import QUICK, Comparison, Effort, Peer, available_cores, command_line, environment, run
 
@@ -103,7 +103,7 @@ def grpc_request(model: str) -> bytes:
 
 def rest_request(model: str) -> bytes:
     (array,) = INPUTS[model].values()
-    return json.dumps({"instances": array.tolist()}).encode()
+    return orjson.dumps({"instances": array}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ import numpy as np
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array, DType
 from keras_dl_serving.errors import InvalidArgument, StatusError, Unimplemented
+from keras_dl_serving.json_flat import FlatArray, parse_flat
 from keras_dl_serving.json_text import parse, quote, type_name
 from keras_dl_serving.signatures import TensorSpec
 
@@ -44,11 +45,13 @@ _INTEGER_RANGES = {
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """A parsed predict request, its tensors still JSON values."""
+    """A parsed predict request, its tensors still JSON values: a document, or the one array that it has."""
 
     signature_name: str
     document: Mapping[str, Any]
     mentions_bool: bool
+    flat: FlatArray | None = None
+    body: bytes = b""
 
     @property
     def form(self) -> Form:
@@ -57,6 +60,8 @@ class PredictRequest:
         Raises:
             InvalidArgument: none, both, or no instances.
         """
+        if self.flat:
+            return "rows" if self.flat.key == "instances" else "columns"
         document = self.document
         if "instances" not in document:
             if "inputs" not in document:
@@ -88,6 +93,12 @@ class PredictRequest:
                 f"Failed to get input map for signature: {self.signature_name or 'DEFAULT'}"
             )
         wanted = {name: dtypes.by_name(spec.dtype) for name, spec in sorted(specs.items())}
+        if self.flat:
+            (name, dtype), *others = wanted.items()
+            array = None if others else _numbers(self.flat.values, dtype)
+            if array is None:  # to be looked at value by value
+                return _parse_all(self.body).tensors(specs)
+            return {name: array.reshape(self.flat.shape)}
         if self.form == "rows":
             return _tensors_of_rows(self.document["instances"], wanted, trust_numpy=not self.mentions_bool)
         return _tensors_of_columns(self.document["inputs"], wanted, trust_numpy=not self.mentions_bool)
@@ -99,6 +110,12 @@ def parse_predict(body: bytes) -> PredictRequest:
     Raises:
         InvalidArgument: it is no JSON object, or its `signature_name` no string.
     """
+    if flat := parse_flat(body):
+        return PredictRequest(flat.signature_name, {}, mentions_bool=False, flat=flat, body=body)
+    return _parse_all(body)
+
+
+def _parse_all(body: bytes) -> PredictRequest:
     document, signature_name = parse_object(body)
     # NumPy takes True for 1. A document without these letters has no booleans to be taken so.
     return PredictRequest(signature_name, document, mentions_bool=b"true" in body or b"false" in body)
@@ -258,6 +275,14 @@ def _tensor(value: Any, dtype: DType) -> Array:
 
 
 # ---- values
+
+
+def _numbers(values: list[int | float], dtype: DType) -> Array | None:
+    """What `_numeric` makes of a flat list, faster for floats."""
+    if dtype.name not in ("float32", "float64"):
+        return _numeric(values, dtype)
+    with np.errstate(over="ignore"):
+        return np.fromiter(values, dtype.numpy, len(values))
 
 
 def _numeric(value: Any, dtype: DType) -> Array | None:

@@ -43,6 +43,7 @@ class RestServer:
                 lifespan="off",
                 ws="none",
                 server_header=False,
+                proxy_headers=False,
             )
             self._config.load()
             self._config.ssl = _context(tls) if tls else None
