@@ -7,6 +7,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from keras_dl import callbacks, plots
+from tests.keras_dl.runs import assert_same_bits, weights
 
 x = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
 y = x @ np.array([[1.0], [-2.0], [0.5]], "float32")
@@ -30,16 +31,6 @@ def fit(model, *watchers, epochs=3, features=x, **options):
         callbacks=list(watchers),
         **options,
     )
-
-
-def values(model):
-    return [np.asarray(v) for v in (*model.variables, *model.optimizer.variables)]
-
-
-def assert_same_bits(left, right):
-    assert len(left) == len(right)
-    for a, b in zip(left, right, strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 # Progress
@@ -111,7 +102,7 @@ def test_nan_stops_at_its_step_and_leaves_the_last_good_checkpoint(tmp_path):
     model = regression()
     model.optimizer.build(model.trainable_variables)
     callbacks.restore_state(model, path)
-    assert all(np.isfinite(value).all() for value in values(model))
+    assert all(np.isfinite(value).all() for value in weights(model))
 
 
 def test_weights_that_the_last_step_of_an_epoch_breaks_reach_no_checkpoint(tmp_path):
@@ -126,7 +117,7 @@ def test_weights_that_the_last_step_of_an_epoch_breaks_reach_no_checkpoint(tmp_p
     path, epochs = callbacks.latest_checkpoint(tmp_path)
     assert epochs == 1
     callbacks.restore_state(model, path)
-    assert all(np.isfinite(value).all() for value in values(model))
+    assert all(np.isfinite(value).all() for value in weights(model))
 
 
 # Checkpoints
@@ -142,9 +133,9 @@ def test_a_restored_model_trains_on_to_the_same_bits(tmp_path):
     path, epochs = callbacks.latest_checkpoint(tmp_path)
     callbacks.restore_state(second, path)
     fit(second, epochs=5, initial_epoch=epochs)
-    assert_same_bits(values(second), values(whole))
+    assert_same_bits(weights(second), weights(whole))
     with pytest.raises(AssertionError):  # dropout draws on: the last epochs do change the weights
-        assert_same_bits(values(first), values(whole))
+        assert_same_bits(weights(first), weights(whole))
 
 
 def test_the_newest_checkpoints_stay(tmp_path):
@@ -179,9 +170,9 @@ def test_validation_sees_the_moving_average_and_training_does_not(tmp_path):
     assert_same_bits([w for step in trace[:9] for w in step], [w for step in trace[9:] for w in step])
 
     average, losses = [w.astype("float64") for w in trace[0]], []
-    for step, weights in enumerate(trace[:9]):
+    for step, these in enumerate(trace[:9]):
         if step:
-            average = [momentum * a + (1 - momentum) * w for a, w in zip(average, weights, strict=True)]
+            average = [momentum * a + (1 - momentum) * w for a, w in zip(average, these, strict=True)]
         if step % 3 == 2:
             kernel, bias = average
             losses.append(float(np.mean((x @ kernel + bias - y) ** 2)))
