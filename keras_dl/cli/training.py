@@ -61,6 +61,9 @@ def train(
     precision: Annotated[
         str | None, typer.Option(help="For example mixed_float16.", show_default=False)
     ] = None,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Make GPUs repeat a training bit for bit, at some cost.")
+    ] = False,
 ) -> None:
     """Train a recipe into a run folder."""
     console.load_tensorflow()
@@ -77,6 +80,7 @@ def train(
         resume=resume,
         strategy=strategy,
         precision=precision,
+        deterministic=deterministic,
     )
     _show_run(run)
 

@@ -14,7 +14,8 @@ def open_arrays(x: ArrayLike, y: ArrayLike | None = None) -> Source:
     """Arrays with the single part `train`, in their own order.
 
     Args:
-        x: images (N, H, W) or (N, H, W, C), uint8 in 0...255 or floats in [0, 1]; or features (N, D).
+        x: images (N, H, W) or (N, H, W, C), uint8 in 0...255, floats in [0, 1] or booleans; or features
+            (N, D).
         y: labels (N,): classes 0 ... K-1, or names of classes.
 
     Raises:
@@ -30,7 +31,8 @@ def open_arrays(x: ArrayLike, y: ArrayLike | None = None) -> Source:
     if features.ndim not in (2, 3, 4):
         raise ValueError(
             "source: expected images of shape (N, H, W) or (N, H, W, C) or features of shape (N, D), "
-            f"got an array of shape {features.shape}. Reshape it, with the examples along the first axis."
+            f"got an array of shape {features.shape} (of type {type(x).__name__}). Reshape it, with the "
+            "examples along the first axis."
         )
     if not features.size:
         raise ValueError(
@@ -106,6 +108,8 @@ def _check_images(images: NDArray[Any]) -> NDArray[Any]:
         images = images[..., np.newaxis]
     if images.dtype == np.uint8:
         return images
+    if images.dtype == np.bool_:
+        return images.astype(np.float32)
     if not np.issubdtype(images.dtype, np.floating):
         raise ValueError(
             f"source: expected images as uint8 in 0...255 or as floats in [0, 1], got dtype {images.dtype}. "

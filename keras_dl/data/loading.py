@@ -73,7 +73,7 @@ def load(
         labels: False gives the features alone.
         image_size: resize images to this side, or to (height, width).
         sequence_length: T, for text.
-        label_column: the labels' column in a CSV file.
+        label_column: the labels' column in a CSV file; with labels=False it is left out.
         shuffle: mix the examples; by default for `train` and its slices.
         seed: of the order; by default drawn from Python's generator, which `keras.utils.set_random_seed`
             seeds.
@@ -96,11 +96,12 @@ def load(
         source,
         image_size=size,
         sequence_length=sequence_length,
-        label_column=label_column if labels else None,
+        label_column=label_column,
         data_dir=data_dir,
+        labels=labels,
     )
     _check_fits(opened, labels=labels, image_size=size)
-    splits = (split,) if isinstance(split, str) else tuple(split)
+    splits = _names(split)
     selections = select(
         splits, opened.description.num_examples, name=opened.description.name, strata=opened.strata
     )
@@ -178,6 +179,7 @@ def _open(
     sequence_length: int,
     label_column: str | None,
     data_dir: str | os.PathLike[str] | None,
+    labels: bool = True,
 ) -> Source:
     if not isinstance(source, str | os.PathLike):
         return open_arrays(*source) if isinstance(source, tuple) and len(source) == 2 else open_arrays(source)
@@ -203,7 +205,7 @@ def _open(
     if path.is_dir():
         return open_folder(path, image_size)
     if path.suffix.lower() in (".csv", ".tsv"):
-        return open_csv(path, label_column)
+        return open_csv(path, label_column, labels)
     return open_text(path, sequence_length)
 
 
@@ -233,16 +235,27 @@ def _check_fits(source: Source, *, labels: bool, image_size: tuple[int, int] | N
         raise ValueError(f"image_size: {description.name} holds no images. Leave image_size out.")
 
 
+def _names(split: str | Sequence[str]) -> tuple[str, ...]:
+    names = (split,) if isinstance(split, str) else tuple(split) if isinstance(split, list | tuple) else ()
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f"split: expected the name of a split, or several, got {split!r}. Pass for example 'train', or "
+            "('train', 'validation')."
+        )
+    return names
+
+
 def _height_and_width(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     if image_size is None:
         return None
-    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    sides = tuple(image_size) if isinstance(image_size, list | tuple) else (image_size, image_size)
     if len(sides) != 2:
         raise ValueError(
             f"image_size: expected one side or (height, width), got {image_size!r}. "
             "Pass for example image_size=28."
         )
-    _check_at_least(1, image_size=min(sides))
+    for side in sides:
+        _check_at_least(1, image_size=side)
     return sides
 
 

@@ -11,12 +11,13 @@ from keras_dl.data.arrays import check_features, encode_labels
 from keras_dl.data.source import Description, Examples, Source, resident
 
 
-def open_csv(path: Path, label_column: str | None) -> Source:
+def open_csv(path: Path, label_column: str | None, labels: bool = True) -> Source:
     """A table with one line of column names; every column but the label's is a feature.
 
     Args:
         path: the file; `.tsv` is tab-separated.
         label_column: the labels' column: classes 0 ... K-1, or names. None where all columns are features.
+        labels: False leaves the labels' column out, where there is one.
 
     Raises:
         ValueError: no rows, no such column, rows of unequal length, a feature that is no number.
@@ -29,10 +30,12 @@ def open_csv(path: Path, label_column: str | None) -> Source:
             "Expected a line of column names and at least one row below it."
         )
     header, *rows = [[cell.strip() for cell in row] for row in rows]
+    if label_column not in header and not labels:
+        label_column = None
     if label_column is not None and label_column not in header:
         raise ValueError(
             f"label_column: {path} has no column {label_column!r}; its columns are {', '.join(header)}. "
-            "Name the labels' column with label_column=, or pass labels=False if all columns are features."
+            "Name the labels' column with label_column=, or pass labels=False to take the features alone."
         )
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
@@ -55,16 +58,16 @@ def open_csv(path: Path, label_column: str | None) -> Source:
                     f"source: column {header[column]!r} of row {number + 2} of {path} is {row[column]!r}. "
                     "Expected numbers in every column but the label's: encode it or leave it out."
                 ) from None
-    labels, class_names = None, None
-    if label_column is not None:
-        labels, class_names = _labels([row[header.index(label_column)] for row in rows], label_column)
+    classes, class_names = None, None
+    if label_column is not None and labels:
+        classes, class_names = _labels([row[header.index(label_column)] for row in rows], label_column)
     description = Description(
         path.name,
         num_examples={"train": len(rows)},
         num_features=len(feature_columns),
         class_names=class_names,
     )
-    return resident(description, {"train": Examples(check_features(features), labels)})
+    return resident(description, {"train": Examples(check_features(features), classes)})
 
 
 def _labels(cells: list[str], label_column: str) -> tuple[np.ndarray, tuple[str, ...]]:

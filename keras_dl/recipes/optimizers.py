@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import keras
 
+from keras_dl.layers.arguments import check_rate
 from keras_dl.optimizers import Adam
 
 Schedule = Literal["constant", "cosine"]
@@ -37,14 +38,17 @@ def adam(
 
     Returns:
         A `keras.optimizers.Optimizer`.
+
+    Raises:
+        ValueError: the learning rate is not positive, or a share is not in [0, 1).
     """
     return Adam(
         _scheduled(steps, learning_rate, schedule, warmup),
-        beta_1=beta_1,
+        beta_1=check_rate("beta_1", beta_1),
         weight_decay=weight_decay,
         global_clipnorm=clipnorm,
         use_ema=ema is not None,
-        ema_momentum=0.99 if ema is None else ema,
+        ema_momentum=0.99 if ema is None else check_rate("ema", ema),
     )
 
 
@@ -70,13 +74,20 @@ def adam_for_each_player(
     """
     rates = {"generator": generator_learning_rate, "discriminator": discriminator_learning_rate}
     return {
-        f"{player}_optimizer": Adam(_scheduled(steps, rate, schedule, 0.0), beta_1=beta_1)
+        f"{player}_optimizer": Adam(
+            _scheduled(steps, rate, schedule, 0.0, f"{player}_learning_rate"),
+            beta_1=check_rate("beta_1", beta_1),
+        )
         for player, rate in rates.items()
     }
 
 
-def _scheduled(steps: int, learning_rate: float, schedule: Schedule, warmup: float) -> Any:
-    rising = round(warmup * steps)
+def _scheduled(
+    steps: int, learning_rate: float, schedule: Schedule, warmup: float, name: str = "learning_rate"
+) -> Any:
+    if not learning_rate > 0:
+        raise ValueError(f"{name}: expected a positive number, got {learning_rate!r}. Pass for example 1e-3.")
+    rising = round(check_rate("warmup", warmup) * steps)
     if schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(
             0.0 if rising else learning_rate,

@@ -244,13 +244,13 @@ class Recipe:
         read = functools.partial(
             load, self.data, _SPLITS, self.batch_size, labels=self.task.labels, seed=self.seed, **self.load
         )
-        size = {name: value for name, value in self.load.items() if name == "image_size"}
+        told = {name: value for name, value in self.load.items() if name in parameters_of(describe)}
         train, validation, test = read(epoch=epoch)
         return Splits(
             train,
             validation,
             test,
-            describe(self.data, **size),
+            describe(self.data, **told),
             lambda: read(shuffle=False)[0],
             lambda share: read(epoch=epoch, share=share)[:2],
         )
@@ -317,6 +317,7 @@ def _options_of_load(recipe: Recipe) -> dict[str, Parameter]:
     takes = parameters_of(recipe.model)
     names = {*recipe.load}
     names |= {"image_size"} if "image_shape" in takes else set()
+    names |= {"label_column"} if "num_classes" in takes else set()
     names |= {"sequence_length"} if "vocabulary" in takes else set()
     options = parameters_of(load)
     return {name: options[name] for name in names if name in options}

@@ -96,6 +96,19 @@ def test_another_backend_is_refused_in_one_paragraph(run):
     assert "KERAS_BACKEND" in text
 
 
+def test_the_switch_for_deterministic_kernels_reaches_the_training(monkeypatch):
+    given = {}
+
+    def train(recipe, **options):
+        given.update(options, recipe=recipe)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keras_dl.training.train", train)
+    for arguments, expected in (([], False), (["--deterministic"], True)):
+        CliRunner().invoke(cli.app, ["train", "cnn-digits", "--seed", "3", *arguments])
+        assert (given["recipe"], given["seed"], given["deterministic"]) == ("cnn-digits", 3, expected)
+
+
 def test_recipes_are_listed():
     result = CliRunner().invoke(cli.app, ["recipes"], env={"COLUMNS": "160"})
     assert result.exit_code == 0

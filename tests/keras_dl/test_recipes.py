@@ -11,6 +11,7 @@ from sklearn import metrics
 from keras_dl.data import Description, load
 from keras_dl.models import DCGAN, MLP, VAE, LanguageModel
 from keras_dl.recipes import CLASSIFICATION, Goal, Recipe, Splits, adam, get_recipe, list_recipes, register
+from keras_dl.recipes.optimizers import adam_for_each_player
 from keras_dl.recipes.settings import parameters_of, parsed
 
 plain = Recipe(name="plain", summary="A test", data="digits", model=MLP, task=CLASSIFICATION)
@@ -233,6 +234,32 @@ def test_a_constant_schedule_may_warm_up():
         optimizer.iterations.assign(step)
         assert float(optimizer.learning_rate) == pytest.approx(expected, abs=1e-6)
     assert float(adam(100, learning_rate=0.5, schedule="constant").learning_rate) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"learning_rate": 0}, "learning_rate: expected a positive number, got 0"),
+        ({"learning_rate": float("nan")}, "learning_rate: expected a positive number, got nan"),
+        ({"warmup": 2}, "warmup: expected a share of at least 0 and below 1, got 2"),
+        ({"beta_1": 1.5}, "beta_1: expected a share"),
+        ({"ema": 1.5}, "ema: expected a share"),
+    ],
+)
+def test_what_no_optimizer_can_be_is_refused(settings, error):
+    with pytest.raises(ValueError, match=error):
+        adam(100, **settings)
+    with pytest.raises(ValueError, match="generator_learning_rate: expected a positive number, got -1"):
+        adam_for_each_player(100, generator_learning_rate=-1)
+
+
+def test_the_label_column_of_a_table_is_a_setting(tmp_path):
+    table = tmp_path / "flowers.csv"
+    table.write_text("a,kind\n" + "1,rose\n2,iris\n3,lily\n" * 10)
+    recipe = get_recipe("mlp-digits").configured(data=str(table), settings={"label_column": "kind"})
+    splits = recipe.splits()
+    assert splits.description.class_names == ("iris", "lily", "rose")
+    assert recipe.build(splits).num_classes == 3
 
 
 # Goals and evaluations

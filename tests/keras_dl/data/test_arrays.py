@@ -71,6 +71,18 @@ def test_wrong_arrays_are_named(source, text):
         load(source)
 
 
+def test_boolean_images_are_zeros_and_ones():
+    image = np.eye(4)
+    (batch,) = load([image == 1], labels=False).as_numpy_iterator()
+    np.testing.assert_array_equal(batch, image.astype(np.float32)[None, :, :, None])
+
+
+@pytest.mark.parametrize("source", [None, 5, {"x": IMAGES}])
+def test_what_is_no_source_is_called_by_its_type(source):
+    with pytest.raises(ValueError, match=rf"source: .* shape \(\) \(of type {type(source).__name__}\)"):
+        load(source)
+
+
 def test_features_cannot_be_resized():
     with pytest.raises(ValueError, match="image_size: arrays holds no images"):
         load(np.ones((3, 2)), labels=False, image_size=8)

@@ -41,6 +41,13 @@ def test_tabs_and_no_labels(table):
     assert describe(path, label_column=None).num_features == 2
 
 
+def test_without_labels_their_column_is_left_out(table):
+    path = table("a,label,b\n1,rose,2\n")
+    np.testing.assert_array_equal(only_batch(load(path, labels=False)), [[1, 2]])
+    path = table("y,a,b\n7,1,2\n")
+    np.testing.assert_array_equal(only_batch(load(path, labels=False, label_column="y")), [[1, 2]])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
