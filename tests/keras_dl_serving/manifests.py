@@ -1,7 +1,7 @@
-"""A strict reader of plain YAML, and a strict check against JSON schemas, without a library for either.
+"""A strict reader of plain YAML, and the faults that a JSON schema finds.
 
-Both refuse what they do not know: the reader any line outside of block mappings, block lists, JSON values
-and plain words; the check any keyword of JSON Schema that it does not implement.
+The reader refuses any line outside of block mappings, block lists, JSON values and plain words: what all
+readers of YAML agree on.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+
+from jsonschema import Draft202012Validator
 
 _KEY = re.compile(r"([A-Za-z_][\w./-]*):(?: +|$)")
 # No indicator at the start, nothing that YAML 1.1 reads as something else than text.
@@ -84,49 +86,8 @@ def _scalar(text: str) -> Any:
     return word
 
 
-_TYPES = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-}
-_KEYWORDS = {
-    *("type", "const", "enum", "pattern", "minimum", "minItems", "required", "properties"),
-    *("additionalProperties", "items", "$ref", "$defs", "$schema", "$comment"),
-}
-
-
-def faults(value: Any, schema: dict[str, Any], root: dict[str, Any], path: str = "") -> Iterator[str]:
-    """What is wrong with `value`, each with its path."""
-    if unknown := set(schema) - _KEYWORDS:
-        raise NotImplementedError(f"keywords of JSON Schema: {unknown}")
-    if "$ref" in schema:
-        yield from faults(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root, path)
-    kind = schema.get("type")
-    wrong = kind and (not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"))
-    if wrong:
-        yield f"{path}: expected {kind}, got {value!r}"
-        return
-    if "const" in schema and value != schema["const"]:
-        yield f"{path}: expected {schema['const']!r}, got {value!r}"
-    if "enum" in schema and value not in schema["enum"]:
-        yield f"{path}: expected one of {schema['enum']}, got {value!r}"
-    if "pattern" in schema and not re.search(schema["pattern"], value):
-        yield f"{path}: expected {schema['pattern']}, got {value!r}"
-    if "minimum" in schema and value < schema["minimum"]:
-        yield f"{path}: expected at least {schema['minimum']}, got {value!r}"
-    if isinstance(value, list):
-        if len(value) < schema.get("minItems", 0):
-            yield f"{path}: too short"
-        for index, item in enumerate(value):
-            yield from faults(item, schema.get("items", {}), root, f"{path}/{index}")
-    if isinstance(value, dict):
-        yield from (f"{path}: {key} is missing" for key in schema.get("required", ()) if key not in value)
-        for key, item in value.items():
-            each = schema.get("properties", {}).get(key, schema.get("additionalProperties", {}))
-            if each is False:
-                yield f"{path}: no such field: {key}"
-            elif each is not True:
-                yield from faults(item, each, root, f"{path}/{key}")
+def faults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with `value`, each with its path; `schema` may refer to the definitions of `root`."""
+    Draft202012Validator.check_schema(root)
+    for error in Draft202012Validator({**root, **schema}).iter_errors(value):
+        yield f"{error.json_path}: {error.message}"

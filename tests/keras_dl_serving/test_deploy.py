@@ -94,12 +94,15 @@ def test_schemas_find_faults() -> None:
     check = partial(faults, schema={"$ref": "#/$defs/Service"}, root=SCHEMAS["kubernetes"])
     spec = service["spec"]
     for broken, fault in (
-        ({**service, "apiVersion": "v2"}, "expected 'v1'"),
-        ({**service, "replicas": 2}, "no such field: replicas"),
-        ({**service, "spec": {"selector": spec["selector"]}}, "ports is missing"),
-        ({**service, "spec": {**spec, "ports": [{"port": "8501"}]}}, "/spec/ports/0/port: expected integer"),
-        ({**service, "spec": {**spec, "ports": [{"port": True}]}}, "expected integer, got True"),
-        ({**service, "metadata": {"name": "Serving"}}, "/metadata/name: expected ^"),
+        ({**service, "apiVersion": "v2"}, "'v1' was expected"),
+        ({**service, "replicas": 2}, "'replicas' was unexpected"),
+        ({**service, "spec": {"selector": spec["selector"]}}, "'ports' is a required property"),
+        (
+            {**service, "spec": {**spec, "ports": [{"port": "8501"}]}},
+            "$.spec.ports[0].port: '8501' is not of type 'integer'",
+        ),
+        ({**service, "spec": {**spec, "ports": [{"port": True}]}}, "True is not of type 'integer'"),
+        ({**service, "metadata": {"name": "Serving"}}, "$.metadata.name: 'Serving' does not match"),
     ):
         assert any(fault in each for each in check(broken)), fault
 
