@@ -35,6 +35,7 @@ for command in (
     deployment.deploy,
 ):
     app.command()(command)
+app.command(context_settings={"allow_extra_args": True})(deployment.training_job)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Put releases behind TensorFlow Serving."""
+"""Put releases behind TensorFlow Serving, and trainings on a cluster."""
 
 from __future__ import annotations
 
@@ -30,3 +30,19 @@ def deploy(
         ("KServe", f"kubectl apply -f {out}/kubernetes/releases.yaml -f {out}/kserve"),
     ):
         console.out.print(f"{place}: {command}", markup=False, soft_wrap=True)
+
+
+def training_job(
+    context: typer.Context,
+    recipe: Annotated[str, typer.Argument(help="What to train.", show_default=False)],
+    image: Annotated[str, typer.Option(help="Container image with keras-dl in it.", show_default=False)],
+    workers: Annotated[int, typer.Option(min=2, help="Pods that train in step.")] = 2,
+    name: Annotated[
+        str | None, typer.Option(help="Of the job and its run folder.", show_default="the recipe's")
+    ] = None,
+) -> None:
+    """Print a Kubernetes TFJob that trains a recipe; what follows `--` goes to `keras-dl train`."""
+    from keras_dl_serving.deploy import training_job as manifest
+
+    text = manifest(recipe, image=image, workers=workers, name=name, arguments=context.args)
+    console.out.out(text, end="", highlight=False)

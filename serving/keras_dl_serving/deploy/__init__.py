@@ -1,10 +1,12 @@
 """The files that put releases behind the official TensorFlow Serving image: Compose, Kubernetes, KServe.
 
-`served` (what the releases are) -> `deployment` (templates) -> `folder` (there whole or not at all).
+`served` (what the releases are) -> `deployment` (templates) -> `folder` (there whole or not at all). Beside
+them `training_job`, the manifest of a training on several workers.
 """
 
 from __future__ import annotations
 
 from keras_dl_serving.deploy.deployment import IMAGE, write_deployment
+from keras_dl_serving.deploy.training_job import training_job
 
-__all__ = ["IMAGE", "write_deployment"]
+__all__ = ["IMAGE", "training_job", "write_deployment"]

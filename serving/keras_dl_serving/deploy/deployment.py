@@ -61,8 +61,7 @@ def render(
         image: the container image.
         replicas: servers at rest.
     """
-    if not _IMAGE.fullmatch(image):
-        raise ValueError(f"image: expected a container image such as {IMAGE}, got {image!r}.")
+    check_image(image)
     if replicas < 1:
         raise ValueError(f"replicas: expected a whole number from 1 on, got {replicas}.")
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -97,6 +96,16 @@ def render(
         text = environment.get_template(name).render(names) if filled else path.read_text(encoding="utf-8")
         files[name.removesuffix(_SUFFIX)] = text
     return files
+
+
+def check_image(image: str) -> None:
+    """Refuse what cannot name a container image.
+
+    Raises:
+        ValueError: `image` is no such name.
+    """
+    if not _IMAGE.fullmatch(image):
+        raise ValueError(f"image: expected a container image such as {IMAGE}, got {image!r}.")
 
 
 def _config_files(batching: bool) -> list[str]:
