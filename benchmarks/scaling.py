@@ -1,0 +1,320 @@
+"""Training on two workers beside one, and whether the data keep up with the step.
+
+    python benchmarks/scaling.py [--quick] [--only NAME ...] [--out FILE.json] [--plot FILE.png]
+
+`workers`: steps a second and bytes exchanged, two workers on this machine's loopback beside one of them, each
+with one thread and the same examples a worker; and beside what the cost model of `ring.py` predicts from one
+worker's step and from bare all-reduces. The plot carries the model on to 64 workers on assumed links.
+Every other name is a recipe: the next batch of its pipeline beside its training step, which must not wait for
+it (bound: a third). Bytes are counted by `ss` of iproute2; without it their rows are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ring
+from side_by_side import QUICK, Comparison, Effort, Peer, available_cores, command_line, environment, run
+
+PACKAGES = ("keras-dl", "keras", "tensorflow", "numpy")
+MODELS = {"vae": 64, "dcgan": 32, "lstm": 64}  # and the examples of each worker
+SIZES = (1_000, 100_000, 1_000_000, 4_000_000)  # numbers in a bare all-reduce
+SECONDS = 300  # for a launch
+# Links between hosts for the plan, latency and bytes a second: assumed, not measured.
+PLANNED = {"10 Gbit/s, 50 us": ring.Link(50e-6, 1.25e9), "100 Gbit/s, 10 us": ring.Link(10e-6, 12.5e9)}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the workers of one launch report.
+
+    Attributes:
+        step: seconds of a training step.
+        parameters: numbers that are exchanged in it.
+        bytes: sent in it by each worker; None where they could not be counted.
+        exchanges: how many exchanges the step has.
+        bare: seconds of a bare all-reduce of each of `SIZES`; none for one worker.
+    """
+
+    step: float
+    parameters: int
+    bytes: float | None
+    exchanges: int
+    bare: Sequence[float]
+
+
+# In the launched processes.
+
+
+def worker(name: str, steps: int) -> None:
+    """Train one model, and say so after each epoch; the chief's last line is what it measured."""
+    import keras
+    import tensorflow as tf
+
+    from keras_dl.data import shared
+    from keras_dl.training.team import Team, open_team
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    team = open_team("multi-worker") if "TF_CONFIG" in os.environ else Team()
+    with team.scope():
+        model, batch = _model(name, MODELS[name] * team.replicas)
+    endless = tf.data.Dataset.from_tensors(batch).repeat()
+    data = endless if team.strategy is None else team.batches(lambda share: shared(endless, share))
+    moments = []
+
+    def epoch_ended(epoch: int, logs: Any) -> None:
+        moments.append(time.perf_counter())
+        print("epoch", flush=True)
+
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=epoch_ended)
+    with team.training():
+        model.fit(data, steps_per_epoch=steps, epochs=4, shuffle=False, verbose=0, callbacks=[watch])
+    several = team.replicas > 1
+    report = {
+        "step": float(np.median(np.diff(moments))) / steps,
+        "parameters": sum(int(np.prod(weight.shape)) for weight in model.trainable_weights),
+        "exchanges": _exchanges(team, model, batch) if several else 0,
+        "bare": _bare_exchanges(team.strategy, steps) if several else [],
+    }
+    print(json.dumps(report), flush=True)
+
+
+def _model(name: str, size: int) -> tuple[Any, Any]:
+    """A compiled model and a batch of it."""
+    from keras_dl.models import DCGAN, VAE, SequenceClassifier
+    from keras_dl.optimizers import Adam
+
+    images = np.random.default_rng(0).random((size, 28, 28, 1), np.float32)
+    if name == "vae":
+        model = VAE()
+        model.compile(Adam(1e-3), jit_compile=False)
+        return model, images
+    if name == "dcgan":
+        model = DCGAN()
+        model.compile(Adam(2e-4), Adam(2e-4), jit_compile=False)
+        return model, images
+    model = SequenceClassifier("lstm", 128, 10, image_shape=(28, 28, 1))
+    model.compile(Adam(1e-3), loss="sparse_categorical_crossentropy", jit_compile=False)
+    return model, (images, np.arange(size) % 10)
+
+
+def _exchanges(team: Any, model: Any, batch: Any) -> int:
+    """The exchanges in the graph of a step, and one for each figure that it reports."""
+    import tensorflow as tf
+
+    step = tf.function(lambda values: team.strategy.run(model.train_step, args=(values,)))
+    mine = tf.nest.map_structure(lambda values: tf.constant(values[: len(values) // team.replicas]), batch)
+    graph = step.get_concrete_function(mine).graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return sum(node.op.startswith("CollectiveReduce") for node in nodes) + len(model.metrics)
+
+
+def _bare_exchanges(strategy: Any, repetitions: int) -> list[float]:
+    """Seconds of an all-reduce of each of `SIZES` numbers."""
+    import tensorflow as tf
+
+    from keras_dl.replicas import replica_sum
+
+    seconds = []
+    for size in SIZES:
+        compiled = tf.function(lambda values: strategy.run(replica_sum, args=(values,)))
+        values = tf.zeros(size)
+        turns = []
+        for _ in range(repetitions):
+            began = time.perf_counter()
+            compiled(values)
+            turns.append(time.perf_counter() - began)
+        seconds.append(float(np.median(turns[1:])))
+    return seconds
+
+
+# In the process that compares.
+
+
+def launch(name: str, workers: int, steps: int) -> Measured:
+    """Train a model on that many workers of this machine, over its loopback."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    with ExitStack() as stack:
+        processes = []
+        for index in range(workers):
+            config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+            several = {"TF_CONFIG": config} if workers > 1 else {}
+            quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **several}
+            errors = stack.enter_context(tempfile.TemporaryFile("w+"))
+            command = [sys.executable, __file__, "worker", name, str(steps)]
+            process = subprocess.Popen(command, env=quiet, stdout=subprocess.PIPE, stderr=errors, text=True)
+            stack.callback(_end, process)
+            processes.append((process, errors))
+        try:
+            return _report(processes[0][0], ports, steps)
+        except ValueError:
+            processes[0][1].seek(0)
+            raise RuntimeError(f"a worker failed: {processes[0][1].read()[-2000:]}") from None
+
+
+def _end(process: Any) -> None:
+    try:
+        process.wait(SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _report(chief: Any, ports: Sequence[int], steps: int) -> Measured:
+    counts = []
+    line = ""
+    for line in chief.stdout:
+        if line.startswith("epoch"):
+            counts.append(_sent(ports))
+    report = json.loads(line)
+    between = [after - before for before, after in pairwise(counts)]
+    sent = float(np.median(between)) / steps / len(ports) if None not in counts else None
+    return Measured(bytes=sent, **report)
+
+
+def _sent(ports: Sequence[int]) -> Any:
+    """Bytes sent so far over all connections of these ports, both ends of each; None without `ss`."""
+    if shutil.which("ss") is None:
+        return None
+    chosen = " or ".join(f"sport = :{port} or dport = :{port}" for port in ports)
+    listed = subprocess.run(["ss", "-tinH", chosen], capture_output=True, text=True, check=True).stdout
+    return sum(int(word[len("bytes_sent:") :]) for word in listed.split() if word.startswith("bytes_sent:"))
+
+
+def workers(quick: bool, points: list[tuple[str, Measured, Measured]]) -> Iterator[Comparison]:
+    """Two workers beside one, and beside the model; what was measured is added to `points`."""
+    steps, rounds = (10, 1) if quick else (40, 3)
+    for name in MODELS:
+        pairs = [(launch(name, 1, steps), launch(name, 2, steps)) for _ in range(rounds)]
+        one, two = (_median([pair[side] for pair in pairs]) for side in (0, 1))
+        points.append((name, one, two))
+        link = ring.fitted(2, SIZES, two.bare)
+        predicted = 1 / ring.step_seconds(2, one.step, two.parameters, link, two.exchanges)
+        kept = {"unit": "steps/s", "rounds": 1}
+        title = f"{name}, {MODELS[name]} examples a worker, {two.parameters:,} parameters"
+        yield Comparison(
+            f"2 workers: {title}",
+            lambda two=two: 1 / two.step,
+            {
+                "1 worker": Peer(lambda one=one: 1 / one.step),
+                "the model": Peer(lambda predicted=predicted: predicted),
+            },
+            **kept,
+        )
+        if two.bytes is not None:
+            expected = ring.bytes_sent(2, two.parameters)
+            yield Comparison(
+                f"sent a step by each of 2 workers: {name}",
+                lambda two=two: two.bytes / 1e6,
+                {"the ring": Peer(lambda expected=expected: expected / 1e6)},
+                unit="MB",
+                rounds=1,
+            )
+
+
+def _median(reports: Sequence[Measured]) -> Measured:
+    """The launch of the median step."""
+    return sorted(reports, key=lambda report: report.step)[len(reports) // 2]
+
+
+def pipeline(name: str) -> Iterator[Comparison]:
+    """The next batch of a recipe's pipeline beside a bare training step."""
+    from keras_dl.data import Share
+    from keras_dl.recipes import get_recipe
+
+    recipe = get_recipe(name)
+    splits = recipe.splits()
+    batches = iter(splits.shared(Share(0, 1, 1))[0])
+    model = recipe.build(splits)
+    import tensorflow as tf
+
+    again = iter(tf.data.Dataset.from_tensors(next(batches)).repeat())
+    model.make_train_function()
+    yield Comparison(
+        f"next batch: {name}",
+        lambda: next(batches),
+        {"training step": Peer(lambda: model.train_function(again), at_most=1 / 3)},
+    )
+
+
+def plot(points: Sequence[tuple[str, Measured, Measured]], path: Path) -> None:
+    """Efficiency against workers: measured, and on paper."""
+    from matplotlib.figure import Figure
+
+    counts = [2**power for power in range(7)]
+    figure = Figure(figsize=(3.6 * len(points), 3.4), layout="constrained")
+    for place, (name, one, two) in enumerate(points, start=1):
+        axes = figure.add_subplot(1, len(points), place)
+        loopback = ring.fitted(2, SIZES, two.bare)
+        links = {f"this loopback, {loopback.bandwidth / 1e9:.1f} GB/s": loopback, **PLANNED}
+        for label, link in links.items():
+            shares = [
+                ring.efficiency(count, one.step, one.parameters, link, two.exchanges) for count in counts
+            ]
+            axes.plot(counts, shares, "-" if link is loopback else "--", label=label)
+        axes.plot([1, 2], [1.0, one.step / two.step], "ko", label="measured")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(counts, [str(count) for count in counts])
+        axes.set_ylim(0, 1.1)
+        axes.set_xlabel("workers")
+        axes.set_title(f"{name}: {one.parameters / 1e6:.2f} M parameters", fontsize=9)
+        if place == 1:
+            axes.set_ylabel("share of n times the speed")
+            axes.legend(fontsize=7, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+
+
+def _comparisons(names: Sequence[str], quick: bool, points: Any) -> Iterator[Comparison]:
+    for name in names:
+        yield from workers(quick, points) if name == "workers" else pipeline(name)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark as the command line says."""
+    from keras_dl.recipes import list_recipes
+
+    parser = command_line("Several workers, and the pipelines.", ["workers", *list_recipes()])
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the model and what was measured")
+    asked = parser.parse_args(arguments)
+    points: list[tuple[str, Measured, Measured]] = []
+    effort = QUICK if asked.quick else Effort()
+    names = asked.only or ["workers", *list_recipes()]
+    run(_comparisons(names, asked.quick, points), effort, environment(available_cores(), PACKAGES), asked.out)
+    for name, one, two in points:
+        link = ring.fitted(2, SIZES, two.bare)
+        print(
+            f"{name}: a turn takes {1e6 * link.latency:.0f} us + its bytes / {link.bandwidth / 1e9:.2f} GB/s"
+        )
+        for count in (2, 8, 64):
+            shares = [
+                f"{ring.efficiency(count, one.step, one.parameters, each, two.exchanges):.0%} ({label})"
+                for label, each in PLANNED.items()
+            ]
+            print(f"  {count} workers on paper: {', '.join(shares)}")
+    if asked.plot and points:
+        plot(points, asked.plot)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["worker"]:
+        worker(sys.argv[2], int(sys.argv[3]))
+    else:
+        main()
