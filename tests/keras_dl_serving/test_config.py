@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,7 @@ def test_batching_parameters(tmp_path: Path) -> None:
     )
     defaults = from_proto(messages.BatchingParameters())
     assert (defaults.max_batch_size, defaults.timeout_micros, defaults.max_enqueued_batches) == (1000, 0, 10)
+    assert (defaults.threads, defaults.allowed_batch_sizes) == (os.cpu_count(), ())
     for text, message in (
         ("allowed_batch_sizes: 4 allowed_batch_sizes: 2", "must be monotonically increasing"),
         ("allowed_batch_sizes: 4", "final entry in allowed_batch_sizes must equal max_batch_size"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_dl_serving import Server
-from tests.keras_dl_serving.conftest import ECHO_DTYPES, WEIGHTS
+from keras_dl_serving.server.settings import Settings
+from tests.keras_dl_serving.conftest import ECHO_DTYPES, WEIGHTS, save_scale
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,21 @@ def test_predict_answers_in_typed_fields_with_the_resolved_spec(stubs: SimpleNam
     assert not response.outputs["y"].tensor_content
     assert [dim.size for dim in response.outputs["y"].tensor_shape.dim] == [2, 2]
     np.testing.assert_allclose(np.reshape(response.outputs["y"].float_val, (2, 2)), x @ WEIGHTS, rtol=1e-6)
+
+
+def test_outputs_are_blocks_of_bytes_when_asked_for(tmp_path: Path) -> None:
+    from tensorflow_serving.apis import prediction_service_pb2_grpc
+
+    save_scale(tmp_path / "m" / "1", 2)
+    options = Settings(tensor_content=True)
+    with (
+        Server(tmp_path, rest_port=None, grpc_port=0, settings=options) as server,
+        grpc.insecure_channel(f"localhost:{server.grpc_port}") as channel,
+    ):
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        output = stub.Predict(predict_request("m", x=np.float32([1, 2.5])), timeout=20).outputs["y"]
+    assert not output.float_val
+    assert np.frombuffer(output.tensor_content, "<f4").tolist() == [2, 5]
 
 
 def test_an_old_saved_model_is_served(stubs: SimpleNamespace) -> None:

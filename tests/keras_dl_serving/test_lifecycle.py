@@ -166,6 +166,7 @@ def test_versions_and_labels(server: Server) -> None:
     assert ask(server, "double/versions/1") == [2]
     assert ask(server, "double/labels/stable") == [2]
     assert ask(server, "double/labels/canary") == [4]
+    assert ask(server, "double/labels/c%61nary") == [4]
     assert ask(server, "double/labels/old") == "Unrecognized servable version label: old"
     assert ask(server, "triple") == [3]
     status = httpx.get(f"{server.rest_url}/v1/models/double/labels/stable").json()

@@ -126,6 +126,9 @@ def test_a_server_with_everything_on(tmp_path: Path) -> None:
         labels = 'model_name="m",API="Predict",entrypoint="REST"'
         assert f":tensorflow:serving:request_latency_count{{{labels}}} 1" in metrics
         assert f':tensorflow:serving:request_latency_bucket{{{labels},le="+Inf"}} 1' in metrics
+        assert f':tensorflow:serving:request_latency_bucket{{{labels},le="{10 * 1.8**32:.6g}"}} 1' in metrics
+        runtime = 'model_name="m",API="Predict",runtime="TF1"'
+        assert f":tensorflow:serving:runtime_latency_count{{{runtime}}} 1" in metrics
 
         credentials = grpc.ssl_channel_credentials(cert.encode(), key.encode(), cert.encode())
         with grpc.secure_channel(f"localhost:{grpc_port}", credentials) as channel:
@@ -201,6 +204,11 @@ def test_flags_have_the_originals_defaults() -> None:
     assert not model_server.create_server(flags("--enable_model_warmup=false"))._settings.loading.warm_up
     arguments = model_server.create_server(flags("--grpc_channel_arguments=a=1,b=x"))._settings.grpc_options
     assert arguments == (("a", 1), ("b", "x"))
+    assert not settings.loading.verify_releases
+    assert model_server.create_server(flags("--verify_releases"))._settings.loading.verify_releases
+    assert server._poll_seconds == 1
+    assert model_server.create_server(flags("--file_system_poll_wait_seconds=0"))._poll_seconds is None
+    assert settings.profiler
     with pytest.raises(InvalidArgument, match="are empty!"):
         model_server.create_server(model_server._parser().parse_args([]))
 

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_dl_serving import Code, Server, StatusError
+from keras_dl_serving import Code, NotFound, Server, StatusError
 from keras_dl_serving.server.core import Core
+from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.rest import RestApi
 from tests.keras_dl_serving.conftest import WEIGHTS
 from tests.keras_dl_serving.fakes import FakeEngine, folder
@@ -218,6 +219,22 @@ def test_status_and_metadata_errors(ask: Ask, path: str, status: int, message: s
     assert (answer.status, answer.error) == (status, message)
 
 
+def test_status_is_200_while_a_version_is_loading_and_after_it_failed() -> None:
+    asked: list[httpx.Response] = []
+
+    def load(_: VersionFolder) -> FakeEngine:
+        asked.append(asyncio.run(ask_app(core, "GET", "/v1/models/m")))
+        raise NotFound("nothing there")
+
+    core = Core(load)
+    core.serve({"m": [folder(1)]})
+    asked.append(asyncio.run(ask_app(core, "GET", "/v1/models/m")))
+    states = [answer.json()["model_version_status"][0] for answer in asked]
+    assert [answer.status_code for answer in asked] == [200, 200]
+    assert [state["state"] for state in states] == ["LOADING", "END"]
+    assert states[1]["status"] == {"error_code": "NOT_FOUND", "error_message": "nothing there"}
+
+
 @pytest.mark.parametrize(
     ("name", "version"),
     [("half_plus_two", 123), ("linear", 3), ("two_inputs", 1), ("echo", 1), ("with_default", 1)],
@@ -285,7 +302,9 @@ def test_elsewhere_is_nothing(ask: Ask, path: str) -> None:
 
 
 def test_preflight(ask: Ask) -> None:
-    assert ask("OPTIONS", "/v1/models/half_plus_two:predict", origin="https://example.org").status == 200
+    allowed = ask("OPTIONS", "/v1/models/half_plus_two:predict", origin="https://example.org")
+    assert allowed.status == 200
+    assert not any(name.startswith("access-control") for name in allowed.headers)  # only by flag
     answer = ask("OPTIONS", "/v1/models/half_plus_two:predict")
     assert (answer.status, answer.error) == (400, "Origin header is missing in CORS preflight")
 
@@ -305,19 +324,20 @@ def test_no_request_is_a_fault_of_the_server(ask: Ask, method: str, path: str, b
 # ---- statuses
 
 
+async def ask_app(core: Core, method: str, path: str, content: bytes = b"") -> httpx.Response:
+    app = RestApi(core)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        answer = await client.request(method, path, content=content)
+    app.close()
+    return answer
+
+
 def answer_of(engine: FakeEngine) -> httpx.Response:
     core = Core(lambda _: engine)
     core.serve({"m": [folder(1)]})
-    app = RestApi(core)
-
-    async def post() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-            return await client.post("/v1/models/m:predict", content=b'{"instances": [1]}')
-
     try:
-        return asyncio.run(post())
+        return asyncio.run(ask_app(core, "POST", "/v1/models/m:predict", b'{"instances": [1]}'))
     finally:
-        app.close()
         core.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from google.protobuf.message import Message
 from keras_dl_serving.errors import FailedPrecondition, InvalidArgument
 from keras_dl_serving.wire import messages
 
+_log = logging.getLogger("keras_dl_serving")
 PLATFORMS = ("tensorflow", "onnx", "tflite")
 _TENSORFLOW = 1  # in the deprecated field model_type
 
@@ -81,6 +83,8 @@ def model_configs(proto: messages.ModelServerConfig) -> list[ModelConfig]:
             raise InvalidArgument(
                 f"Expected model {each.name} to have an absolute path or URI; got base_path()="
             )
+        if each.HasField("logging_config"):
+            _log.warning("logging_config of model %s has no effect on this server", each.name)
         found[each.name] = ModelConfig(
             each.name, Path(each.base_path), _platform(each), _policy(each), dict(each.version_labels)
         )
