@@ -101,8 +101,16 @@ def binarized(images: ArrayLike, *, seed: int = 0) -> NDArray[np.float32]:
 
     Returns:
         Zeros and ones, of the images' shape.
+
+    Raises:
+        ValueError: an intensity is outside [0, 1].
     """
     images = np.asarray(images)
+    if not np.all((images >= 0) & (images <= 1)):  # also true for NaN
+        raise ValueError(
+            f"images: expected intensities from 0 to 1, got {images.min()} to {images.max()}. Divide raw 8-bit "
+            "images by 255."
+        )
     return (np.random.default_rng(seed).random(images.shape) < images).astype(np.float32)
 
 

@@ -126,6 +126,12 @@ def test_binarized_images_have_the_intensities_as_their_mean():
     np.testing.assert_array_equal(drawn, binarized(np.broadcast_to(intensity, (20000, 4)), seed=7))
 
 
+@pytest.mark.parametrize("image", [[0.0, 255.0], [-0.1, 1.0], [np.nan, 0.5]])
+def test_only_intensities_are_binarized(image):
+    with pytest.raises(ValueError, match="images: expected intensities from 0 to 1, got "):
+        binarized(image)
+
+
 def test_active_units_are_those_that_vary():
     mean = np.random.default_rng(0).normal(size=(5000, 3)) * np.sqrt([1.0, 0.02, 0.005]) + [0, 0, 9]
     assert active_units(mean).tolist() == [True, True, False]
