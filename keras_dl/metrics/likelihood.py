@@ -108,8 +108,8 @@ def binarized(images: ArrayLike, *, seed: int = 0) -> NDArray[np.float32]:
     images = np.asarray(images)
     if not np.all((images >= 0) & (images <= 1)):  # also true for NaN
         raise ValueError(
-            f"images: expected intensities from 0 to 1, got {images.min()} to {images.max()}. Divide raw 8-bit "
-            "images by 255."
+            f"images: expected intensities from 0 to 1, got {images.min()} to {images.max()}. Divide raw "
+            "8-bit images by 255."
         )
     return (np.random.default_rng(seed).random(images.shape) < images).astype(np.float32)
 
