@@ -1,4 +1,5 @@
-from .client.client import AsyncClient, Client
+from .client.async_client import AsyncClient
+from .client.client import Client
 from .client.transport import ModelMetadata, VersionStatus
 from .errors import (
     Aborted,

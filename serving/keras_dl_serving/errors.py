@@ -5,7 +5,7 @@ ServingError                     everything a client call raises; `.request`, `.
 ├── InvalidRequest  (ValueError)      refused before it was sent: a wrong name, shape or dtype
 ├── ConnectionFailed (ConnectionError) the server was not reached, or hung up
 ├── NotReady        (TimeoutError)    `wait_ready` gave up
-├── UnsupportedByServer               only keras_dl's own server has this, over REST
+├── UnsupportedByServer               this server, or the protocol it was asked by, has no such call
 └── StatusError                       the server answered with an error; one subclass for each status:
     Cancelled, Unknown, InvalidArgument, DeadlineExceeded, NotFound, AlreadyExists, PermissionDenied,
     ResourceExhausted, FailedPrecondition, Aborted, OutOfRange, Unimplemented, Internal, Unavailable,
@@ -144,7 +144,7 @@ class NotReady(ServingError, TimeoutError):
 
 
 class UnsupportedByServer(ServingError):
-    """The call goes beyond TensorFlow Serving's API, and the server at this URL does not know it."""
+    """The server at this URL has no such call, or not over this protocol: see the message."""
 
     status = Code.UNIMPLEMENTED
 

@@ -1,17 +1,26 @@
-"""The two clients."""
+"""The client that blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Literal, Self
 
 from numpy.typing import ArrayLike
 
+from keras_dl_serving.client.batches import Batches, batches_of, shown
 from keras_dl_serving.client.calls import Calls, open_transport, run_to_end
-from keras_dl_serving.client.transport import ModelMetadata, VersionStatus
+from keras_dl_serving.client.transport import Classification, Connection, ModelMetadata, VersionStatus
 from keras_dl_serving.dtypes import Array
+from keras_dl_serving.errors import Request
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE
+
+StrPath = str | PathLike[str]
+Inputs = Mapping[str, ArrayLike] | ArrayLike
 
 
 class Client:
@@ -21,24 +30,47 @@ class Client:
         client.predict("digits", {"image": images})["class"]
 
     The model's metadata is fetched once for each model; inputs are checked against it and cast before they
-    are sent, and outputs come back with its dtypes over either protocol. May be used from several threads.
+    are sent, and outputs come back with its dtypes over either protocol. Connections are kept. May be used
+    from several threads.
+
+    A call that finds the server away or busy (gRPC's UNAVAILABLE, REST's 503) is made again after a pause,
+    each twice as long as the last, while its timeout allows. `reload_config` alone is not: the others change
+    nothing.
 
     Args:
-        url: `http://HOST:PORT` or `https://...` for REST, `grpc://HOST:PORT` or `grpcs://...` for gRPC.
-        timeout: seconds for a call that does not give its own; None waits for ever.
+        url: `http://HOST:PORT` or `https://...` for REST, `grpc://HOST:PORT` or `grpcs://...` for gRPC,
+            `unix:///PATH` for gRPC on a socket.
+        timeout: seconds for a call that does not give its own, with its retries; None waits for ever.
+        retries: how often a call is made again; 0 for never.
+        ca_file: certificates (PEM) to trust instead of the system's.
+        cert_file: the client's own certificate, for mutual TLS.
+        key_file: the key of that certificate.
+        headers: sent with every call, over gRPC as metadata: `{"authorization": "Bearer ..."}`.
 
     Raises:
-        ValueError: the URL is of another kind.
+        ValueError: the URL is of another kind, or does not go with the files.
+        OSError: a certificate or key cannot be read.
     """
 
-    def __init__(self, url: str, *, timeout: float | None = 60.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float | None = 60.0,
+        retries: int = 2,
+        ca_file: StrPath | None = None,
+        cert_file: StrPath | None = None,
+        key_file: StrPath | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.url = url
-        self._calls = Calls(url, open_transport(url, blocking=True), timeout)
+        connection = connection_of(ca_file, cert_file, key_file, headers)
+        self._calls = Calls(url, open_transport(url, connection, blocking=True), timeout, retries)
 
     def predict(
         self,
         model: str,
-        inputs: Mapping[str, ArrayLike] | ArrayLike,
+        inputs: Inputs,
         *,
         version: int | None = None,
         label: str | None = None,
@@ -67,19 +99,185 @@ class Client:
             ServingError: any other error, see `keras_dl_serving.errors`.
         """
         request = self._calls.request("predict", model, version, label, signature_name)
-        return run_to_end(self._calls.predict(request, inputs, outputs, self._calls.timeout(timeout)))
+        return run_to_end(self._calls.predict(request, inputs, outputs, timeout))
+
+    def predict_batches(
+        self,
+        model: str,
+        inputs: Iterable[Inputs] | Inputs,
+        *,
+        batch_size: int | None = None,
+        in_flight: int = 4,
+        progress: bool = False,
+        version: int | None = None,
+        label: str | None = None,
+        signature_name: str = DEFAULT_SIGNATURE,
+        outputs: Sequence[str] | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[dict[str, Array]]:
+        """Run a model on many batches, several of them under way at a time.
+
+            for answers in client.predict_batches("digits", {"image": images}, batch_size=64, progress=True):
+                classes.extend(answers["class"])
+
+        Args:
+            model: its name.
+            inputs: an iterable of what `predict` takes, which is read only as far as batches are sent (a
+                generator, a `tf.data.Dataset` of dicts); with `batch_size`, arrays to be cut.
+            batch_size: rows in a batch, for arrays; the last batch may have fewer.
+            in_flight: how many batches are under way at most.
+            progress: show a progress bar on standard error.
+            version: which version; the latest at the time of each batch by default.
+            label: or the label of a version.
+            signature_name: which function of the model.
+            outputs: the names of those wanted; all by default.
+            timeout: seconds to wait for each answer.
+
+        Returns:
+            An iterator of the answers, in the order of the batches.
+
+        Raises:
+            InvalidRequest: a batch does not fit the model; it was not sent.
+            ServingError: any other error, when its batch has its turn; no further batch is sent.
+        """
+        request = self._calls.request("predict", model, version, label, signature_name)
+        batches = batches_of(inputs, batch_size, in_flight)
+        return self._stream(request, batches, in_flight, progress, outputs, timeout)
+
+    def _stream(
+        self,
+        request: Request,
+        batches: Batches,
+        in_flight: int,
+        progress: bool,
+        outputs: Sequence[str] | None,
+        timeout: float | None,
+    ) -> Iterator[dict[str, Array]]:
+        waiting: deque[Future[dict[str, Array]]] = deque()
+
+        def ask(batch: Any) -> dict[str, Array]:
+            return run_to_end(self._calls.predict(request, batch, outputs, timeout))
+
+        with (
+            ThreadPoolExecutor(in_flight, "keras_dl_client") as threads,
+            shown(progress, str(request.model), batches.count) as advance,
+        ):
+            try:
+                for batch in batches.each:
+                    waiting.append(threads.submit(ask, batch))
+                    if len(waiting) == in_flight:
+                        answer = waiting.popleft().result()
+                        advance()
+                        yield answer
+                while waiting:
+                    answer = waiting.popleft().result()
+                    advance()
+                    yield answer
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def classify(
+        self,
+        model: str,
+        examples: Sequence[Mapping[str, Any]],
+        *,
+        context: Mapping[str, Any] | None = None,
+        version: int | None = None,
+        label: str | None = None,
+        signature_name: str = DEFAULT_SIGNATURE,
+        timeout: float | None = None,
+    ) -> list[Classification]:
+        """Classify examples, with a signature made for it.
+
+        Args:
+            model: its name.
+            examples: for each its features by name: a number, str or bytes, or a list of one of them.
+            context: features that all examples have.
+            version: which version; the latest by default.
+            label: or the label of a version.
+            signature_name: which function of the model.
+            timeout: seconds to wait for the answer.
+
+        Returns:
+            For each example, pairs of label and score.
+
+        Raises:
+            InvalidRequest: a feature has values of several kinds; nothing was sent.
+            ServingError: any other error.
+        """
+        request = self._calls.request("classify", model, version, label, signature_name)
+        return run_to_end(self._calls.classify(request, examples, context, timeout))
+
+    def regress(
+        self,
+        model: str,
+        examples: Sequence[Mapping[str, Any]],
+        *,
+        context: Mapping[str, Any] | None = None,
+        version: int | None = None,
+        label: str | None = None,
+        signature_name: str = DEFAULT_SIGNATURE,
+        timeout: float | None = None,
+    ) -> Array:
+        """Regress examples: arguments and errors as in `classify`.
+
+        Returns:
+            A float32 for each example.
+        """
+        request = self._calls.request("regress", model, version, label, signature_name)
+        return run_to_end(self._calls.regress(request, examples, context, timeout))
+
+    def multi_inference(
+        self,
+        model: str,
+        examples: Sequence[Mapping[str, Any]],
+        tasks: Mapping[str, Literal["classify", "regress"]],
+        *,
+        context: Mapping[str, Any] | None = None,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, list[Classification] | Array]:
+        """Run several signatures on the same examples in one call, over gRPC.
+
+        Args:
+            model: its name.
+            examples: as in `classify`.
+            tasks: the signatures, and which of the two each is for.
+            context: features that all examples have.
+            version: which version; the latest by default.
+            label: or the label of a version.
+            timeout: seconds to wait for the answer.
+
+        Returns:
+            By signature, what `classify` or `regress` returns.
+
+        Raises:
+            UnsupportedByServer: it was asked over REST.
+            ServingError: any other error.
+        """
+        request = self._calls.request("multi_inference", model, version, label)
+        return run_to_end(self._calls.multi_inference(request, tasks, examples, context, timeout))
 
     def status(
-        self, model: str, *, version: int | None = None, timeout: float | None = None
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float | None = None,
     ) -> list[VersionStatus]:
         """The versions of a model, newest first, with their states.
+
+        TensorFlow Serving takes a label here, and answers with all versions nevertheless.
 
         Raises:
             NotFound: there is no such model or version.
             ServingError: any other error.
         """
-        request = self._calls.request("status", model, version, None)
-        return run_to_end(self._calls.status(request, self._calls.timeout(timeout)))
+        request = self._calls.request("status", model, version, label)
+        return run_to_end(self._calls.status(request, timeout))
 
     def metadata(
         self,
@@ -96,7 +294,7 @@ class Client:
             ServingError: any other error.
         """
         request = self._calls.request("metadata", model, version, label)
-        return run_to_end(self._calls.metadata(request, self._calls.timeout(timeout)))
+        return run_to_end(self._calls.metadata(request, timeout))
 
     def models(self, *, timeout: float | None = None) -> list[str]:
         """The names of the models that keras_dl's own server has, over REST.
@@ -106,17 +304,45 @@ class Client:
             ServingError: any other error.
         """
         request = self._calls.request("models", None, None, None)
-        return run_to_end(self._calls.models(request, self._calls.timeout(timeout)))
+        return run_to_end(self._calls.models(request, timeout))
+
+    def reload_config(
+        self, config: str | PathLike[str], *, metric_names: Sequence[str] = (), timeout: float | None = None
+    ) -> dict[str, int]:
+        """Have the server serve what a configuration says, and nothing else, over gRPC.
+
+        Never tried again by itself.
+
+        Args:
+            config: a `ModelServerConfig` in text format, or the `Path` of a file with one.
+            metric_names: metrics of the server.
+            timeout: seconds to wait until the models are loaded.
+
+        Returns:
+            By how much each of these metrics grew.
+
+        Raises:
+            UnsupportedByServer: it was asked over REST.
+            InvalidRequest: the configuration cannot be read; nothing was sent.
+            ServingError: any other error.
+        """
+        request = self._calls.request("reload_config", None, None, None)
+        return run_to_end(self._calls.reload_config(request, text_of(config), metric_names, timeout))
 
     def wait_ready(
-        self, model: str | None = None, *, version: int | None = None, timeout: float = 60.0
+        self,
+        model: str | None = None,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float = 60.0,
     ) -> None:
         """Wait until a model is available, or, without one, until the server answers.
 
         Raises:
             NotReady: it was not in time; the message says what was missing.
         """
-        run_to_end(self._calls.wait_ready(self._calls.request("status", model, version, None), timeout))
+        run_to_end(self._calls.wait_ready(self._calls.request("status", model, version, label), timeout))
 
     def close(self) -> None:
         """Close the connections."""
@@ -131,72 +357,17 @@ class Client:
         self.close()
 
 
-class AsyncClient:
-    """`Client` for asyncio: the same arguments, and the same methods to be awaited.
+def connection_of(
+    ca_file: StrPath | None,
+    cert_file: StrPath | None,
+    key_file: StrPath | None,
+    headers: Mapping[str, str] | None,
+) -> Connection:
+    """What a client is told about its connection."""
+    ca, cert, key = (None if file is None else Path(file) for file in (ca_file, cert_file, key_file))
+    return Connection(ca, cert, key, headers or {})
 
-        async with AsyncClient("grpc://localhost:8500") as client:
-            await client.predict("digits", {"image": images})
 
-    To be used in one event loop.
-    """
-
-    def __init__(self, url: str, *, timeout: float | None = 60.0) -> None:
-        self.url = url
-        self._calls = Calls(url, open_transport(url, blocking=False), timeout)
-
-    async def predict(
-        self,
-        model: str,
-        inputs: Mapping[str, ArrayLike] | ArrayLike,
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        signature_name: str = DEFAULT_SIGNATURE,
-        outputs: Sequence[str] | None = None,
-        timeout: float | None = None,
-    ) -> dict[str, Array]:
-        """Run a model; see `Client.predict`."""
-        request = self._calls.request("predict", model, version, label, signature_name)
-        return await self._calls.predict(request, inputs, outputs, self._calls.timeout(timeout))
-
-    async def status(
-        self, model: str, *, version: int | None = None, timeout: float | None = None
-    ) -> list[VersionStatus]:
-        """The versions of a model; see `Client.status`."""
-        request = self._calls.request("status", model, version, None)
-        return await self._calls.status(request, self._calls.timeout(timeout))
-
-    async def metadata(
-        self,
-        model: str,
-        *,
-        version: int | None = None,
-        label: str | None = None,
-        timeout: float | None = None,
-    ) -> ModelMetadata:
-        """The signatures of a model; see `Client.metadata`."""
-        request = self._calls.request("metadata", model, version, label)
-        return await self._calls.metadata(request, self._calls.timeout(timeout))
-
-    async def models(self, *, timeout: float | None = None) -> list[str]:
-        """The names of the models; see `Client.models`."""
-        request = self._calls.request("models", None, None, None)
-        return await self._calls.models(request, self._calls.timeout(timeout))
-
-    async def wait_ready(
-        self, model: str | None = None, *, version: int | None = None, timeout: float = 60.0
-    ) -> None:
-        """Wait until a model is available, or the server answers; see `Client.wait_ready`."""
-        await self._calls.wait_ready(self._calls.request("status", model, version, None), timeout)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._calls.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+def text_of(config: str | PathLike[str]) -> str:
+    """A configuration: the text itself, or a path's."""
+    return config if isinstance(config, str) else Path(config).read_text()

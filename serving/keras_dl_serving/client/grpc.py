@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
+import numpy as np
+from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
 
-from keras_dl_serving.client.transport import ModelMetadata, StaleSignature, VersionStatus
+from keras_dl_serving.client.examples import Examples, Features
+from keras_dl_serving.client.transport import (
+    Classification,
+    Connection,
+    ModelMetadata,
+    StaleSignature,
+    VersionStatus,
+)
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
     Code,
     ConnectionFailed,
     Internal,
+    InvalidRequest,
     Request,
     ServingError,
     StatusError,
@@ -48,10 +59,11 @@ _MODEL = "/tensorflow.serving.ModelService"
 class GrpcTransport:
     """Calls by method path with our own messages; a channel opens at the first call."""
 
-    def __init__(self, url: str, *, blocking: bool) -> None:
+    def __init__(self, url: str, connection: Connection, *, blocking: bool) -> None:
         parts = urlsplit(url)
-        self._address = parts.netloc
-        self._credentials = grpc.ssl_channel_credentials() if parts.scheme == "grpcs" else None
+        self._address = url if parts.scheme == "unix" else parts.netloc
+        self._credentials = _tls(connection) if parts.scheme == "grpcs" else None
+        self._headers = [(name.lower(), value) for name, value in connection.headers.items()]
         self._blocking = blocking
         self._channel: Any = None
         self._methods: dict[str, Any] = {}
@@ -73,6 +85,67 @@ class GrpcTransport:
         except ValueError as error:
             raise Internal(f"The server's answer cannot be read: {error}", request=request) from error
         return outputs, answer.model_spec.version.value
+
+    async def classify(
+        self, request: Request, examples: Examples, timeout: float | None
+    ) -> list[Classification]:
+        """Classify examples."""
+        message = messages.ClassificationRequest()
+        message.model_spec.CopyFrom(_model_spec(request))
+        _write_examples(examples, message.input)
+        path = f"{_PREDICTION}/Classify"
+        answer = await self._call(path, message, messages.ClassificationResponse, request, timeout)
+        return _classifications(answer.result)
+
+    async def regress(self, request: Request, examples: Examples, timeout: float | None) -> Array:
+        """Regress examples."""
+        message = messages.RegressionRequest()
+        message.model_spec.CopyFrom(_model_spec(request))
+        _write_examples(examples, message.input)
+        path = f"{_PREDICTION}/Regress"
+        answer = await self._call(path, message, messages.RegressionResponse, request, timeout)
+        return _regressions(answer.result)
+
+    async def multi_inference(
+        self, request: Request, tasks: Mapping[str, str], examples: Examples, timeout: float | None
+    ) -> dict[str, list[Classification] | Array]:
+        """Run several signatures on the same examples."""
+        message = messages.MultiInferenceRequest()
+        for signature_name, method in tasks.items():
+            task = message.tasks.add(method_name=f"tensorflow/serving/{method}")
+            task.model_spec.CopyFrom(_model_spec(replace(request, signature_name=signature_name)))
+        _write_examples(examples, message.input)
+        path = f"{_PREDICTION}/MultiInference"
+        answer = await self._call(path, message, messages.MultiInferenceResponse, request, timeout)
+        if len(answer.results) != len(tasks):
+            raise Internal(
+                f"The server answered {len(answer.results)} of {len(tasks)} tasks", request=request
+            )
+        return {
+            name: _classifications(result.classification_result)
+            if method == "classify"
+            else _regressions(result.regression_result)
+            for (name, method), result in zip(tasks.items(), answer.results, strict=True)
+        }
+
+    async def reload_config(
+        self, request: Request, config: str, metric_names: Sequence[str], timeout: float | None
+    ) -> dict[str, int]:
+        """Serve what a configuration says."""
+        message = messages.ReloadConfigRequest()
+        try:
+            text_format.Parse(config, message.config)
+        except text_format.ParseError as error:
+            raise InvalidRequest(
+                f"config: expected a ModelServerConfig in text format, got an error at {error}.",
+                request=request,
+            ) from None
+        message.metric_names.extend(metric_names)
+        path = f"{_MODEL}/HandleReloadConfigRequest"
+        answer = await self._call(path, message, messages.ReloadConfigResponse, request, timeout)
+        if answer.status.error_code:
+            raise StatusError.of(Code(answer.status.error_code), answer.status.error_message, request=request)
+        return {metric.name: metric.int64_value_increase for metric in answer.metric}
 
     async def metadata(self, request: Request, timeout: float | None) -> ModelMetadata:
         """What a model offers."""
@@ -119,7 +192,7 @@ class GrpcTransport:
             )
         try:
             # A channel of grpc.aio gives a call to be awaited, a blocking one the answer.
-            result = self._methods[path](message, timeout=timeout)
+            result = self._methods[path](message, timeout=timeout, metadata=self._headers)
             reply: _Response = result if self._blocking else await result
             return reply
         except grpc.RpcError as error:
@@ -149,6 +222,43 @@ class GrpcTransport:
             closing = channel.close()
             if not self._blocking:
                 await closing
+
+
+def _tls(connection: Connection) -> grpc.ChannelCredentials:
+    files = (connection.ca_file, connection.key_file, connection.cert_file)
+    return grpc.ssl_channel_credentials(*(file.read_bytes() if file else None for file in files))
+
+
+def _write_examples(examples: Examples, proto: messages.Input) -> None:
+    rows = [_example(row) for row in examples.rows]
+    if examples.context is None:
+        proto.example_list.examples.extend(rows)
+    else:
+        proto.example_list_with_context.context = _example(examples.context)
+        proto.example_list_with_context.examples.extend(rows)
+
+
+def _example(features: Features) -> bytes:
+    example = messages.Example()
+    for name, values in features.items():
+        feature = example.features.feature[name]
+        if not values:
+            continue
+        if isinstance(values[0], bytes):
+            feature.bytes_list.value.extend(values)
+        elif isinstance(values[0], float):
+            feature.float_list.value.extend(values)
+        else:
+            feature.int64_list.value.extend(values)
+    return example.SerializeToString()
+
+
+def _classifications(result: messages.ClassificationResult) -> list[Classification]:
+    return [[(each.label, each.score) for each in row.classes] for row in result.classifications]
+
+
+def _regressions(result: messages.RegressionResult) -> Array:
+    return np.array([each.value for each in result.regressions], np.float32)
 
 
 def _model_spec(request: Request) -> messages.ModelSpec:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -15,15 +17,24 @@ import orjson
 from google.protobuf import json_format
 
 from keras_dl_serving import dtypes, json_response, json_text
-from keras_dl_serving.client.transport import ModelMetadata, StaleSignature, VersionStatus
+from keras_dl_serving.client.examples import Examples, Features
+from keras_dl_serving.client.transport import (
+    Classification,
+    Connection,
+    ModelMetadata,
+    StaleSignature,
+    VersionStatus,
+)
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
     ConnectionFailed,
     DeadlineExceeded,
     Internal,
     InvalidRequest,
+    NotFound,
     Request,
     StatusError,
+    Unimplemented,
     UnsupportedByServer,
     code_of_http,
 )
@@ -34,11 +45,13 @@ from keras_dl_serving.wire import messages
 class RestTransport:
     """Requests in columns, so that scalars and outputs without a batch axis pass too."""
 
-    def __init__(self, url: str, *, blocking: bool) -> None:
+    def __init__(self, url: str, connection: Connection, *, blocking: bool) -> None:
         self._base = url.rstrip("/")
         self._blocking = blocking
-        verify = self._base.startswith("https")  # loading certificates takes longer than the first request
-        self._http: Any = (httpx.Client if blocking else httpx.AsyncClient)(verify=verify)
+        # Without TLS no certificates: loading them takes longer than the first request.
+        verify = _tls(connection) if self._base.startswith("https") else False
+        http_client: Any = httpx.Client if blocking else httpx.AsyncClient
+        self._http = http_client(verify=verify, headers=dict(connection.headers))
 
     async def predict(
         self, request: Request, inputs: Mapping[str, Array], signature: Signature, timeout: float | None
@@ -57,6 +70,51 @@ class RestTransport:
             return {name: _read(outputs[name], spec) for name, spec in signature.outputs.items()}, None
         except (ValueError, TypeError, OverflowError) as error:
             raise StaleSignature(str(error)) from error
+
+    async def classify(
+        self, request: Request, examples: Examples, timeout: float | None
+    ) -> list[Classification]:
+        """Classify examples."""
+        rows = await self._of_examples("classify", request, examples, timeout)
+        try:
+            return [[(str(label), float(np.float32(score))) for label, score in row] for row in rows]
+        except (TypeError, ValueError) as error:
+            raise Internal(f"The server's answer is no classification: {error}", request=request) from error
+
+    async def regress(self, request: Request, examples: Examples, timeout: float | None) -> Array:
+        """Regress examples."""
+        values = await self._of_examples("regress", request, examples, timeout)
+        try:
+            return np.asarray(values, np.float32)
+        except (TypeError, ValueError) as error:
+            raise Internal(f"The server's answer is no regression: {error}", request=request) from error
+
+    async def _of_examples(
+        self, verb: str, request: Request, examples: Examples, timeout: float | None
+    ) -> Any:
+        body: dict[str, Any] = {"signature_name": request.signature_name or ""}
+        if examples.context is not None:
+            body["context"] = _json_features(examples.context)
+        body["examples"] = [_json_features(row) for row in examples.rows]
+        path = f"{_path(request)}:{verb}"
+        answer = await self._ask("POST", path, request, timeout, json.dumps(body).encode())
+        return answer.get("results")
+
+    async def multi_inference(
+        self, request: Request, tasks: Mapping[str, str], examples: Examples, timeout: float | None
+    ) -> dict[str, list[Classification] | Array]:
+        """Always refused: TensorFlow Serving has it only over gRPC."""
+        raise UnsupportedByServer(
+            "TensorFlow Serving's REST API has no MultiInference: use a grpc:// URL", request=request
+        )
+
+    async def reload_config(
+        self, request: Request, config: str, metric_names: Sequence[str], timeout: float | None
+    ) -> dict[str, int]:
+        """Always refused: TensorFlow Serving has it only over gRPC."""
+        raise UnsupportedByServer(
+            "TensorFlow Serving's REST API has no reloading: use a grpc:// URL", request=request
+        )
 
     async def metadata(self, request: Request, timeout: float | None) -> ModelMetadata:
         """What a model offers."""
@@ -86,7 +144,7 @@ class RestTransport:
         """The names of the models, from keras_dl's own server."""
         try:
             answer = await self._ask("GET", "/keras_dl/models", request, timeout)
-        except StatusError as error:
+        except (NotFound, Unimplemented) as error:
             raise UnsupportedByServer(
                 "TensorFlow Serving's API does not list its models: ask for the status of one by its name",
                 request=request,
@@ -104,8 +162,8 @@ class RestTransport:
             )
             response: httpx.Response = sending if self._blocking else await sending
         except httpx.TimeoutException as error:
-            raise DeadlineExceeded(f"No answer within {timeout} seconds", request=request) from error
-        except httpx.TransportError as error:
+            raise DeadlineExceeded(f"No answer within {timeout:.3g} seconds", request=request) from error
+        except httpx.RequestError as error:
             raise ConnectionFailed(f"The server cannot be reached: {error}", request=request) from error
         return _document(response, request)
 
@@ -122,6 +180,23 @@ class RestTransport:
             self._http.close()
         else:
             await self._http.aclose()
+
+
+def _tls(connection: Connection) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=connection.ca_file)
+    if connection.cert_file:
+        context.load_cert_chain(connection.cert_file, connection.key_file)
+    return context
+
+
+def _json_features(features: Features) -> dict[str, Any]:
+    return {
+        name: [
+            {"b64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+            for value in values
+        ]
+        for name, values in features.items()
+    }
 
 
 def _path(request: Request) -> str:

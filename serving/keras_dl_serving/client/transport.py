@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
+from keras_dl_serving.client.examples import Examples
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Request
 from keras_dl_serving.signatures import Signature
+
+Classification = list[tuple[str, float]]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How to connect, apart from where.
+
+    Attributes:
+        ca_file: certificates (PEM) to trust instead of the system's.
+        cert_file: the client's own certificate, for mutual TLS.
+        key_file: its key.
+        headers: sent with every call, over gRPC as metadata.
+    """
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names_files(self) -> bool:
+        """Whether something is said about TLS."""
+        return any((self.ca_file, self.cert_file, self.key_file))
 
 
 @dataclass(frozen=True)
@@ -61,6 +87,32 @@ class Transport(Protocol):
         Raises:
             StaleSignature: the outputs are not those of `signature`.
             ServingError: anything else that goes wrong.
+        """
+
+    async def classify(
+        self, request: Request, examples: Examples, timeout: float | None
+    ) -> list[Classification]:
+        """Labels and scores of each example."""
+
+    async def regress(self, request: Request, examples: Examples, timeout: float | None) -> Array:
+        """The value of each example."""
+
+    async def multi_inference(
+        self, request: Request, tasks: Mapping[str, str], examples: Examples, timeout: float | None
+    ) -> dict[str, list[Classification] | Array]:
+        """Several signatures on the same examples.
+
+        Raises:
+            UnsupportedByServer: the API has no such call.
+        """
+
+    async def reload_config(
+        self, request: Request, config: str, metric_names: Sequence[str], timeout: float | None
+    ) -> dict[str, int]:
+        """Serve what a configuration says; returns by how much metrics grew.
+
+        Raises:
+            UnsupportedByServer: the API has no such call.
         """
 
     async def metadata(self, request: Request, timeout: float | None) -> ModelMetadata:

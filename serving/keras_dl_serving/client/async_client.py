@@ -1,0 +1,214 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from os import PathLike
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from keras_dl_serving.client.batches import Batches, batches_of, shown
+from keras_dl_serving.client.calls import Calls, open_transport
+from keras_dl_serving.client.client import Inputs, StrPath, connection_of, text_of
+from keras_dl_serving.client.transport import Classification, ModelMetadata, VersionStatus
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.errors import Request
+from keras_dl_serving.signatures import DEFAULT_SIGNATURE
+
+_END = object()
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same arguments, and the same methods to be awaited.
+
+        async with AsyncClient("grpc://localhost:8500") as client:
+            await client.predict("digits", {"image": images})
+
+    To be used in one event loop.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float | None = 60.0,
+        retries: int = 2,
+        ca_file: StrPath | None = None,
+        cert_file: StrPath | None = None,
+        key_file: StrPath | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.url = url
+        connection = connection_of(ca_file, cert_file, key_file, headers)
+        self._calls = Calls(url, open_transport(url, connection, blocking=False), timeout, retries)
+
+    async def predict(
+        self,
+        model: str,
+        inputs: Inputs,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature_name: str = DEFAULT_SIGNATURE,
+        outputs: Sequence[str] | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Array]:
+        """Run a model; see `Client.predict`."""
+        request = self._calls.request("predict", model, version, label, signature_name)
+        return await self._calls.predict(request, inputs, outputs, timeout)
+
+    def predict_batches(
+        self,
+        model: str,
+        inputs: Iterable[Inputs] | Inputs,
+        *,
+        batch_size: int | None = None,
+        in_flight: int = 4,
+        progress: bool = False,
+        version: int | None = None,
+        label: str | None = None,
+        signature_name: str = DEFAULT_SIGNATURE,
+        outputs: Sequence[str] | None = None,
+        timeout: float | None = None,
+    ) -> AsyncIterator[dict[str, Array]]:
+        """Run a model on many batches, by `async for`; see `Client.predict_batches`.
+
+        `inputs` are read in a thread, so that a slow source does not hold up the loop.
+        """
+        request = self._calls.request("predict", model, version, label, signature_name)
+        batches = batches_of(inputs, batch_size, in_flight)
+        return self._stream(request, batches, in_flight, progress, outputs, timeout)
+
+    async def _stream(
+        self,
+        request: Request,
+        batches: Batches,
+        in_flight: int,
+        progress: bool,
+        outputs: Sequence[str] | None,
+        timeout: float | None,
+    ) -> AsyncIterator[dict[str, Array]]:
+        waiting: deque[asyncio.Task[dict[str, Array]]] = deque()
+        with shown(progress, str(request.model), batches.count) as advance:
+            try:
+                while (batch := await asyncio.to_thread(next, batches.each, _END)) is not _END:
+                    ask = self._calls.predict(request, batch, outputs, timeout)
+                    waiting.append(asyncio.create_task(ask))
+                    if len(waiting) == in_flight:
+                        answer = await waiting.popleft()
+                        advance()
+                        yield answer
+                while waiting:
+                    answer = await waiting.popleft()
+                    advance()
+                    yield answer
+            finally:
+                for task in waiting:
+                    task.cancel()
+                await asyncio.gather(*waiting, return_exceptions=True)
+
+    async def classify(
+        self,
+        model: str,
+        examples: Sequence[Mapping[str, Any]],
+        *,
+        context: Mapping[str, Any] | None = None,
+        version: int | None = None,
+        label: str | None = None,
+        signature_name: str = DEFAULT_SIGNATURE,
+        timeout: float | None = None,
+    ) -> list[Classification]:
+        """Classify examples; see `Client.classify`."""
+        request = self._calls.request("classify", model, version, label, signature_name)
+        return await self._calls.classify(request, examples, context, timeout)
+
+    async def regress(
+        self,
+        model: str,
+        examples: Sequence[Mapping[str, Any]],
+        *,
+        context: Mapping[str, Any] | None = None,
+        version: int | None = None,
+        label: str | None = None,
+        signature_name: str = DEFAULT_SIGNATURE,
+        timeout: float | None = None,
+    ) -> Array:
+        """Regress examples; see `Client.regress`."""
+        request = self._calls.request("regress", model, version, label, signature_name)
+        return await self._calls.regress(request, examples, context, timeout)
+
+    async def multi_inference(
+        self,
+        model: str,
+        examples: Sequence[Mapping[str, Any]],
+        tasks: Mapping[str, Literal["classify", "regress"]],
+        *,
+        context: Mapping[str, Any] | None = None,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, list[Classification] | Array]:
+        """Run several signatures on the same examples; see `Client.multi_inference`."""
+        request = self._calls.request("multi_inference", model, version, label)
+        return await self._calls.multi_inference(request, tasks, examples, context, timeout)
+
+    async def status(
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float | None = None,
+    ) -> list[VersionStatus]:
+        """The versions of a model; see `Client.status`."""
+        request = self._calls.request("status", model, version, label)
+        return await self._calls.status(request, timeout)
+
+    async def metadata(
+        self,
+        model: str,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float | None = None,
+    ) -> ModelMetadata:
+        """The signatures of a model; see `Client.metadata`."""
+        request = self._calls.request("metadata", model, version, label)
+        return await self._calls.metadata(request, timeout)
+
+    async def models(self, *, timeout: float | None = None) -> list[str]:
+        """The names of the models; see `Client.models`."""
+        request = self._calls.request("models", None, None, None)
+        return await self._calls.models(request, timeout)
+
+    async def reload_config(
+        self, config: str | PathLike[str], *, metric_names: Sequence[str] = (), timeout: float | None = None
+    ) -> dict[str, int]:
+        """Have the server serve what a configuration says; see `Client.reload_config`."""
+        request = self._calls.request("reload_config", None, None, None)
+        return await self._calls.reload_config(request, text_of(config), metric_names, timeout)
+
+    async def wait_ready(
+        self,
+        model: str | None = None,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        timeout: float = 60.0,
+    ) -> None:
+        """Wait until a model is available, or the server answers; see `Client.wait_ready`."""
+        await self._calls.wait_ready(self._calls.request("status", model, version, label), timeout)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._calls.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

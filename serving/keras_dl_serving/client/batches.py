@@ -1,0 +1,91 @@
+"""Many batches: where they come from, and a bar that shows how far they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from keras_dl_serving.errors import InvalidRequest
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Batches to be sent one after the other.
+
+    Attributes:
+        each: the inputs of each.
+        count: how many there are, where that is known.
+    """
+
+    each: Iterator[Any]
+    count: int | None
+
+
+def batches_of(inputs: Any, batch_size: int | None, in_flight: int) -> Batches:
+    """The batches in what a caller gives.
+
+    Args:
+        inputs: an iterable of the inputs of one call each, such as a `tf.data.Dataset` of dicts; with
+            `batch_size`, arrays as for one call, cut along their first axis.
+        batch_size: rows in each batch.
+        in_flight: how many are to be under way, at least 1.
+
+    Raises:
+        InvalidRequest: it is neither of them, or arrays of unequal length.
+    """
+    if in_flight < 1:
+        raise InvalidRequest(f"in_flight: expected at least 1, got {in_flight}.")
+    if batch_size is not None:
+        return _cut(inputs, batch_size)
+    if isinstance(inputs, Mapping | str | bytes) or not isinstance(inputs, Iterable):
+        raise InvalidRequest(
+            f"inputs: expected an iterable of batches, got a {type(inputs).__name__}. Give batch_size, too, "
+            "to have arrays cut into batches."
+        )
+    each = iter(inputs.as_numpy_iterator() if hasattr(inputs, "as_numpy_iterator") else inputs)
+    try:
+        return Batches(each, len(inputs))  # type: ignore[arg-type]
+    except TypeError:  # a generator; a dataset of unknown or infinite length
+        return Batches(each, None)
+
+
+def _cut(inputs: Any, size: int) -> Batches:
+    if size < 1:
+        raise InvalidRequest(f"batch_size: expected at least 1, got {size}.")
+    named = inputs if isinstance(inputs, Mapping) else {"": inputs}
+    # Sliced as they are: NumPy would cut zero bytes off the end of bytes.
+    try:
+        lengths = {name: len(value) for name, value in named.items()}
+    except TypeError:
+        raise InvalidRequest(
+            "inputs: expected arrays with a first axis to cut, got a single value."
+        ) from None
+    if len(set(lengths.values())) != 1:
+        raise InvalidRequest(
+            f"inputs: expected arrays of one length, got {lengths}. Send what has no batch axis with predict."
+        )
+    starts = range(0, next(iter(lengths.values())), size)
+
+    def each() -> Iterator[Any]:
+        for start in starts:
+            rows = {name: value[start : start + size] for name, value in named.items()}
+            yield rows if isinstance(inputs, Mapping) else rows[""]
+
+    return Batches(each(), len(starts))
+
+
+@contextmanager
+def shown(progress: bool, text: str, count: int | None) -> Iterator[Callable[[], None]]:
+    """A progress bar on standard error, if wanted; the block is given what moves it on by one."""
+    if not progress:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(text, total=count)
+        yield lambda: bar.advance(task)

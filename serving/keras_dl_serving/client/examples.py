@@ -1,0 +1,80 @@
+"""Examples for classify and regress, built without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_dl_serving.errors import InvalidRequest
+
+Features = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples, and the features that all of them have.
+
+    Attributes:
+        rows: of each example, its features: lists of bytes, of float or of int.
+        context: what holds for all.
+    """
+
+    rows: list[Features]
+    context: Features | None = None
+
+
+def examples_of(examples: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None) -> Examples:
+    """Examples as they are sent.
+
+    Args:
+        examples: features by name: a number, a string, bytes, or a list or array of one of these kinds.
+        context: likewise, for all examples.
+
+    Raises:
+        InvalidRequest: there are none, or a feature has values that an example cannot hold.
+    """
+    if isinstance(examples, Mapping | str | bytes) or not isinstance(examples, Sequence) or not examples:
+        raise InvalidRequest(
+            f"examples: expected a list of at least one dict of features, got {examples!r:.80}. "
+            "Put a single example in a list."
+        )
+    rows = [_features(example, f"example {index}") for index, example in enumerate(examples)]
+    return Examples(rows, None if context is None else _features(context, "context"))
+
+
+def _features(example: Mapping[str, Any], place: str) -> Features:
+    if not isinstance(example, Mapping):
+        raise InvalidRequest(f"{place}: expected a dict of features, got {example!r:.80}. Name the features.")
+    return {name: _values(value, f"{place}, feature {name!r}") for name, value in example.items()}
+
+
+def _values(value: Any, place: str) -> list[Any]:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.ravel().tolist()
+    elif not isinstance(value, Sequence) or isinstance(value, str | bytes):
+        value = [value]
+    kinds = {_kind(each) for each in value}
+    if kinds == {int, float}:
+        kinds = {float}
+    if None in kinds or len(kinds) > 1:
+        raise InvalidRequest(
+            f"{place}: expected numbers, or bytes and str, in a flat list, got {value!r:.80}. "
+            "Give values of one kind."
+        )
+    if kinds == {bytes}:
+        return [each.encode() if isinstance(each, str) else each for each in value]
+    values = [float(each) if kinds == {float} else int(each) for each in value]
+    if any(isinstance(each, int) and not -(2**63) <= each < 2**63 for each in values):
+        raise InvalidRequest(f"{place}: expected integers of 64 bits, got {value!r:.80}. Give floats.")
+    return values
+
+
+def _kind(value: Any) -> type | None:
+    if isinstance(value, str | bytes):
+        return bytes
+    if isinstance(value, bool | np.bool_ | int | np.integer):
+        return int
+    return float if isinstance(value, float | np.floating) else None
