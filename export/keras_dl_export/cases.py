@@ -138,7 +138,8 @@ def ask_model(
 
     tensors = {key: tf.constant(array, endpoint.inputs[key].dtype) for key, array in inputs.items()}
     with fresh_functions(), at_inference():  # in the order of _trace: each has a lock
-        outputs = (ask if eagerly else tf.function(ask, autograph=False))(**tensors)
+        call = ask if eagerly else tf.function(ask, autograph=False).get_concrete_function(**tensors)
+        outputs = call(**tensors)
     return {key: np.asarray(tensor) for key, tensor in outputs.items()}
 
 
