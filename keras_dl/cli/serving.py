@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from keras_dl import console
-from keras_dl.cli.arguments import name_and_value
 
 ServerUrl = Annotated[
     str, typer.Argument(help="http://HOST:PORT (REST) or grpc://HOST:PORT.", show_default=False)
@@ -22,38 +21,38 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
 ) -> None:
     """Serve releases over the TensorFlow Serving API until interrupted."""
-    console.load_tensorflow()
-    import signal
-    import threading
+    import logging
 
     from keras_dl.serving import Server
+    from keras_dl_serving.server.model_server import run
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    server = Server(
-        releases,
-        rest_port=None if rest_port < 0 else rest_port,
-        grpc_port=None if grpc_port < 0 else grpc_port,
-        host=host,
+    # TensorFlow comes with the first SavedModel, if there is one.
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    run(
+        Server(
+            releases,
+            rest_port=None if rest_port < 0 else rest_port,
+            grpc_port=None if grpc_port < 0 else grpc_port,
+            host=host,
+        )
     )
-    with console.progress(f"Loading {releases}"):
-        server.start()
-    try:
-        for url in (server.rest_url if rest_port >= 0 else "", server.grpc_url if grpc_port >= 0 else ""):
-            if url:
-                console.out.print(f"serving {releases} at {url}")
-        stop.wait()
-    finally:
-        server.stop()
 
 
 def query(
     url: ServerUrl,
     model: Annotated[str, typer.Argument(help="The model's name.", show_default=False)],
+    values: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[INPUT]...",
+            help="NAME=VALUE, or VALUE alone for a model with one input: JSON, an image, a .npy or JSON "
+            "file, or - for one of them from standard input.",
+            show_default=False,
+        ),
+    ] = None,
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", metavar="NAME=VALUE", help="JSON, or a .npy file.", show_default=False),
+        typer.Option("--input", metavar="NAME=VALUE", help="The same.", show_default=False),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Ask about test examples of this data set.", show_default=False)
@@ -72,11 +71,12 @@ def query(
     from keras_dl.serving import Client
     from keras_dl.tables import answers_table, signatures_table
 
-    if inputs and data:
+    words = [*(values or []), *(inputs or [])]
+    if words and data:
         raise ValueError("--input, --data: expected one of them, got both. Leave one out.")
     with Client(url) as client:
         metadata = client.metadata(model, version=version, label=label)
-        if not inputs and not data:
+        if not words and not data:
             console.show(signatures_table(metadata))
             return
         truth = None
@@ -87,7 +87,12 @@ def query(
             examples, truth = next(load(data, "test", batch_size=count).as_numpy_iterator())
             arrays: Any = examples
         else:
-            arrays = dict(_input(pair) for pair in inputs or [])
+            from keras_dl.cli.inputs import read_inputs
+
+            if signature not in metadata.signatures:
+                known = ", ".join(map(repr, metadata.signatures))
+                raise ValueError(f"--signature: expected one of {known}, got {signature!r}.")
+            arrays = read_inputs(words, metadata.signatures[signature])
         answers = client.predict(model, arrays, version=version, label=label, signature_name=signature)
     console.show(answers_table(answers, truth))
     if out:
@@ -110,19 +115,3 @@ def models(
             for status in client.status(name)
         ]
     console.show(Table(("model", "version", "state", "error"), rows))
-
-
-def _input(pair: str) -> tuple[str, Any]:
-    import json
-
-    import numpy as np
-
-    name, value = name_and_value("--input", pair, "image=photo.npy")
-    if value.endswith(".npy"):
-        return name, np.load(value, allow_pickle=False)
-    try:
-        return name, json.loads(value)
-    except ValueError as error:
-        raise ValueError(
-            f"--input: expected JSON or the path of a .npy file for {name!r}, got {value!r} ({error})."
-        ) from None

@@ -1,0 +1,183 @@
+"""`keras-dl serve`, `query` and `models`, against a server of ONNX models."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+
+from keras_dl import cli
+from keras_dl.cli.inputs import read_inputs
+from keras_dl_serving import Client, Server, Signature, TensorSpec
+
+
+def save_mean(folder: Path, shape: list[Any]) -> None:
+    """`image -> mean` of each row's pixels."""
+    given = helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)
+    mean = helper.make_tensor_value_info("mean", TensorProto.FLOAT, ["batch"])
+    axes = helper.make_tensor("axes", TensorProto.INT64, [len(shape) - 1], list(range(1, len(shape))))
+    node = helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0)
+    graph = helper.make_graph([node], "mean", [given], [mean], [axes])
+    folder.mkdir(parents=True)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, str(folder / "model.onnx"))
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("releases")
+    save_mean(folder / "photo" / "1", ["batch", 4, 6, 3])
+    save_mean(folder / "scan" / "2", ["batch", 4, 4, 1])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(releases: Path) -> Iterator[str]:
+    with Server(releases, rest_port=0, grpc_port=None, poll_seconds=None) as server:
+        yield server.rest_url
+
+
+@pytest.fixture
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., str]:
+    """Runs `keras-dl ...`; gives what it printed, or its error in one line."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, status: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["keras-dl", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == status
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return re.sub(r"\s+", " ", printed.err if status else printed.out)
+
+    return run
+
+
+def save_image(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (6, 4)) -> None:
+    Image.new("RGB", size, colour).save(path)
+
+
+def test_images(run: Callable[..., str], url: str, tmp_path: Path) -> None:
+    save_image(tmp_path / "red.png", (255, 0, 0))
+    save_image(tmp_path / "white.png", (255, 255, 255), (60, 40))
+    run("query", url, "photo", "red.png", "white.png", "--out", "answers.npz")
+    with np.load(tmp_path / "answers.npz") as answers:
+        np.testing.assert_allclose(answers["mean"], [1 / 3, 1], rtol=1e-6)
+    run("query", url, "scan", "--input", "image=white.png", "--out", "answers.npz")
+    with np.load(tmp_path / "answers.npz") as answers:
+        np.testing.assert_allclose(answers["mean"], [1], rtol=1e-6)
+
+
+def test_arrays_json_and_standard_input(
+    run: Callable[..., str], url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = np.full((2, 4, 4, 1), 7, np.float32)
+    np.save(tmp_path / "scan.npy", array)
+    npy = (tmp_path / "scan.npy").read_bytes()
+    text = json.dumps(array.tolist())
+    (tmp_path / "scan.json").write_text(json.dumps({"image": array.tolist()}))
+    for word, given in (
+        ("scan.npy", b""),
+        ("image=scan.npy", b""),
+        ("scan.json", b""),
+        (text, b""),
+        (f"image={text}", b""),
+        ("-", text.encode()),
+        ("-", npy),
+        ("image=-", npy),
+    ):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        assert "7" in run("query", url, "scan", word, "--out", "answers.npz")
+        with np.load(tmp_path / "answers.npz") as answers:
+            assert answers["mean"].tolist() == [7, 7]
+
+
+def test_a_model_without_inputs_is_described(run: Callable[..., str], url: str) -> None:
+    assert "float32 (batch, 4, 6, 3)" in run("query", url, "photo")
+
+
+def test_models(run: Callable[..., str], url: str) -> None:
+    assert re.search(r"photo 1 AVAILABLE scan 2 AVAILABLE", run("models", url))
+    assert "scan" not in run("models", url, "photo")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("scan", "absent.png"), "expected JSON, or the path of an image, .npy or JSON file, for 'image'"),
+        (("scan", "[1, 2]"), "input 'image' must be float32 (batch, 4, 4, 1), but is float32 (2,)"),
+        (("scan", "x=[1]"), "'x' is unknown"),
+        (("scan", "[1]", "--data", "digits"), "--input, --data: expected one of them, got both"),
+        (("scan", "[1]", "--signature", "s"), "--signature: expected one of 'serving_default', got 's'"),
+        (("scan", "[1]", "--version", "9"), "Servable not found for request: Specific(scan, 9)"),
+        (("nothing", "[1]"), "Servable not found for request: Latest(nothing)"),
+    ],
+)
+def test_errors(run: Callable[..., str], url: str, arguments: tuple[str, ...], text: str) -> None:
+    error = run("query", url, *arguments, status=1)
+    assert text in error
+    assert error.count("error:") == 1
+
+
+def test_errors_of_models(run: Callable[..., str], url: str) -> None:
+    assert "Could not find any versions of model m" in run("models", url, "m", status=1)
+    assert "cannot be reached" in run("models", "http://localhost:1", status=1)
+
+
+def test_encoded_images_and_several_inputs(tmp_path: Path) -> None:
+    save_image(tmp_path / "a.png", (1, 2, 3))
+    content = (tmp_path / "a.png").read_bytes()
+    word = str(tmp_path / "a.png")
+    encoded = Signature({"image_bytes": TensorSpec((None,), "string")}, {})
+    assert read_inputs([word, word], encoded)["image_bytes"].tolist() == [content, content]
+    raw = Signature({"image": TensorSpec((None, None, None, 3), "uint8")}, {})
+    assert read_inputs([word], raw)["image"].tolist() == [[[[1, 2, 3]] * 6] * 4]
+    two = Signature({name: TensorSpec((None,), "float32") for name in "ab"}, {})
+    assert read_inputs(["a=[1]", "a=[2]", "b=[3, 4]"], two)["a"].tolist() == [1, 2]
+    assert read_inputs(['{"a": [1], "b": [2]}'], two) == {"a": [1], "b": [2]}
+    with pytest.raises(ValueError, match=r"expected NAME=VALUE, as the model has the inputs 'a', 'b', got"):
+        read_inputs(["[1]"], two)
+
+
+def test_serve_answers_without_tensorflow_and_stops_on_sigterm(releases: Path, tmp_path: Path) -> None:
+    command = (
+        "import sys\nfrom keras_dl.cli import main\n"
+        "try:\n    main()\nfinally:\n    print('tensorflow' in sys.modules)"
+    )
+    arguments = ["serve", str(releases), "--rest-port", "0", "--grpc-port", "-1"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    serving = subprocess.Popen(
+        [sys.executable, "-c", command, *arguments],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert serving.stderr is not None
+        said = re.search(r"http://localhost:\d+", next(line for line in serving.stderr if "http://" in line))
+        assert said
+        with Client(said[0]) as client:
+            assert client.models() == ["photo", "scan"]
+        serving.send_signal(signal.SIGTERM)
+        out, _ = serving.communicate(timeout=60)
+    finally:
+        serving.kill()
+    assert (serving.returncode, out.strip()) == (0, "False")
