@@ -9,7 +9,7 @@ from .exporter import export
 from .latency import Latency, measure_latency
 from .parity import Comparison, Parity
 from .release import Release, list_versions, open_release
-from .runtime import Runner, load_artifact
+from .runtime import IntegerScale, Runner, load_artifact
 from .specs import Spec
 from .timing import time_release
 from .verification import verify
@@ -23,6 +23,7 @@ __all__ = [
     "ConversionError",
     "Endpoint",
     "ExportError",
+    "IntegerScale",
     "Latency",
     "Parity",
     "ParityError",

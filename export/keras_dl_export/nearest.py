@@ -27,6 +27,7 @@ _NEAREST = {
     "RFFT": "Take keras.layers.STFTSpectrogram, which is a convolution",
     "ResizeArea": _RESIZE,
     "ResizeBicubic": _RESIZE,
+    "Roll": "Concatenate the two parts that it exchanges",
     "ScaleAndTranslate": _RESIZE,
     "StringToHashBucketFast": _OUTSIDE,
     "Svd": _SOLVE,

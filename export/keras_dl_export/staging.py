@@ -25,9 +25,8 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     Raises:
         ReleaseError: `parent` cannot be written to, or not to the end.
     """
-    created = not parent.exists()
+    missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
     try:
-        parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(parent)
         folder, lock = _claim(parent)
     except OSError as error:
@@ -41,15 +40,15 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
-        if created:
-            with contextlib.suppress(OSError):
-                parent.rmdir()
+        with contextlib.suppress(OSError):  # something was put there
+            for created in missing:
+                created.rmdir()
 
 
 def _claim(parent: Path) -> tuple[Path, int]:
     while True:
         folder = parent / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
-        folder.mkdir()
+        folder.mkdir(parents=True)
         # Until it is locked, another process may take it for abandoned.
         with contextlib.suppress(FileNotFoundError):
             lock = os.open(folder, os.O_RDONLY)

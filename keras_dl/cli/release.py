@@ -189,10 +189,13 @@ def _kinds(quantize: str | None) -> str | dict[str, str] | None:
     """`"int8"` stays; `"tflite=int8,onnx=float16"` -> `{"tflite": "int8", "onnx": "float16"}`."""
     if quantize is None or "=" not in quantize:
         return quantize
-    return dict(
-        name_and_value("--quantize", pair.strip(), "tflite=int8", "FORMAT=KIND")
-        for pair in quantize.split(",")
-    )
+    kinds: dict[str, str] = {}
+    for pair in quantize.split(","):
+        format, kind = name_and_value("--quantize", pair.strip(), "tflite=int8", "FORMAT=KIND")
+        if format in kinds:
+            raise ValueError(f"--quantize: expected one quantisation a format, got two of {format}.")
+        kinds[format] = kind
+    return kinds
 
 
 def _examples(model: Any, source: str | None, split: str) -> Any:

@@ -69,6 +69,7 @@ def test_help_needs_no_tensorflow(run):
         (("evaluate", "absent"), ("folder", "absent", "recipe.json")),
         (("export", "absent.keras"), ("absent.keras",)),
         (("export", "absent.keras", "--quantize", "=int8"), ("--quantize", "FORMAT=KIND", "'=int8'")),
+        (("export", "x.keras", "--quantize", "onnx=int8,onnx=float16"), ("--quantize", "two of onnx")),
         (("verify", "absent"), ("absent", "release")),
         (("verify", "absent", "--html", "gone/x.html"), ("--html", "gone/x.html", "Make the folder")),
         (("serve", "absent"), ("absent", "export a model into it first")),

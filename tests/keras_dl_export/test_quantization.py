@@ -127,6 +127,7 @@ def test_integer_inputs_and_outputs_mean_what_their_scales_say(network: keras.Mo
 
     scale = runner.input_scales["image"]
     integers = np.clip(np.rint(DATA / scale.scale) + scale.zero_point, -128, 127).astype(np.int8)
+    np.testing.assert_array_equal(scale.quantize(DATA), integers)
     raw = runner({"image": integers})
     assert raw["logits"].dtype == np.int8
     scale = runner.output_scales["logits"]

@@ -94,6 +94,32 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
         load_artifact(path)
 
 
+@pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="the threads are counted as Linux lists them"
+)
+@pytest.mark.parametrize("format", ["tflite", "onnx"])
+def test_a_file_runs_on_as_many_threads_as_asked_for(
+    vae_release: Release, images: np.ndarray, format: str
+) -> None:
+    def count_threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    started, answers = [], []
+    for threads in (1, 4):
+        before = count_threads()
+        runner = load_artifact(vae_release, "encode", format=format, threads=threads)
+        answers.append(runner({"image": images})["mean"])
+        started.append(count_threads() - before)
+    assert started == [0, 3]  # the caller's own is one of them
+    np.testing.assert_allclose(*answers, atol=1e-6)
+
+
+@pytest.mark.parametrize(("format", "threads"), [("onnx", 0), ("tflite", -1), ("saved_model", 1)])
+def test_other_numbers_of_threads_are_refused(vae_release: Release, format: str, threads: int) -> None:
+    with pytest.raises(ValueError, match=f"threads: expected .*, got {threads} for {format}"):
+        load_artifact(vae_release, "encode", format=format, threads=threads)
+
+
 def test_latency_is_measured_in_milliseconds(vae_release: Release, images: np.ndarray) -> None:
     runner = load_artifact(vae_release, "encode", format="onnx")
     calls = []
