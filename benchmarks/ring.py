@@ -8,10 +8,10 @@ which each worker sends one piece of P / n numbers to the next one:
     seconds(n) = c + k 2 (n - 1) latency + bytes(n) / bandwidth
     share(n)   = seconds(1) / seconds(n)          of n times the speed, at equal work a worker
 
-c is the time of a worker's own examples, and k the number of exchanges in a step: the gradients, and small ones
-besides, of figures and of statistics of batch normalisation, that cost their turns alone. Nothing is sent while
-a worker computes in this model, and none is slower than the others: in truth the first makes it faster, and
-the second slower.
+c is the time of a worker's own examples, and k the number of exchanges in a step: the gradients, and small
+ones besides, of figures and of statistics of batch normalisation, that cost their turns alone. Nothing is
+sent while a worker computes in this model, and none is slower than the others: in truth the first makes it
+faster, and the second slower.
 
 Reference: Patarasso and Yuan, Bandwidth optimal all-reduce algorithms for clusters of workstations (2009).
 """

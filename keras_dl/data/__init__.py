@@ -2,12 +2,13 @@
 
 Every kind of data is opened by one function in one file (digits.py, tfds.py, arrays.py, folder.py, table.py,
 text.py); splits.py says what a split means, pipeline.py in which order batches come to be, and share.py what
-of them a replica gets.
+of them a replica gets. streaming.py reads sets that are larger than the memory.
 """
 
 from keras_dl.data.adding import adding_problem
 from keras_dl.data.loading import describe, load
 from keras_dl.data.share import Share, shared
 from keras_dl.data.source import Description
+from keras_dl.data.streaming import stream
 
-__all__ = ["Description", "Share", "adding_problem", "describe", "load", "shared"]
+__all__ = ["Description", "Share", "adding_problem", "describe", "load", "shared", "stream"]

@@ -49,7 +49,7 @@ def batches(
         labels = None if examples.labels is None else tf.constant(examples.labels)
 
     def finish(features: Any, indices: Any) -> Any:
-        features = _as_model_input(features, image_size)
+        features = as_model_input(features, image_size)
         return features if labels is None else (features, tf.gather(labels, indices))
 
     if share is not None:
@@ -128,7 +128,7 @@ def _one_pass(num_examples: int, key: tuple[int, Any] | None) -> tf.data.Dataset
     return tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(indices, seed=seeds))
 
 
-def _as_model_input(features: Any, image_size: tuple[int, int] | None) -> Any:
+def as_model_input(features: Any, image_size: tuple[int, int] | None) -> Any:
     """uint8 images -> float32 in [0, 1], resized; float32 and int32 features unchanged."""
     if features.dtype == tf.uint8:
         features = tf.cast(features, tf.float32) / 255.0

@@ -9,7 +9,8 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,69 @@ def open_tfds(
     class_names = None if label_key is None else tuple(features[label_key].names)
     description = Description(name, num_examples=sizes, image_shape=image_shape, class_names=class_names)
     return Source(description, read, decode=decode)
+
+
+@dataclass(frozen=True)
+class Files:
+    """A set of images as its files hold it.
+
+    Attributes:
+        sizes: examples of each part.
+        read: (part, first, last) -> those examples, encoded: (image,) or (image, label).
+        decode: one such example -> the same with uint8 pixels (H, W, C) and an int32 label.
+    """
+
+    sizes: Mapping[str, int]
+    read: Callable[[str, int, int], tf.data.Dataset]
+    decode: Callable[..., Any]
+
+
+def open_files(
+    name: str, *, data_dir: str | os.PathLike[str] | None, image_size: tuple[int, int] | None, labels: bool
+) -> Files:
+    """A TFDS set of images that is read from its files as one goes.
+
+    Args:
+        name: TFDS's name.
+        data_dir: where prepared sets are kept.
+        image_size: (H, W) that images are resized to, should they differ in size.
+        labels: whether each image comes with its class.
+
+    Raises:
+        LookupError, ConnectionError: as `open_tfds`.
+        ValueError: it holds no images, or no classes where they are asked for.
+    """
+    import tensorflow_datasets as tfds
+
+    builder = _prepared(_builder(name, None if data_dir is None else os.fspath(data_dir)), name)
+    features = builder.info.features
+    image_key, label_key = _image_and_label(features, name)
+    if labels and label_key is None:
+        raise ValueError(f"labels: {name} has no labels. Pass labels=False for the images alone.")
+    image_shape = features[image_key].shape
+    resize_to = image_size if None in image_shape else None
+    keys = [image_key, *([label_key] if labels else [])]
+
+    def read(part: str, first: int, last: int) -> tf.data.Dataset:
+        examples = builder.as_dataset(
+            split=f"{part}[{first}:{last}]",
+            shuffle_files=False,
+            decoders={
+                key: tfds.decode.SkipDecoding()
+                for key, feature in features.items()
+                if isinstance(feature, tfds.features.Image)
+            },
+            read_config=tfds.ReadConfig(
+                try_autocache=False, interleave_cycle_length=16, assert_cardinality=False
+            ),
+        )
+        return examples.map(lambda example: tuple(example[key] for key in keys))
+
+    def decode(encoded: Any, *label: Any) -> Any:
+        image = tf.io.decode_image(encoded, channels=image_shape[-1], expand_animations=False)
+        return (as_uint8_image(image, image_shape, resize_to), *(tf.cast(each, tf.int32) for each in label))
+
+    return Files({part: info.num_examples for part, info in builder.info.splits.items()}, read, decode)
 
 
 def _builder(name: str, data_dir: str | None) -> Any:

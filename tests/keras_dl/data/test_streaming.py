@@ -1,0 +1,136 @@
+"""Sets read from their files as one goes: every example once, whoever reads them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from keras_dl.data import Share, stream
+from keras_dl.data import tfds as ours
+
+COUNT = 101
+
+
+class ShardsForTests(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Images that tell their numbers, in seven files."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self) -> Any:
+        features = {
+            "image": tfds.features.Image(shape=(4, 4, 1)),
+            "label": tfds.features.ClassLabel(num_classes=COUNT),
+        }
+        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager: Any) -> Any:
+        return {"train": self._generate_examples(COUNT), "test": self._generate_examples(10)}
+
+    def _generate_examples(self, count: int) -> Any:
+        for number in range(count):
+            yield number, {"image": np.full((4, 4, 1), number, np.uint8), "label": number}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("tfds")
+    builder = ShardsForTests(data_dir=folder)
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(num_shards=7), file_format="tfrecord"
+    )
+    assert builder.info.splits["train"].num_shards == 7
+    return builder
+
+
+@pytest.fixture(autouse=True)
+def found(prepared: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours, "_builder", lambda name, data_dir: prepared)
+
+
+def numbers(batches: Any) -> list[list[int]]:
+    found = []
+    for image, label in batches:
+        np.testing.assert_array_equal(np.round(np.asarray(image)[:, 0, 0, 0] * 255), label)
+        found.append(np.asarray(label).tolist())
+    return found
+
+
+def flat(batches: list[list[int]]) -> list[int]:
+    return [number for batch in batches for number in batch]
+
+
+def test_a_pass_has_every_example_once_in_another_order() -> None:
+    batches = stream("shards", batch_size=16, seed=3)
+    assert len(batches) == 7
+    first, second = numbers(batches), numbers(batches)
+    assert [len(batch) for batch in first] == [16] * 6 + [5]
+    for each in (first, second):
+        assert sorted(flat(each)) == list(range(COUNT))
+    assert first != second
+    assert numbers(stream("shards", batch_size=16, seed=3, epoch=1)) == second
+    (images, *_), features = next(iter(batches)), batches.element_spec[0]
+    assert images.dtype == tf.float32
+    assert features.shape[1:] == (4, 4, 1)
+
+
+def test_unshuffled_slices_keep_the_order_within_their_files() -> None:
+    batches = stream("shards", "train[10:50]", 10, shuffle=False)
+    assert numbers(batches) == numbers(batches)
+    assert len(flat(numbers(batches))) == 40
+    assert flat(numbers(stream("shards", "test", 4))) == flat(numbers(stream("shards", "test", 10)))
+
+
+@pytest.mark.parametrize("workers", [[1, 1], [2, 1], [1] * 7, [3, 3, 2]])
+def test_replicas_share_a_pass_out(workers: list[int]) -> None:
+    """Each pass anew, with as many steps for every replica, two passes long."""
+    of = sum(workers)
+    size = 2 * of
+    steps = math.ceil(math.ceil(COUNT / of) / 2)
+    passes: list[list[int]] = [[], []]
+    for index, count in enumerate(workers):
+        share = Share(sum(workers[:index]), count, of)
+        batches = numbers(stream("shards", batch_size=size, share=share).take(2 * steps * count))
+        for number in (0, 1):
+            mine = batches[number * steps * count : (number + 1) * steps * count]
+            assert len(mine) == steps * count
+            assert max(map(len, mine)) == 2
+            passes[number] += flat(mine)
+    assert sorted(passes[0]) == sorted(passes[1]) == list(range(COUNT))
+    assert passes[0] != passes[1]
+
+
+def test_a_replica_opens_its_own_files_alone(prepared: Any, tmp_path: Path) -> None:
+    """With the files of the others gone, and seven replicas for seven files, each still has its own."""
+    counts = prepared.info.splits["train"].shard_lengths
+    wanted = []
+    for replica in range(7):
+        share = Share(replica, 1, 7)
+        steps = math.ceil(COUNT / 7)
+        wanted.append(flat(numbers(stream("shards", batch_size=7, share=share).take(steps))))
+    assert sum(map(len, wanted)) == COUNT
+    assert max(abs(len(mine) - count) for mine, count in zip(wanted, counts, strict=True)) <= 1
+
+
+def test_the_service_reads_every_example_once() -> None:
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer(service.DispatcherConfig(port=0))
+    address = dispatcher.target.split("://")[1]
+    workers = [service.WorkerServer(service.WorkerConfig(dispatcher_address=address)) for _ in range(2)]
+    batches = stream("shards", batch_size=16, service=dispatcher.target)
+    found = numbers(batches)
+    assert sorted(flat(found)) == list(range(COUNT))
+    assert [len(batch) for batch in found] == [16] * 6 + [5]
+    del workers
+
+
+def test_what_cannot_be_streamed_is_explained() -> None:
+    with pytest.raises(ValueError, match="split: expected one range of examples, got 'train.:5.\\+test'"):
+        stream("shards", "train[:5]+test")
+    with pytest.raises(ValueError, match="batch_size: expected a multiple of the 2 replicas, got 5"):
+        stream("shards", batch_size=5, share=Share(0, 1, 2))
