@@ -196,3 +196,38 @@ def server(releases: Path) -> Iterator[Any]:
 
     with Server(releases, rest_port=0, grpc_port=0, poll_seconds=None) as running:
         yield running
+
+
+@pytest.fixture(params=["Client", "AsyncClient"])
+def client_class(request: pytest.FixtureRequest) -> Any:
+    """A client; the asynchronous one wrapped, so that the same tests hold for both."""
+    from keras_dl_serving import Client
+    from tests.keras_dl_serving.clients import Blocking
+
+    return {"Client": Client, "AsyncClient": Blocking}[request.param]
+
+
+@pytest.fixture(params=["rest_url", "grpc_url"])
+def protocol(request: pytest.FixtureRequest) -> str:
+    """The attribute of a server that has the URL."""
+    return str(request.param)
+
+
+@pytest.fixture
+def client(client_class: Any, protocol: str, server: Any) -> Iterator[Any]:
+    """A client of the server of all releases."""
+    with client_class(getattr(server, protocol)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def triple(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server of `triple`, an ONNX model: up in a moment."""
+    from keras_dl_serving import Server
+    from keras_dl_serving.server.settings import Settings
+
+    folder = tmp_path_factory.mktemp("triple")
+    save_scale(folder / "triple" / "1", 3.0)
+    socket = folder / "socket"
+    with Server(folder, rest_port=0, grpc_port=0, settings=Settings(grpc_socket=socket)) as server:
+        yield server

@@ -5,73 +5,27 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import keras_dl_serving
 from keras_dl_serving import (
     AsyncClient,
     Client,
-    Code,
-    ConnectionFailed,
-    DeadlineExceeded,
-    Internal,
     InvalidArgument,
     InvalidRequest,
-    NotFound,
     NotReady,
     Server,
-    ServingError,
     StatusError,
     TensorSpec,
+    dtypes,
 )
 from tests.keras_dl_serving.conftest import ECHO_DTYPES, WEIGHTS, save_linear
 
 X = np.float32([[1, 2, 3], [0.5, -1, 4]])
-
-
-class Blocking:
-    """An `AsyncClient` used like a `Client`, so that the same tests hold for both."""
-
-    def __init__(self, url: str, **options: Any) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._client = AsyncClient(url, **options)
-        self.url = self._client.url
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        method = getattr(self._client, name)
-        return lambda *args, **options: self._loop.run_until_complete(method(*args, **options))
-
-    def __enter__(self) -> Blocking:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        self._loop.close()
-
-
-@pytest.fixture(params=[Client, Blocking], ids=["Client", "AsyncClient"])
-def client_class(request: pytest.FixtureRequest) -> Any:
-    return request.param
-
-
-@pytest.fixture(params=["rest_url", "grpc_url"])
-def protocol(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def client(client_class: Any, protocol: str, server: Server) -> Iterator[Client]:
-    with client_class(getattr(server, protocol)) as client:
-        yield client
 
 
 # ---- answers
@@ -116,7 +70,7 @@ def test_every_dtype_goes_there_and_back(client: Client, protocol: str, dtype: s
     if dtype == "string":
         array = np.array([[b"a", b"\xff\x00"], [b"", "caf\u00e9".encode()]], object)
     else:
-        array = np.array([[0, 1], [1, 0]]).astype(keras_dl_serving.dtypes.by_name(dtype).numpy)
+        array = np.array([[0, 1], [1, 0]]).astype(dtypes.by_name(dtype).numpy)
     if protocol == "rest_url" and dtype in ("float16", "bfloat16", "uint16", "complex64", "complex128"):
         kind = InvalidRequest if dtype.startswith("complex") else StatusError
         with pytest.raises(
@@ -186,160 +140,6 @@ def test_both_protocols_tell_the_same_metadata(server: Server) -> None:
     with Client(server.rest_url) as rest, Client(server.grpc_url) as grpc:
         for model in ("linear", "half_plus_two", "two_inputs", "echo"):
             assert rest.metadata(model) == grpc.metadata(model)
-
-
-# ---- errors
-
-
-def test_what_does_not_fit_is_not_sent(client: Client) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        client.predict("linear", {"z": X}, version=3)
-    assert str(caught.value) == (
-        "inputs must be 'x': float32 (batch, 3); 'x' is missing and 'z' is unknown. "
-        f"(predict of model 'linear', version 3 at {client.url})"
-    )
-    request = caught.value.request
-    assert request is not None
-    assert (request.model, request.version, request.method) == ("linear", 3, "predict")
-    with pytest.raises(
-        InvalidRequest, match=r"signature_name must be one of 'mean', 'serving_default', but is 's'"
-    ):
-        client.predict("linear", X, signature_name="s")
-    with pytest.raises(InvalidRequest, match=r"outputs must be among 'total', 'y', but has 'z'"):
-        client.predict("linear", X, outputs=["y", "z"])
-    with pytest.raises(InvalidRequest, match="version and label are both given"):
-        client.predict("linear", X, version=1, label="stable")
-    with pytest.raises(InvalidRequest, match="model must be the name of a model"):
-        client.predict("", X)
-
-
-def test_the_servers_errors_carry_status_and_request(client: Client) -> None:
-    for call, kind, code, message in (
-        (
-            lambda: client.predict("m", X),
-            NotFound,
-            Code.NOT_FOUND,
-            "Servable not found for request: Latest(m)",
-        ),
-        (
-            lambda: client.predict("linear", X, version=9),
-            NotFound,
-            Code.NOT_FOUND,
-            "Servable not found for request: Specific(linear, 9)",
-        ),
-        (
-            lambda: client.metadata("linear", label="stable"),
-            InvalidArgument,
-            Code.INVALID_ARGUMENT,
-            "Unrecognized servable version label: stable",
-        ),
-        (lambda: client.status("m"), NotFound, Code.NOT_FOUND, "Could not find any versions of model m"),
-    ):
-        with pytest.raises(kind) as caught:
-            call()
-        assert isinstance(caught.value, ServingError)
-        assert caught.value.status is code
-        assert caught.value.message == message
-        assert caught.value.request is not None
-        assert caught.value.request.url == client.url
-        assert message in str(caught.value)
-        assert client.url in str(caught.value)
-
-
-def test_the_runtimes_own_words_come_through(client: Client) -> None:
-    with pytest.raises(InvalidArgument, match="slice index 7 of dimension 0 out of bounds"):
-        client.predict("two_inputs", {"image": np.ones((1, 2, 2)), "label": [7]}, signature_name="pick")
-
-
-def test_names_are_quoted_on_their_way(client: Client) -> None:
-    for name in ("a b", "a/b", "../../etc", "caf\u00e9", "a%2fb", "a:predict"):
-        with pytest.raises(NotFound) as caught:
-            client.status(name)
-        assert caught.value.message == f"Could not find any versions of model {name}"
-
-
-@pytest.mark.parametrize("url", ["localhost:8501", "ftp://localhost", "http://", "grpc:localhost"])
-def test_urls_of_another_kind(url: str) -> None:
-    for kind in (Client, AsyncClient):
-        with pytest.raises(
-            ValueError, match=r"url must say how to ask, http://HOST:PORT for REST or grpc://"
-        ):
-            kind(url)
-
-
-@pytest.fixture
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.mark.parametrize("scheme", ["http", "grpc"])
-def test_no_server(client_class: Any, scheme: str, closed_port: int) -> None:
-    with client_class(f"{scheme}://localhost:{closed_port}", timeout=10) as client:
-        with pytest.raises(ConnectionFailed, match="The server cannot be reached") as caught:
-            client.status("m")
-        assert isinstance(caught.value, ConnectionError)
-        with pytest.raises(NotReady, match=r"Not ready within 0.3 seconds: The server cannot be reached"):
-            client.wait_ready(timeout=0.3)
-
-
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        yield silent.getsockname()[1]
-
-
-@pytest.mark.parametrize("scheme", ["http", "grpc"])
-def test_a_server_that_does_not_answer(client_class: Any, scheme: str, silent_port: int) -> None:
-    with client_class(f"{scheme}://localhost:{silent_port}", timeout=60) as client:
-        began = time.monotonic()
-        with pytest.raises(DeadlineExceeded) as caught:
-            client.status("m", timeout=0.3)
-        assert time.monotonic() - began < 10
-        assert isinstance(caught.value, TimeoutError)
-
-
-@pytest.fixture
-def other_server() -> Iterator[tuple[str, dict[str, tuple[int, bytes]]]]:
-    """A web server that is no TensorFlow Serving, and what it answers by path."""
-    answers: dict[str, tuple[int, bytes]] = {}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, body = answers[self.path]
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as http_server:
-        thread = threading.Thread(target=http_server.serve_forever)
-        thread.start()
-        yield f"http://localhost:{http_server.server_port}", answers
-        http_server.shutdown()
-        thread.join()
-
-
-def test_answers_that_are_none(client_class: Any, other_server: Any) -> None:
-    url, answers = other_server
-    path = "/v1/models/m"
-    with client_class(url) as client:
-        for status, body, kind, message in (
-            (200, b"<html>", Internal, "The server's answer is no JSON object: '<html>'"),
-            (200, b"[]", Internal, "The server's answer is no JSON object"),
-            (200, b"{}", Internal, "The server's answer is no status"),
-            (502, b"<html>bad gateway", keras_dl_serving.Unknown, "<html>bad gateway"),
-            (503, b'{"error": "later"}', keras_dl_serving.Unavailable, "later"),
-            (418, b"", InvalidArgument, "I'm a Teapot"),
-        ):
-            answers[path] = (status, body)
-            with pytest.raises(kind, match=message):
-                client.status("m")
 
 
 # ---- waiting, and models that change
@@ -422,8 +222,9 @@ def test_a_blocking_client_works_inside_a_loop(server: Server, protocol: str) ->
 
 
 def test_both_clients_have_the_same_methods() -> None:
-    for name in ("predict", "status", "metadata", "wait_ready", "close"):
-        assert inspect.signature(getattr(Client, name)) == inspect.signature(getattr(AsyncClient, name)), name
+    for name in (name for name in vars(Client) if not name.startswith("_")):
+        blocking, awaited = (inspect.signature(getattr(kind, name)) for kind in (Client, AsyncClient))
+        assert blocking.parameters == awaited.parameters, name
     assert inspect.signature(Client) == inspect.signature(AsyncClient)
 
 
