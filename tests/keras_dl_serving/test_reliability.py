@@ -215,7 +215,7 @@ def test_rest_answers_whatever_comes(
     assert answer.status_code in (200, 400, 404, 501), answer.text
     if answer.status_code != 200:
         assert answer.headers["content-type"] == "application/json"
-        assert answer.json()["error"]
+        assert json.loads(answer.content.decode("utf-8", "replace"))["error"]  # names are quoted as they came
 
 
 def predict_request(model: str, x: Any) -> bytes:
@@ -281,6 +281,19 @@ def test_grpc_answers_whatever_comes(
     status = call(channel, method, bytes(message))
     fine = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "UNIMPLEMENTED", "DESERIALIZING"}
     assert status in fine
+
+
+def test_a_message_of_the_runtime_may_quote_what_is_no_text(channel: grpc.Channel) -> None:
+    classify = messages.ClassificationRequest()
+    classify.model_spec.name = "examples"
+    classify.model_spec.signature_name = "classify"
+    classify.input.example_list.examples.append(b"\xa0\xff")
+    request = classify.SerializeToString()
+    outcome = channel.unary_unary("/tensorflow.serving.PredictionService/Classify").future(
+        request, timeout=20
+    )
+    assert outcome.code().name == "INVALID_ARGUMENT"
+    assert "Could not parse example" in outcome.details()
 
 
 def test_afterwards_it_answers_as_before(asking: httpx.Client, channel: grpc.Channel) -> None:

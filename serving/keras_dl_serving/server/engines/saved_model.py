@@ -16,7 +16,7 @@ from tensorflow.core.protobuf.config_pb2 import CallableOptions
 from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import Code, FailedPrecondition, NotFound, StatusError, Unknown
+from keras_dl_serving.errors import Code, FailedPrecondition, InvalidArgument, NotFound, StatusError, Unknown
 from keras_dl_serving.signatures import Signature, readable
 from keras_dl_serving.wire import messages, tensors
 
@@ -50,6 +50,8 @@ class SavedModelEngine:
             results = call(*[inputs[name] for name in self.signatures[signature_name].inputs])
         except tf.errors.OpError as error:
             raise _status_error(error) from error
+        except UnicodeDecodeError as error:  # its message quotes bytes of the request that are no text
+            raise InvalidArgument(error.object.decode("utf-8", "replace")) from error
         return [_as_array(result) for result in results]
 
     def close(self) -> None:
