@@ -25,7 +25,7 @@ def stream(
     batch_size: int = 128,
     *,
     labels: bool = True,
-    image_size: tuple[int, int] | None = None,
+    image_size: int | tuple[int, int] | None = None,
     shuffle: bool | None = None,
     seed: int = 0,
     epoch: int = 0,
@@ -48,7 +48,7 @@ def stream(
         split: a split or one slice of it, such as `train[:90%]`.
         batch_size: B, of all replicas together.
         labels: False gives the images alone.
-        image_size: (height, width) to resize images to.
+        image_size: resize images to this side, or to (height, width).
         shuffle: mix the examples; by default for `train` and its slices.
         seed: decides, with the number of the pass, the order.
         epoch: the number of the first pass.
@@ -64,44 +64,45 @@ def stream(
             without `image_size`.
         LookupError, ConnectionError: as `load`.
     """
-    files = open_files(name, data_dir=data_dir, image_size=image_size, labels=labels)
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    files = open_files(name, data_dir=data_dir, image_size=size, labels=labels)
     part, begin, end = _range(split, files.sizes, name)
     mixes = split.startswith("train") if shuffle is None else shuffle
 
     def finished(image: Any, *label: Any) -> Any:
-        image = as_model_input(image, image_size)
+        image = as_model_input(image, size)
         return (image, *label) if label else image
 
-    def passes(first: int, last: int, size: int, number: Any) -> tf.data.Dataset:
+    def passes(first: int, last: int, each: int, number: Any) -> tf.data.Dataset:
         examples = files.read(part, first, last)
         if mixes:
             key = tf.stack([tf.constant(seed, tf.int64), number])
             drawn = tf.random.stateless_uniform((), key, maxval=2**31, dtype=tf.int64)
             examples = examples.shuffle(_BUFFER, seed=drawn, reshuffle_each_iteration=False)
         examples = examples.map(files.decode, tf.data.AUTOTUNE)
-        return examples.batch(size).map(finished, tf.data.AUTOTUNE)
+        return examples.batch(each).map(finished, tf.data.AUTOTUNE)
 
-    def served(first: int, last: int, size: int) -> tf.data.Dataset:
+    def served(first: int, last: int, each: int) -> tf.data.Dataset:
         examples = files.read(part, first, last)
         examples = examples.shuffle(_BUFFER, seed=seed) if mixes else examples
         policy = tf.data.experimental.service.ShardingPolicy.DYNAMIC
         examples = examples.map(files.decode, tf.data.AUTOTUNE).apply(
             tf.data.experimental.service.distribute(processing_mode=policy, service=service)
         )
-        return examples.batch(size).map(finished, tf.data.AUTOTUNE)
+        return examples.batch(each).map(finished, tf.data.AUTOTUNE)
 
     def of_replica(replica: int, of: int) -> tf.data.Dataset:
         count = end - begin
         first, last = begin + count * replica // of, begin + count * (replica + 1) // of
-        size = batch_size // of
-        steps = math.ceil(math.ceil(count / of) / size)  # of the replica with the most examples
+        each = batch_size // of
+        steps = math.ceil(math.ceil(count / of) / each)  # of the replica with the most examples
         if service is not None:
-            one = served(first, last, size)
+            one = served(first, last, each)
             return _filled(one, steps).repeat() if share is not None else one
         if share is None:
-            return _counted(lambda number: passes(first, last, size, number), epoch)
+            return _counted(lambda number: passes(first, last, each, number), epoch)
         counter = tf.data.Dataset.counter(epoch)
-        return counter.flat_map(lambda number: _filled(passes(first, last, size, number), steps))
+        return counter.flat_map(lambda number: _filled(passes(first, last, each, number), steps))
 
     wanted = _EVERYTHING if share is None else share
     if batch_size % wanted.of or batch_size < 1:

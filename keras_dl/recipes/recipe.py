@@ -15,11 +15,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from keras_dl.data import Description, Share, describe, load, shared
+from keras_dl.data import Description, Share, describe, load, shared, stream
 from keras_dl.recipes.optimizers import adam
 from keras_dl.recipes.settings import REQUIRED, Parameter, parameters_of, parsed
 
 _SPLITS = ("train", "validation", "test")
+_STREAM = "stream"  # the setting that reads images from their files at every pass
 ARRAYS = "arrays"  # stands for data that have no name
 # Arguments of a model that the data or the run decides, and not the user.
 _FACTS = ("image_shape", "num_classes", "num_features", "vocabulary", "seed")
@@ -241,8 +242,11 @@ class Recipe:
                 functools.partial(make, "train"),
                 lambda share: (shared(train.repeat(), share), shared(validation.repeat(), share)),
             )
+        if self.load.get(_STREAM):
+            return self._streamed(epoch)
+        options = {name: value for name, value in self.load.items() if name != _STREAM}
         read = functools.partial(
-            load, self.data, _SPLITS, self.batch_size, labels=self.task.labels, seed=self.seed, **self.load
+            load, self.data, _SPLITS, self.batch_size, labels=self.task.labels, seed=self.seed, **options
         )
         told = {name: value for name, value in self.load.items() if name in parameters_of(describe)}
         train, validation, test = read(epoch=epoch)
@@ -253,6 +257,26 @@ class Recipe:
             describe(self.data, **told),
             lambda: read(shuffle=False)[0],
             lambda share: read(epoch=epoch, share=share)[:2],
+        )
+
+    def _streamed(self, epoch: int) -> Splits:
+        """The data, those to train on read from their files at every pass; the splits are those of `load`."""
+        options = {name: value for name, value in self.load.items() if name != _STREAM}
+        given = {"labels": self.task.labels, "seed": self.seed, **options}
+        told = {name: value for name, value in options.items() if name in parameters_of(describe)}
+        description = describe(self.data, **told)
+        carved = "validation" not in description.num_examples
+        part, held_out = ("train[:90%]", "train[90%:]") if carved else ("train", "validation")
+        train = functools.partial(stream, self.data, part, self.batch_size, shuffle=True, **given)
+        read = functools.partial(load, self.data, (held_out, "test"), self.batch_size, shuffle=False, **given)
+        validation, test = read()
+        return Splits(
+            train(epoch=epoch),
+            validation,
+            test,
+            description,
+            lambda: train(shuffle=False),
+            lambda share: (train(epoch=epoch, share=share), read(share=share)[0]),
         )
 
     def build(self, splits: Splits) -> Any:
@@ -320,7 +344,8 @@ def _options_of_load(recipe: Recipe) -> dict[str, Parameter]:
     names |= {"label_column"} if "num_classes" in takes else set()
     names |= {"sequence_length"} if "vocabulary" in takes else set()
     options = parameters_of(load)
-    return {name: options[name] for name in names if name in options}
+    found = {name: options[name] for name in names if name in options}
+    return {**found, _STREAM: Parameter(bool, False)} if "image_shape" in takes else found
 
 
 def source_name(data: Any) -> str:

@@ -1,3 +1,4 @@
+import os
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
@@ -324,3 +325,17 @@ def test_the_recipes_of_characters_compare_cells_of_equal_size():
     others = [get_recipe(f"char-{cell}") for cell in ("gru", "rnn")]
     for field in ("data", "load", "batch_size", "epochs", "seed"):
         assert all(getattr(other, field) == getattr(get_recipe("char-lstm"), field) for other in others)
+
+
+@pytest.mark.tfds
+@pytest.mark.skipif("TFDS_DATA_DIR" not in os.environ, reason="needs MNIST, prepared under TFDS_DATA_DIR")
+def test_streamed_splits_are_those_kept_in_memory():
+    recipe = get_recipe("cnn-mnist").configured(batch_size=600, settings={"image_size": 8})
+    kept, streamed = recipe.splits(), recipe.configured(settings={"stream": "true"}).splits()
+    for name in ("train", "validation", "test"):
+        ours, theirs = (
+            np.sort(np.concatenate([images.sum((1, 2, 3)) for images, _ in part.as_numpy_iterator()]))
+            for part in (getattr(streamed, name), getattr(kept, name))
+        )
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, err_msg=name)
+        assert len(getattr(streamed, name)) == len(getattr(kept, name))
