@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import numpy as np
 import orjson
 from google.protobuf import json_format
 
 from keras_dl_serving import dtypes, json_response, json_text
 from keras_dl_serving.client.examples import Examples, Features
+from keras_dl_serving.client.light_httpx import httpx
 from keras_dl_serving.client.transport import (
     Classification,
     Connection,
