@@ -131,7 +131,10 @@ def _explain(error: Exception, noise: Sequence[str]) -> str:
     places = {operator: node.rpartition("/")[0] or node for operator, node in reversed(blamed)}
     listed = ", ".join(f"{operator} in {layer!r}" for operator, layer in sorted(places.items()))
     if re.search(r"[x<]b?f(16|64)>", text):
-        remedy = "They are float32 there: build the model with keras.config.set_dtype_policy('float32')."
+        remedy = (
+            "They are float32 there: build the model with keras.config.set_dtype_policy('float32') and load "
+            "its weights."
+        )
     else:
         remedy = f"{nearest(sorted(places))}, or leave 'tflite' out."
     return f"tflite: the builtin operators of TFLite cannot express {listed}. {remedy}"

@@ -24,7 +24,7 @@ def load_model(path: str | Path, *, compile: bool = True) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no `.keras` file, or holds classes that are not registered.
+        ValueError: the file is no `.keras` file, or holds classes that are not registered, or Python code.
     """
     path = Path(path)
     if not path.exists():
@@ -45,6 +45,14 @@ def load_model(path: str | Path, *, compile: bool = True) -> Any:
         raise ValueError(
             f"path: {path} holds a class that is not known here. Import the module that registers it with "
             f"keras.saving.register_keras_serializable before load_model. Keras says: {error}"
+        ) from error
+    except ValueError as error:
+        if "enable_unsafe_deserialization" not in str(error):
+            raise
+        raise ValueError(
+            f"path: {path} holds Python code, such as that of a Lambda layer, which is not run unasked. If you "
+            "trust the file, call keras.config.enable_unsafe_deserialization() before load_model, and export "
+            "the model in Python; or build it from other layers."
         ) from error
 
 

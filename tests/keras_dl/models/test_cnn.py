@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -110,3 +111,10 @@ def test_a_class_that_nobody_registered_is_named(tmp_path: Path) -> None:
     Stranger(3, (8, 8, 1), filters=(2,)).save(tmp_path / "stranger.keras")
     with pytest.raises(ValueError, match="holds a class that is not known here.*register_keras_serializable"):
         load_model(tmp_path / "stranger.keras")
+
+
+def test_python_code_in_a_file_is_not_run_unasked(tmp_path: Path) -> None:
+    doubled = keras.layers.Lambda(lambda x: 2 * x)
+    keras.Sequential([keras.Input((3,)), doubled]).save(tmp_path / "doubled.keras")
+    with pytest.raises(ValueError, match="holds Python code.*enable_unsafe_deserialization"):
+        load_model(tmp_path / "doubled.keras")
