@@ -50,9 +50,9 @@ def load_model(path: str | Path, *, compile: bool = True) -> Any:
         if "enable_unsafe_deserialization" not in str(error):
             raise
         raise ValueError(
-            f"path: {path} holds Python code, such as that of a Lambda layer, which is not run unasked. If you "
-            "trust the file, call keras.config.enable_unsafe_deserialization() before load_model, and export "
-            "the model in Python; or build it from other layers."
+            f"path: {path} holds Python code, such as that of a Lambda layer, which is not run unasked. If "
+            "you trust the file, call keras.config.enable_unsafe_deserialization() before load_model, and "
+            "export the model in Python; or build it from other layers."
         ) from error
 
 
