@@ -58,7 +58,7 @@ class Options:
 
     @property
     def rounds(self) -> int:
-        return 2 if self.quick else 7
+        return 2 if self.quick else 5
 
     @property
     def seconds(self) -> float:
@@ -232,7 +232,9 @@ def fastapi(options: Options) -> Iterator[Comparison]:
 def batching(options: Options) -> Iterator[Comparison]:
     """64 clients of the CNN, their requests run together, against one by one."""
     parameters = options.releases / "batching.config"
-    parameters.write_text("max_batch_size { value: 64 } num_batch_threads { value: 1 }")
+    parameters.write_text(
+        "max_batch_size { value: 64 } batch_timeout_micros { value: 3000 } num_batch_threads { value: 1 }"
+    )
     flags = ("--enable_batching", f"--batching_parameters_file={parameters}")
     with ours(options, *flags) as together, ours(options) as alone:
         for name, mine, theirs in (
