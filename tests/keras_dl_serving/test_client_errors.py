@@ -50,6 +50,11 @@ def test_what_does_not_fit_is_not_sent(client: Client) -> None:
         client.predict("linear", X, version=1, label="stable")
     with pytest.raises(InvalidRequest, match="model must be the name of a model"):
         client.predict("", X)
+    with pytest.raises(InvalidRequest, match="model must be the name of a model, but is 3"):
+        client.predict(3, X)  # type: ignore[arg-type]
+    for version in (-1, "1", 2**63):
+        with pytest.raises(InvalidRequest, match="version must be a whole number, but is"):
+            client.predict("linear", X, version=version)  # type: ignore[arg-type]
 
 
 def test_the_servers_errors_carry_status_and_request(client: Client) -> None:

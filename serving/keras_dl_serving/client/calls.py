@@ -16,6 +16,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from keras_dl_serving.client.examples import Examples, examples_of
 from keras_dl_serving.client.inputs import prepare
 from keras_dl_serving.client.transport import (
@@ -284,10 +286,11 @@ class Calls:
         request = Request(method, self._url, model, version, label, signature_name)
         if version is not None and label is not None:
             raise InvalidRequest("version and label are both given: give one of them.", request=request)
-        if model == "":
-            raise InvalidRequest("model must be the name of a model, but is empty.", request=request)
-        if version is not None and not 0 <= version < 2**63:
-            raise InvalidRequest(f"version must be a whole number from 0, but is {version}.", request=request)
+        if model is not None and (not isinstance(model, str) or not model):
+            given = "empty" if model == "" else repr(model)
+            raise InvalidRequest(f"model must be the name of a model, but is {given}.", request=request)
+        if version is not None and (not isinstance(version, int | np.integer) or not 0 <= version < 2**63):
+            raise InvalidRequest(f"version must be a whole number, but is {version!r}.", request=request)
         return request
 
     def _deadline(self, timeout: float | None) -> float | None:

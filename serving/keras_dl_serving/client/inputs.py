@@ -119,4 +119,4 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 
 
 def _describe(array: Array) -> str:
-    return f"{dtypes.of_array(array).name if array.dtype.kind in 'OSU' else array.dtype} {array.shape}"
+    return f"{dtypes.of_array(array).name if array.dtype.kind in 'SU' else array.dtype} {array.shape}"
