@@ -49,14 +49,20 @@ def train(
     ] = None,
     data: DataName = None,
     epochs: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Of all devices together.", show_default=False)
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder.", show_default="runs/<recipe>-<time>")
     ] = None,
     seed: Annotated[int | None, typer.Option(show_default=False)] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     strategy: Annotated[
-        str | None, typer.Option(help="mirrored or multi-worker.", show_default=False)
+        str | None,
+        typer.Option(
+            help="mirrored: all devices of this machine; multi-worker: those of all machines in TF_CONFIG.",
+            show_default=False,
+        ),
     ] = None,
     precision: Annotated[
         str | None, typer.Option(help="For example mixed_float16.", show_default=False)
@@ -112,6 +118,9 @@ def sample(
 def _show_run(run: Run) -> None:
     from keras_dl.tables import figures_table
 
+    if not run.metrics:  # another worker than the chief
+        console.out.print("trained; the first worker measures the model and writes the run")
+        return
     console.show(figures_table(run.metrics, "On the test split"))
     console.out.print(f"run {run.folder}\nreport {run.folder / 'report.html'}")
 
