@@ -131,8 +131,8 @@ class RestApi:
         return b"".join(chunks)
 
     def close(self) -> None:
-        """Wait for the predictions under way."""
-        self._threads.shutdown()
+        """Take no more work; what runs finishes."""
+        self._threads.shutdown(wait=False)
 
     async def _answer(self, request: Request, path: str, body: bytes) -> Response:
         try:
