@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
-from keras_dl_serving.errors import Internal, InvalidArgument, NotFound
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.errors import Cancelled, Internal, InvalidArgument, NotFound
 from keras_dl_serving.server.core import Core, ModelSpec, State
 from keras_dl_serving.server.releases import VersionFolder
 from tests.keras_dl_serving.fakes import FakeEngine, folder
@@ -97,6 +99,34 @@ def test_a_request_finishes_on_the_version_it_began_on(core: Core, loader: Loade
     swap.join(timeout=10)
     assert loader.engines[1].closed.is_set()
     assert states(core) == {2: "AVAILABLE", 1: "END"}
+
+
+def test_a_run_keeps_its_version_open_when_the_request_is_given_up(core: Core, loader: Loader) -> None:
+    core.serve({"m": [folder(1)]})
+    engine, began, go_on = loader.engines[1], threading.Event(), threading.Event()
+
+    def answer(x: Array) -> Array:
+        began.set()
+        assert go_on.wait(10)
+        return x
+
+    engine._answer = answer
+    run = ("serving_default", {"x": np.ones(1, np.float32)}, ["y"])
+    with core.use(M) as servable:
+        running = threading.Thread(target=servable.run, args=run)
+        running.start()
+        assert began.wait(10)
+    swap = threading.Thread(target=core.serve, args=({"m": [folder(2), folder(1)]},))
+    swap.start()
+    while states(core) != {2: "AVAILABLE", 1: "UNLOADING"}:
+        assert swap.is_alive()
+    assert not engine.closed.is_set()
+    go_on.set()
+    running.join(10)
+    swap.join(10)
+    assert engine.closed.is_set()
+    with pytest.raises(Cancelled):  # its turn comes too late
+        servable.run(*run)
 
 
 def test_a_broken_version_is_reported_while_the_old_one_serves(core: Core, loader: Loader) -> None:
