@@ -136,6 +136,10 @@ def server_command(releases: Path, only: str = "") -> list[str]:
     return ["-m", "keras_dl_serving.server.model_server", f"--model_config_file={config}"]
 
 
+def _clients(count: int) -> str:
+    return "1 client" if count == 1 else f"{count} clients"
+
+
 def against(
     name: str,
     figure: Literal["p50", "each"],
@@ -167,14 +171,14 @@ def small(options: Options) -> Iterator[Comparison]:
     with ours(options) as server, peer(options, "grpc-bare", folder) as bare:
         for figure, clients, bound in (("p50", 1, 2.2), ("each", 8, 1 / 0.6)):
             yield against(
-                f"small gRPC, {clients} clients",
+                f"small gRPC, {_clients(clients)}",
                 figure,
                 partial(server.over_grpc, model, clients),
                 {"raw bytes": (partial(bare.over_grpc, model, clients), bound)},
                 options.rounds,
             )
         yield against(
-            "small REST, 1 clients",
+            "small REST, 1 client",
             "p50",
             partial(server.over_rest, model, 1),
             {"our gRPC": (partial(server.over_grpc, model, 1), 1.3)},
@@ -194,7 +198,7 @@ def large(options: Options) -> Iterator[Comparison]:
             ("JSON", server.over_rest, "orjson and NumPy", naive.over_rest, 1 / 7),
         ):
             yield against(
-                f"large {name}, 1 clients",
+                f"large {name}, 1 client",
                 "p50",
                 partial(mine, "mean", 1),
                 {label: (partial(theirs, "mean", 1), bound)},
@@ -218,7 +222,7 @@ def fastapi(options: Options) -> Iterator[Comparison]:
         }
         for figure, clients, bounds in (("p50", 1, (1 / 25, 1 / 4)), ("each", 8, (1 / 30, 1 / 15))):
             yield against(
-                f"cnn REST, {clients} clients",
+                f"cnn REST, {_clients(clients)}",
                 figure,
                 partial(server.over_rest, "cnn", clients),
                 {
@@ -255,7 +259,7 @@ def engines(options: Options) -> Iterator[Comparison]:
     with ours(options) as server:
         for figure, clients in (("p50", 1), ("each", 8)):
             yield against(
-                f"cnn ONNX gRPC, {clients} clients",
+                f"cnn ONNX gRPC, {_clients(clients)}",
                 figure,
                 partial(server.over_grpc, "cnn_onnx", clients),
                 {"SavedModel": (partial(server.over_grpc, "cnn", clients), 1.0)},
