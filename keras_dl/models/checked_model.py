@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_dl.models.batch_checks import MARK, given
 from keras_dl.models.presets import load_preset
-from keras_dl.models.replicas import weighed_replica
+from keras_dl.replicas import weighed_replica
 
 _SHUFFLE = 8  # the place of shuffle among the arguments of fit after x
 

@@ -24,7 +24,7 @@ from keras_dl.models.players import (
     player_outputs,
     players_optimizers,
 )
-from keras_dl.models.replicas import replica_sum
+from keras_dl.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec
 
 # Streams of noise: each is for the latents, the next one for the shares of the gradient penalty. The further

@@ -19,7 +19,7 @@ from keras_dl.layers.arguments import check_positive_int
 from keras_dl.models import densities
 from keras_dl.models.batch_checks import checked_classes, checked_shape, num_features_of
 from keras_dl.models.classifier import Classifier
-from keras_dl.models.replicas import replica_sum
+from keras_dl.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec
 
 

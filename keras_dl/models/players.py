@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_dl.models.replicas import replica_count, replica_mean
+from keras_dl.replicas import replica_count, replica_mean
 
 Shape = tuple[int, ...]
 
