@@ -259,11 +259,12 @@ def plot(points: Sequence[tuple[str, Measured, Measured]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     counts = [2**power for power in range(7)]
-    figure = Figure(figsize=(3.6 * len(points), 3.4), layout="constrained")
+    figure = Figure(figsize=(3.6 * len(points), 3.6), layout="constrained")
+    handles: Any = ()
     for place, (name, one, two) in enumerate(points, start=1):
         axes = figure.add_subplot(1, len(points), place)
         loopback = ring.fitted(2, SIZES, two.bare)
-        links = {f"this loopback, {loopback.bandwidth / 1e9:.1f} GB/s": loopback, **PLANNED}
+        links = {"this loopback": loopback, **PLANNED}
         for label, link in links.items():
             shares = [
                 ring.efficiency(count, one.step, one.parameters, link, two.exchanges) for count in counts
@@ -277,7 +278,8 @@ def plot(points: Sequence[tuple[str, Measured, Measured]], path: Path) -> None:
         axes.set_title(f"{name}: {one.parameters / 1e6:.2f} M parameters", fontsize=9)
         if place == 1:
             axes.set_ylabel("share of n times the speed")
-            axes.legend(fontsize=7, frameon=False)
+            handles = axes.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
 
@@ -301,7 +303,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, one, two in points:
         link = ring.fitted(2, SIZES, two.bare)
         print(
-            f"{name}: a turn takes {1e6 * link.latency:.0f} us + its bytes / {link.bandwidth / 1e9:.2f} GB/s"
+            f"{name}: {two.exchanges} exchanges a step; a turn takes {1e6 * link.latency:.0f} us and its "
+            f"bytes at {link.bandwidth / 1e9:.2f} GB/s; a step of one worker {1e3 * one.step:.1f} ms, of two "
+            f"{1e3 * two.step:.1f} ms"
         )
         for count in (2, 8, 64):
             shares = [
