@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from keras_dl_serving.errors import NotFound, StatusError, Unknown
+from keras_dl_serving.errors import FailedPrecondition, NotFound, StatusError, Unknown
 from keras_dl_serving.server import releases
 from keras_dl_serving.server.config import ModelConfig, Policy, check_platforms, model_configs, read_file
 from keras_dl_serving.server.core import Core, ModelSpec, State
@@ -178,7 +178,12 @@ class Poller:
                 if content == known:
                     continue
                 known = content
-                self._lifecycle.reload(model_configs(read_file(file, messages.ModelServerConfig)))
+                config = read_file(file, messages.ModelServerConfig)
+                if not config.WhichOneof("config"):  # empty, as it is while it is being written
+                    raise FailedPrecondition(
+                        "Cannot transition from one type of ModelServerConfig to another"
+                    )
+                self._lifecycle.reload(model_configs(config))
             except StatusError as error:
                 _log.error("Reloading %s failed: %s", file, error.message)
             except Exception:
