@@ -77,6 +77,7 @@ def stream(
         examples = files.read(part, first, last)
         if mixes:
             key = tf.stack([tf.constant(seed, tf.int64), number])
+            tf.random.set_seed(1)  # of this graph alone: `shuffle` would mix in the process's
             drawn = tf.random.stateless_uniform((), key, maxval=2**31, dtype=tf.int64)
             examples = examples.shuffle(_BUFFER, seed=drawn, reshuffle_each_iteration=False)
         examples = examples.map(files.decode, tf.data.AUTOTUNE)

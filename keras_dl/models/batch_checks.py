@@ -177,13 +177,15 @@ def checked_shape(batch: Any, shape: Sequence[int | str], *, name: str, model: s
     ):
         return batch
     got = tf.shape(batch)  # Keras traces with unknown sizes, even ranks, once it has seen several
-    same_rank = tf.equal(tf.size(got), 1 + len(sizes))
-    padded = tf.concat([got[1:], tf.zeros(len(sizes), tf.int32)], axis=0)[: len(sizes)]
-    fitting = [tf.equal(padded[axis], size) for axis, size in enumerate(sizes) if size is not None]
+    rank = 1 + len(sizes)
+    same_rank = tf.equal(tf.size(got), rank)
+    # Filled up, as no other operation may fail before the assertion does.
+    padded = tf.concat([got, tf.zeros(rank, tf.int32)], axis=0)[:rank]
+    fitting = [tf.equal(padded[axis], size) for axis, size in enumerate(sizes, 1) if size is not None]
     fits = tf.reduce_all(tf.stack([same_rank, *fitting]))
     batch = checked(batch, fits, f"{name}: expected shape {wanted}, got sizes ", got, f". {advice}")
     # Not ensure_shape, which TensorFlow would take as proof of the sizes, and drop the check.
-    return tf.reshape(batch, [got[i] if size is None else size for i, size in enumerate([None, *sizes])])
+    return tf.reshape(batch, [padded[i] if size is None else size for i, size in enumerate([None, *sizes])])
 
 
 def _checked_ids(ids: Any, count: int, expected: str, advice: str) -> Any:

@@ -79,6 +79,14 @@ def test_a_pass_has_every_example_once_in_another_order() -> None:
     assert features.shape[1:] == (4, 4, 1)
 
 
+def test_the_order_is_that_of_the_seed_alone() -> None:
+    orders = []
+    for seed in (0, 1):
+        tf.random.set_seed(seed)
+        orders.append(numbers(stream("shards", batch_size=16, seed=3)))
+    assert orders[0] == orders[1] != numbers(stream("shards", batch_size=16, seed=4))
+
+
 def test_unshuffled_slices_keep_the_order_within_their_files() -> None:
     batches = stream("shards", "train[10:50]", 10, shuffle=False)
     assert numbers(batches) == numbers(batches)
