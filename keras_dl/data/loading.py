@@ -91,7 +91,7 @@ def load(
     """
     _check_at_least(1, batch_size=batch_size, sequence_length=sequence_length)
     _check_at_least(0, epoch=epoch, seed=0 if seed is None else seed)
-    size = _height_and_width(image_size)
+    size = height_and_width(image_size)
     opened = _open(
         source,
         image_size=size,
@@ -164,7 +164,7 @@ def describe(
     Raises:
         ValueError, LookupError, ConnectionError: as `load`.
     """
-    size = _height_and_width(image_size)
+    size = height_and_width(image_size)
     opened = _open(source, image_size=size, sequence_length=1, label_column=label_column, data_dir=data_dir)
     description = opened.description
     if size is None or description.image_shape is None:
@@ -245,7 +245,12 @@ def _names(split: str | Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _height_and_width(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+def height_and_width(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """One side, or (height, width), as (height, width); None stays.
+
+    Raises:
+        ValueError: it is neither, or a side is no positive int.
+    """
     if image_size is None:
         return None
     sides = tuple(image_size) if isinstance(image_size, list | tuple) else (image_size, image_size)

@@ -71,7 +71,10 @@ def batches(
         return shared(indices, share).map(read, tf.data.AUTOTUNE).apply(endless).prefetch(tf.data.AUTOTUNE)
 
     # Shuffle before batching: batches of the same examples in another order would be no shuffling.
-    dataset = _shuffled_indices(num_examples, seed, epoch) if shuffle else tf.data.Dataset.range(num_examples)
+    if shuffle:
+        dataset = passes_from(epoch, lambda number: _one_pass(num_examples, (seed, number)))
+    else:
+        dataset = _one_pass(num_examples, None)
     if decode is None:
         # Batch before gathering and scaling: one vectorised call a batch instead of one an example.
         dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
@@ -107,15 +110,14 @@ def _raise_on_broken(features: NDArray[Any], decode: Callable[[Any], Any]) -> No
             ) from None
 
 
-def _shuffled_indices(num_examples: int, seed: int, epoch: int) -> tf.data.Dataset:
-    """0 ... num_examples-1 in an order that depends on the seed and the number of the pass alone.
+def passes_from(epoch: int, one_pass: Callable[[Any], tf.data.Dataset]) -> tf.data.Dataset:
+    """A data set each of whose passes is `one_pass` of the next number, `epoch` being the first.
 
     `Dataset.shuffle` cannot start at a later epoch, and its order also depends on TensorFlow's global seed.
     """
     with tf.device("CPU:0"):
-        epochs = iter(tf.data.Dataset.counter(epoch))  # moves on by one each time a pass begins
-
-    return tf.data.Dataset.range(1).flat_map(lambda _: _one_pass(num_examples, (seed, next(epochs))))
+        numbers = iter(tf.data.Dataset.counter(epoch))  # moves on by one each time a pass begins
+    return tf.data.Dataset.range(1).flat_map(lambda _: one_pass(next(numbers)))
 
 
 def _one_pass(num_examples: int, key: tuple[int, Any] | None) -> tf.data.Dataset:

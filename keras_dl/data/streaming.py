@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_dl.data.pipeline import as_model_input
+from keras_dl.data.loading import height_and_width
+from keras_dl.data.pipeline import as_model_input, passes_from
 from keras_dl.data.share import Share
 from keras_dl.data.splits import select
 from keras_dl.data.tfds import open_files
@@ -64,7 +64,7 @@ def stream(
             without `image_size`.
         LookupError, ConnectionError: as `load`.
     """
-    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    size = height_and_width(image_size)
     files = open_files(name, data_dir=data_dir, image_size=size, labels=labels)
     part, begin, end = _range(split, files.sizes, name)
     mixes = split.startswith("train") if shuffle is None else shuffle
@@ -101,7 +101,7 @@ def stream(
             one = served(first, last, each)
             return _filled(one, steps).repeat() if share is not None else one
         if share is None:
-            return _counted(lambda number: passes(first, last, each, number), epoch)
+            return passes_from(epoch, lambda number: passes(first, last, each, number))
         counter = tf.data.Dataset.counter(epoch)
         return counter.flat_map(lambda number: _filled(passes(first, last, each, number), steps))
 
@@ -144,10 +144,3 @@ def _filled(batches: tf.data.Dataset, steps: int) -> tf.data.Dataset:
 
     nothing = tf.data.Dataset.from_tensors(tf.nest.map_structure(empty, batches.element_spec))
     return batches.concatenate(nothing.repeat()).take(steps)
-
-
-def _counted(one_pass: Callable[[Any], tf.data.Dataset], epoch: int) -> tf.data.Dataset:
-    """A data set each of whose passes is the next one."""
-    with tf.device("CPU:0"):
-        numbers = iter(tf.data.Dataset.counter(epoch))
-    return tf.data.Dataset.range(1).flat_map(lambda _: one_pass(next(numbers)))

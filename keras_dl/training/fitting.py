@@ -118,15 +118,16 @@ def train(
 
         make_reproducible(recipe.seed, deterministic=deterministic)
         splits = recipe.splits(epoch=done)
-        team.agree("recipe", str(records.described(recipe)))
-        team.agree("data", _fingerprint(splits))
+        described = records.described(recipe)
+        team.agree("recipe", lambda: str(described))
+        team.agree("data", lambda: _fingerprint(splits))
         with dtype_policy(recipe.precision):
             with team.scope():
                 model = recipe.build(splits)
             if checkpoint is not None:
                 restore_state(model, checkpoint[0])
             with kept_if_resumable(folder):
-                records.write_json(folder / "recipe.json", records.described(recipe))
+                records.write_json(folder / "recipe.json", described)
                 history = _fit(model, recipe, splits, folder, done, callbacks, verbose, team)
                 if not team.is_chief:
                     return Run(Path("runs"), recipe, model, {}, history)

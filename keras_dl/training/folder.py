@@ -19,6 +19,9 @@ from keras_dl.training.team import Team
 @contextmanager
 def team_folder(team: Team, recipe: Recipe, out: str | Path | None, resume: bool) -> Iterator[Path]:
     """The run folder; on workers that are not the chief, a copy of what a training goes on from."""
+    if team.cluster is None:
+        yield _run_folder(recipe, out, resume)
+        return
     if team.is_chief:
         found: list[Path] = []
 

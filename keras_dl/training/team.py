@@ -82,18 +82,19 @@ class Team:
             raise ClusterError(f"The chief, {self.cluster.addresses[0]}, cannot train: {told[1:].decode()}")
         return told[1:]
 
-    def agree(self, name: str, value: str) -> None:
-        """Make sure that `value` is the same on all workers.
+    def agree(self, name: str, describe: Callable[[], str]) -> None:
+        """Make sure that something is the same on all workers; a process alone has nobody to ask.
 
         Args:
             name: what the error calls it.
-            value: a text that describes what must be equal.
+            describe: makes a text that tells it from others.
 
         Raises:
             ValueError: some workers have another than the chief; on all workers alike.
         """
         if self.cluster is None:
             return
+        value = describe()
         wanted = self.from_chief(value.encode).decode()
         differs = np.zeros(len(self.cluster.addresses), np.int32)
         differs[self.cluster.index] = value != wanted
