@@ -254,6 +254,19 @@ def batching(options: Options) -> Iterator[Comparison]:
             )
 
 
+def threads(options: Options) -> Iterator[Comparison]:
+    """The CNN on one thread a run, against as many as TensorFlow takes by itself."""
+    with ours(options, "--tensorflow_session_parallelism=1") as one, ours(options) as automatic:
+        for figure, clients in (("p50", 1), ("each", 8)):
+            yield against(
+                f"cnn gRPC, one thread a run, {_clients(clients)}",
+                figure,
+                partial(one.over_grpc, "cnn", clients),
+                {"automatic": (partial(automatic.over_grpc, "cnn", clients), None)},
+                options.rounds,
+            )
+
+
 def engines(options: Options) -> Iterator[Comparison]:
     """The CNN through onnxruntime, against the SavedModel in TensorFlow."""
     with ours(options) as server:
@@ -300,6 +313,7 @@ WORKLOADS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
     "large": large,
     "fastapi": fastapi,
     "batching": batching,
+    "threads": threads,
     "engines": engines,
     "start": start,
 }

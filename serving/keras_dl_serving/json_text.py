@@ -20,6 +20,7 @@ from keras_dl_serving.errors import InvalidArgument
 
 _QUOTE_LIMIT = 256
 _MAX_DEPTH = 200
+_SINGLE = struct.Struct("f")
 _FLOAT32_MAX = 3.4028234663852886e38
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
@@ -77,18 +78,18 @@ def format_number(value: float, *, single: bool) -> str:
         single: it is a float32: where six significant digits are not the very number, nine are written, not
             17.
     """
-    if value != value:
-        return "NaN"
-    if value in (math.inf, -math.inf):
-        return "Infinity" if value > 0 else "-Infinity"
-    short = f"{value:.6g}"
-    read_back = _float32(float(short)) if single else float(short)
-    text = short if read_back == value else f"{value:.{9 if single else 17}g}"
+    if not math.isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    text = f"{value:.6g}"
+    if single and _float32(float(text)) != value:
+        text = f"{value:.9g}"
+    elif not single and float(text) != value:
+        text = f"{value:.17g}"
     return text if "." in text or "e" in text else text + ".0"
 
 
 def _float32(value: float) -> float:
-    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    rounded: float = _SINGLE.unpack(_SINGLE.pack(value))[0]
     return rounded
 
 

@@ -1,11 +1,13 @@
-"""What every model can do: one test a capability, over the whole registry."""
+"""What every model can do: one test a capability, over the whole registry.
+
+In a process with two devices, which test_two_devices.py starts, every model is made and trained under a
+`MirroredStrategy`.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+import functools
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from keras_dl_export import Endpoint
 from tests.conformance.registry import CASES, Case
 
 BATCH = 8
+TWO_DEVICES = len(tf.config.list_logical_devices("CPU")) == 2
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
@@ -29,9 +32,20 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(scope="module")
 def fitted(case: Case) -> tuple[Any, dict[str, list[float]]]:
-    model = make(case)
+    with scope(case):
+        model = make(case)
     history = train(model, case, epochs=2, validation_data=validation(case))
     return model, history.history
+
+
+@functools.cache
+def strategy() -> tf.distribute.Strategy:
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def scope(case: Case) -> Any:
+    """Where its models are made."""
+    return strategy().scope() if TWO_DEVICES and case.replicas else nullcontext()
 
 
 def make(case: Case) -> Any:
@@ -100,9 +114,10 @@ def test_predict_gives_one_finite_answer_an_example(case: Case, fitted: Any) -> 
 
 
 @pytest.fixture
-def reloaded(fitted: Any, tmp_path: Path) -> Any:
+def reloaded(case: Case, fitted: Any, tmp_path: Path) -> Any:
     fitted[0].save(tmp_path / "model.keras")
-    return load_model(tmp_path / "model.keras")
+    with scope(case):
+        return load_model(tmp_path / "model.keras")
 
 
 def test_training_continues_from_a_keras_file_and_from_a_checkpoint(
@@ -134,42 +149,11 @@ def test_eager_training_equals_graph_training(case: Case, fitted: Any, reloaded:
         np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
 
 
-@pytest.fixture(scope="module")
-def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the two devices left that trained every case."""
-    folder = tmp_path_factory.mktemp("mirrored")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.conformance.mirrored", str(folder)],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder
-
-
-def test_two_devices_train_as_one_does(case: Case, fitted: Any, mirrored: Path) -> None:
-    report = json.loads((mirrored / f"{case.name}.json").read_text())
-    if not case.replicas:
-        assert "strategy: expected one replica" in report["error"]
-        return
-    _, history = fitted
-    assert report["history"].keys() == history.keys(), report
-    for name, values in history.items():
-        assert report["history"][name] == pytest.approx(values, rel=1e-3, abs=1e-4), name
-    alone = load_model(mirrored / f"{case.name}.keras")
-    with np.load(mirrored / f"{case.name}.npz") as trained:
-        for weight, name in zip(alone.get_weights(), trained.files, strict=True):
-            np.testing.assert_array_equal(weight, trained[name])
-
-
 def test_weights_round_trip(case: Case, fitted: Any, tmp_path: Path) -> None:
     model, _ = fitted
     model.save_weights(tmp_path / "model.weights.h5")
-    twin = case.build()
+    with scope(case):
+        twin = case.build()
     outputs(twin, case)  # builds it
     twin.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(outputs(twin, case), outputs(model, case))
@@ -178,9 +162,12 @@ def test_weights_round_trip(case: Case, fitted: Any, tmp_path: Path) -> None:
 def test_mixed_precision_keeps_variables_heads_and_figures_in_float32(case: Case) -> None:
     if not case.mixed_precision:
         pytest.skip(f"{case.name} has no float16 form")
-    keras.config.set_dtype_policy("mixed_float16")
+    # A float16 loss is scaled, and each of several replicas would scale it by itself.
+    policy = "mixed_bfloat16" if TWO_DEVICES else "mixed_float16"
+    keras.config.set_dtype_policy(policy)
     try:
-        model = make(case)
+        with scope(case):
+            model = make(case)
     finally:
         keras.config.set_dtype_policy("float32")
     history = train(model, case).history
@@ -188,8 +175,8 @@ def test_mixed_precision_keeps_variables_heads_and_figures_in_float32(case: Case
     assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
     assert optimizers(model)
     for optimizer in optimizers(model).values():
-        assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        assert int(optimizer.iterations) > 0
+        assert TWO_DEVICES or isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        assert optimizer.iterations.numpy() > 0
     for endpoint in model.endpoints().values():
         for name, value in endpoint.function(**example(endpoint, 2)).items():
             assert value.dtype in (tf.float32, tf.int32, tf.int64), name
@@ -224,3 +211,16 @@ def example(endpoint: Endpoint, batch: int) -> dict[str, tf.Tensor]:
         shape = [batch if size == "batch" else 4 if isinstance(size, str) else size for size in spec.shape]
         inputs[name] = tf.cast(random.random(shape), spec.dtype)
     return inputs
+
+
+@pytest.mark.skipif(not TWO_DEVICES, reason="needs two devices: test_two_devices.py runs it")
+def test_two_devices_train_as_one_does(case: Case, fitted: Any) -> None:
+    if not case.replicas:
+        with strategy().scope(), pytest.raises(ValueError, match="strategy: expected one replica"):
+            train(make(case), case)
+        return
+    alone = train(make(case), case, epochs=2, validation_data=validation(case)).history
+    _, together = fitted
+    assert together.keys() == alone.keys()
+    for name, values in alone.items():
+        assert together[name] == pytest.approx(values, rel=1e-3, abs=1e-4), name

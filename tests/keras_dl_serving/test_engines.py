@@ -95,6 +95,40 @@ def test_tflite(formats: Path) -> None:
     engine.close()
 
 
+COUNT_THREADS = """
+import os, sys
+from pathlib import Path
+import numpy as np
+from keras_dl_serving.server.engines import Threads, open_engine
+
+def count():
+    return len(os.listdir("/proc/self/task"))
+
+x = np.ones((2, 3), np.float32)
+before = count()
+engine = open_engine(Path(sys.argv[1]), threads=Threads(int(sys.argv[2]), int(sys.argv[2])))
+inputs = {"x": x, "name": np.array([b"a", b"b"], object)}
+signature = engine.signatures["serving_default"]
+engine.run("serving_default", {name: inputs[name] for name in signature.inputs}, ["y"])
+print(count() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux lists them")
+@pytest.mark.parametrize(("folder", "pools"), [("saved", 2), ("onnx_linear", 2), ("tflite_linear", 1)])
+def test_a_run_takes_the_threads_it_may(formats: Path, folder: str, pools: int) -> None:
+    def started(
+        threads: int,
+    ) -> int:  # in a process of its own, as TensorFlow keeps those of its first session
+        command = [sys.executable, "-c", COUNT_THREADS, str(formats / folder / "1"), str(threads)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return int(
+            subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        )
+
+    assert started(7) - started(1) == 6 * pools
+
+
 def total_weight(folder: Path, **options: Any) -> float:
     engine = open_engine(folder, **options)
     try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_dl_export.release import write_manifest
 from keras_dl_serving.errors import DataLoss, InvalidArgument, Unimplemented
@@ -28,7 +28,9 @@ def predict_log(value: float, name: str = "x") -> messages.PredictionLog:
 def write(folder: Path, *logs: bytes) -> None:
     file = folder / WARMUP_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(b"".join(struct.pack("<QI", len(log), 0) + log + bytes(4) for log in logs))
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for log in logs:
+            writer.write(log)
 
 
 def test_every_record_is_run(tmp_path: Path) -> None:
@@ -48,7 +50,6 @@ def test_every_record_is_run(tmp_path: Path) -> None:
 
 
 def test_the_file_is_what_tensorflow_writes(tmp_path: Path) -> None:
-    import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     request = predict_pb2.PredictRequest()
@@ -79,6 +80,14 @@ def test_a_bad_record_is_an_error(tmp_path: Path) -> None:
         DataLoss, match="truncated record at 0. Please verify your warmup data is in TFRecord"
     ):
         warm_up(FakeEngine(), tmp_path)
+    write(tmp_path, predict_log(1).SerializeToString())
+    good = (tmp_path / WARMUP_FILE).read_bytes()
+    for place in (0, 8, 20, len(good) - 1):  # a length, its checksum, a record, its checksum
+        altered = bytearray(good)
+        altered[place] ^= 1
+        (tmp_path / WARMUP_FILE).write_bytes(altered)
+        with pytest.raises(DataLoss, match="corrupted record at 0. Please verify your warmup data"):
+            warm_up(FakeEngine(), tmp_path)
     write(tmp_path, *[predict_log(1).SerializeToString()] * 1001)
     with pytest.raises(InvalidArgument, match="exceeds the maximum"):
         warm_up(FakeEngine(), tmp_path)

@@ -24,6 +24,7 @@ import pytest
 from keras_dl_serving import Client
 from keras_dl_serving.errors import InvalidArgument
 from keras_dl_serving.server import model_server
+from keras_dl_serving.server.engines import Threads
 from keras_dl_serving.server.server import Server
 from keras_dl_serving.wire import messages
 from tests.keras_dl_serving.conftest import save_scale
@@ -114,6 +115,7 @@ def test_a_server_with_everything_on(tmp_path: Path) -> None:
         "--rest_api_enable_cors_support",
         "--access_log",
         "--tensorflow_session_parallelism=2",
+        "--num_load_threads=2",
     ) as process:
         url = f"http://localhost:{rest_port}"
         answer = httpx.post(f"{url}/v1/models/m/labels/stable:predict", content='{"instances": [1.0, 2.0]}')
@@ -144,7 +146,7 @@ def test_a_server_with_everything_on(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     text = log.read_text()
-    assert "--tensorflow_session_parallelism has no effect" in text
+    assert "--num_load_threads has no effect" in text
     lines = [line.partition(" INFO ")[2] for line in text.splitlines() if '"protocol"' in line]
     first = json.loads(lines[0])
     assert (first["protocol"], first["path"], first["status"]) == (
@@ -211,6 +213,28 @@ def test_flags_have_the_originals_defaults() -> None:
     assert settings.profiler
     with pytest.raises(InvalidArgument, match="are empty!"):
         model_server.create_server(model_server._parser().parse_args([]))
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"),
+    [
+        ((), Threads(0, 0)),
+        (("--tensorflow_session_parallelism=2",), Threads(2, 2)),
+        (("--tensorflow_intra_op_parallelism=3",), Threads(3, 0)),
+        (("--tensorflow_intra_op_parallelism=3", "--tensorflow_inter_op_parallelism=1"), Threads(3, 1)),
+    ],
+)
+def test_threads_of_a_run(given: tuple[str, ...], threads: Threads) -> None:
+    assert model_server.create_server(flags(*given))._settings.loading.threads == threads
+
+
+def test_threads_cannot_be_given_twice() -> None:
+    with pytest.raises(InvalidArgument, match="separately. You cannot configure all"):
+        model_server.create_server(
+            flags("--tensorflow_session_parallelism=2", "--tensorflow_inter_op_parallelism=1")
+        )
+    with pytest.raises(InvalidArgument, match="must not be negative"):
+        model_server.create_server(flags("--tensorflow_session_parallelism=-1"))
 
 
 def test_stopping_waits_for_requests_in_flight(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from keras_dl_export import ReleaseError
 from keras_dl_export.release import is_release, open_release
 from keras_dl_serving.errors import DataLoss
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions
-from keras_dl_serving.server.engines import Engine, open_engine
+from keras_dl_serving.server.engines import AUTOMATIC, Engine, Threads, open_engine
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.warmup import warm_up
 
@@ -23,6 +23,7 @@ class Loading:
         warm_up_iterations: each of them so many times.
         verify_releases: refuse a release whose files are not those in its `release.json`.
         batching: run requests together.
+        threads: for each run.
     """
 
     prefer_tflite: bool = False
@@ -30,6 +31,7 @@ class Loading:
     warm_up_iterations: int = 1
     verify_releases: bool = False
     batching: BatchingOptions | None = None
+    threads: Threads = AUTOMATIC
 
     def __call__(self, folder: VersionFolder) -> Engine:
         """Load a version.
@@ -42,7 +44,9 @@ class Loading:
                 open_release(folder.path)
             except ReleaseError as error:
                 raise DataLoss(str(error)) from None
-        engine = open_engine(folder.path, folder.platform, prefer_tflite=self.prefer_tflite)
+        engine = open_engine(
+            folder.path, folder.platform, prefer_tflite=self.prefer_tflite, threads=self.threads
+        )
         try:
             if self.warm_up:
                 warm_up(engine, folder.path, self.warm_up_iterations)

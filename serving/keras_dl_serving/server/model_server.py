@@ -22,6 +22,7 @@ from keras_dl_serving.errors import InvalidArgument, ServerStartError, ServingEr
 from keras_dl_serving.server import batching
 from keras_dl_serving.server.config import PLATFORMS, ModelConfig, read_file
 from keras_dl_serving.server.core import Retries
+from keras_dl_serving.server.engines import Threads
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.server import Server
 from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH, Settings
@@ -29,10 +30,12 @@ from keras_dl_serving.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
 _CORES = os.cpu_count() or 1
+# One thread reads the requests of all clients, others run models. Of these, each would wait for up to 5 ms,
+# Python's own choice, before it can go on after a run.
+_SWITCH_SECONDS = 5e-4
 # Flags of the original about its own threads, sessions and accelerators: taken, and said to do nothing.
 _WITHOUT_EFFECT = (
     *("num_load_threads", "num_unload_threads", "flush_filesystem_caches", "saved_model_tags"),
-    *("tensorflow_session_parallelism", "tensorflow_intra_op_parallelism", "tensorflow_inter_op_parallelism"),
     *("tensorflow_session_config_file", "per_process_gpu_memory_fraction", "platform_config_file"),
     *("remove_unused_fields_from_bundle_metagraph", "num_tflite_pools", "num_tflite_interpreters_per_pool"),
     *("enable_signature_method_name_check", "xla_cpu_compilation_enabled", "xla_gpu_compilation_enabled"),
@@ -73,6 +76,7 @@ def run(server: Server) -> int:
     Raises:
         ServerStartError: it cannot be started.
     """
+    sys.setswitchinterval(_SWITCH_SECONDS)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -120,6 +124,7 @@ def _settings(flags: argparse.Namespace) -> Settings:
             warm_up_iterations=flags.num_request_iterations_for_warmup,
             verify_releases=flags.verify_releases,
             batching=_batching(flags),
+            threads=_threads(flags),
         ),
         retries=Retries(flags.max_num_load_retries, max(flags.load_retry_interval_micros, 0) * 1e-6),
         allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models,
@@ -137,6 +142,20 @@ def _settings(flags: argparse.Namespace) -> Settings:
         grpc_tls=_tls(flags.ssl_config_file),
         rest_tls=_tls(flags.rest_ssl_config_file),
     )
+
+
+def _threads(flags: argparse.Namespace) -> Threads:
+    both = flags.tensorflow_session_parallelism
+    within, between = flags.tensorflow_intra_op_parallelism, flags.tensorflow_inter_op_parallelism
+    if min(both, within, between) < 0:
+        raise InvalidArgument("server_options.tensorflow_*_parallelism must not be negative")
+    if both and (within or between):
+        raise InvalidArgument(
+            "Either configure server_options.tensorflow_session_parallelism or (server_options."
+            "tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) separately. "
+            "You cannot configure all."
+        )
+    return Threads(within=both or within, between=both or between)
 
 
 def _batching(flags: argparse.Namespace) -> batching.BatchingOptions | None:
@@ -192,6 +211,9 @@ def _parser() -> argparse.ArgumentParser:
     switch("allow_version_labels_for_unavailable_models", "let new labels name versions not there yet")
     switch("enable_batching", "run requests together")
     add("--batching_parameters_file", default="", help="BatchingParameters")
+    add("--tensorflow_session_parallelism", type=int, default=0, help="sets both that follow; 0 is automatic")
+    add("--tensorflow_intra_op_parallelism", type=int, default=0, help="threads within an operation")
+    add("--tensorflow_inter_op_parallelism", type=int, default=0, help="operations at the same time")
     switch("enable_model_warmup", "run assets.extra/tf_serving_warmup_requests first", default=True)
     add("--num_request_iterations_for_warmup", type=int, default=1, help="each of them so many times")
     switch("prefer_tflite_model", "load model.tflite where there is one")

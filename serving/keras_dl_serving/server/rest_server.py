@@ -8,8 +8,10 @@ import socket
 import ssl
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from keras_dl_serving.server.rest import RestApi
 from keras_dl_serving.wire import messages
@@ -37,6 +39,7 @@ class RestServer:
             self._socket.listen()
             self._config = uvicorn.Config(
                 app,
+                http=_Http,
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -67,6 +70,41 @@ class RestServer:
             await self._serving
         self._socket.close()
         self._app.close()
+
+
+class _Http(HttpToolsProtocol):
+    """Uvicorn's protocol on a transport that takes a response's head and body together."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(_WritesTogether(transport))  # type: ignore[arg-type]
+
+
+class _WritesTogether:
+    """A transport that sends at once what is written within one turn of the loop.
+
+    Each write by itself would be a call of the system, and wake the client for a part of a response.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._waiting: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._waiting.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._waiting:
+            self._transport.writelines(self._waiting)
+            self._waiting = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class _Uvicorn(uvicorn.Server):

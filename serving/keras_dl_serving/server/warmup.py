@@ -20,6 +20,7 @@ WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 MAX_RECORDS = 1000
 _LENGTH = 8
 _CHECKSUM = 4
+_MASK = 0xA282EAD8  # of the checksums in TFRecord files
 
 
 def warm_up(engine: Engine, version_folder: Path, iterations: int = 1) -> int:
@@ -54,22 +55,37 @@ def warm_up(engine: Engine, version_folder: Path, iterations: int = 1) -> int:
 
 
 def records(data: bytes) -> Iterator[bytes]:
-    """The records of a TFRecord file: length, its checksum, data, its checksum. Checksums are not compared.
+    """The records of a TFRecord file: length, its checksum, data, its checksum.
 
     Raises:
-        StatusError: the file is cut off.
+        DataLoss: the file is cut off, or a checksum is not that of its bytes.
     """
+
+    def read(start: int, size: int) -> bytes:
+        block = data[start : start + size]
+        checksum = data[start + size : start + size + _CHECKSUM]
+        if len(checksum) < _CHECKSUM:
+            raise wrong("truncated")
+        if _masked_crc32c(block) != int.from_bytes(checksum, "little"):
+            raise wrong("corrupted")
+        return block
+
+    def wrong(how: str) -> DataLoss:
+        return DataLoss(f"{how} record at {position}. Please verify your warmup data is in TFRecord format.")
+
     position = 0
     while position < len(data):
-        start = position + _LENGTH + _CHECKSUM
-        length = int.from_bytes(data[position : position + _LENGTH], "little")
-        position = start + length + _CHECKSUM
-        if position > len(data):
-            raise DataLoss(
-                f"truncated record at {start - _LENGTH - _CHECKSUM}. Please verify your warmup data is in "
-                "TFRecord format."
-            )
-        yield data[start : start + length]
+        length = int.from_bytes(read(position, _LENGTH), "little")
+        record = read(position + _LENGTH + _CHECKSUM, length)
+        position += _LENGTH + length + 2 * _CHECKSUM
+        yield record
+
+
+def _masked_crc32c(block: bytes) -> int:
+    from google_crc32c import value  # needed where a version brings requests along
+
+    crc: int = value(block)
+    return ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF
 
 
 async def _run(runner: Runner, log: messages.PredictionLog) -> None:

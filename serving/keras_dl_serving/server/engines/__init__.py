@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -33,13 +34,34 @@ class Engine(Protocol):
         """Give back memory and threads. No call is running, none comes any more."""
 
 
-def open_engine(version_folder: Path, platform: str = "", *, prefer_tflite: bool = False) -> Engine:
+@dataclass(frozen=True)
+class Threads:
+    """The threads that a run may take; 0 leaves it to the runtime.
+
+    TensorFlow and onnxruntime take all cores, whose hand-overs cost a small model more than they save.
+
+    Attributes:
+        within: for one operation.
+        between: for operations that do not wait for each other. TFLite has no such.
+    """
+
+    within: int = 0
+    between: int = 0
+
+
+AUTOMATIC = Threads()
+
+
+def open_engine(
+    version_folder: Path, platform: str = "", *, prefer_tflite: bool = False, threads: Threads = AUTOMATIC
+) -> Engine:
     """Load the model in the folder of one version.
 
     Args:
         version_folder: where it is.
         platform: `tensorflow`, `onnx` or `tflite`; by default what the folder has, a SavedModel first.
         prefer_tflite: where the platform is TensorFlow, take `model.tflite` if there is one.
+        threads: for its runs. All SavedModels of a process share the threads of the first.
 
     Raises:
         StatusError: it cannot be loaded; the message is the runtime's.
@@ -58,13 +80,13 @@ def open_engine(version_folder: Path, platform: str = "", *, prefer_tflite: bool
             raise NotFound(f"Could not find ONNX files (*.onnx, onnx/*.onnx) in {version_folder}")
         from keras_dl_serving.server.engines.onnx import OnnxEngine
 
-        return OnnxEngine(onnx_files)
+        return OnnxEngine(onnx_files, threads)
     if platform == "tflite":
         if not tflite_file.exists():
             raise NotFound(f"Could not find {tflite_file}")
         from keras_dl_serving.server.engines.tflite import TFLiteEngine
 
-        return TFLiteEngine(tflite_file)
+        return TFLiteEngine(tflite_file, threads)
     from keras_dl_serving.server.engines.saved_model import SavedModelEngine
 
-    return SavedModelEngine(version_folder)
+    return SavedModelEngine(version_folder, threads)

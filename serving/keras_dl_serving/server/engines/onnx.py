@@ -14,6 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 from keras_dl_export.onnx import ENDPOINT_KEY, OUTPUTS_KEY
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Internal, InvalidArgument
+from keras_dl_serving.server.engines import Threads
 from keras_dl_serving.server.engines.definitions import serialise
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 
@@ -23,10 +24,10 @@ _DTYPES = {"float": "float32", "double": "float64"}
 class OnnxEngine:
     """The files of one version."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path], threads: Threads) -> None:
         self._endpoints: dict[str, _Endpoint] = {}
         for file in files:
-            endpoint = _Endpoint(file, only=len(files) == 1)
+            endpoint = _Endpoint(file, threads, only=len(files) == 1)
             self._endpoints.setdefault(endpoint.name, endpoint)
         self.signatures: Mapping[str, Signature] = {
             name: self._endpoints[name].signature for name in sorted(self._endpoints)
@@ -45,8 +46,12 @@ class OnnxEngine:
 class _Endpoint:
     """One file."""
 
-    def __init__(self, file: Path, *, only: bool) -> None:
+    def __init__(self, file: Path, threads: Threads, *, only: bool) -> None:
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads.within
+        options.inter_op_num_threads = threads.between
+        if threads.between > 1:  # onnxruntime runs one operation at a time unless told otherwise
+            options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(

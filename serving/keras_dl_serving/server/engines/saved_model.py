@@ -17,6 +17,7 @@ from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Code, FailedPrecondition, InvalidArgument, NotFound, StatusError, Unknown
+from keras_dl_serving.server.engines import Threads
 from keras_dl_serving.signatures import Signature, readable
 from keras_dl_serving.wire import messages, tensors
 
@@ -24,9 +25,12 @@ from keras_dl_serving.wire import messages, tensors
 class SavedModelEngine:
     """One SavedModel in one session."""
 
-    def __init__(self, version_folder: Path) -> None:
+    def __init__(self, version_folder: Path, threads: Threads) -> None:
         graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=graph)
+        config = tf.compat.v1.ConfigProto(
+            intra_op_parallelism_threads=threads.within, inter_op_parallelism_threads=threads.between
+        )
+        self._session = tf.compat.v1.Session(graph=graph, config=config)
         try:
             with graph.as_default():
                 loader = SavedModelLoader(str(version_folder))

@@ -13,6 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.server.engines import Threads
 from keras_dl_serving.server.engines.definitions import serialise
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 
@@ -20,9 +21,9 @@ from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 class TFLiteEngine:
     """One file. An interpreter's tensors are its own, so one call runs at a time."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, threads: Threads) -> None:
         try:
-            self._interpreter = Interpreter(str(file))
+            self._interpreter = Interpreter(str(file), num_threads=threads.within or None)
         except (ValueError, RuntimeError) as error:
             raise InvalidArgument(f"LiteRT cannot load {file.name}: {error}") from error
         self._lock = threading.Lock()
