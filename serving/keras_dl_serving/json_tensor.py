@@ -95,7 +95,7 @@ class PredictRequest:
         wanted = {name: dtypes.by_name(spec.dtype) for name, spec in sorted(specs.items())}
         if self.flat:
             (name, dtype), *others = wanted.items()
-            array = None if others else _numbers(self.flat.values, dtype)
+            array = None if others else _of_flat(self.flat, dtype)
             if array is None:  # to be looked at value by value
                 return _parse_all(self.body).tensors(specs)
             return {name: array.reshape(self.flat.shape)}
@@ -277,12 +277,12 @@ def _tensor(value: Any, dtype: DType) -> Array:
 # ---- values
 
 
-def _numbers(values: list[int | float], dtype: DType) -> Array | None:
-    """What `_numeric` makes of a flat list, faster for floats."""
+def _of_flat(flat: FlatArray, dtype: DType) -> Array | None:
+    """What `_numeric` makes of the numbers, faster for floats."""
     if dtype.name not in ("float32", "float64"):
-        return _numeric(values, dtype)
+        return _numeric(flat.numbers(), dtype)
     with np.errstate(over="ignore"):
-        return np.fromiter(values, dtype.numpy, len(values))
+        return flat.floats.astype(dtype.numpy)
 
 
 def _numeric(value: Any, dtype: DType) -> Array | None:

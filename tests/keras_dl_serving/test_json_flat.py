@@ -92,6 +92,8 @@ def test_odd_documents(body: bytes) -> None:
 
 def test_what_it_takes() -> None:
     flat = json_flat.parse_flat(b' { "signature_name" : "s", "inputs": [ [1, 2.5],\n[3, 4] ] } ')
-    assert flat == json_flat.FlatArray("s", "inputs", [1, 2.5, 3, 4], (2, 2))
+    assert flat
+    assert (flat.signature_name, flat.key, flat.shape) == ("s", "inputs", (2, 2))
+    assert flat.floats.tolist() == flat.numbers() == [1, 2.5, 3, 4]
     for body in (b'{"instances": [{"x": 1}]}', b'{"instances": ["1"]}', b'{"inputs": 1}', b"[1]"):
         assert json_flat.parse_flat(body) is None
