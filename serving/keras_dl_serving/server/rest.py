@@ -1,8 +1,8 @@
 """TensorFlow Serving's REST API as an ASGI application.
 
-What goes beyond the original has a prefix of its own: `GET /keras_dl/models` names the models, and
-`/keras_dl/live` and `/keras_dl/ready` are for probes: 200, or 503 while a model has no version to answer
-with.
+What goes beyond the original has a prefix of its own: `GET /keras_dl/models` names the models,
+`/keras_dl/openapi.json` describes them, and `/keras_dl/live` and `/keras_dl/ready` are for probes: 200, or
+503 while a model has no version to answer with.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 from keras_dl_serving import json_examples, json_response, json_tensor
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import HTTP_STATUS, Code, DeadlineExceeded, InvalidArgument, StatusError
-from keras_dl_serving.server import access_log
+from keras_dl_serving.server import access_log, openapi
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
 from keras_dl_serving.server.examples import classify, examples_of, regress
 from keras_dl_serving.server.metrics import Metrics
@@ -112,6 +112,8 @@ class RestApi:
         match path.removeprefix(_OURS):
             case "models":
                 return _response(200, _dump({"models": self._core.names()}))
+            case "openapi.json":
+                return _response(200, _dump(openapi.describe(self._core)))
             case "live":
                 return _response(200, _dump({"live": True}))
             case "ready":
