@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from keras_dl import console
 
+if TYPE_CHECKING:
+    from keras_dl.serving import Client
+
 ServerUrl = Annotated[
-    str, typer.Argument(help="http://HOST:PORT (REST) or grpc://HOST:PORT.", show_default=False)
+    str,
+    typer.Argument(
+        help="http://HOST:PORT (REST) or grpc://HOST:PORT; https or grpcs with TLS.", show_default=False
+    ),
+]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(help="PEM file of the authorities to trust.", show_default="the system's"),
+]
+CertFile = Annotated[
+    Path | None, typer.Option(help="PEM file of one's own certificate, for mutual TLS.", show_default=False)
+]
+KeyFile = Annotated[Path | None, typer.Option(help="And of its key.", show_default=False)]
+Headers = Annotated[
+    list[str] | None,
+    typer.Option("--header", metavar="NAME=VALUE", help="Sent with every request.", show_default=False),
 ]
 
 
@@ -64,17 +82,20 @@ def query(
     out: Annotated[
         Path | None, typer.Option(help="Also write the outputs to this .npz.", show_default=False)
     ] = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    headers: Headers = None,
 ) -> None:
     """Ask a model on a server; without inputs, show what it takes and gives."""
     import numpy as np
 
-    from keras_dl.serving import Client
     from keras_dl.tables import answers_table, signatures_table
 
     words = [*(values or []), *(inputs or [])]
     if words and data:
         raise ValueError("--input, --data: expected one of them, got both. Leave one out.")
-    with Client(url) as client:
+    with _client(url, ca_file, cert_file, key_file, headers) as client:
         metadata = client.metadata(model, version=version, label=label)
         if not words and not data:
             console.show(signatures_table(metadata))
@@ -103,15 +124,32 @@ def query(
 def models(
     url: ServerUrl,
     names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", show_default="all")] = None,
+    ca_file: CaFile = None,
+    cert_file: CertFile = None,
+    key_file: KeyFile = None,
+    headers: Headers = None,
 ) -> None:
     """Show what a server serves: models, versions and their states."""
     from keras_dl.report import Table
-    from keras_dl.serving import Client
 
-    with Client(url) as client:
+    with _client(url, ca_file, cert_file, key_file, headers) as client:
         rows = [
             (name, str(status.version), status.state, status.error)
             for name in names or client.models()
             for status in client.status(name)
         ]
     console.show(Table(("model", "version", "state", "error"), rows))
+
+
+def _client(
+    url: str, ca_file: Path | None, cert_file: Path | None, key_file: Path | None, headers: list[str] | None
+) -> Client:
+    from keras_dl.serving import Client
+
+    named = {}
+    for header in headers or []:
+        name, equals, value = header.partition("=")
+        if not name or not equals:
+            raise ValueError(f"--header: expected NAME=VALUE, got {header!r}.")
+        named[name] = value
+    return Client(url, ca_file=ca_file, cert_file=cert_file, key_file=key_file, headers=named)

@@ -9,7 +9,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from PIL import Image
 from keras_dl import cli
 from keras_dl.cli.inputs import read_inputs
 from keras_dl_serving import Client, Server, Signature, TensorSpec
+from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.wire import messages
+from tests.keras_dl_serving.test_model_server import certificate
 
 
 def save_mean(folder: Path, shape: list[Any]) -> None:
@@ -115,6 +120,53 @@ def test_a_model_without_inputs_is_described(run: Callable[..., str], url: str) 
 def test_models(run: Callable[..., str], url: str) -> None:
     assert re.search(r"photo 1 AVAILABLE scan 2 AVAILABLE", run("models", url))
     assert "scan" not in run("models", url, "photo")
+
+
+def test_mutual_tls(run: Callable[..., str], releases: Path, tmp_path: Path) -> None:
+    key, cert = certificate()
+    (tmp_path / "key.pem").write_text(key)
+    (tmp_path / "cert.pem").write_text(cert)
+    tls = messages.SSLConfig(server_key=key, server_cert=cert, custom_ca=cert, client_verify=True)
+    settings = Settings(grpc_tls=tls, rest_tls=tls)
+    trust = ("--ca-file", "cert.pem")
+    own = ("--cert-file", "cert.pem", "--key-file", "key.pem")
+    with Server(releases, rest_port=0, grpc_port=0, settings=settings) as server:
+        assert "photo 1 AVAILABLE" in run("models", server.rest_url, *trust, *own)
+        assert "AVAILABLE" in run("models", server.grpc_url, "scan", *trust, *own)
+        assert "float32" in run("query", server.grpc_url, "scan", *trust, *own)
+        assert "cannot be reached" in run("models", server.rest_url, *trust, status=1)
+    assert "expected a URL with TLS" in run("query", "grpc://localhost:1", "scan", *trust, status=1)
+
+
+def test_headers(run: Callable[..., str], header_server: tuple[str, list[str]]) -> None:
+    url, asked = header_server
+    run("models", url, "m", "--header", "Authorization=Bearer a=b", "--header", "x-tenant=7")
+    assert asked == ["Bearer a=b", "7"]
+    error = run("models", url, "m", "--header", "Authorization: Bearer", status=1)
+    assert "--header: expected NAME=VALUE, got 'Authorization: Bearer'" in error
+
+
+@pytest.fixture
+def header_server() -> Iterator[tuple[str, list[str]]]:
+    """A server that knows no versions of any model, and what it was sent as two headers."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.extend(self.headers[name] for name in ("authorization", "x-tenant"))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"model_version_status": []}')
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}", asked
+        http.shutdown()
+        thread.join()
 
 
 @pytest.mark.parametrize(
