@@ -3,8 +3,9 @@
     python benchmarks/scaling.py [--quick] [--only NAME ...] [--out FILE.json] [--plot FILE.png]
 
 `workers`: steps a second and bytes exchanged, two workers on this machine's loopback beside one of them, each
-with one thread and the same examples a worker; and beside what the cost model of `ring.py` predicts from one
-worker's step and from bare all-reduces. The plot carries the model on to 64 workers on assumed links.
+with one thread and the same examples a worker; beside two that train each for itself, and share caches and
+memory all the same; and beside what the cost model of `ring.py` predicts from the step of these and from
+bare all-reduces. The plot carries the model on to 64 workers on assumed links.
 Every other name is a recipe: the next batch of its pipeline beside its training step, which must not wait for
 it (bound: a third). Bytes are counted by `ss` of iproute2; without it their rows are left out.
 """
@@ -145,8 +146,8 @@ def _bare_exchanges(strategy: Any, repetitions: int) -> list[float]:
 # In the process that compares.
 
 
-def launch(name: str, workers: int, steps: int) -> Measured:
-    """Train a model on that many workers of this machine, over its loopback."""
+def launch(name: str, workers: int, steps: int, *, together: bool = True) -> Measured:
+    """Train a model on that many workers of this machine, over its loopback, or on each for itself."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -156,7 +157,7 @@ def launch(name: str, workers: int, steps: int) -> Measured:
         processes = []
         for index in range(workers):
             config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
-            several = {"TF_CONFIG": config} if workers > 1 else {}
+            several = {"TF_CONFIG": config} if workers > 1 and together else {}
             quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **several}
             errors = stack.enter_context(tempfile.TemporaryFile("w+"))
             command = [sys.executable, __file__, "worker", name, str(steps)]
@@ -199,24 +200,24 @@ def _sent(ports: Sequence[int]) -> Any:
 
 
 def workers(quick: bool, points: list[tuple[str, Measured, Measured]]) -> Iterator[Comparison]:
-    """Two workers beside one, and beside the model; what was measured is added to `points`."""
+    """Two workers beside one and others, and the model; what was measured of two is added to `points`."""
     steps, rounds = (10, 1) if quick else (40, 3)
     for name in MODELS:
-        pairs = [(launch(name, 1, steps), launch(name, 2, steps)) for _ in range(rounds)]
-        one, two = (_median([pair[side] for pair in pairs]) for side in (0, 1))
-        points.append((name, one, two))
+        launches = [
+            (launch(name, 1, steps), launch(name, 2, steps, together=False), launch(name, 2, steps))
+            for _ in range(rounds)
+        ]
+        one, apart, two = (_median(each) for each in zip(*launches, strict=True))
+        points.append((name, apart, two))
         link = ring.fitted(2, SIZES, two.bare)
-        predicted = 1 / ring.step_seconds(2, one.step, two.parameters, link, two.exchanges)
-        kept = {"unit": "steps/s", "rounds": 1}
-        title = f"{name}, {MODELS[name]} examples a worker, {two.parameters:,} parameters"
+        predicted = ring.step_seconds(2, apart.step, two.parameters, link, two.exchanges)
+        peers = {"1 worker": one.step, "2, each for itself": apart.step, "the model": predicted}
         yield Comparison(
-            f"2 workers: {title}",
+            f"2 workers: {name}, {MODELS[name]} examples a worker, {two.parameters:,} parameters",
             lambda two=two: 1 / two.step,
-            {
-                "1 worker": Peer(lambda one=one: 1 / one.step),
-                "the model": Peer(lambda predicted=predicted: predicted),
-            },
-            **kept,
+            {label: Peer(lambda seconds=seconds: 1 / seconds) for label, seconds in peers.items()},
+            unit="steps/s",
+            rounds=1,
         )
         if two.bytes is not None:
             expected = ring.bytes_sent(2, two.parameters)
@@ -255,27 +256,27 @@ def pipeline(name: str) -> Iterator[Comparison]:
 
 
 def plot(points: Sequence[tuple[str, Measured, Measured]], path: Path) -> None:
-    """Efficiency against workers: measured, and on paper."""
+    """Efficiency against workers: measured, beside workers that train each for itself, and on paper."""
     from matplotlib.figure import Figure
 
     counts = [2**power for power in range(7)]
     figure = Figure(figsize=(3.6 * len(points), 3.6), layout="constrained")
     handles: Any = ()
-    for place, (name, one, two) in enumerate(points, start=1):
+    for place, (name, apart, two) in enumerate(points, start=1):
         axes = figure.add_subplot(1, len(points), place)
         loopback = ring.fitted(2, SIZES, two.bare)
         links = {"this loopback": loopback, **PLANNED}
         for label, link in links.items():
             shares = [
-                ring.efficiency(count, one.step, one.parameters, link, two.exchanges) for count in counts
+                ring.efficiency(count, apart.step, two.parameters, link, two.exchanges) for count in counts
             ]
             axes.plot(counts, shares, "-" if link is loopback else "--", label=label)
-        axes.plot([1, 2], [1.0, one.step / two.step], "ko", label="measured")
+        axes.plot([1, 2], [1.0, apart.step / two.step], "ko", label="measured")
         axes.set_xscale("log", base=2)
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.set_ylim(0, 1.1)
         axes.set_xlabel("workers")
-        axes.set_title(f"{name}: {one.parameters / 1e6:.2f} M parameters", fontsize=9)
+        axes.set_title(f"{name}: {two.parameters / 1e6:.2f} M parameters", fontsize=9)
         if place == 1:
             axes.set_ylabel("share of n times the speed")
             handles = axes.get_legend_handles_labels()
@@ -300,16 +301,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     effort = QUICK if asked.quick else Effort()
     names = asked.only or ["workers", *list_recipes()]
     run(_comparisons(names, asked.quick, points), effort, environment(available_cores(), PACKAGES), asked.out)
-    for name, one, two in points:
+    for name, apart, two in points:
         link = ring.fitted(2, SIZES, two.bare)
         print(
             f"{name}: {two.exchanges} exchanges a step; a turn takes {1e6 * link.latency:.0f} us and its "
-            f"bytes at {link.bandwidth / 1e9:.2f} GB/s; a step of one worker {1e3 * one.step:.1f} ms, of two "
-            f"{1e3 * two.step:.1f} ms"
+            f"bytes at {link.bandwidth / 1e9:.2f} GB/s; a step of two workers takes {1e3 * two.step:.1f} ms, "
+            f"each for itself {1e3 * apart.step:.1f} ms"
         )
         for count in (2, 8, 64):
             shares = [
-                f"{ring.efficiency(count, one.step, one.parameters, each, two.exchanges):.0%} ({label})"
+                f"{ring.efficiency(count, apart.step, two.parameters, each, two.exchanges):.0%} ({label})"
                 for label, each in PLANNED.items()
             ]
             print(f"  {count} workers on paper: {', '.join(shares)}")
