@@ -201,3 +201,17 @@ def test_what_has_no_batch_is_refused() -> None:
     with pytest.raises(FailedPrecondition, match="Batched output tensor has 0 dimensions"):
         run(ask(engine, [1]))
     engine.close()
+
+
+@pytest.mark.parametrize(("requests", "ran"), [([[]], []), ([[], [3, 4, 5]], [3, 4, 5, 3])])
+def test_a_request_without_rows_is_no_row_to_fill_up_with(
+    requests: list[list[float]], ran: list[float]
+) -> None:
+    inner = Recording()
+    engine = BatchingEngine(
+        inner, BatchingOptions(max_batch_size=4, threads=1, allowed_batch_sizes=(1, 2, 4))
+    )
+    answers = run(behind(engine, inner, requests))
+    assert answers == [[2 * value for value in values] for values in requests]
+    assert inner.ran == [[-1], ran]
+    engine.close()

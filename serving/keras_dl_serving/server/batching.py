@@ -235,9 +235,8 @@ class BatchingEngine:
         """In a thread: the results of all its tasks."""
         tasks = batch.tasks
         total = sum(task.size for task in tasks)
-        size = min(
-            (allowed for allowed in self._options.allowed_batch_sizes if allowed >= total), default=total
-        )
+        allowed_sizes = self._options.allowed_batch_sizes if total else ()  # no row, none to fill up with
+        size = min((allowed for allowed in allowed_sizes if allowed >= total), default=total)
         inputs = {
             name: _join([task.inputs[name] for task in tasks], size, pad=self._options.pad)
             for name in tasks[0].inputs
@@ -273,6 +272,7 @@ def _join(arrays: list[Array], size: int, *, pad: bool) -> Array:
     if pad and len({array.shape[1:] for array in arrays}) > 1:
         shape = np.max([array.shape[1:] for array in arrays], axis=0)
         arrays = [_padded(array, shape) for array in arrays]
+    arrays = [array for array in arrays if len(array)] or arrays[:1]
     missing = size - sum(len(array) for array in arrays)
     if missing:
         arrays = [*arrays, np.repeat(arrays[0][:1], missing, axis=0)]

@@ -206,6 +206,10 @@ class Core:
         """The models that have ever been served or tried, in alphabetical order."""
         return sorted(self._servables)
 
+    def knows(self, name: str) -> bool:
+        """Whether a version of this model has ever been served or tried."""
+        return name in self._servables
+
     def labels(self, name: str) -> dict[str, int]:
         """The labels of a model's versions."""
         return dict(self._labels.get(name, {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from keras_dl_serving.errors import Code, StatusError
@@ -13,6 +13,7 @@ from keras_dl_serving.errors import Code, StatusError
 _BOUNDS = tuple(10 * 1.8**power for power in range(33))  # microseconds
 # Model names come from requests: what asks for ever new ones must not fill the memory.
 _MAX_CELLS = 10_000
+UNKNOWN_MODEL = "(unknown)"
 _Labels = tuple[str, ...]
 
 
@@ -85,9 +86,15 @@ class Histogram:
 
 
 class Metrics:
-    """The metrics of a server."""
+    """The metrics of a server.
 
-    def __init__(self) -> None:
+    Args:
+        is_known: whether there is such a model. Requests for others are counted together, so that they never
+            take the place of a real one.
+    """
+
+    def __init__(self, is_known: Callable[[str], bool] = lambda _: True) -> None:
+        self._is_known = is_known
         self.request_count = Counter("/tensorflow/serving/request_count", ("model_name", "status"))
         self.request_latency = Histogram(
             "/tensorflow/serving/request_latency", ("model_name", "API", "entrypoint")
@@ -101,6 +108,7 @@ class Metrics:
     def request(self, model: str, api: str, entrypoint: str) -> Iterator[None]:
         """Count and time the request that runs inside of the block."""
         began = time.perf_counter()
+        model = model if self._is_known(model) else UNKNOWN_MODEL
         try:
             yield
         except StatusError as error:

@@ -181,7 +181,7 @@ class Server:
 
     async def _open_ports(self) -> None:
         rest_port, grpc_port = self._asked_ports
-        metrics = Metrics()
+        metrics = Metrics(self._core.knows)
         if rest_port is not None:
             api = RestApi(self._core, self._settings, metrics, self._lifecycle.missing)
             try:
