@@ -18,7 +18,7 @@ from schemathesis.checks import content_type_conformance, not_a_server_error, re
 
 from keras_dl_serving import Server
 from tests.keras_dl_serving.conftest import save_scale
-from tests.keras_dl_serving.test_reliability import bad_requests
+from tests.keras_dl_serving.test_bad_requests import bad_requests
 
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]
 
