@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ COUNT_THREADS = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from keras_dl_serving.server.engines import Threads, open_engine
+from keras_dl_serving.server.engines import open_engine
 
 def count():
     return len(os.listdir("/proc/self/task"))
@@ -127,6 +128,23 @@ def test_a_run_takes_the_threads_it_may(formats: Path, folder: str, pools: int) 
         )
 
     assert started(7) - started(1) == 6 * pools
+
+
+def test_a_saved_model_runs_in_the_thread_that_asks(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    spec = tf.TensorSpec((None,), tf.float32, name="x")
+    # An operation that TensorFlow does not share out among threads.
+    module.f = tf.function(lambda x: {"y": tf.unique(x).y}, input_signature=[spec])
+    tf.saved_model.save(module, str(tmp_path), signatures={"serving_default": module.f})
+    engine = open_engine(tmp_path)
+    x = np.arange(1_000_000, dtype=np.float32)
+    engine.run("serving_default", {"x": x}, ["y"])
+    everywhere, here = time.process_time(), time.thread_time()
+    engine.run("serving_default", {"x": x}, ["y"])
+    assert time.thread_time() - here > 0.5 * (time.process_time() - everywhere)
+    engine.close()
 
 
 def total_weight(folder: Path, **options: Any) -> float:

@@ -42,7 +42,8 @@ class Threads:
 
     Attributes:
         within: for one operation.
-        between: for operations that do not wait for each other. TFLite has no such.
+        between: for operations that do not wait for each other. TFLite has no such, and TensorFlow takes
+            none unless told to: requests that come at the same time are work enough.
     """
 
     within: int = 0

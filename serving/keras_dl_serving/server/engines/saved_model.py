@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf.config_pb2 import CallableOptions
+from tensorflow.core.protobuf.config_pb2 import CallableOptions, RunOptions
 from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from keras_dl_serving.dtypes import Array
@@ -43,6 +43,10 @@ class SavedModelEngine:
         self.signatures: Mapping[str, Signature] = readable(protos)
         self._protos = {name: protos.signature_def[name] for name in self.signatures}
         self._defaults = {name: _defaults(proto) for name, proto in self._protos.items()}
+        self._run_options = RunOptions()
+        if threads.between <= 1:
+            # In the thread that asks: the way to TensorFlow's own costs more than a small model.
+            self._run_options.inter_op_thread_pool = -1
         self._callables: dict[tuple[str, tuple[str, ...]], Callable[..., list[Any]]] = {}
 
     def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
@@ -70,6 +74,7 @@ class SavedModelEngine:
             options = CallableOptions(
                 feed=[_tensor_name(proto.inputs[name]) for name in self.signatures[signature_name].inputs],
                 fetch=[_tensor_name(proto.outputs[name]) for name in outputs],
+                run_options=self._run_options,
             )
             # The public make_callable goes through session.run and its feed checks as soon as it has inputs.
             self._callables[key] = self._session._make_callable_from_options(options)
