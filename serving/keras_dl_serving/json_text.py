@@ -32,19 +32,19 @@ _BOM = b"\xef\xbb\xbf"
 def parse(text: bytes) -> Any:
     """The value of a JSON document; what follows its end is ignored.
 
+    Of names that come twice in the document itself, or in its `inputs`, the first counts, as to RapidJSON's
+    `FindMember`.
+
     Raises:
         InvalidArgument: `JSON Parse error: ...`.
     """
     if not text:
         raise InvalidArgument("JSON Parse error: The document is empty")
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError:
-        pass
-    try:
-        return _parse_lenient(text)
-    except (ValueError, RecursionError):
-        return _Reader(text).document()
+        return _parse_slowly(text)
+    return _parse_slowly(text) if _may_repeat_names(text, value) else value
 
 
 def quote(value: Any) -> str:
@@ -114,6 +114,28 @@ def _quote(value: Any, pieces: list[str], line: str, room: int) -> int:
     return room - len(pieces[-1])
 
 
+def _may_repeat_names(text: bytes, value: Any) -> bool:
+    """Whether names are in the text more often than in its value, of which orjson took the last."""
+    if not isinstance(value, dict):
+        return False
+    inputs = value.get("inputs")
+    names = [*value, *inputs] if isinstance(inputs, dict) else [*value]
+    # Mostly, all the rest is numbers: then there are no more quotation marks than those of the names.
+    at = -1
+    for _ in range(2 * len(names) + 1):
+        at = text.find(b'"', at + 1)
+        if at < 0:
+            return False
+    return any(text.count(b'"%b"' % name.encode()) > names.count(name) for name in {*names})
+
+
+def _parse_slowly(text: bytes) -> Any:
+    try:
+        return _parse_lenient(text)
+    except (ValueError, RecursionError):
+        return _Reader(text).document()
+
+
 def _parse_lenient(text: bytes) -> Any:
     """Read a document with non-finite numbers, bytes that are no UTF-8, or something after its end.
 
@@ -139,7 +161,12 @@ def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) < 19 or -(2**63) <= int(digits) < 2**64 else _finite(digits)
 
 
-_LENIENT = json.JSONDecoder(parse_float=_finite, parse_int=_whole)
+def _first_wins(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    return found if len(found) == len(members) else {**found, **dict(reversed(members))}
+
+
+_LENIENT = json.JSONDecoder(parse_float=_finite, parse_int=_whole, object_pairs_hook=_first_wins)
 
 
 class _Reader:
@@ -213,7 +240,7 @@ class _Reader:
             if not self._take(b":"):
                 self._fail("Missing a colon after a name of object member.")
             self._skip_space()
-            members[name] = self._value(depth)
+            members.setdefault(name, self._value(depth))
             self._skip_space()
             if self._take(b"}"):
                 return members

@@ -57,6 +57,25 @@ def test_integers_beyond_64_bits_are_doubles(reader: Any) -> None:
     assert [type(value) for value in values[:4]] == [int, float, int, float]
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b'{"a": 1, "a": 2, "b": 3}', {"a": 1, "b": 3}),
+        (b'{"inputs": {"x": [1], "y": 2, "x": [3]}}', {"inputs": {"x": [1], "y": 2}}),
+        (b'{"inputs": {"inputs": [1]}, "inputs": [2]}', {"inputs": {"inputs": [1]}}),
+        (b'{"inputs": {"x": 1}, "x": 2, "inputs": 3}', {"inputs": {"x": 1}, "x": 2}),
+        (b'{"a": NaN, "a": 1}', {"a": math.nan}),
+        (b'{"a": "\\u0041", "a": 1}', {"a": "A"}),
+        # What is no name does not count as one.
+        (b'{"inputs": {"inputs": ["inputs"]}}', {"inputs": {"inputs": ["inputs"]}}),
+        (b'{"signature_name": "inputs", "inputs": 1e2}', {"signature_name": "inputs", "inputs": 100.0}),
+    ],
+)
+def test_of_names_that_come_twice_the_first_counts(text: bytes, value: Any) -> None:
+    assert repr(parse(text)) == repr(value)
+    assert repr(json_text._Reader(text).document()) == repr(value)
+
+
 def test_bytes_that_are_no_utf8_survive() -> None:
     assert parse(b'["\xff\xc3\xa9"]')[0].encode("utf-8", "surrogateescape") == b"\xff\xc3\xa9"
 
