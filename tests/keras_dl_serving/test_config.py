@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_dl_serving.errors import FailedPrecondition, InvalidArgument
+from keras_dl_serving.errors import InvalidArgument
 from keras_dl_serving.server.batching import BatchingOptions, from_proto
 from keras_dl_serving.server.config import ModelConfig, Policy, check_platforms, model_configs, read_file
 from keras_dl_serving.wire import messages
@@ -90,11 +90,15 @@ def config(name: str = "m", platform: str = "model_platform: 'tensorflow'", path
         ),
         (
             "model_config_list { config { name: 'm' base_path: '/m' model_platform: 'torch' } }",
-            "PlatformConfigMap has no entry for platform torch.",
+            "Model m requests unsupported platform torch",
         ),
         (
             f"model_config_list {{ {config(path='')} }}",
             "Expected model m to have an absolute path or URI; got base_path()=",
+        ),
+        (
+            f"model_config_list {{ {config(name='')} }}",
+            "Expected the model at /m to have a name; got name()=",
         ),
     ],
 )
@@ -112,7 +116,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_model_keeps_its_platform() -> None:
     old, new = ModelConfig("m", Path("/m")), ModelConfig("m", Path("/n"), "onnx")
     check_platforms([old], [old, ModelConfig("n", Path("/n"), "onnx")])
-    with pytest.raises(FailedPrecondition, match="For model m platform was tensorflow and new platform"):
+    with pytest.raises(InvalidArgument, match="For model m platform was tensorflow and new platform"):
         check_platforms([old], [new])
 
 

@@ -201,7 +201,7 @@ def test_reloads_that_are_refused(server: Server, scales: Path) -> None:
         "Illegal to list model triple multiple times in config list",
     )
     code, message = refused(triple, platform="tflite")
-    assert code == "FAILED_PRECONDITION"
+    assert code == "INVALID_ARGUMENT"
     assert message.startswith("Illegal to change a model's platform.")
     code, message = refused(listed(scales, "nothing"))
     assert (code, message) == (
@@ -220,8 +220,9 @@ def test_reloads_that_are_refused(server: Server, scales: Path) -> None:
     code, message = refused(triple, listed(scales, "broken"))
     assert code == "UNKNOWN"
     assert message.startswith(
-        "1 servable(s) did not become available: {{{name: broken version: 1} due to error"
+        "1 model(s) did not become available: {{{name: broken version: 1} due to error: "
     )
+    assert message.endswith("}, }")
 
 
 def test_a_new_version_takes_over_without_a_failure(server: Server, scales: Path) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from keras_dl_export.release import write_manifest
+from keras_dl_serving import Server
 from keras_dl_serving.errors import DataLoss, InvalidArgument, Unimplemented
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.releases import VersionFolder
+from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.server.warmup import WARMUP_FILE, warm_up
 from keras_dl_serving.wire import messages, tensors
 from tests.keras_dl_serving.conftest import save_scale
@@ -105,3 +109,32 @@ def test_an_altered_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataLoss, match=r"the release was altered: model\.onnx has changed"):
         Loading(verify_releases=True)(version)
     Loading()(version).close()  # who does not ask is not told
+
+
+def test_a_server_reports_an_altered_release_while_the_old_one_serves(tmp_path: Path) -> None:
+    for number in (1, 2):
+        folder = tmp_path / "staged" / str(number)
+        save_scale(folder, number)
+        write_manifest(folder, {})
+    (tmp_path / "releases" / "m").mkdir(parents=True)
+    (tmp_path / "staged" / "1").rename(tmp_path / "releases" / "m" / "1")
+    settings = Settings(loading=Loading(verify_releases=True))
+    with Server(
+        tmp_path / "releases", rest_port=0, grpc_port=None, poll_seconds=0.05, settings=settings
+    ) as server:
+        url = f"{server.rest_url}/v1/models/m"
+        model = tmp_path / "staged" / "2" / "model.onnx"
+        model.write_bytes(model.read_bytes() + b"\0")
+        (tmp_path / "staged" / "2").rename(tmp_path / "releases" / "m" / "2")
+        deadline = time.monotonic() + 20
+        while (
+            len(versions := httpx.get(url).json()["model_version_status"]) < 2
+            or versions[0]["state"] != "END"
+        ):
+            assert time.monotonic() < deadline, versions
+            time.sleep(0.02)
+        altered, old = versions
+        assert (altered["version"], altered["status"]["error_code"]) == ("2", "DATA_LOSS")
+        assert "the release was altered: model.onnx has changed" in altered["status"]["error_message"]
+        assert (old["version"], old["state"]) == ("1", "AVAILABLE")
+        assert httpx.post(f"{url}:predict", content='{"instances": [3]}').json() == {"predictions": [3.0]}

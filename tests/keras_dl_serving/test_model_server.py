@@ -141,8 +141,13 @@ def test_a_server_with_everything_on(tmp_path: Path) -> None:
             pytest.raises(grpc.RpcError),
         ):
             health(channel)
-        with grpc.insecure_channel(f"unix:{tmp_path / 'socket'}") as channel:
+        socket = f"unix:{tmp_path / 'socket'}"
+        named = [("grpc.default_authority", "localhost")]  # a path is no name to be certified
+        with grpc.secure_channel(socket, credentials, named) as channel:
             assert health(channel) == 1
+        for way_around in (grpc.insecure_channel(socket), grpc.secure_channel(socket, anonymous, named)):
+            with way_around as channel, pytest.raises(grpc.RpcError):
+                health(channel)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     text = log.read_text()
@@ -172,14 +177,20 @@ def health(channel: grpc.Channel) -> int:
         (["--nonsense=1"], "unknown argument: --nonsense=1"),
         (
             ["--port=8500"],
-            "Both server_options.model_base_path and server_options.model_config_file are empty!",
+            "Failed to start server. Error: INVALID_ARGUMENT: Both server_options.model_base_path and "
+            "server_options.model_config_file are empty!",
         ),
         (
             ["--model_base_path=/m", "--batching_parameters_file=/b"],
-            "--batching_parameters_file is set without --enable_batching",
+            "INVALID_ARGUMENT: server_options.batching_parameters_file is set without setting "
+            "server_options.enable_batching to true.",
         ),
         (["--model_config_file={0}"], "Error parsing text-format tensorflow.serving.ModelServerConfig"),
-        (["--model_base_path=/m", "--port=7", "--rest_api_port=7"], "rest_port and grpc_port are both 7"),
+        (
+            ["--model_base_path=/m", "--port=7", "--rest_api_port=7"],
+            "INVALID_ARGUMENT: rest_port and grpc_port are both 7",
+        ),
+        (["--model_base_path=/m", "--model_name="], "INVALID_ARGUMENT: Expected the model at /m to have a"),
     ],
 )
 def test_what_cannot_start_says_why(
@@ -202,6 +213,9 @@ def test_flags_have_the_originals_defaults() -> None:
     assert server._models[0].name == "default"
     assert (settings.retries.count, settings.retries.seconds) == (5, 60.0)
     assert (settings.rest_timeout, settings.metrics_path, settings.loading.batching) == (30.0, None, None)
+    for none in ("0", "-1"):
+        unlimited = model_server.create_server(flags(f"--rest_api_timeout_in_ms={none}"))
+        assert unlimited._settings.rest_timeout is None
     assert settings.loading.warm_up
     assert not model_server.create_server(flags("--enable_model_warmup=false"))._settings.loading.warm_up
     arguments = model_server.create_server(flags("--grpc_channel_arguments=a=1,b=x"))._settings.grpc_options
@@ -222,6 +236,7 @@ def test_flags_have_the_originals_defaults() -> None:
         (("--tensorflow_session_parallelism=2",), Threads(2, 2)),
         (("--tensorflow_intra_op_parallelism=3",), Threads(3, 0)),
         (("--tensorflow_intra_op_parallelism=3", "--tensorflow_inter_op_parallelism=1"), Threads(3, 1)),
+        (("--tensorflow_session_parallelism=2", "--tensorflow_inter_op_parallelism=1"), Threads(0, 1)),
     ],
 )
 def test_threads_of_a_run(given: tuple[str, ...], threads: Threads) -> None:
@@ -231,7 +246,7 @@ def test_threads_of_a_run(given: tuple[str, ...], threads: Threads) -> None:
 def test_threads_cannot_be_given_twice() -> None:
     with pytest.raises(InvalidArgument, match="separately. You cannot configure all"):
         model_server.create_server(
-            flags("--tensorflow_session_parallelism=2", "--tensorflow_inter_op_parallelism=1")
+            flags(*(f"--tensorflow_{kind}_parallelism=2" for kind in ("session", "intra_op", "inter_op")))
         )
     with pytest.raises(InvalidArgument, match="must not be negative"):
         model_server.create_server(flags("--tensorflow_session_parallelism=-1"))

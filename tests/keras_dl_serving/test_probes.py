@@ -110,6 +110,11 @@ def test_what_the_profiler_refuses(server: Server, tmp_path: Path, monkeypatch: 
     request = messages.ProfileRequest(repository_root=str(tmp_path), session_id="..", host_name="h")
     with pytest.raises(InvalidArgument, match="session_id and host_name must be names, not paths: .."):
         Profiler().profile(request)
+    for missing in ("repository_root", "session_id"):
+        request = messages.ProfileRequest(repository_root=str(tmp_path), session_id="s", host_name="h")
+        request.ClearField(missing)
+        with pytest.raises(InvalidArgument, match="repository_root and session_id must say where to write"):
+            Profiler().profile(request)
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     with pytest.raises(Unimplemented, match="this server has not loaded: it serves no SavedModel"):
         Profiler().profile(messages.ProfileRequest())

@@ -11,7 +11,7 @@ from typing import TypeVar
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
-from keras_dl_serving.errors import FailedPrecondition, InvalidArgument
+from keras_dl_serving.errors import InvalidArgument
 from keras_dl_serving.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
@@ -44,6 +44,9 @@ class ModelConfig:
         platform: `tensorflow`, `onnx` or `tflite`.
         policy: which versions.
         labels: names of versions.
+
+    Raises:
+        InvalidArgument: the name is empty.
     """
 
     name: str
@@ -51,6 +54,10 @@ class ModelConfig:
     platform: str = "tensorflow"
     policy: Policy = Policy()
     labels: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InvalidArgument(f"Expected the model at {self.base_path} to have a name; got name()=")
 
 
 def read_file(path: Path, kind: type[_File]) -> _File:
@@ -73,7 +80,7 @@ def model_configs(proto: messages.ModelServerConfig) -> list[ModelConfig]:
     """The models of a config.
 
     Raises:
-        InvalidArgument: a name twice, no platform or an unknown one, a policy that means nothing.
+        InvalidArgument: a name twice or none, no platform or an unknown one, a policy that means nothing.
     """
     found: dict[str, ModelConfig] = {}
     for each in proto.model_config_list.config:
@@ -95,13 +102,13 @@ def check_platforms(old: Sequence[ModelConfig], new: Sequence[ModelConfig]) -> N
     """Whether models keep their platform.
 
     Raises:
-        FailedPrecondition: one does not.
+        InvalidArgument: one does not.
     """
     platforms = {config.name: config.platform for config in old}
     for config in new:
         platform = platforms.get(config.name, config.platform)
         if platform != config.platform:
-            raise FailedPrecondition(
+            raise InvalidArgument(
                 f"Illegal to change a model's platform. For model {config.name} platform was {platform} "
                 f"and new platform requested is {config.platform}"
             )
@@ -123,7 +130,7 @@ def _platform(proto: messages.ModelConfig) -> str:
             "ModelServerConfig::model_platform."
         )
     if proto.model_platform not in PLATFORMS:
-        raise InvalidArgument(f"PlatformConfigMap has no entry for platform {proto.model_platform}.")
+        raise InvalidArgument(f"Model {proto.name} requests unsupported platform {proto.model_platform}")
     return proto.model_platform
 
 

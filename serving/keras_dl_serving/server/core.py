@@ -30,6 +30,7 @@ from keras_dl_serving.server.engines import Engine
 from keras_dl_serving.server.releases import VersionFolder
 
 _log = logging.getLogger("keras_dl_serving")
+Found = Mapping[str, list[VersionFolder] | None]
 
 
 class State(enum.IntEnum):
@@ -199,6 +200,8 @@ class Core:
             raise NotFound(f"Servable not found for request: Latest({spec.name})")
         found = versions.get(number)
         if found is None or found.state is not State.AVAILABLE:
+            if spec.label is not None and self._labels.get(spec.name, {}).get(spec.label) != number:
+                return self._find(spec)  # it has moved just now
             raise NotFound(f"Servable not found for request: Specific({spec.name}, {number})")
         return found
 
@@ -229,30 +232,88 @@ class Core:
             raise NotFound(f"Could not find any versions of model {spec.name}")
         return [versions[version] for version in sorted(versions, reverse=True)]
 
-    def serve(
-        self, found: Mapping[str, list[VersionFolder]], policies: Mapping[str, Policy] | None = None
-    ) -> bool:
+    def serve(self, found: Found, policies: Mapping[str, Policy] | None = None) -> bool:
         """Serve what the policies ask for of the versions found, and nothing else.
 
         Args:
-            found: models with their versions, newest first.
+            found: models with their versions, newest first; None for one that stays as it is.
             policies: which of them; by default the newest that loads.
 
         Returns:
             Whether anything was loaded or unloaded.
         """
+        changed = False
         with self._lock:
-            names = sorted({*found, *self._servables})
-            changed = [
-                self._serve_model(name, found.get(name, []), (policies or {}).get(name, Policy()))
-                for name in names
-            ]
-        return any(changed)
+            for name in self._names(found):
+                loaded, unwanted = self._load(name, found.get(name, []), (policies or {}).get(name, Policy()))
+                changed |= bool(loaded) | self._unload(unwanted)
+        return changed
 
-    def _serve_model(self, name: str, folders: list[VersionFolder], policy: Policy) -> bool:
+    def replace(
+        self,
+        found: Found,
+        policies: Mapping[str, Policy],
+        labels: Mapping[str, Mapping[str, int]],
+        *,
+        allow_unavailable_labels: bool = False,
+    ) -> bool:
+        """Serve these models and labels instead: what is new is loaded, then labelled, and the rest unloaded.
+
+        Raises:
+            FailedPrecondition: a label is for a version that is not there. All is as before.
+        """
+        with self._lock:
+            self._check_labels(labels, self._expected(found, policies), allow_unavailable_labels)
+            changes = [
+                self._load(name, found.get(name, []), policies.get(name, Policy()))
+                for name in self._names(found)
+            ]
+            try:
+                self.set_labels(labels, allow_unavailable=allow_unavailable_labels)
+            except FailedPrecondition:  # what should have had a label did not load
+                for loaded, _ in changes:
+                    self._unload(loaded)
+                raise
+            unloaded = [self._unload(unwanted) for _, unwanted in changes]
+        return any(unloaded) or any(loaded for loaded, _ in changes)
+
+    def _names(self, found: Found) -> list[str]:
+        return sorted({*found, *self._servables})
+
+    def _expected(self, found: Found, policies: Mapping[str, Policy]) -> dict[str, set[int]]:
+        """The versions that will be served if all load that have not failed yet."""
+        expected = self._available()
+        for name, folders in found.items():
+            policy, servables = policies.get(name, Policy()), self._servables.get(name, {})
+            numbers = [
+                folder.number
+                for folder in folders or []
+                if (not policy.specific or folder.number in policy.specific)
+                and (
+                    (servable := servables.get(folder.number)) is None
+                    or servable.state is State.AVAILABLE
+                    or self._is_to_be_loaded(servable, folder)
+                )
+            ]
+            if numbers:  # else those that are served stay
+                expected[name] = {*numbers} if policy.specific else {*numbers[: policy.newest]}
+        return expected
+
+    def _available(self) -> dict[str, set[int]]:
+        return {
+            name: {number for number, each in versions.copy().items() if each.state is State.AVAILABLE}
+            for name, versions in self._servables.copy().items()
+        }
+
+    def _load(
+        self, name: str, folders: list[VersionFolder] | None, policy: Policy
+    ) -> tuple[list[Servable], list[Servable]]:
+        """Load what is asked for of a model: what that was, and what is to be unloaded now."""
+        if folders is None:
+            return [], []
         versions = self._servables.setdefault(name, {}) if folders else self._servables.get(name, {})
         available = {version for version, servable in versions.items() if servable.state is State.AVAILABLE}
-        loaded = False
+        loaded = []
         chosen: set[int] = set()
         for folder in folders:
             if policy.specific and folder.number not in policy.specific:
@@ -262,7 +323,7 @@ class Core:
                 failures = servable.failures if servable and servable.folder.stamp == folder.stamp else 0
                 servable = versions[folder.number] = Servable(name, folder, failures)
                 servable.load(self._open_version)
-                loaded = True
+                loaded.append(servable)
                 _report(servable)
             if servable.state is State.AVAILABLE:
                 chosen.add(folder.number)
@@ -270,10 +331,14 @@ class Core:
                     break
         # When none of the versions asked for can be loaded, those that are served stay.
         unwanted = available - chosen if chosen or not folders else set()
-        for version in unwanted:
-            versions[version].unload()
-            _log.info("Unloaded servable %s", versions[version])
-        return loaded or bool(unwanted)
+        return loaded, [versions[version] for version in unwanted]
+
+    def _unload(self, servables: list[Servable]) -> bool:
+        served = [servable for servable in servables if servable.state is State.AVAILABLE]
+        for servable in served:
+            servable.unload()
+            _log.info("Unloaded servable %s", servable)
+        return bool(served)
 
     def _is_to_be_loaded(self, servable: Servable, folder: VersionFolder) -> bool:
         """Not when it is served, or has failed, is the same on disk and is not due for another try."""
@@ -295,18 +360,25 @@ class Core:
         Raises:
             FailedPrecondition: a version is not AVAILABLE. No label has changed.
         """
+        self._check_labels(labels, self._available(), allow_unavailable)
+        self._labels = {name: dict(versions) for name, versions in labels.items()}
+
+    def _check_labels(
+        self,
+        labels: Mapping[str, Mapping[str, int]],
+        available: Mapping[str, set[int]],
+        allow_unavailable: bool,
+    ) -> None:
         for name, versions in labels.items():
             for label, version in versions.items():
-                servable = self._servables.get(name, {}).get(version)
                 moves = self._labels.get(name, {}).get(label, version) != version
                 if allow_unavailable and not moves:
                     continue
-                if servable is None or servable.state is not State.AVAILABLE:
+                if version not in available.get(name, ()):
                     raise FailedPrecondition(
                         f"Request to assign label to version {version} of model {name}, which is not "
                         "currently available for inference"
                     )
-        self._labels = {name: dict(versions) for name, versions in labels.items()}
 
     def close(self) -> None:
         """Unload everything."""

@@ -14,7 +14,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from keras_dl_serving.errors import Internal, StatusError
-from keras_dl_serving.server import access_log
+from keras_dl_serving.server import access_log, tls
 from keras_dl_serving.server.grpc import GrpcApi
 from keras_dl_serving.server.health import Health
 from keras_dl_serving.server.profiler import Profiler
@@ -43,6 +43,7 @@ class GrpcServer:
 
     Raises:
         OSError: the port is not free.
+        InvalidArgument: the certificates are none.
     """
 
     def __init__(
@@ -79,9 +80,11 @@ class GrpcServer:
         if settings.health:
             self._offer("grpc.health.v1.Health", Check=(self._health.check, messages.HealthCheckRequest))
             self._add("grpc.health.v1.Health", "Watch", self._watch())
+        # The socket asks for the same certificates as the port: else it would be a way around them.
+        credentials = tls.credentials(settings.grpc_tls, "grpc_tls") if settings.grpc_tls else None
         if settings.grpc_socket:
-            self._listen(f"unix:{settings.grpc_socket}", None)
-        self.port = self._listen(address, settings.grpc_tls) if address else None
+            self._listen(f"unix:{settings.grpc_socket}", credentials)
+        self.port = self._listen(address, credentials) if address else None
 
     async def start(self) -> None:
         """Answer."""
@@ -94,16 +97,11 @@ class GrpcServer:
         await self._server.stop(seconds)
         self._threads.shutdown(wait=False)
 
-    def _listen(self, address: str, tls: messages.SSLConfig | None) -> int:
+    def _listen(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
         try:
-            if tls is None:
+            if credentials is None:
                 port: int = self._server.add_insecure_port(address)
             else:
-                credentials = grpc.ssl_server_credentials(
-                    [(tls.server_key.encode(), tls.server_cert.encode())],
-                    root_certificates=tls.custom_ca.encode() or None,
-                    require_client_auth=tls.client_verify,
-                )
                 port = self._server.add_secure_port(address, credentials)
         except (RuntimeError, ValueError) as error:
             raise OSError(str(error)) from error

@@ -5,17 +5,20 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from keras_dl_serving.errors import FailedPrecondition, NotFound, StatusError, Unknown
 from keras_dl_serving.server import releases
 from keras_dl_serving.server.config import ModelConfig, Policy, check_platforms, model_configs, read_file
-from keras_dl_serving.server.core import Core, ModelSpec, State
+from keras_dl_serving.server.core import Core, Found, ModelSpec, Retries, Servable, State
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
+_Result = TypeVar("_Result")
 
 
 class Lifecycle:
@@ -40,83 +43,152 @@ class Lifecycle:
         self._folder = folder
         self._models = tuple(models)
         self._allow_unavailable_labels = allow_unavailable_labels
+        self._last: Found = {}
+        self._warned: set[str] = set()
         self._lock = threading.RLock()  # around one look or reload at a time
+
+    def start(self, retries: Retries) -> None:
+        """Load what there is, and give it its labels.
+
+        Raises:
+            Unknown: models were named, and one has versions, of which none loads, however often it is tried.
+            FailedPrecondition: a version that is to have a label is not there.
+        """
+        self.look()
+        if self._folder is None:
+            for _ in range(retries.count):
+                if not self._failed():
+                    break
+                time.sleep(retries.seconds)
+                self.look()
+            _refuse(self._failed(), "servable")
+        self._core.set_labels(_labels(self._models), allow_unavailable=self._allow_unavailable_labels)
 
     def look(self) -> None:
         """Load what is new, unload what is not wanted any more."""
         with self._lock:
-            found, policies = self._found()
-            if self._core.serve(found, policies):
-                # A loaded TensorFlow is millions of objects, which every full collection would walk through;
-                # parsing large JSON triggers many. Frozen, they are left alone; thawed first, what has been
-                # unloaded is collected.
-                gc.unfreeze()
-                gc.collect()
-                gc.freeze()
-
-    def assign_labels(self) -> None:
-        """Give versions the labels that the models' configs name.
-
-        Raises:
-            FailedPrecondition: a version is not there.
-        """
-        self._core.set_labels(
-            {model.name: model.labels for model in self._models if model.labels},
-            allow_unavailable=self._allow_unavailable_labels,
-        )
+            if (found := self._found()) is not None:
+                self._last = found
+                if self._core.serve(found, _policies(self._models)):
+                    _freeze()
 
     def reload(self, models: Sequence[ModelConfig]) -> None:
         """Serve these models and no others from now on; return when they are loaded.
 
         Raises:
-            StatusError: a model changes its platform (nothing has changed then), cannot be found or loaded,
-                or a label names a version that is not there.
+            StatusError: a model changes its platform or cannot be found, or a label names a version that is
+                not there, and all is as before; or a model cannot be loaded, and the others are served.
         """
         with self._lock:
             check_platforms(self._models, models)
             for model in models:
                 if not model.base_path.is_dir():
                     raise NotFound(f"Could not find base path {model.base_path} for servable {model.name}")
-            self._folder, self._models = None, tuple(models)
-            self.look()
-            self.assign_labels()
-            self._check_available()
+            found = {model.name: self._versions(model) for model in models}
+            changed = self._core.replace(
+                found,
+                _policies(models),
+                _labels(models),
+                allow_unavailable_labels=self._allow_unavailable_labels,
+            )
+            self._folder, self._models, self._last = None, tuple(models), found
+            if changed:
+                _freeze()
+            failed = self._failed()
+            nowhere = [name for name in self.missing() if not self._core.knows(name)]
+            _refuse([*failed, *(f"Could not find any versions of model {name}" for name in nowhere)], "model")
+
+    def models(self) -> list[str]:
+        """The models that are wanted, or have a version that has not ended, in alphabetical order."""
+        names = {
+            name
+            for name in self._core.names()
+            if any(servable.state is not State.END for servable in self._states(name))
+        }
+        return sorted(names.union(self._last))
 
     def missing(self) -> list[str]:
         """The models that have no version to answer with; a server without models misses none."""
-        names = [model.name for model in self._models] if self._folder is None else self._core.names()
-        return [name for name in names if not self._is_available(name)]
+        return [
+            name
+            for name in self._last
+            if not any(servable.state is State.AVAILABLE for servable in self._states(name))
+        ]
 
-    def _found(self) -> tuple[Mapping[str, list[VersionFolder]], Mapping[str, Policy]]:
+    def _found(self) -> Found | None:
+        """What is there; None where that cannot be told."""
         if self._folder is not None:
-            return releases.scan(self._folder), {}
-        found = {}
-        for model in self._models:
-            found[model.name] = releases.scan_versions(model.base_path, model.platform)
-            if not found[model.name] and model.name not in self._core.names():
-                _log.warning(
-                    "No versions of servable %s found under base path %s", model.name, model.base_path
-                )
-        return found, {model.name: model.policy for model in self._models}
+            folder = self._folder
+            return self._read(f"There is no folder {folder} that can be read", lambda: releases.scan(folder))
+        return {model.name: self._versions(model) for model in self._models}
 
-    def _is_available(self, name: str) -> bool:
+    def _versions(self, model: ModelConfig) -> list[VersionFolder] | None:
+        found = self._read(
+            f"Could not find base path {model.base_path} for servable {model.name}",
+            lambda: releases.scan_versions(model.base_path, model.platform),
+        )
+        if found == [] and not self._core.knows(model.name):
+            _log.warning("No versions of servable %s found under base path %s", model.name, model.base_path)
+        return found
+
+    def _read(self, complaint: str, scan: Callable[[], _Result]) -> _Result | None:
+        """What a scan finds; None, and a warning the first time, where it cannot read the folder.
+
+        A network that is down for a moment, or a folder that is being renamed, unloads nothing.
+        """
         try:
-            return any(servable.state is State.AVAILABLE for servable in self._core.states(ModelSpec(name)))
-        except NotFound:
-            return False
+            found = scan()
+        except OSError as error:
+            if complaint not in self._warned:
+                _log.warning("%s: what is served stays (%s)", complaint, error)
+            self._warned.add(complaint)
+            return None
+        self._warned.discard(complaint)
+        return found
 
-    def _check_available(self) -> None:
+    def _states(self, name: str) -> list[Servable]:
+        return self._core.states(ModelSpec(name)) if self._core.knows(name) else []
+
+    def _failed(self) -> list[str]:
+        """Of each model without a version to answer with, why the newest one on disk could not be loaded."""
         failed = []
         for name in self.missing():
-            try:
-                for servable in self._core.states(ModelSpec(name)):
-                    if servable.error:
-                        reason = f"{servable.error.status.name}: {servable.error.message}"
-                        failed.append(f"{{{servable} due to error: {reason}}}, ")
-            except NotFound as error:
-                failed.append(f"{{{error.message}}}, ")
-        if failed:
-            raise Unknown(f"{len(failed)} servable(s) did not become available: {{{''.join(failed)}}}")
+            numbers = {folder.number for folder in self._last[name] or []}
+            errors = ((each, each.error) for each in self._states(name) if each.version in numbers)
+            if reason := next(
+                (f"{each} due to error: {_text(error)}" for each, error in errors if error), ""
+            ):
+                failed.append(reason)
+        return failed
+
+
+def _policies(models: Sequence[ModelConfig]) -> Mapping[str, Policy]:
+    return {model.name: model.policy for model in models}
+
+
+def _labels(models: Sequence[ModelConfig]) -> Mapping[str, Mapping[str, int]]:
+    return {model.name: model.labels for model in models if model.labels}
+
+
+def _text(error: StatusError) -> str:
+    return f"{error.status.name}: {error.message}"
+
+
+def _refuse(failed: Sequence[str], noun: str) -> None:
+    if failed:
+        reasons = "".join(f"{{{reason}}}, " for reason in failed)
+        raise Unknown(f"{len(failed)} {noun}(s) did not become available: {{{reasons}}}")
+
+
+def _freeze() -> None:
+    """Leave alone what has been loaded.
+
+    A loaded TensorFlow is millions of objects, which every full collection would walk through; parsing large
+    JSON triggers many. Thawed first, what has been unloaded is collected.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 class Poller:
@@ -127,6 +199,7 @@ class Poller:
         poll_seconds: how often for new versions; None never.
         config_file: the file with the models.
         config_poll_seconds: how often it is read again; None never.
+        config: what was in it when the lifecycle was started.
     """
 
     def __init__(
@@ -135,6 +208,7 @@ class Poller:
         poll_seconds: float | None,
         config_file: Path | None = None,
         config_poll_seconds: float | None = None,
+        config: bytes = b"",
     ) -> None:
         self._lifecycle = lifecycle
         self._stopping = threading.Event()
@@ -149,7 +223,7 @@ class Poller:
             self._threads.append(
                 threading.Thread(
                     target=self._read,
-                    args=(config_file, config_poll_seconds),
+                    args=(config_file, config_poll_seconds, config),
                     name="keras_dl_config",
                     daemon=True,
                 )
@@ -170,21 +244,25 @@ class Poller:
             except Exception:
                 _log.exception("Looking for new versions failed")
 
-    def _read(self, file: Path, seconds: float) -> None:
-        known = file.read_bytes() if file.exists() else b""
+    def _read(self, file: Path, seconds: float, known: bytes | None) -> None:
+        complaint = ""
         while not self._stopping.wait(seconds):
             try:
                 content = file.read_bytes()
                 if content == known:
+                    complaint = ""
                     continue
-                known = content
+                known = None  # until it is served: what fails is tried again, and so is what was there before
                 config = read_file(file, messages.ModelServerConfig)
                 if not config.WhichOneof("config"):  # empty, as it is while it is being written
                     raise FailedPrecondition(
                         "Cannot transition from one type of ModelServerConfig to another"
                     )
                 self._lifecycle.reload(model_configs(config))
-            except StatusError as error:
-                _log.error("Reloading %s failed: %s", file, error.message)
+                known, complaint = content, ""
+            except (StatusError, OSError) as error:
+                if str(error) != complaint:
+                    _log.error("Reloading %s failed, and is tried again: %s", file, error)
+                complaint = str(error)
             except Exception:
                 _log.exception("Reloading %s failed", file)

@@ -14,13 +14,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from keras_dl_serving.errors import InvalidArgument, ServerStartError, ServingError
-from keras_dl_serving.server import batching
+from keras_dl_serving.errors import InvalidArgument, ServerStartError, StatusError
+from keras_dl_serving.server import batching, tls
 from keras_dl_serving.server.config import PLATFORMS, ModelConfig, read_file
 from keras_dl_serving.server.core import Retries
 from keras_dl_serving.server.engines import Threads
@@ -68,9 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _log.warning("--%s has no effect on this server", name)
     try:
         return run(create_server(flags))
-    except (ServingError, ServerStartError, ValueError) as error:
-        print(f"Failed to start server. Error: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+    except StatusError as error:
+        failure = f"{error.status.name}: {error.message}"
+    except ValueError as error:
+        failure = f"{InvalidArgument.status.name}: {error}"
+    except ServerStartError as error:
+        failure = str(error)
+    print(f"Failed to start server. Error: {failure}", file=sys.stderr)  # noqa: T201
+    return 1
 
 
 def run(server: Server) -> int:
@@ -82,9 +87,9 @@ def run(server: Server) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
     _keep_freed_memory()
     stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    _on_request_to_stop(lambda: sys.exit(0))  # at once, as loading may take long, and be tried again
     with server:
+        _on_request_to_stop(stopped.set)
         if server.grpc_port:
             _log.info("Running gRPC ModelServer at %s:%d ...", server.host, server.grpc_port)
         if server.rest_port:
@@ -92,6 +97,11 @@ def run(server: Server) -> int:
         stopped.wait()
         _log.info("Stopping: requests in flight finish first")
     return 0
+
+
+def _on_request_to_stop(act: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: act())
 
 
 def _keep_freed_memory() -> None:
@@ -141,7 +151,7 @@ def _settings(flags: argparse.Namespace) -> Settings:
         allow_unavailable_labels=flags.allow_version_labels_for_unavailable_models,
         rest_threads=flags.rest_api_num_threads or None,
         grpc_threads=flags.grpc_max_threads or None,
-        rest_timeout=flags.rest_api_timeout_in_ms * 1e-3,
+        rest_timeout=flags.rest_api_timeout_in_ms * 1e-3 if flags.rest_api_timeout_in_ms > 0 else None,
         cors=flags.rest_api_enable_cors_support,
         metrics_path=_metrics_path(flags.monitoring_config_file),
         access_log=flags.access_log,
@@ -160,19 +170,23 @@ def _threads(flags: argparse.Namespace) -> Threads:
     within, between = flags.tensorflow_intra_op_parallelism, flags.tensorflow_inter_op_parallelism
     if min(both, within, between) < 0:
         raise InvalidArgument("server_options.tensorflow_*_parallelism must not be negative")
-    if both and (within or between):
+    if both and within and between:
         raise InvalidArgument(
             "Either configure server_options.tensorflow_session_parallelism or (server_options."
             "tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) separately. "
             "You cannot configure all."
         )
-    return Threads(within=both or within, between=both or between)
+    # As in the original: one of the two is enough for the other flag not to count.
+    return Threads(within, between) if within or between else Threads(both, both)
 
 
 def _batching(flags: argparse.Namespace) -> batching.BatchingOptions | None:
     if not flags.enable_batching:
         if flags.batching_parameters_file:
-            raise InvalidArgument("--batching_parameters_file is set without --enable_batching")
+            raise InvalidArgument(
+                "server_options.batching_parameters_file is set without setting "
+                "server_options.enable_batching to true."
+            )
         return None
     if not flags.batching_parameters_file:
         return batching.BatchingOptions()
@@ -187,7 +201,11 @@ def _metrics_path(file: str) -> str | None:
 
 
 def _tls(file: str) -> messages.SSLConfig | None:
-    return read_file(Path(file), messages.SSLConfig) if file else None
+    if not file:
+        return None
+    found = read_file(Path(file), messages.SSLConfig)
+    tls.context(found, file)  # now, while the file can be named
+    return found
 
 
 def _channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
@@ -210,7 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--grpc_channel_arguments", default="", help="key=value,key=value")
     add("--rest_api_port", type=int, default=0, help="port for REST; 0 is off")
     add("--rest_api_num_threads", type=int, default=0, help=f"requests at once; by default {4 * _CORES}")
-    add("--rest_api_timeout_in_ms", type=int, default=30000, help="for each REST request")
+    add("--rest_api_timeout_in_ms", type=int, default=30000, help="for each REST request; 0 is no limit")
     switch("rest_api_enable_cors_support", "let pages of other origins ask")
     add("--model_name", default="default", help="name of the model at --model_base_path")
     add("--model_base_path", default="", help="folder of the versions of one model")

@@ -24,7 +24,7 @@ class Profiler:
 
         Raises:
             Unimplemented: no TensorFlow runs here.
-            InvalidArgument: a name would leave the folder.
+            InvalidArgument: a name would leave the folder, or there is no folder to write to.
             Internal: a trace is being taken already, or cannot be written.
         """
         if "tensorflow" not in sys.modules:
@@ -38,6 +38,10 @@ class Profiler:
         for name in (request.session_id, request.host_name):
             if "/" in name or "\\" in name or name in (".", ".."):
                 raise InvalidArgument(f"session_id and host_name must be names, not paths: {name}")
+        if not request.emit_xspace and not (request.repository_root and request.session_id):
+            raise InvalidArgument(
+                "repository_root and session_id must say where to write the trace, unless emit_xspace is set"
+            )
         levels = ("host_tracer_level", "device_tracer_level", "python_tracer_level")
         # Options without a version are none at all.
         options = {name: getattr(request.opts, name) for name in levels if request.opts.version}

@@ -28,10 +28,22 @@ class VersionFolder:
     platform: str = ""
 
 
-def scan(folder: Path) -> dict[str, list[VersionFolder]]:
-    """All models with their versions, newest first; empty where there is nothing, or no such folder."""
-    found = {model.name: scan_versions(Path(model.path)) for model in _subfolders(folder)}
-    return {name: versions for name, versions in found.items() if versions}
+def scan(folder: Path) -> dict[str, list[VersionFolder] | None]:
+    """All models with their versions, newest first; None for a model whose folder cannot be read.
+
+    Raises:
+        OSError: the folder itself is not there, or cannot be read.
+    """
+    found: dict[str, list[VersionFolder] | None] = {}
+    for model in _subfolders(folder):
+        try:
+            if versions := scan_versions(Path(model.path)):
+                found[model.name] = versions
+        except FileNotFoundError:  # removed just now
+            continue
+        except OSError:
+            found[model.name] = None
+    return found
 
 
 def scan_versions(folder: Path, platform: str = "") -> list[VersionFolder]:
@@ -39,6 +51,9 @@ def scan_versions(folder: Path, platform: str = "") -> list[VersionFolder]:
 
     Only folders whose name is a number are versions: exporters write beside them under another name, then
     rename.
+
+    Raises:
+        OSError: the folder is not there, or cannot be read.
     """
     versions = [
         VersionFolder(int(child.name), Path(child.path), _stamp(Path(child.path)), platform)
@@ -56,22 +71,22 @@ def explain_nothing_found(folder: Path) -> str:
         return f"{folder} is a file: give the folder that holds <name>/<version>/"
     if (folder / "saved_model.pb").exists():
         return f"{folder} is one version of a model: give the folder two levels up, {folder.parent.parent}"
-    if any(child.name.isdecimal() and _stamp(Path(child.path)) for child in _subfolders(folder)):
-        return f"{folder} is the folder of one model: give the one above, {folder.parent}"
-    if not scan(folder):
-        return (
-            f"{folder} holds no release: a release is a folder <name>/<version>/ with a saved_model.pb, "
-            "*.onnx or model.tflite in it, the version being a whole number"
-        )
+    try:
+        if any(child.name.isdecimal() and _stamp(Path(child.path)) for child in _subfolders(folder)):
+            return f"{folder} is the folder of one model: give the one above, {folder.parent}"
+        if not scan(folder):
+            return (
+                f"{folder} holds no release: a release is a folder <name>/<version>/ with a saved_model.pb, "
+                "*.onnx or model.tflite in it, the version being a whole number"
+            )
+    except OSError as error:
+        return f"{folder} cannot be read: {error.strerror}"
     return ""
 
 
 def _subfolders(folder: str | Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            yield from (entry for entry in entries if not entry.name.startswith(".") and entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
-        return  # gone meanwhile
+    with os.scandir(folder) as entries:
+        yield from (entry for entry in entries if not entry.name.startswith(".") and entry.is_dir())
 
 
 def _stamp(version: Path) -> int:

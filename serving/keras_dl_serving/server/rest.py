@@ -8,6 +8,7 @@ What goes beyond the original has a prefix of its own: `GET /keras_dl/models` na
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
@@ -43,10 +44,11 @@ _OURS = "/keras_dl/"
 _TOO_LARGE = 413
 _CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET,POST",
+    "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
 _MAX_INT64 = 2**63 - 1
+_LINGER_SECONDS = 2.0
 _SMALL = 2**16  # bytes that are parsed or written in less than a millisecond
 _Result = TypeVar("_Result")
 
@@ -58,7 +60,8 @@ class RestApi:
         core: the models.
         settings: how to answer.
         metrics: where requests are counted.
-        missing: tells which models have no version to answer with.
+        models: tells which models there are; by default those that have ever been served or tried.
+        missing: tells which of them have no version to answer with.
     """
 
     def __init__(
@@ -66,11 +69,13 @@ class RestApi:
         core: Core,
         settings: Settings | None = None,
         metrics: Metrics | None = None,
+        models: Callable[[], list[str]] | None = None,
         missing: Callable[[], list[str]] = list,
     ) -> None:
         self._core = core
         self._settings = settings or Settings()
         self._metrics = metrics or Metrics()
+        self._models = models or core.names
         self._missing = missing
         self._threads = self._settings.pool(self._settings.rest_threads, "keras_dl_rest")
 
@@ -90,28 +95,36 @@ class RestApi:
             access_log.write("rest", request.method, path, response.status_code, began, size)
 
     async def _respond(self, request: Request, path: str) -> Response:
-        if request.method == "GET":
-            if path.startswith(_OURS):
-                return self._beyond(path)
-            if path == self._settings.metrics_path:
-                return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+        without_query = path.partition("?")[0]
+        if path.startswith(_OURS) and request.method in ("GET", "HEAD"):
+            return self._beyond(without_query)
+        if without_query == (metrics_path := self._settings.metrics_path):
+            if path != without_query:
+                return Response(
+                    f"Unexpected path: {path}. Should be {metrics_path}", 400, media_type="text/plain"
+                )
+            return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
         if path[:4].lower() != "/v1/":
             return _error(HTTP_STATUS[Code.NOT_FOUND], f"Nothing is served at {path}")
+        body: bytes | None = None
+        seconds = self._settings.rest_timeout
         try:
-            async with asyncio.timeout(self._settings.rest_timeout):
+            async with asyncio.timeout(seconds):
                 body = await self._body(request)
-                if body is None:
-                    most = self._settings.max_body_bytes
-                    return _error(_TOO_LARGE, f"The body is larger than {most} bytes")
-                return await self._answer(request, path, body)
+                if body is not None:
+                    return await self._answer(request, path, body)
+            message = f"The body is larger than {self._settings.max_body_bytes} bytes"
+            failure = _error(_TOO_LARGE, message)
         except TimeoutError:
-            message = f"The request took longer than {self._settings.rest_timeout:g} seconds"
-            return _error(HTTP_STATUS[DeadlineExceeded.status], message)
+            failure = _error(
+                HTTP_STATUS[DeadlineExceeded.status], f"The request took longer than {seconds:g} seconds"
+            )
+        return _Last(failure, request if body is None else None)
 
     def _beyond(self, path: str) -> Response:
         match path.removeprefix(_OURS):
             case "models":
-                return _response(200, _dump({"models": self._core.names()}))
+                return _response(200, _dump({"models": self._models()}))
             case "openapi.json":
                 return _response(200, _dump(openapi.describe(self._core)))
             case "live":
@@ -229,6 +242,32 @@ class RestApi:
         )
         model_spec = {"name": servable.name, "signature_name": "", "version": str(servable.version)}
         return _dump({"model_spec": model_spec, "metadata": {"signature_def": readable}})
+
+
+class _Last(Response):
+    """The last response on its connection.
+
+    Args:
+        response: what it says.
+        request: the request, if its body has not been read to the end. The rest is then thrown away for a
+            moment: a connection that is closed on bytes not read is reset, and the response may be lost.
+    """
+
+    def __init__(self, response: Response, request: Request | None) -> None:
+        headers = {**response.headers, "connection": "close"}
+        super().__init__(response.body, response.status_code, headers)
+        self._request = request
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": self._request is not None})
+        if self._request is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while (await receive()).get("more_body"):
+                    pass
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _signature(servable: Servable, name: str) -> Signature:

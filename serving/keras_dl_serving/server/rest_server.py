@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-import ssl
-import tempfile
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from keras_dl_serving.server import tls
 from keras_dl_serving.server.rest import RestApi
-from keras_dl_serving.wire import messages
+from keras_dl_serving.server.settings import Settings
+
+_KEEP_ALIVE_SECONDS = 75  # above the 60 s for which proxies keep a connection, so that theirs end it
 
 
 class RestServer:
@@ -24,14 +24,16 @@ class RestServer:
         app: what answers.
         host: the address.
         port: the port; 0 takes a free one.
-        tls: keys and certificates; none is plain HTTP.
+        settings: how long to wait, and which certificates there are.
 
     Raises:
-        OSError: the port is not free, or the certificates are none.
+        OSError: the port is not free.
+        InvalidArgument: the certificates are none.
     """
 
-    def __init__(self, app: RestApi, host: str, port: int, tls: messages.SSLConfig | None = None) -> None:
+    def __init__(self, app: RestApi, host: str, port: int, settings: Settings) -> None:
         self._app = app
+        context = tls.context(settings.rest_tls, "rest_tls") if settings.rest_tls else None
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -39,7 +41,7 @@ class RestServer:
             self._socket.listen()
             self._config = uvicorn.Config(
                 app,
-                http=_Http,
+                http=partial(_Http, settings.rest_timeout),  # type: ignore[arg-type]
                 log_config=None,
                 log_level="warning",
                 access_log=False,
@@ -47,9 +49,10 @@ class RestServer:
                 ws="none",
                 server_header=False,
                 proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             )
             self._config.load()
-            self._config.ssl = _context(tls) if tls else None
+            self._config.ssl = context
         except OSError:
             self._socket.close()
             raise
@@ -73,10 +76,38 @@ class RestServer:
 
 
 class _Http(HttpToolsProtocol):
-    """Uvicorn's protocol on a transport that takes a response's head and body together."""
+    """Uvicorn's protocol on a transport that takes a response's head and body together.
+
+    A client that does not get to the end of a request's head is let go. To cost nothing for each request,
+    that is looked at once in a while: whoever is found waiting for the same request twice has had its time,
+    which is `seconds` on a new connection, and up to twice as much on one that is kept.
+    """
+
+    def __init__(self, seconds: float | None, **options: Any) -> None:
+        super().__init__(**options)
+        self._seconds = seconds
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_WritesTogether(transport))  # type: ignore[arg-type]
+        self._look_again(waiting=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _look_again(self, *, waiting: bool) -> None:
+        if self._seconds is not None:
+            self._timer = self.loop.call_later(self._seconds, self._look, self.cycle, waiting)
+
+    def _look(self, last: object, waited: bool) -> None:
+        idle = self.timeout_keep_alive_task is not None  # which has a time of its own
+        waiting = not idle and (self.cycle is None or self.cycle.response_complete)
+        if waiting and waited and self.cycle is last:
+            self.transport.close()
+        else:
+            self._look_again(waiting=waiting)
 
 
 class _WritesTogether:
@@ -119,18 +150,3 @@ class _Uvicorn(uvicorn.Server):
             await super().startup(sockets)
         finally:
             self.ready.set()
-
-
-def _context(tls: messages.SSLConfig) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # A context takes its own certificate from files alone.
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        for name, text in (("key", tls.server_key), ("cert", tls.server_cert)):
-            (folder / name).write_text(text)
-        context.load_cert_chain(folder / "cert", folder / "key")
-    if tls.custom_ca:
-        context.load_verify_locations(cadata=tls.custom_ca)
-    if tls.client_verify:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

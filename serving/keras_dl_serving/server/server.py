@@ -127,15 +127,17 @@ class Server:
         """Load the models and open the ports.
 
         Raises:
-            ServerStartError: the folder has nothing to serve, or a port is taken. Nothing keeps running.
+            ServerStartError: the folder has nothing to serve, a model that is named does not load, the
+                certificates are none, or a port is taken. Nothing keeps running.
         """
         if self._loop:
             raise ServerStartError("This server is running already.")
         if self.releases and (problem := releases.explain_nothing_found(self.releases)):
             raise ServerStartError(f"Nothing to serve: {problem}.")
         try:
-            models = self._models
+            models, config = self._models, b""
             if self._config_file:
+                config = self._config_file.read_bytes() if self._config_file.is_file() else b""
                 models = tuple(model_configs(read_file(self._config_file, messages.ModelServerConfig)))
             self._lifecycle = Lifecycle(
                 self._core,
@@ -146,11 +148,10 @@ class Server:
             self._loop = EventLoop()
             # Before the models are loaded, which may take long, so that a taken port is known at once.
             self._loop.call(self._open_ports())
-            self._lifecycle.look()
-            self._lifecycle.assign_labels()
+            self._lifecycle.start(self._settings.retries)
             self._loop.call(self._answer())
             self._poller = Poller(
-                self._lifecycle, self._poll_seconds, self._config_file, self._config_poll_seconds
+                self._lifecycle, self._poll_seconds, self._config_file, self._config_poll_seconds, config
             )
         except StatusError as error:
             self.stop()
@@ -183,9 +184,10 @@ class Server:
         rest_port, grpc_port = self._asked_ports
         metrics = Metrics(self._core.knows)
         if rest_port is not None:
-            api = RestApi(self._core, self._settings, metrics, self._lifecycle.missing)
+            lifecycle = self._lifecycle
+            api = RestApi(self._core, self._settings, metrics, lifecycle.models, lifecycle.missing)
             try:
-                self._rest = RestServer(api, self.host, rest_port, self._settings.rest_tls)
+                self._rest = RestServer(api, self.host, rest_port, self._settings)
             except OSError as error:
                 raise _port_error("rest_port", self.host, rest_port, error) from error
             self.rest_port = self._rest.port

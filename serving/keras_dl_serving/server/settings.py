@@ -24,7 +24,7 @@ class Settings:
         allow_unavailable_labels: whether a new label may name a version that is not there yet.
         rest_threads: how many requests of REST a model runs at once; by default four a core.
         grpc_threads: the same for gRPC.
-        rest_timeout: seconds for a REST request.
+        rest_timeout: seconds for a REST request, and for its head to come; None is no limit.
         max_body_bytes: the largest REST body, also once unpacked.
         cors: whether browsers of other origins may ask over REST.
         metrics_path: where Prometheus finds its metrics on the REST port; None is off.
@@ -43,7 +43,7 @@ class Settings:
     allow_unavailable_labels: bool = False
     rest_threads: int | None = None
     grpc_threads: int | None = None
-    rest_timeout: float = 30.0
+    rest_timeout: float | None = 30.0
     max_body_bytes: int = 2**30
     cors: bool = False
     metrics_path: str | None = DEFAULT_METRICS_PATH

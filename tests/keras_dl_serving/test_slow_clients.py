@@ -1,0 +1,133 @@
+"""Connections that take their time: how long they may."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from keras_dl_serving import Server
+from keras_dl_serving.server.settings import Settings
+from tests.keras_dl_serving.conftest import save_scale
+
+HEAD = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\n"
+BODY = b'{"instances": [1.0]}'
+REQUEST = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that gives a request half a second and a thousand bytes."""
+    folder = tmp_path_factory.mktemp("impatient")
+    save_scale(folder / "m" / "1", 2)
+    settings = Settings(rest_timeout=0.5, max_body_bytes=1000)
+    with Server(folder, rest_port=0, grpc_port=None, settings=settings) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def connected(server: Server) -> Iterator[socket.socket]:
+    with socket.create_connection(("localhost", server.rest_port or 0), timeout=20) as connection:
+        yield connection
+
+
+def until_closed(connection: socket.socket, trickle: bytes = b"") -> tuple[bytes, float]:
+    """Send a byte again and again until the server has closed; what it sent, and how long it took."""
+    began = time.monotonic()
+    connection.settimeout(0.05)
+    received = b""
+    while time.monotonic() < began + 20:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(trickle)
+        try:
+            if not (data := connection.recv(65536)):
+                return received, time.monotonic() - began
+            received += data
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return received, time.monotonic() - began
+    raise AssertionError(f"still open after 20 s, having received {received!r}")
+
+
+def test_a_body_that_trickles_is_answered_and_let_go(impatient: Server) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(HEAD + b"Content-Length: 900\r\n\r\n")
+        answer, seconds = until_closed(connection, b"x")
+    assert answer.startswith(b"HTTP/1.1 504 ")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert (
+        answer.endswith(b'{ "error": "The request took longer than 0.5 seconds" }')
+        or b"0.5 seconds" in answer
+    )
+    assert 0.4 < seconds < 10
+
+
+def test_a_body_that_is_too_large_is_answered_and_let_go(impatient: Server) -> None:
+    with connected(impatient) as connection:
+        connection.sendall(HEAD + b"Content-Length: 2000\r\n\r\n" + bytes(1001))
+        answer, seconds = until_closed(connection)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert b"The body is larger than 1000 bytes" in answer
+    assert seconds < 10
+
+
+def test_who_sends_far_too_much_still_reads_why(impatient: Server) -> None:
+    answer = httpx.post(f"{impatient.rest_url}/v1/models/m:predict", content=bytes(10_000_000), timeout=20)
+    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+
+
+@pytest.mark.parametrize(
+    ("kept", "began", "trickle"),
+    [(False, b"", b""), *((kept, HEAD[:20], trickle) for kept in (False, True) for trickle in (b"", b"x"))],
+)
+def test_a_head_that_does_not_come_is_not_waited_for(
+    impatient: Server, kept: bool, began: bytes, trickle: bytes
+) -> None:
+    with connected(impatient) as connection:
+        if kept:
+            connection.sendall(REQUEST)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(began)
+        answer, seconds = until_closed(connection, trickle)
+    assert not answer
+    assert 0.4 < seconds < 10
+
+
+def test_a_connection_that_is_kept_may_be_idle_for_longer_than_a_request(impatient: Server) -> None:
+    with connected(impatient) as connection:
+        for _ in range(3):
+            connection.sendall(REQUEST)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+            time.sleep(1.2)
+        # and a head that takes a moment is none that does not come
+        connection.sendall(REQUEST[:30])
+        time.sleep(0.2)
+        connection.sendall(REQUEST[30:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_connection_is_kept_for_longer_than_proxies_do(impatient: Server) -> None:
+    assert impatient._rest
+    assert impatient._rest._config.timeout_keep_alive == 75
+
+
+def test_without_a_limit_a_request_may_take_its_time(tmp_path: Path) -> None:
+    save_scale(tmp_path / "m" / "1", 2)
+    settings = Settings(rest_timeout=None)
+    with (
+        Server(tmp_path, rest_port=0, grpc_port=None, settings=settings) as server,
+        connected(server) as connection,
+    ):
+        connection.sendall(REQUEST[:30])
+        time.sleep(0.3)
+        connection.sendall(REQUEST[30:-1])
+        time.sleep(0.3)
+        connection.sendall(REQUEST[-1:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
