@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import httpx
 import numpy as np
 import orjson
 from serving_load import Load, free_port, grpc_load, rest_load, running, seconds_to_first_answer, versions
@@ -111,8 +112,10 @@ def ours(options: Options, *flags: str) -> Iterator[Side]:
     """Our server with all the models."""
     grpc_port, rest_port = free_port(), free_port()
     command = [*server_command(options.releases), f"--port={grpc_port}", f"--rest_api_port={rest_port}"]
+    url = f"http://127.0.0.1:{rest_port}"
     with running([*command, *flags], (grpc_port, rest_port)):
-        yield Side(options, grpc_port, f"http://127.0.0.1:{rest_port}/v1/models/{{model}}:predict")
+        httpx.get(f"{url}/keras_dl/ready", timeout=60).raise_for_status()  # answered once models are loaded
+        yield Side(options, grpc_port, f"{url}/v1/models/{{model}}:predict")
 
 
 @contextmanager
@@ -234,22 +237,27 @@ def fastapi(options: Options) -> Iterator[Comparison]:
 
 
 def batching(options: Options) -> Iterator[Comparison]:
-    """64 clients of the CNN, their requests run together, against one by one."""
+    """64 clients of the CNN, their requests run together as docs/serving.md advises, against one by one."""
     parameters = options.releases / "batching.config"
     parameters.write_text(
-        "max_batch_size { value: 64 } batch_timeout_micros { value: 3000 } num_batch_threads { value: 1 }"
+        "max_batch_size { value: 32 } batch_timeout_micros { value: 3000 } num_batch_threads { value: 1 }"
     )
-    flags = ("--enable_batching", f"--batching_parameters_file={parameters}")
-    with ours(options, *flags) as together, ours(options) as alone:
-        for name, mine, theirs in (
-            ("gRPC", together.over_grpc, alone.over_grpc),
-            ("REST", together.over_rest, alone.over_rest),
-        ):
+    one_thread = "--tensorflow_session_parallelism=1"
+    flags = ("--enable_batching", f"--batching_parameters_file={parameters}", one_thread)
+    with (
+        ours(options, *flags) as together,
+        ours(options) as alone,
+        ours(options, one_thread) as alone_on_one,
+    ):
+        for name, load in (("gRPC", Side.over_grpc), ("REST", Side.over_rest)):
             yield against(
                 f"cnn {name} batched, 64 clients",
                 "each",
-                partial(mine, "cnn", 64),
-                {"unbatched": (partial(theirs, "cnn", 64), 0.5)},
+                partial(load, together, "cnn", 64),
+                {
+                    "unbatched": (partial(load, alone, "cnn", 64), 0.5),
+                    "unbatched, one thread a run": (partial(load, alone_on_one, "cnn", 64), None),
+                },
                 options.rounds,
             )
 

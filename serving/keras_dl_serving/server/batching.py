@@ -101,6 +101,7 @@ class _Task:
 
 @dataclass
 class _Batch:
+    loop: asyncio.AbstractEventLoop  # asked for once a batch, as asking is a call of the system
     key: tuple[Any, ...]
     signature_name: str
     outputs: Sequence[str]
@@ -168,7 +169,6 @@ class BatchingEngine:
     def _enqueue(
         self, signature_name: str, inputs: Mapping[str, Array], size: int, outputs: Sequence[str]
     ) -> asyncio.Future[list[Array]]:
-        loop = asyncio.get_running_loop()
         shapes = ((name, a.dtype, a.ndim if self._options.pad else a.shape[1:]) for name, a in inputs.items())
         key = (signature_name, *outputs, *shapes)
         batch = self._open.get(key)
@@ -177,13 +177,14 @@ class BatchingEngine:
                 raise Unavailable("The batch scheduling queue to which this task was submitted is full")
             if batch:
                 self._is_ready(batch)
-            batch = self._open[key] = _Batch(key, signature_name, outputs)
+            loop = asyncio.get_running_loop()
+            batch = self._open[key] = _Batch(loop, key, signature_name, outputs)
             self._queue.append(batch)
             if wait := self._options.timeout_micros:
                 loop.call_later(wait * 1e-6, self._is_ready, batch)
             else:  # not at once: requests that have come at the same time are still being read
                 loop.call_soon(self._is_ready, batch)
-        task = _Task(inputs, size, loop.create_future())
+        task = _Task(inputs, size, batch.loop.create_future())
         batch.tasks.append(task)
         batch.size += size
         if batch.size == self._options.max_batch_size:
@@ -196,7 +197,6 @@ class BatchingEngine:
 
     def _start(self) -> None:
         """Run the batches that are ready, as far as threads are idle."""
-        loop = asyncio.get_running_loop()
         for batch in [*self._queue]:
             if self._closed or not self._idle:
                 return
@@ -207,7 +207,7 @@ class BatchingEngine:
                 batch.tasks = [task for task in batch.tasks if not task.result.done()]  # given up meanwhile
                 if batch.tasks:
                     self._idle -= 1
-                    running = loop.run_in_executor(self._threads, self._run, batch)
+                    running = batch.loop.run_in_executor(self._threads, self._run, batch)
                     running.add_done_callback(partial(self._finish, batch))
 
     def _finish(self, batch: _Batch, done: asyncio.Future[list[list[Array]]]) -> None:
@@ -225,7 +225,7 @@ class BatchingEngine:
                 )
         else:  # one request's mistake is not the others'
             alone = (
-                _Batch(batch.key, batch.signature_name, batch.outputs, [task], task.size, ready=True)
+                _Batch(batch.loop, batch.key, batch.signature_name, batch.outputs, [task], task.size, True)
                 for task in reversed(batch.tasks)
             )
             self._queue.extendleft(alone)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -34,6 +35,9 @@ _CORES = os.cpu_count() or 1
 # One thread reads the requests of all clients, others run models. Of these, each would wait for up to 5 ms,
 # Python's own choice, before it can go on after a run.
 _SWITCH_SECONDS = 5e-4
+# Requests leave no cycles to collect: to look for some after every 700 objects, Python's own choice, is time
+# lost.
+_OBJECTS_BEFORE_COLLECTION = 50_000
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 _LARGEST_KEPT = 2**25  # bytes: the most that glibc allows for M_MMAP_THRESHOLD
 # Flags of the original about its own threads, sessions and accelerators: taken, and said to do nothing.
@@ -85,6 +89,7 @@ def run(server: Server) -> int:
         ServerStartError: it cannot be started.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     _keep_freed_memory()
     stopped = threading.Event()
     _on_request_to_stop(lambda: sys.exit(0))  # at once, as loading may take long, and be tried again

@@ -89,7 +89,7 @@ class _Http(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(_WritesTogether(transport))  # type: ignore[arg-type]
+        super().connection_made(_WritesTogether(transport, self.loop))  # type: ignore[arg-type]
         self._look_again(waiting=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -116,13 +116,14 @@ class _WritesTogether:
     Each write by itself would be a call of the system, and wake the client for a part of a response.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
+        self._loop = loop
         self._waiting: list[bytes] = []
 
     def write(self, data: bytes) -> None:
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._send)
+            self._loop.call_soon(self._send)
         self._waiting.append(data)
 
     def close(self) -> None:
