@@ -81,6 +81,17 @@ def readable(protos: messages.SignatureDefMap) -> dict[str, Signature]:
     return found
 
 
+def unreadable(protos: messages.SignatureDefMap) -> dict[str, str]:
+    """Why each of the other signatures cannot be asked."""
+    found = {}
+    for name in sorted(protos.signature_def):
+        try:
+            from_proto(protos.signature_def[name])
+        except LookupError as error:
+            found[name] = str(error)
+    return found
+
+
 def _spec(info: messages.TensorInfo) -> TensorSpec:
     shape = info.tensor_shape
     return TensorSpec(

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Iterator
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +17,7 @@ import numpy as np
 import pytest
 
 from keras_dl_serving import (
+    AsyncClient,
     Client,
     InvalidArgument,
     InvalidRequest,
@@ -80,6 +87,52 @@ def test_the_bar_is_shown_only_if_wanted(triple: Server, capsys: pytest.CaptureF
     assert printed.out == ""
 
 
+_PRINTING = """
+import sys
+from keras_dl.serving import Client
+with Client(sys.argv[1]) as client:
+    for answers in client.predict_batches("triple", [1.0, 2.0, 3.0], batch_size=1, progress=True):
+        print("answer", answers["y"].tolist())
+"""
+
+
+def test_the_bar_leaves_what_is_printed_alone(triple: Server) -> None:
+    """In a terminal, where the bar is drawn again and again."""
+    terminal, slave = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", _PRINTING, triple.grpc_url],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=slave,
+        check=True,
+    )
+    os.close(slave)
+    shown = os.read(terminal, 2**16)
+    os.close(terminal)
+    assert done.stdout.decode().splitlines() == ["answer [3.0]", "answer [6.0]", "answer [9.0]"]
+    assert b"3/3" in shown
+    assert b"answer" not in shown
+
+
+def test_an_asynchronous_source(protocol: str, triple: Server) -> None:
+    async def source() -> AsyncIterator[Any]:
+        for k in range(3):
+            await asyncio.sleep(0)
+            yield {"x": [k]}
+
+    async def ask() -> list[Any]:
+        async with AsyncClient(getattr(triple, protocol)) as client:
+            answers = client.predict_batches("triple", source(), in_flight=2)
+            return [answer["y"].tolist() async for answer in answers]
+
+    assert asyncio.run(ask()) == [[0], [3], [6]]
+    with (
+        Client(getattr(triple, protocol)) as client,
+        pytest.raises(InvalidRequest, match=r"got a async_generator: AsyncClient.predict_batches takes it"),
+    ):
+        client.predict_batches("triple", source())
+
+
 @pytest.mark.parametrize(
     ("inputs", "options", "message"),
     [
@@ -92,8 +145,9 @@ def test_the_bar_is_shown_only_if_wanted(triple: Server, capsys: pytest.CaptureF
     ],
 )
 def test_what_is_no_batches(inputs: Any, options: dict[str, int], message: str) -> None:
-    with Client("http://localhost:1") as client, pytest.raises(InvalidRequest, match=message):
+    with Client("http://localhost:1") as client, pytest.raises(InvalidRequest, match=message) as caught:
         client.predict_batches("m", inputs, **options)
+    assert caught.value.request is not None
 
 
 # ---- examples; a model that classifies gives a: x, b: -x; one that regresses x / 2 + 2
@@ -146,7 +200,12 @@ def test_an_example_is_tensorflows() -> None:
     ("examples", "message"),
     [
         ([], "examples: expected a list of at least one dict"),
-        ({"x": 1}, "Put a single example in a list"),
+        ({"x": 1}, r"got \{'x': 1\}. Put a single example in a list"),
+        (b"\n", r"got b'\\n'. Examples that are serialized already go to predict, as strings"),
+        (None, "examples: expected a list of at least one dict of features, got None.$"),
+        ([{3: 1}], "example 0: expected names of features that are text, got 3"),
+        ([{"\ud800": 1}], r"example 0: expected names of features that are text, got '\\ud800'"),
+        ([{"x": "\ud800"}], "example 0, feature 'x': expected text, got half a surrogate pair"),
         ([3], "example 0: expected a dict of features, got 3"),
         ([{}, {"x": [1, "a"]}], "example 1, feature 'x': expected numbers, or bytes and str"),
         ([{"x": None}], "example 0, feature 'x': expected numbers"),
@@ -155,8 +214,9 @@ def test_an_example_is_tensorflows() -> None:
     ],
 )
 def test_what_is_no_example(examples: Any, message: str) -> None:
-    with Client("http://localhost:1") as client, pytest.raises(InvalidRequest, match=message) as caught:
+    with Client("http://localhost:1") as client, pytest.raises(InvalidRequest) as caught:
         client.classify("m", examples)
+    assert re.search(message, caught.value.message)
     assert caught.value.request is not None
 
 

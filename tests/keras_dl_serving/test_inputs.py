@@ -108,8 +108,6 @@ def test_casts_that_keep_the_values(value: Any, dtype: str) -> None:
         ([1j], "float32"),
         ([True], "float32"),
         ([1], "bool"),
-        (["a"], "float32"),
-        ([None], "float32"),
     ],
 )
 def test_casts_that_would_change_values_are_refused(value: Any, dtype: str) -> None:
@@ -137,3 +135,26 @@ def test_strings_are_bytes_or_text() -> None:
         InvalidRequest, match=r"must be string of any shape, that is bytes or str, but holds a int"
     ):
         converted([1], "string")
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "shape", "text"),
+    [
+        (["a"], "float32", (None,), "but is bytes or text instead of numbers."),
+        ([None], "float32", (None,), "but is other objects instead of numbers."),
+        (None, "int32", (None,), "but is None instead of numbers."),
+        (
+            b"\x89PNG",
+            "float32",
+            (None,),
+            "decode it first, an image for example with Pillow",
+        ),
+        (1.0, "float32", (None,), "but is float32 (): put it in a list."),
+        (b"png", "string", (None,), "but is string (): put it in a list."),
+        ("\ud800", "string", (), "but holds half a surrogate pair: '\\ud800'. Give bytes."),
+    ],
+)
+def test_advice(value: Any, dtype: str, shape: tuple[int | None, ...], text: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        converted(value, dtype, shape)
+    assert text in caught.value.message

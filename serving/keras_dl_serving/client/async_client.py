@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from keras_dl_serving.client.batches import Batches, batches_of, shown
-from keras_dl_serving.client.calls import Calls, open_transport
+from keras_dl_serving.client.calls import Calls
 from keras_dl_serving.client.client import Inputs, StrPath, connection_of, text_of
+from keras_dl_serving.client.opening import open_transport
 from keras_dl_serving.client.transport import Classification, ModelMetadata, VersionStatus
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Request
@@ -52,7 +53,7 @@ class AsyncClient:
         version: int | None = None,
         label: str | None = None,
         signature_name: str = DEFAULT_SIGNATURE,
-        outputs: Sequence[str] | None = None,
+        outputs: Sequence[str] | str | None = None,
         timeout: float | None = None,
     ) -> dict[str, Array]:
         """Run a model; see `Client.predict`."""
@@ -62,7 +63,7 @@ class AsyncClient:
     def predict_batches(
         self,
         model: str,
-        inputs: Iterable[Inputs] | Inputs,
+        inputs: Iterable[Inputs] | AsyncIterable[Inputs] | Inputs,
         *,
         batch_size: int | None = None,
         in_flight: int = 4,
@@ -70,15 +71,16 @@ class AsyncClient:
         version: int | None = None,
         label: str | None = None,
         signature_name: str = DEFAULT_SIGNATURE,
-        outputs: Sequence[str] | None = None,
+        outputs: Sequence[str] | str | None = None,
         timeout: float | None = None,
     ) -> AsyncIterator[dict[str, Array]]:
         """Run a model on many batches, by `async for`; see `Client.predict_batches`.
 
-        `inputs` are read in a thread, so that a slow source does not hold up the loop.
+        `inputs` may be an asynchronous iterable, too. Any other is read in a thread, so that a slow source
+        does not hold up the loop.
         """
         request = self._calls.request("predict", model, version, label, signature_name)
-        batches = batches_of(inputs, batch_size, in_flight)
+        batches = batches_of(inputs, batch_size, in_flight, request, asynchronous=True)
         return self._stream(request, batches, in_flight, progress, outputs, timeout)
 
     async def _stream(
@@ -87,13 +89,13 @@ class AsyncClient:
         batches: Batches,
         in_flight: int,
         progress: bool,
-        outputs: Sequence[str] | None,
+        outputs: Sequence[str] | str | None,
         timeout: float | None,
     ) -> AsyncIterator[dict[str, Array]]:
         waiting: deque[asyncio.Task[dict[str, Array]]] = deque()
         with shown(progress, str(request.model), batches.count) as advance:
             try:
-                while (batch := await asyncio.to_thread(next, batches.each, _END)) is not _END:
+                async for batch in _in_turn(batches.each):
                     ask = self._calls.predict(request, batch, outputs, timeout)
                     waiting.append(asyncio.create_task(ask))
                     if len(waiting) == in_flight:
@@ -196,7 +198,7 @@ class AsyncClient:
         *,
         version: int | None = None,
         label: str | None = None,
-        timeout: float = 60.0,
+        timeout: float | None = 60.0,
     ) -> None:
         """Wait until a model is available, or the server answers; see `Client.wait_ready`."""
         await self._calls.wait_ready(self._calls.request("status", model, version, label), timeout)
@@ -212,3 +214,12 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def _in_turn(source: Iterator[Any] | AsyncIterator[Any]) -> AsyncIterator[Any]:
+    if isinstance(source, AsyncIterator):
+        async for batch in source:
+            yield batch
+    else:
+        while (batch := await asyncio.to_thread(next, source, _END)) is not _END:
+            yield batch

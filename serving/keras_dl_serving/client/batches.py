@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from keras_dl_serving.errors import InvalidRequest
+from keras_dl_serving.errors import InvalidRequest, Request
 
 
 @dataclass(frozen=True)
@@ -15,15 +15,17 @@ class Batches:
     """Batches to be sent one after the other.
 
     Attributes:
-        each: the inputs of each.
+        each: the inputs of each; from an asynchronous source only where the caller takes one.
         count: how many there are, where that is known.
     """
 
-    each: Iterator[Any]
+    each: Iterator[Any] | AsyncIterator[Any]
     count: int | None
 
 
-def batches_of(inputs: Any, batch_size: int | None, in_flight: int) -> Batches:
+def batches_of(
+    inputs: Any, batch_size: int | None, in_flight: int, request: Request, *, asynchronous: bool = False
+) -> Batches:
     """The batches in what a caller gives.
 
     Args:
@@ -31,18 +33,29 @@ def batches_of(inputs: Any, batch_size: int | None, in_flight: int) -> Batches:
             `batch_size`, arrays as for one call, cut along their first axis.
         batch_size: rows in each batch.
         in_flight: how many are to be under way, at least 1.
+        request: what they are for.
+        asynchronous: the iterable may be one for `async for`, too.
 
     Raises:
         InvalidRequest: it is neither of them, or arrays of unequal length.
     """
     if in_flight < 1:
-        raise InvalidRequest(f"in_flight: expected at least 1, got {in_flight}.")
+        raise InvalidRequest(f"in_flight: expected at least 1, got {in_flight}.", request=request)
     if batch_size is not None:
-        return _cut(inputs, batch_size)
+        return _cut(inputs, batch_size, request)
+    if isinstance(inputs, AsyncIterable):
+        if not asynchronous:
+            raise InvalidRequest(
+                f"inputs: expected an iterable for a plain `for`, got a {type(inputs).__name__}: "
+                "AsyncClient.predict_batches takes it.",
+                request=request,
+            )
+        return Batches(aiter(inputs), None)
     if isinstance(inputs, Mapping | str | bytes) or not isinstance(inputs, Iterable):
         raise InvalidRequest(
             f"inputs: expected an iterable of batches, got a {type(inputs).__name__}. Give batch_size, too, "
-            "to have arrays cut into batches."
+            "to have arrays cut into batches.",
+            request=request,
         )
     each = iter(inputs.as_numpy_iterator() if hasattr(inputs, "as_numpy_iterator") else inputs)
     try:
@@ -51,20 +64,22 @@ def batches_of(inputs: Any, batch_size: int | None, in_flight: int) -> Batches:
         return Batches(each, None)
 
 
-def _cut(inputs: Any, size: int) -> Batches:
+def _cut(inputs: Any, size: int, request: Request) -> Batches:
     if size < 1:
-        raise InvalidRequest(f"batch_size: expected at least 1, got {size}.")
+        raise InvalidRequest(f"batch_size: expected at least 1, got {size}.", request=request)
     named = inputs if isinstance(inputs, Mapping) else {"": inputs}
     # Sliced as they are: NumPy would cut zero bytes off the end of bytes.
     try:
         lengths = {name: len(value) for name, value in named.items()}
     except TypeError:
         raise InvalidRequest(
-            "inputs: expected arrays with a first axis to cut, got a single value."
+            "inputs: expected arrays with a first axis to cut, got a single value.", request=request
         ) from None
     if len(set(lengths.values())) != 1:
         raise InvalidRequest(
-            f"inputs: expected arrays of one length, got {lengths}. Send what has no batch axis with predict."
+            f"inputs: expected arrays of one length, got {lengths}. Send what has no batch axis with "
+            "predict.",
+            request=request,
         )
     starts = range(0, next(iter(lengths.values())), size)
 
@@ -86,6 +101,8 @@ def shown(progress: bool, text: str, count: int | None) -> Iterator[Callable[[],
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    # What the caller prints beside the bar goes where the caller sends it.
+    plain: Any = {"redirect_stdout": False, "redirect_stderr": False}
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), **plain) as bar:
         task = bar.add_task(text, total=count)
         yield lambda: bar.advance(task)

@@ -8,37 +8,38 @@ transport that blocks instead of suspending, so that they run to their end at th
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
 
 from keras_dl_serving.client.examples import Examples, examples_of
 from keras_dl_serving.client.inputs import prepare
+from keras_dl_serving.client.metadata import MetadataCache
 from keras_dl_serving.client.transport import (
     Classification,
-    Connection,
     ModelMetadata,
     StaleSignature,
     Transport,
     VersionStatus,
 )
+from keras_dl_serving.client.waiting import checked_timeout, deadline_after, seconds_until, sleep
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
     ConnectionFailed,
     DeadlineExceeded,
+    FailedPrecondition,
     Internal,
     InvalidArgument,
     InvalidRequest,
     NotFound,
     NotReady,
     Request,
-    StatusError,
     Unavailable,
 )
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
@@ -60,39 +61,6 @@ def run_to_end(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
     raise AssertionError("a blocking transport has suspended")
 
 
-def open_transport(url: str, connection: Connection, *, blocking: bool) -> Transport:
-    """The transport for a URL.
-
-    Raises:
-        ValueError: the URL is neither for REST nor for gRPC, or it is without TLS and certificates are given.
-        OSError: a certificate cannot be read.
-    """
-    parts = urlsplit(url)
-    rest = parts.scheme in ("http", "https") and parts.hostname
-    grpc = (parts.scheme in ("grpc", "grpcs") and parts.hostname) or (parts.scheme == "unix" and parts.path)
-    if not rest and not grpc:
-        raise ValueError(
-            f"url must say how to ask, http://HOST:PORT for REST or grpc://HOST:PORT for gRPC (https and "
-            f"grpcs with TLS, unix:///PATH for gRPC on a socket), but is {url!r}."
-        )
-    _ = parts.port  # raises ValueError for what is no port
-    if connection.names_files and parts.scheme not in ("https", "grpcs"):
-        raise ValueError(
-            f"ca_file, cert_file, key_file: expected a URL with TLS, got {url!r}. Write https:// or grpcs://."
-        )
-    if bool(connection.cert_file) != bool(connection.key_file):
-        raise ValueError(
-            "cert_file, key_file: expected both or neither, got one of them. Give the other, too."
-        )
-    if rest:
-        from keras_dl_serving.client.rest import RestTransport
-
-        return RestTransport(url, connection, blocking=blocking)
-    from keras_dl_serving.client.grpc import GrpcTransport
-
-    return GrpcTransport(url, connection, blocking=blocking)
-
-
 class Calls:
     """The calls of one client.
 
@@ -108,73 +76,75 @@ class Calls:
             raise ValueError(f"retries: expected 0 or more, got {retries}. 0 tries once.")
         self._url = url
         self._transport = transport
-        self._timeout = timeout
+        self._timeout = checked_timeout(timeout)
         self._retries = retries
-        self._metadata: dict[tuple[str | None, int | None, str | None], ModelMetadata] = {}
-        self._deadline(timeout)
+        self._closed = False
+        self._metadata = MetadataCache(
+            lambda request, deadline: self._retrying(request, self._transport.metadata, deadline),
+            keep_seconds=transport.keep_seconds,
+            blocking=transport.blocking,
+        )
 
     async def predict(
-        self, request: Request, inputs: Any, outputs: Sequence[str] | None, timeout: float | None
+        self, request: Request, inputs: Any, outputs: Sequence[str] | str | None, timeout: float | None
     ) -> dict[str, Array]:
         """Check the inputs, send them, return the outputs."""
-        try:
-            return await self._predict(request, inputs, outputs, self._deadline(timeout))
-        except StatusError:
-            # The signature may have been an old version's: look again next time.
-            self._metadata.pop(_key(request), None)
-            raise
-        except InvalidRequest as error:
-            error.request = request
-            raise
+        deadline = self._deadline(request, timeout)
+        if isinstance(outputs, str):
+            outputs = [outputs]
+        was_known = self._metadata.known(request) is not None
+        with _naming(request):
+            metadata = await self._metadata.get(request, deadline)
+            try:
+                return await self._predict(request, metadata, inputs, outputs, deadline)
+            except (InvalidRequest, InvalidArgument, FailedPrecondition, StaleSignature) as error:
+                # The model may have a newer version with another signature. Where it was asked for a moment
+                # ago, only an answer that does not fit says so.
+                if not was_known and not isinstance(error, StaleSignature):
+                    raise
+                newer = await self._metadata.get(request, deadline, other_than=metadata)
+                if newer.signatures == metadata.signatures:
+                    raise
+            return await self._predict(request, newer, inputs, outputs, deadline)
 
     async def _predict(
-        self, request: Request, inputs: Any, outputs: Sequence[str] | None, deadline: float | None
+        self,
+        request: Request,
+        metadata: ModelMetadata,
+        inputs: Any,
+        outputs: Sequence[str] | None,
+        deadline: float | None,
     ) -> dict[str, Array]:
-        was_cached = _key(request) in self._metadata
-        metadata = await self._cached_metadata(request, deadline)
-        try:
-            signature = _signature(metadata, request.signature_name or DEFAULT_SIGNATURE)
-            _check_outputs(signature, outputs)
-            arrays = prepare(inputs, signature)
-            results, version = await self._retrying(
-                lambda seconds: self._transport.predict(request, arrays, signature, seconds), deadline
-            )
-        except (InvalidRequest, StaleSignature) as error:
-            if was_cached:
-                # The model may have a newer version with another signature.
-                self._metadata.pop(_key(request), None)
-                return await self._predict(request, inputs, outputs, deadline)
-            if isinstance(error, StaleSignature):
-                raise Internal(
-                    f"The outputs do not fit the model's metadata: {error}", request=request
-                ) from error
-            raise
+        signature = _signature(metadata, request.signature_name or DEFAULT_SIGNATURE)
+        _check_outputs(signature, outputs)
+        arrays = prepare(inputs, signature)
+        wanted = None if outputs is None else list(dict.fromkeys(outputs))
+        results, version = await self._retrying(
+            request,
+            lambda request, seconds: self._transport.predict(request, arrays, signature, wanted, seconds),
+            deadline,
+        )
         if version not in (None, metadata.version):
-            self._metadata.pop(_key(request), None)
-        return results if outputs is None else {name: results[name] for name in outputs}
-
-    async def _cached_metadata(self, request: Request, deadline: float | None) -> ModelMetadata:
-        metadata = self._metadata.get(_key(request))
-        if metadata is None:
-            asked = replace(request, signature_name=None)
-            metadata = self._metadata[_key(request)] = await self._retrying(
-                lambda seconds: self._transport.metadata(asked, seconds), deadline
-            )
-        return metadata
+            self._metadata.forget(request)
+        return results
 
     async def _retrying(
-        self, ask: Callable[[float | None], Awaitable[_Result]], deadline: float | None
+        self,
+        request: Request,
+        ask: Callable[[Request, float | None], Awaitable[_Result]],
+        deadline: float | None,
     ) -> _Result:
         """Ask, and again if the server is away or busy: for calls that change nothing on the server."""
         for attempt in itertools.count():
+            self._check_open(request)
             try:
-                return await ask(_seconds_until(deadline))
+                return await ask(request, seconds_until(deadline))
             except (ConnectionFailed, Unavailable):
                 pause = min(_BACK_OFF_SECONDS * 2**attempt, _MAX_BACK_OFF_SECONDS)
                 pause *= random.uniform(0.5, 1.0)  # many clients must not come back all at once
                 if attempt >= self._retries or (deadline is not None and time.monotonic() + pause > deadline):
                     raise
-            await self._transport.sleep(pause)
+            await self._sleep(pause)
         raise AssertionError("unreachable")
 
     async def classify(
@@ -183,62 +153,69 @@ class Calls:
         """Labels and scores of examples."""
         sent = _examples(request, examples, context)
         return await self._retrying(
-            lambda seconds: self._transport.classify(request, sent, seconds), self._deadline(timeout)
+            request,
+            lambda request, seconds: self._transport.classify(request, sent, seconds),
+            self._deadline(request, timeout),
         )
 
     async def regress(self, request: Request, examples: Any, context: Any, timeout: float | None) -> Array:
         """Values of examples."""
         sent = _examples(request, examples, context)
         return await self._retrying(
-            lambda seconds: self._transport.regress(request, sent, seconds), self._deadline(timeout)
+            request,
+            lambda request, seconds: self._transport.regress(request, sent, seconds),
+            self._deadline(request, timeout),
         )
 
     async def multi_inference(
         self, request: Request, tasks: Mapping[str, str], examples: Any, context: Any, timeout: float | None
     ) -> dict[str, list[Classification] | Array]:
         """Several signatures on the same examples."""
-        if not tasks or set(tasks.values()) - set(_TASKS):
+        if not tasks or set(tasks.values()) - set(_TASKS) or not all(map(_is_text, tasks)):
             raise InvalidRequest(
                 f"tasks: expected signature names, each with 'classify' or 'regress', got {dict(tasks)!r}.",
                 request=request,
             )
         sent = _examples(request, examples, context)
         return await self._retrying(
-            lambda seconds: self._transport.multi_inference(request, tasks, sent, seconds),
-            self._deadline(timeout),
+            request,
+            lambda request, seconds: self._transport.multi_inference(request, tasks, sent, seconds),
+            self._deadline(request, timeout),
         )
 
     async def reload_config(
         self, request: Request, config: str, metric_names: Sequence[str], timeout: float | None
     ) -> dict[str, int]:
         """Serve what a configuration says. Never tried again: the first try may have worked."""
-        seconds = _seconds_until(self._deadline(timeout))
+        seconds = seconds_until(self._deadline(request, timeout))
+        for name, text in (("config", config), *(("metric_names", each) for each in metric_names)):
+            if not _is_text(text):
+                raise InvalidRequest(f"{name}: expected text, got {text!r:.80}.", request=request)
+        self._check_open(request)
         return await self._transport.reload_config(request, config, metric_names, seconds)
 
     async def metadata(self, request: Request, timeout: float | None) -> ModelMetadata:
         """What a model offers."""
-        return await self._retrying(
-            lambda seconds: self._transport.metadata(request, seconds), self._deadline(timeout)
-        )
+        return await self._retrying(request, self._transport.metadata, self._deadline(request, timeout))
 
     async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:
         """The versions of a model."""
-        return await self._retrying(
-            lambda seconds: self._transport.status(request, seconds), self._deadline(timeout)
-        )
+        return await self._retrying(request, self._transport.status, self._deadline(request, timeout))
 
     async def models(self, request: Request, timeout: float | None) -> list[str]:
         """The names of the models."""
-        return await self._retrying(
-            lambda seconds: self._transport.models(request, seconds), self._deadline(timeout)
-        )
+        return await self._retrying(request, self._transport.models, self._deadline(request, timeout))
 
-    async def wait_ready(self, request: Request, timeout: float) -> None:
+    async def wait_ready(self, request: Request, timeout: float | None) -> None:
         """Wait until the model, or without one the server, answers."""
-        deadline = time.monotonic() + timeout
+        timeout = 0.0 if timeout == 0 else checked_timeout(timeout, request)
+        deadline = deadline_after(timeout)
         while True:
+            self._check_open(request)
+            left = math.inf if deadline is None else max(deadline - time.monotonic(), _POLL_SECONDS)
+            seconds = min(left, self._timeout or math.inf)  # a server may start to answer after one try
             try:
-                problem = await self._not_ready(request, max(deadline - time.monotonic(), _POLL_SECONDS))
+                problem = await self._not_ready(request, seconds if seconds < math.inf else None)
             except (NotFound, Unavailable, DeadlineExceeded, ConnectionFailed) as error:
                 problem = error.message
             except InvalidArgument as error:
@@ -247,11 +224,11 @@ class Calls:
                 problem = error.message  # a label that is not there yet
             if not problem:
                 return
-            if time.monotonic() > deadline:
+            if deadline is not None and time.monotonic() > deadline:
                 raise NotReady(f"Not ready within {timeout:g} seconds: {problem}", request=request)
-            await self._transport.sleep(_POLL_SECONDS)
+            await self._sleep(_POLL_SECONDS)
 
-    async def _not_ready(self, request: Request, timeout: float) -> str:
+    async def _not_ready(self, request: Request, timeout: float | None) -> str:
         """What is missing until the model answers; empty when it does."""
         if request.model is None:
             with suppress(NotFound):  # is an answer too
@@ -281,47 +258,66 @@ class Calls:
         """A request, checked as far as it can be without asking.
 
         Raises:
-            InvalidRequest: both a version and a label.
+            InvalidRequest: both a version and a label, or one of them is none, or the client is closed.
         """
         request = Request(method, self._url, model, version, label, signature_name)
+        self._check_open(request)
         if version is not None and label is not None:
             raise InvalidRequest("version and label are both given: give one of them.", request=request)
-        if model is not None and (not isinstance(model, str) or not model):
-            given = "empty" if model == "" else repr(model)
-            raise InvalidRequest(f"model must be the name of a model, but is {given}.", request=request)
+        for name, text, what in (("model", model, "model"), ("label", label, "version")):
+            if text is not None and (not _is_text(text) or not text):
+                given = "empty" if text == "" else repr(text)
+                raise InvalidRequest(f"{name} must be the name of a {what}, but is {given}.", request=request)
+        if signature_name is not None and not _is_text(signature_name):
+            raise InvalidRequest(
+                f"signature_name must be the name of a signature, but is {signature_name!r}.", request=request
+            )
         if version is not None and (not isinstance(version, int | np.integer) or not 0 <= version < 2**63):
             raise InvalidRequest(f"version must be a whole number, but is {version!r}.", request=request)
         return request
 
-    def _deadline(self, timeout: float | None) -> float | None:
+    def _deadline(self, request: Request, timeout: float | None) -> float | None:
         """When a call must have its answer: after its own timeout, or the client's."""
-        timeout = self._timeout if timeout is None else timeout
-        if timeout is not None and not timeout > 0:
-            raise InvalidRequest(f"timeout: expected seconds above 0, or None, got {timeout}.")
-        return None if timeout is None else time.monotonic() + timeout
+        return deadline_after(self._timeout if timeout is None else checked_timeout(timeout, request))
+
+    async def _sleep(self, seconds: float) -> None:
+        await sleep(seconds, blocking=self._transport.blocking)
+
+    def _check_open(self, request: Request) -> None:
+        if self._closed:
+            raise InvalidRequest("The client is closed: make a new one.", request=request)
 
     async def close(self) -> None:
         """Close connections."""
+        self._closed = True
         await self._transport.close()
 
 
-def _seconds_until(deadline: float | None) -> float | None:
-    return None if deadline is None else max(deadline - time.monotonic(), 0.001)
-
-
-def _examples(request: Request, examples: Any, context: Any) -> Examples:
+@contextmanager
+def _naming(request: Request) -> Iterator[None]:
+    """Errors that say what was asked."""
     try:
-        return examples_of(examples, context)
+        yield
+    except StaleSignature as error:
+        raise Internal(f"The outputs do not fit the model's metadata: {error}", request=request) from error
     except InvalidRequest as error:
-        error.request = request
+        error.request = error.request or request
         raise
 
 
-def _key(request: Request) -> tuple[str | None, int | None, str | None]:
-    return (request.model, request.version, request.label)
+def _is_text(text: object) -> bool:
+    """Whether it can be sent: half a surrogate pair is no character."""
+    return isinstance(text, str) and not any("\ud800" <= each <= "\udfff" for each in text)
+
+
+def _examples(request: Request, examples: Any, context: Any) -> Examples:
+    with _naming(request):
+        return examples_of(examples, context)
 
 
 def _signature(metadata: ModelMetadata, name: str) -> Signature:
+    if name in metadata.unreadable:
+        raise InvalidRequest(f"signature_name: {name!r} cannot be asked: {metadata.unreadable[name]}.")
     if name not in metadata.signatures:
         known = ", ".join(map(repr, metadata.signatures)) or "(the model has none)"
         raise InvalidRequest(f"signature_name must be one of {known}, but is {name!r}.")

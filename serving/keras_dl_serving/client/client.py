@@ -8,12 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 from numpy.typing import ArrayLike
 
 from keras_dl_serving.client.batches import Batches, batches_of, shown
-from keras_dl_serving.client.calls import Calls, open_transport, run_to_end
+from keras_dl_serving.client.calls import Calls, run_to_end
+from keras_dl_serving.client.opening import open_transport
 from keras_dl_serving.client.transport import Classification, Connection, ModelMetadata, VersionStatus
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Request
@@ -29,9 +30,9 @@ class Client:
         client = Client("http://localhost:8501")  # or "grpc://localhost:8500"
         client.predict("digits", {"image": images})["class"]
 
-    The model's metadata is fetched once for each model; inputs are checked against it and cast before they
-    are sent, and outputs come back with its dtypes over either protocol. Connections are kept. May be used
-    from several threads.
+    The model's metadata is fetched once for each model, over REST again after five seconds; inputs are
+    checked against it and cast before they are sent, and outputs come back with its dtypes over either
+    protocol. Connections are kept, over REST at most 100. May be used from several threads.
 
     A call that finds the server away or busy (gRPC's UNAVAILABLE, REST's 503) is made again after a pause,
     each twice as long as the last, while its timeout allows. `reload_config` alone is not: the others change
@@ -48,7 +49,8 @@ class Client:
         headers: sent with every call, over gRPC as metadata: `{"authorization": "Bearer ..."}`.
 
     Raises:
-        ValueError: the URL is of another kind, or does not go with the files.
+        ValueError: the URL is of another kind or does not go with the files, one of these is no PEM, a header
+            cannot be sent, or the environment names a proxy that cannot be used.
         OSError: a certificate or key cannot be read.
     """
 
@@ -75,7 +77,7 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         signature_name: str = DEFAULT_SIGNATURE,
-        outputs: Sequence[str] | None = None,
+        outputs: Sequence[str] | str | None = None,
         timeout: float | None = None,
     ) -> dict[str, Array]:
         """Run a model.
@@ -87,7 +89,7 @@ class Client:
             version: which version; the latest by default.
             label: or the label of a version.
             signature_name: which function of the model.
-            outputs: the names of those wanted; all by default.
+            outputs: the names of those wanted, or one name; all by default. gRPC sends no others.
             timeout: seconds to wait for the answer.
 
         Returns:
@@ -112,7 +114,7 @@ class Client:
         version: int | None = None,
         label: str | None = None,
         signature_name: str = DEFAULT_SIGNATURE,
-        outputs: Sequence[str] | None = None,
+        outputs: Sequence[str] | str | None = None,
         timeout: float | None = None,
     ) -> Iterator[dict[str, Array]]:
         """Run a model on many batches, several of them under way at a time.
@@ -130,7 +132,7 @@ class Client:
             version: which version; the latest at the time of each batch by default.
             label: or the label of a version.
             signature_name: which function of the model.
-            outputs: the names of those wanted; all by default.
+            outputs: the names of those wanted, or one name; all by default.
             timeout: seconds to wait for each answer.
 
         Returns:
@@ -141,7 +143,7 @@ class Client:
             ServingError: any other error, when its batch has its turn; no further batch is sent.
         """
         request = self._calls.request("predict", model, version, label, signature_name)
-        batches = batches_of(inputs, batch_size, in_flight)
+        batches = batches_of(inputs, batch_size, in_flight, request)
         return self._stream(request, batches, in_flight, progress, outputs, timeout)
 
     def _stream(
@@ -150,7 +152,7 @@ class Client:
         batches: Batches,
         in_flight: int,
         progress: bool,
-        outputs: Sequence[str] | None,
+        outputs: Sequence[str] | str | None,
         timeout: float | None,
     ) -> Iterator[dict[str, Array]]:
         waiting: deque[Future[dict[str, Array]]] = deque()
@@ -163,7 +165,7 @@ class Client:
             shown(progress, str(request.model), batches.count) as advance,
         ):
             try:
-                for batch in batches.each:
+                for batch in cast(Iterator[Any], batches.each):
                     waiting.append(threads.submit(ask, batch))
                     if len(waiting) == in_flight:
                         answer = waiting.popleft().result()
@@ -335,12 +337,19 @@ class Client:
         *,
         version: int | None = None,
         label: str | None = None,
-        timeout: float = 60.0,
+        timeout: float | None = 60.0,
     ) -> None:
         """Wait until a model is available, or, without one, until the server answers.
 
+        Args:
+            model: its name.
+            version: which version; any by default.
+            label: or the label of a version.
+            timeout: seconds to wait; None waits for ever.
+
         Raises:
             NotReady: it was not in time; the message says what was missing.
+            ServingError: any other error that waiting does not mend.
         """
         run_to_end(self._calls.wait_ready(self._calls.request("status", model, version, label), timeout))
 

@@ -26,7 +26,7 @@ class Examples:
     context: Features | None = None
 
 
-def examples_of(examples: Sequence[Mapping[str, Any]], context: Mapping[str, Any] | None) -> Examples:
+def examples_of(examples: Any, context: Mapping[str, Any] | None) -> Examples:
     """Examples as they are sent.
 
     Args:
@@ -37,9 +37,13 @@ def examples_of(examples: Sequence[Mapping[str, Any]], context: Mapping[str, Any
         InvalidRequest: there are none, or a feature has values that an example cannot hold.
     """
     if isinstance(examples, Mapping | str | bytes) or not isinstance(examples, Sequence) or not examples:
+        advice = ""
+        if isinstance(examples, Mapping):
+            advice = " Put a single example in a list."
+        elif isinstance(examples, bytes):
+            advice = " Examples that are serialized already go to predict, as strings."
         raise InvalidRequest(
-            f"examples: expected a list of at least one dict of features, got {examples!r:.80}. "
-            "Put a single example in a list."
+            f"examples: expected a list of at least one dict of features, got {examples!r:.80}.{advice}"
         )
     rows = [_features(example, f"example {index}") for index, example in enumerate(examples)]
     return Examples(rows, None if context is None else _features(context, "context"))
@@ -48,6 +52,9 @@ def examples_of(examples: Sequence[Mapping[str, Any]], context: Mapping[str, Any
 def _features(example: Mapping[str, Any], place: str) -> Features:
     if not isinstance(example, Mapping):
         raise InvalidRequest(f"{place}: expected a dict of features, got {example!r:.80}. Name the features.")
+    for name in example:
+        if not isinstance(name, str) or _encoded(name) is None:
+            raise InvalidRequest(f"{place}: expected names of features that are text, got {name!r}.")
     return {name: _values(value, f"{place}, feature {name!r}") for name, value in example.items()}
 
 
@@ -65,11 +72,21 @@ def _values(value: Any, place: str) -> list[Any]:
             "Give values of one kind."
         )
     if kinds == {bytes}:
-        return [each.encode() if isinstance(each, str) else each for each in value]
+        encoded = [_encoded(each) for each in value]
+        if None in encoded:
+            raise InvalidRequest(f"{place}: expected text, got half a surrogate pair in {value!r:.80}.")
+        return encoded
     values = [float(each) if kinds == {float} else int(each) for each in value]
     if any(isinstance(each, int) and not -(2**63) <= each < 2**63 for each in values):
         raise InvalidRequest(f"{place}: expected integers of 64 bits, got {value!r:.80}. Give floats.")
     return values
+
+
+def _encoded(value: str | bytes) -> bytes | None:
+    try:
+        return value.encode() if isinstance(value, str) else value
+    except UnicodeEncodeError:
+        return None
 
 
 def _kind(value: Any) -> type | None:

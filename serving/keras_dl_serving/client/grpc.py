@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
 
 from keras_dl_serving.client.examples import Examples, Features
+from keras_dl_serving.client.tls import context_of
 from keras_dl_serving.client.transport import (
     Classification,
     Connection,
@@ -34,7 +34,7 @@ from keras_dl_serving.errors import (
     StatusError,
     UnsupportedByServer,
 )
-from keras_dl_serving.signatures import Signature, readable
+from keras_dl_serving.signatures import Signature, readable, unreadable
 from keras_dl_serving.wire import messages, tensors
 
 _Response = TypeVar("_Response", bound=Message)
@@ -51,7 +51,17 @@ _NOT_CONNECTED = (
     "Connection reset",
     "Socket closed",
     "DNS resolution",
+    "errors resolving",
 )
+# Beside "failed to connect": there is a server, which speaks something else.
+_SWAPPED = (
+    "Failed parsing HTTP/2",
+    "Socket closed",
+    "WRONG_VERSION_NUMBER",
+    "missing selected ALPN",
+)
+# What gRPC's own libraries say of a service or method that a server does not have.
+_NO_METHOD = re.compile(r"|method not (found|implemented)!?|unknown (service|method) .*", re.IGNORECASE)
 _PREDICTION = "/tensorflow.serving.PredictionService"
 _MODEL = "/tensorflow.serving.ModelService"
 
@@ -59,32 +69,42 @@ _MODEL = "/tensorflow.serving.ModelService"
 class GrpcTransport:
     """Calls by method path with our own messages; a channel opens at the first call."""
 
+    keep_seconds: float | None = None
+
     def __init__(self, url: str, connection: Connection, *, blocking: bool) -> None:
         parts = urlsplit(url)
         self._address = url if parts.scheme == "unix" else parts.netloc
         self._credentials = _tls(connection) if parts.scheme == "grpcs" else None
-        self._headers = [(name.lower(), value) for name, value in connection.headers.items()]
-        self._blocking = blocking
+        self._headers = [_metadatum(name.lower(), value) for name, value in connection.headers.items()]
+        self.blocking = blocking
         self._channel: Any = None
         self._methods: dict[str, Any] = {}
 
     async def predict(
-        self, request: Request, inputs: Mapping[str, Array], signature: Signature, timeout: float | None
+        self,
+        request: Request,
+        inputs: Mapping[str, Array],
+        signature: Signature,
+        outputs: Sequence[str] | None,
+        timeout: float | None,
     ) -> tuple[dict[str, Array], int | None]:
         """Run a model."""
-        message = messages.PredictRequest(model_spec=_model_spec(request))
+        message = messages.PredictRequest(model_spec=_model_spec(request), output_filter=outputs or ())
         for name, array in inputs.items():
             tensors.write(array, message.inputs[name], as_content=True)
         answer = await self._call(
             f"{_PREDICTION}/Predict", message, messages.PredictResponse, request, timeout
         )
-        if answer.outputs.keys() != signature.outputs.keys():
+        wanted = signature.outputs.keys() if outputs is None else set(outputs)
+        # A server may know no filter.
+        if not wanted <= answer.outputs.keys() or (outputs is None and answer.outputs.keys() - wanted):
             raise StaleSignature(f"they are {', '.join(sorted(answer.outputs))}")
         try:
-            outputs = {name: tensors.read(answer.outputs[name]) for name in signature.outputs}
+            results = {name: tensors.read(answer.outputs[name]) for name in outputs or signature.outputs}
         except ValueError as error:
             raise Internal(f"The server's answer cannot be read: {error}", request=request) from error
-        return outputs, answer.model_spec.version.value
+        spec = answer.model_spec
+        return results, spec.version.value if spec.HasField("version") else None
 
     async def classify(
         self, request: Request, examples: Examples, timeout: float | None
@@ -144,7 +164,8 @@ class GrpcTransport:
         path = f"{_MODEL}/HandleReloadConfigRequest"
         answer = await self._call(path, message, messages.ReloadConfigResponse, request, timeout)
         if answer.status.error_code:
-            raise StatusError.of(Code(answer.status.error_code), answer.status.error_message, request=request)
+            code = _code(answer.status.error_code)
+            raise StatusError.of(code, answer.status.error_message, request=request)
         return {metric.name: metric.int64_value_increase for metric in answer.metric}
 
     async def metadata(self, request: Request, timeout: float | None) -> ModelMetadata:
@@ -159,7 +180,8 @@ class GrpcTransport:
             signatures = messages.SignatureDefMap.FromString(answer.metadata["signature_def"].value)
         except DecodeError as error:
             raise Internal(f"The server's answer cannot be read: {error}", request=request) from error
-        return ModelMetadata(answer.model_spec.name, answer.model_spec.version.value, readable(signatures))
+        spec = answer.model_spec
+        return ModelMetadata(spec.name, spec.version.value, readable(signatures), unreadable(signatures))
 
     async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:
         """The versions of a model."""
@@ -168,8 +190,11 @@ class GrpcTransport:
             f"{_MODEL}/GetModelStatus", message, messages.GetModelStatusResponse, request, timeout
         )
         states = messages.ModelVersionStatus.State
+        names = {number: name for name, number in states.items()}
         return [
-            VersionStatus(version.version, states.Name(version.state), version.status.error_message)
+            VersionStatus(
+                version.version, names.get(version.state, str(version.state)), version.status.error_message
+            )
             for version in answer.model_version_status
         ]
 
@@ -193,26 +218,19 @@ class GrpcTransport:
         try:
             # A channel of grpc.aio gives a call to be awaited, a blocking one the answer.
             result = self._methods[path](message, timeout=timeout, metadata=self._headers)
-            reply: _Response = result if self._blocking else await result
+            reply: _Response = result if self.blocking else await result
             return reply
         except grpc.RpcError as error:
             raise _translate(error, request) from None
 
     def _open_channel(self) -> Any:
         if self._channel is None:
-            module: Any = grpc if self._blocking else grpc.aio
+            module: Any = grpc if self.blocking else grpc.aio
             if self._credentials:
                 self._channel = module.secure_channel(self._address, self._credentials, options=_OPTIONS)
             else:
                 self._channel = module.insecure_channel(self._address, options=_OPTIONS)
         return self._channel
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        if self._blocking:
-            time.sleep(seconds)
-        else:
-            await asyncio.sleep(seconds)
 
     async def close(self) -> None:
         """Close the channel."""
@@ -220,11 +238,17 @@ class GrpcTransport:
         self._methods.clear()
         if channel is not None:
             closing = channel.close()
-            if not self._blocking:
+            if not self.blocking:
                 await closing
 
 
+def _metadatum(name: str, value: str) -> tuple[str, str | bytes]:
+    return name, value.encode() if name.endswith("-bin") else value
+
+
 def _tls(connection: Connection) -> grpc.ChannelCredentials:
+    if connection.names_files:
+        context_of(connection)  # gRPC itself notices faults at the first call, and names none
     files = (connection.ca_file, connection.key_file, connection.cert_file)
     return grpc.ssl_channel_credentials(*(file.read_bytes() if file else None for file in files))
 
@@ -270,8 +294,22 @@ def _model_spec(request: Request) -> messages.ModelSpec:
     return spec
 
 
+def _code(number: int) -> Code:
+    try:
+        return Code(number)
+    except ValueError:
+        return Code.UNKNOWN
+
+
 def _translate(error: Any, request: Request) -> ServingError:
-    code, details = Code(error.code().value[0]), error.details() or ""
+    code, details = _code(error.code().value[0]), error.details() or ""
+    if code is Code.UNIMPLEMENTED and _NO_METHOD.fullmatch(details):
+        return UnsupportedByServer(
+            f"The server has no {request.method!r} over gRPC: {details or 'unimplemented'}", request=request
+        )
     if code is Code.UNAVAILABLE and any(hint in details for hint in _NOT_CONNECTED):
-        return ConnectionFailed(f"The server cannot be reached: {details}", request=request)
+        hint = ""
+        if "failed to connect" in details and any(sign in details for sign in _SWAPPED):
+            hint = ". Is this the gRPC port, and does it speak TLS (grpcs://) or not (grpc://)?"
+        return ConnectionFailed(f"The server cannot be reached: {details}{hint}", request=request)
     return StatusError.of(code, details, request=request)

@@ -64,6 +64,12 @@ def _convert(name: str, value: Any, spec: TensorSpec) -> Array:
     target = dtypes.by_name(spec.dtype).numpy
     if array.dtype == target:
         return array
+    if array.dtype.kind in "OSU":
+        what = "None" if value is None else "other objects" if array.dtype.kind == "O" else "bytes or text"
+        advice = ""
+        if isinstance(value, bytes):
+            advice = ": decode it first, an image for example with Pillow, and give an array"
+        raise InvalidRequest(f"input {name!r} must be {spec}, but is {what} instead of numbers{advice}.")
     cast = _cast(array, target)
     if cast is None:
         raise InvalidRequest(
@@ -97,7 +103,12 @@ def _strings(name: str, array: Array, spec: TensorSpec) -> Array:
             raise InvalidRequest(
                 f"input {name!r} must be {spec}, that is bytes or str, but holds a {type(value).__name__}."
             )
-        encoded[index] = value.encode() if isinstance(value, str) else bytes(value)
+        try:
+            encoded[index] = value.encode() if isinstance(value, str) else bytes(value)
+        except UnicodeEncodeError:
+            raise InvalidRequest(
+                f"input {name!r} must be {spec}, but holds half a surrogate pair: {value!r:.80}. Give bytes."
+            ) from None
     return encoded
 
 
@@ -106,7 +117,7 @@ def _check_shape(name: str, array: Array, spec: TensorSpec) -> None:
         return
     advice = "."
     if _fits(array.shape, spec.shape[1:]):
-        advice = f": add the batch axis, {name}[None]."
+        advice = f": add the batch axis, {name}[None]." if array.ndim else ": put it in a list."
     elif array.ndim == len(spec.shape) - 1 and spec.shape[-1] == 1 and _fits(array.shape, spec.shape[:-1]):
         advice = f": add the channel axis, {name}[..., None]."
     raise InvalidRequest(f"input {name!r} must be {spec}, but is {_describe(array)}{advice}")
@@ -119,4 +130,4 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 
 
 def _describe(array: Array) -> str:
-    return f"{dtypes.of_array(array).name if array.dtype.kind in 'SU' else array.dtype} {array.shape}"
+    return f"{dtypes.of_array(array).name if array.dtype.kind in 'OSU' else array.dtype} {array.shape}"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import ssl
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -17,7 +15,8 @@ from google.protobuf import json_format
 
 from keras_dl_serving import dtypes, json_response, json_text
 from keras_dl_serving.client.examples import Examples, Features
-from keras_dl_serving.client.light_httpx import httpx
+from keras_dl_serving.client.http import Answer, HttpConnections
+from keras_dl_serving.client.outputs import read
 from keras_dl_serving.client.transport import (
     Classification,
     Connection,
@@ -27,49 +26,49 @@ from keras_dl_serving.client.transport import (
 )
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
-    ConnectionFailed,
-    DeadlineExceeded,
     Internal,
     InvalidRequest,
-    NotFound,
     Request,
     StatusError,
-    Unimplemented,
     UnsupportedByServer,
     code_of_http,
 )
-from keras_dl_serving.signatures import Signature, TensorSpec, readable
+from keras_dl_serving.signatures import Signature, readable, unreadable
 from keras_dl_serving.wire import messages
+
+_UNKNOWN_PATH = (400, 404, 405, 501)  # what servers say of one
 
 
 class RestTransport:
     """Requests in columns, so that scalars and outputs without a batch axis pass too."""
 
+    # An answer does not tell its version, and numbers of another float dtype look the same.
+    keep_seconds: float | None = 5.0
+
     def __init__(self, url: str, connection: Connection, *, blocking: bool) -> None:
-        self._base = url.rstrip("/")
-        self._blocking = blocking
-        # Without TLS no certificates: loading them takes longer than the first request.
-        verify = _tls(connection) if self._base.startswith("https") else False
-        http_client: Any = httpx.Client if blocking else httpx.AsyncClient
-        self._http = http_client(verify=verify, headers=dict(connection.headers))
+        self.blocking = blocking
+        self._http = HttpConnections(url, connection, blocking=blocking)
 
     async def predict(
-        self, request: Request, inputs: Mapping[str, Array], signature: Signature, timeout: float | None
+        self,
+        request: Request,
+        inputs: Mapping[str, Array],
+        signature: Signature,
+        outputs: Sequence[str] | None,
+        timeout: float | None,
     ) -> tuple[dict[str, Array], int | None]:
         """Run a model."""
         body = _predict_body(request.signature_name or "", inputs)
         answer = await self._ask("POST", f"{_path(request)}:predict", request, timeout, body)
-        outputs = answer.get("outputs")
+        values = answer.get("outputs")
         if len(signature.outputs) == 1:
-            outputs = {next(iter(signature.outputs)): outputs}
-        if not isinstance(outputs, dict) or outputs.keys() != signature.outputs.keys():
+            values = {next(iter(signature.outputs)): values}
+        if not isinstance(values, dict) or values.keys() != signature.outputs.keys():
             raise StaleSignature(
-                f"they are {', '.join(sorted(outputs)) if isinstance(outputs, dict) else 'unnamed'}"
+                f"they are {', '.join(sorted(values)) if isinstance(values, dict) else 'unnamed'}"
             )
-        try:
-            return {name: _read(outputs[name], spec) for name, spec in signature.outputs.items()}, None
-        except (ValueError, TypeError, OverflowError) as error:
-            raise StaleSignature(str(error)) from error
+        wanted = signature.outputs if outputs is None else outputs
+        return {name: read(name, values[name], signature.outputs[name]) for name in wanted}, None
 
     async def classify(
         self, request: Request, examples: Examples, timeout: float | None
@@ -123,8 +122,10 @@ class RestTransport:
             spec = answer["model_spec"]
             signatures = messages.SignatureDefMap()
             json_format.ParseDict(answer["metadata"]["signature_def"], signatures, ignore_unknown_fields=True)
-            return ModelMetadata(spec["name"], int(spec["version"]), readable(signatures))
-        except (KeyError, TypeError, ValueError, json_format.ParseError) as error:
+            return ModelMetadata(
+                str(spec["name"]), int(spec["version"]), readable(signatures), unreadable(signatures)
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, json_format.ParseError) as error:
             raise Internal(f"The server's answer is no metadata: {error!r}", request=request) from error
 
     async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:
@@ -133,60 +134,37 @@ class RestTransport:
         try:
             return [
                 VersionStatus(
-                    int(version["version"]), version["state"], version["status"].get("error_message", "")
+                    int(version["version"]),
+                    str(version["state"]),
+                    str(version.get("status", {}).get("error_message", "")),
                 )
                 for version in answer["model_version_status"]
             ]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Internal(f"The server's answer is no status: {error!r}", request=request) from error
 
     async def models(self, request: Request, timeout: float | None) -> list[str]:
         """The names of the models, from keras_dl's own server."""
-        try:
-            answer = await self._ask("GET", "/keras_dl/models", request, timeout)
-        except (NotFound, Unimplemented) as error:
+        answer = await self._http.ask("GET", "/keras_dl/models", request, timeout)
+        names = None
+        if answer.status not in _UNKNOWN_PATH:
+            with suppress(Internal) if answer.status == 200 else nullcontext():
+                names = _document(answer, request).get("models")
+        if not isinstance(names, list):
             raise UnsupportedByServer(
                 "TensorFlow Serving's API does not list its models: ask for the status of one by its name",
                 request=request,
-            ) from error
-        return [str(name) for name in answer.get("models", [])]
+            )
+        return [str(name) for name in names]
 
     async def _ask(
         self, method: str, path: str, request: Request, timeout: float | None, body: bytes | None = None
     ) -> dict[str, Any]:
-        headers = {"content-type": "application/json"} if body else {}
-        try:
-            # An httpx.AsyncClient gives a coroutine to be awaited, a blocking client the response.
-            sending = self._http.request(
-                method, self._base + path, content=body, headers=headers, timeout=timeout
-            )
-            response: httpx.Response = sending if self._blocking else await sending
-        except httpx.TimeoutException as error:
-            raise DeadlineExceeded(f"No answer within {timeout:.3g} seconds", request=request) from error
-        except httpx.RequestError as error:
-            raise ConnectionFailed(f"The server cannot be reached: {error}", request=request) from error
-        return _document(response, request)
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        if self._blocking:
-            time.sleep(seconds)
-        else:
-            await asyncio.sleep(seconds)
+        return _document(await self._http.ask(method, path, request, timeout, body), request)
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._blocking:
-            self._http.close()
-        else:
-            await self._http.aclose()
-
-
-def _tls(connection: Connection) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=connection.ca_file)
-    if connection.cert_file:
-        context.load_cert_chain(connection.cert_file, connection.key_file)
-    return context
+        await self._http.close()
 
 
 def _json_features(features: Features) -> dict[str, Any]:
@@ -208,17 +186,19 @@ def _path(request: Request) -> str:
     return path
 
 
-def _document(response: httpx.Response, request: Request) -> dict[str, Any]:
+def _document(answer: Answer, request: Request) -> dict[str, Any]:
     try:
-        document = json_text.parse(response.content)
+        document = json_text.parse(answer.content)
     except StatusError:
         document = None
-    if response.status_code != 200:
+    text = answer.content[:1024].decode("utf-8", "replace")[:256]
+    if answer.status != 200:
         message = document.get("error") if isinstance(document, dict) else None
-        message = message or response.text[:256] or response.reason_phrase
-        raise StatusError.of(code_of_http(response.status_code), str(message), request=request)
+        raise StatusError.of(
+            code_of_http(answer.status), str(message or text or answer.reason), request=request
+        )
     if not isinstance(document, dict):
-        raise Internal(f"The server's answer is no JSON object: {response.text[:256]!r}", request=request)
+        raise Internal(f"The server's answer is no JSON object: {text!r}", request=request)
     return document
 
 
@@ -238,25 +218,3 @@ def _write(name: str, array: Array) -> bytes:
     if array.ndim and array.dtype.kind != "O" and (array.dtype.kind != "f" or np.isfinite(array).all()):
         return orjson.dumps(np.ascontiguousarray(array), option=orjson.OPT_SERIALIZE_NUMPY)
     return json_response.format_tensor(array, strings_as_b64=True).encode()
-
-
-def _read(value: Any, spec: TensorSpec) -> Array:
-    if spec.dtype == "string":
-        array = np.array(value, object)
-        # Objects of b64 stay whole in an object array; bytes are what the other protocol gives too.
-        flat = [_bytes(each) for each in array.ravel().tolist()]
-        strings = np.empty(array.shape, object)
-        strings.ravel()[:] = flat
-        array = strings
-    else:
-        array = np.asarray(value, dtypes.by_name(spec.dtype).numpy)
-    if array.size == 0 and spec.shape is not None and array.ndim < len(spec.shape):
-        # JSON's [] does not tell the sizes behind an axis of none.
-        array = array.reshape(array.shape + tuple(size or 0 for size in spec.shape[array.ndim :]))
-    return array
-
-
-def _bytes(value: Any) -> bytes:
-    if isinstance(value, dict):
-        return base64.b64decode(value["b64"])
-    return str(value).encode("utf-8", "surrogateescape")

@@ -65,11 +65,13 @@ class ModelMetadata:
         name: the model's.
         version: the version that answered.
         signatures: by name.
+        unreadable: why others cannot be asked, by name.
     """
 
     name: str
     version: int
     signatures: Mapping[str, Signature]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 class StaleSignature(Exception):
@@ -77,15 +79,28 @@ class StaleSignature(Exception):
 
 
 class Transport(Protocol):
-    """REST or gRPC. The methods of one for a synchronous client never really suspend."""
+    """REST or gRPC. The methods of one for a synchronous client never really suspend.
+
+    Attributes:
+        blocking: it is for a synchronous client.
+        keep_seconds: how long metadata counts; None where answers tell the version that they come from.
+    """
+
+    blocking: bool
+    keep_seconds: float | None
 
     async def predict(
-        self, request: Request, inputs: Mapping[str, Array], signature: Signature, timeout: float | None
+        self,
+        request: Request,
+        inputs: Mapping[str, Array],
+        signature: Signature,
+        outputs: Sequence[str] | None,
+        timeout: float | None,
     ) -> tuple[dict[str, Array], int | None]:
-        """All outputs, and the version that computed them where the protocol tells.
+        """The outputs named, or all, and the version that computed them where the protocol tells.
 
         Raises:
-            StaleSignature: the outputs are not those of `signature`.
+            StaleSignature: the outputs are not those of `signature`, by their names or dtypes.
             ServingError: anything else that goes wrong.
         """
 
@@ -127,9 +142,6 @@ class Transport(Protocol):
         Raises:
             UnsupportedByServer: the API has no such call.
         """
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
 
     async def close(self) -> None:
         """Close connections."""

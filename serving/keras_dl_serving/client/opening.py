@@ -1,0 +1,81 @@
+"""From a URL to a transport: what is said about a connection is checked before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from keras_dl_serving.client.transport import Connection, Transport
+
+# As HTTP has it; gRPC takes fewer characters in names.
+_HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_GRPC_NAME = re.compile(r"(?!grpc-)[\w.-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?|")
+
+
+def open_transport(url: str, connection: Connection, *, blocking: bool) -> Transport:
+    """The transport for a URL.
+
+    Raises:
+        ValueError: the URL is neither for REST nor for gRPC, or it is without TLS and certificates are given,
+            or a header, certificate or key is none.
+        OSError: a certificate or key cannot be read.
+    """
+    parts = _parts(url)
+    rest = parts.scheme in ("http", "https")
+    if connection.names_files and parts.scheme not in ("https", "grpcs"):
+        raise ValueError(
+            f"ca_file, cert_file, key_file: expected a URL with TLS, got {url!r}. Write https:// or grpcs://."
+        )
+    if bool(connection.cert_file) != bool(connection.key_file):
+        raise ValueError(
+            "cert_file, key_file: expected both or neither, got one of them. Give the other, too."
+        )
+    _check_headers(connection, _HEADER_NAME if rest else _GRPC_NAME)
+    if rest:
+        from keras_dl_serving.client.rest import RestTransport
+
+        return RestTransport(url, connection, blocking=blocking)
+    from keras_dl_serving.client.grpc import GrpcTransport
+
+    return GrpcTransport(url, connection, blocking=blocking)
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        # urlsplit drops line breaks in silence.
+        parts = urlsplit(url if not re.search(r"[\x00-\x20\x7f]", url) else "")
+        host = (parts.hostname or "").encode("idna")
+        port = parts.port
+    except UnicodeError as error:
+        raise ValueError(f"url: {url!r} has no host name that can be looked up: {error}.") from None
+    known = parts.scheme in ("http", "https", "grpc", "grpcs") and host
+    if not known and not (parts.scheme == "unix" and parts.path):
+        raise ValueError(
+            f"url must say how to ask, http://HOST:PORT for REST or grpc://HOST:PORT for gRPC (https and "
+            f"grpcs with TLS, unix:///PATH for gRPC on a socket), but is {url!r}."
+        )
+    if parts.scheme.startswith("grpc"):
+        if port is None:
+            raise ValueError(
+                f"url: gRPC has no usual port, got {url!r}. Name it; TensorFlow Serving's is 8500."
+            )
+        if parts.path.strip("/") or "@" in parts.netloc:
+            raise ValueError(f"url: expected grpc://HOST:PORT and nothing else, got {url!r}.")
+    if parts.query or parts.fragment:
+        raise ValueError(f"url: expected nothing behind ? or #, got {url!r}.")
+    return parts
+
+
+def _check_headers(connection: Connection, name_form: re.Pattern[str]) -> None:
+    for name, value in connection.headers.items():
+        if not isinstance(name, str) or not name_form.fullmatch(name):
+            raise ValueError(
+                f"headers: expected names that can be sent, such as 'authorization', got {name!r}."
+            )
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            # Not shown: it may be a secret.
+            raise ValueError(
+                f"headers: expected printable ASCII characters for {name!r}, without spaces around them, got "
+                f"another {type(value).__name__}."
+            )

@@ -1,0 +1,72 @@
+"""Outputs as JSON has them, read as a signature says."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+
+from keras_dl_serving import dtypes
+from keras_dl_serving.client.transport import StaleSignature
+from keras_dl_serving.dtypes import Array
+from keras_dl_serving.signatures import TensorSpec
+
+# By the kind of a dtype, the kinds of NumPy's arrays of what JSON may hold for it. Other servers than
+# TensorFlow Serving write whole floats as integers.
+_KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}
+
+
+def read(name: str, value: Any, spec: TensorSpec) -> Array:
+    """The array that a value of JSON stands for.
+
+    Raises:
+        StaleSignature: it is no array, or one of another dtype: NumPy would make it fit without a word.
+    """
+    try:
+        array = _strings(value) if spec.dtype == "string" else _numbers(value, spec.dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise StaleSignature(f"{name!r} is no {spec.dtype} array: {error}") from error
+    if array.size == 0 and spec.shape is not None and array.ndim < len(spec.shape):
+        # JSON's [] does not tell the sizes behind an axis of none.
+        array = array.reshape(array.shape + tuple(size or 0 for size in spec.shape[array.ndim :]))
+    return array
+
+
+def _numbers(value: Any, name: str) -> Array:
+    dtype = dtypes.by_name(name).numpy
+    found = np.asarray(value)
+    kind = "f" if name == "bfloat16" else dtype.kind
+    if found.size == 0:
+        return found.astype(dtype)
+    if kind == "u" and found.dtype.kind in "fO":  # NumPy's choice for integers beyond 2**63
+        found = np.asarray(value, object)
+        if not all(type(each) is int for each in found.ravel().tolist()):
+            raise TypeError("it has other values than integers")
+    elif found.dtype.kind not in _KINDS[kind]:
+        raise TypeError(f"it has values of {found.dtype}")
+    if kind in "iu":
+        return np.asarray(value, dtype)  # refuses what is too large for it
+    array = found.astype(dtype)
+    if found.dtype.kind in "iu":
+        with np.errstate(over="ignore", invalid="ignore"):
+            kept = np.array_equal(array.astype(found.dtype), found)
+        if not kept:
+            raise TypeError("it has integers that are no such floats")
+    return array
+
+
+def _strings(value: Any) -> Array:
+    # Objects of b64 stay whole in an object array; bytes are what the other protocol gives, too.
+    array = np.array(value, object)
+    strings = np.empty(array.shape, object)
+    strings.ravel()[:] = [_bytes(each) for each in array.ravel().tolist()]
+    return strings
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, dict) and isinstance(value.get("b64"), str):
+        return base64.b64decode(value["b64"])
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    raise TypeError(f"it has a {type(value).__name__}")

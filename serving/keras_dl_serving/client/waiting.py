@@ -1,0 +1,89 @@
+"""Waiting, which blocks the thread of a `Client` and suspends the task of an `AsyncClient`."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from keras_dl_serving.errors import DeadlineExceeded, InvalidRequest, Request
+
+_LONGEST_SECONDS = 1e8  # three years; neither gRPC nor a lock can count much further
+
+
+def checked_timeout(timeout: float | None, request: Request | None = None) -> float | None:
+    """A timeout in seconds; None also for one that nobody lives to see.
+
+    Raises:
+        InvalidRequest: it is no number, or not above 0.
+    """
+    if timeout is None:
+        return None
+    try:
+        seconds = float(timeout)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not seconds > 0:
+        raise InvalidRequest(f"timeout: expected seconds above 0, or None, got {timeout!r}.", request=request)
+    return None if seconds > _LONGEST_SECONDS else seconds
+
+
+def deadline_after(timeout: float | None) -> float | None:
+    """The time of `time.monotonic` until which a call may take; None where it may take any."""
+    return None if timeout is None else time.monotonic() + timeout
+
+
+def seconds_until(deadline: float | None) -> float | None:
+    """What is left, never quite nothing."""
+    return None if deadline is None else max(deadline - time.monotonic(), 0.001)
+
+
+async def sleep(seconds: float, *, blocking: bool) -> None:
+    """Wait."""
+    if blocking:
+        time.sleep(seconds)
+    else:
+        await asyncio.sleep(seconds)
+
+
+def too_late(seconds: float | None, request: Request) -> DeadlineExceeded:
+    """The error of a call that had no answer in time."""
+    return DeadlineExceeded(f"No answer within {seconds or 0:.3g} seconds", request=request)
+
+
+class Slots:
+    """Lets so many in at a time; the others wait for their turn.
+
+    Args:
+        count: how many.
+        blocking: they are threads, not tasks of one event loop.
+    """
+
+    def __init__(self, count: int, *, blocking: bool) -> None:
+        self._semaphore: Any = (threading.Semaphore if blocking else asyncio.Semaphore)(count)
+        self._blocking = blocking
+
+    @asynccontextmanager
+    async def taken(self, seconds: float | None, request: Request) -> AsyncIterator[None]:
+        """One of them, for the block.
+
+        Raises:
+            DeadlineExceeded: none was free in time.
+        """
+        if self._blocking:
+            if not self._semaphore.acquire(timeout=seconds):
+                raise too_late(seconds, request)
+        else:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._semaphore.acquire()
+            except TimeoutError:
+                raise too_late(seconds, request) from None
+        try:
+            yield
+        finally:
+            self._semaphore.release()
