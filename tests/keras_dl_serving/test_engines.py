@@ -100,7 +100,7 @@ COUNT_THREADS = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from keras_dl_serving.server.engines import open_engine
+from keras_dl_serving.server.engines import Threads, open_engine
 
 def count():
     return len(os.listdir("/proc/self/task"))
