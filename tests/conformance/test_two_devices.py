@@ -24,7 +24,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Element
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=1200,
     )
     assert report.exists(), done.stdout[-3000:] + done.stderr[-3000:]
     found: dict[str, list[ElementTree.Element]] = {}
@@ -33,7 +33,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Element
     return found
 
 
-@pytest.mark.timeout(660)
+@pytest.mark.timeout(1260)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_test_holds_on_two_devices(case: Case, outcomes: dict[str, list[ElementTree.Element]]) -> None:
     tests = outcomes[case.name]
