@@ -131,3 +131,9 @@ def test_without_a_limit_a_request_may_take_its_time(tmp_path: Path) -> None:
         time.sleep(0.3)
         connection.sendall(REQUEST[-1:])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_head_without_end_is_let_go(triple: Server) -> None:
+    lines = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 1000) for number in range(2**14))
+    with connected(triple) as connection, pytest.raises(ConnectionError):
+        connection.sendall(HEAD + lines)

@@ -15,6 +15,7 @@ from keras_dl_serving.server.rest import RestApi
 from keras_dl_serving.server.settings import Settings
 
 _KEEP_ALIVE_SECONDS = 75  # above the 60 s for which proxies keep a connection, so that theirs end it
+_MAX_HEAD_BYTES = 2**20
 
 
 class RestServer:
@@ -78,19 +79,36 @@ class RestServer:
 class _Http(HttpToolsProtocol):
     """Uvicorn's protocol on a transport that takes a response's head and body together.
 
-    A client that does not get to the end of a request's head is let go. To cost nothing for each request,
-    that is looked at once in a while: whoever is found waiting for the same request twice has had its time,
-    which is `seconds` on a new connection, and up to twice as much on one that is kept.
+    A client that sends a head without end is let go, and so is one that does not get to its end. To cost
+    nothing for each request, that is looked at once in a while: whoever is found waiting for the same
+    request twice has had its time, which is `seconds` on a new connection, and up to twice as much on one
+    that is kept.
     """
 
     def __init__(self, seconds: float | None, **options: Any) -> None:
         super().__init__(**options)
         self._seconds = seconds
         self._timer: asyncio.TimerHandle | None = None
+        self._in_head = True
+        self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_WritesTogether(transport, self.loop))  # type: ignore[arg-type]
         self._look_again(waiting=True)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
+        if self._head_bytes > _MAX_HEAD_BYTES:
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._in_head = False
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._in_head = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer:
