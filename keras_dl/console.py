@@ -63,6 +63,7 @@ def show_error(error: BaseException) -> None:
     kind = "" if expected else f"{type(error).__name__}: "
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     first_paragraph = text.strip().split("\n\n")[0] or type(error).__name__
-    err.print(f"[bold red]error:[/] {escape(kind + first_paragraph)}", soft_wrap=False)
+    # Programs that read this look for words, not for lines.
+    err.print(f"[bold red]error:[/] {escape(kind + first_paragraph)}", soft_wrap=not err.is_terminal)
     if not os.environ.get("KERAS_DL_DEBUG"):
         err.print("[dim]KERAS_DL_DEBUG=1 shows where it came from.[/]")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from keras_dl_export.latency import Latency
     from keras_dl_serving import ModelMetadata
 
+_LONGEST_TEXT = 60
 FORMAT_NAMES = {"saved_model": "SavedModel", "tflite": "TFLite", "onnx": "ONNX"}
 
 
@@ -52,11 +53,12 @@ def latency_table(latencies: Mapping[str, Latency], caption: str = "") -> Table:
     return Table(("asked through", "p50 ms", "p95 ms"), rows, caption)
 
 
-def signatures_table(metadata: ModelMetadata) -> Table:
-    """One row for each input and output of each signature of a served model."""
+def signatures_table(metadata: ModelMetadata, only: str | None = None) -> Table:
+    """One row for each input and output of each signature of a served model, or of only one."""
     rows = [
         (name, side, tensor, str(spec))
         for name, signature in metadata.signatures.items()
+        if only in (None, name)
         for side, tensors in (("takes", signature.inputs), ("gives", signature.outputs))
         for tensor, spec in tensors.items()
     ]
@@ -72,18 +74,43 @@ def answers_table(answers: Mapping[str, NDArray[Any]], truth: NDArray[Any] | Non
         (
             str(index),
             *([str(truth[index])] if truth is not None else []),
-            *(_format_array(array[index] if array.ndim else array) for array in answers.values()),
+            *(_format_array(_row(array, index)) for array in answers.values()),
         )
         for index in range(count)
     ]
     return Table(("example", *(["truth"] if truth is not None else []), *answers), rows)
 
 
-def _format_array(array: Any) -> str:
-    if np.ndim(array) > 1:
-        return f"{array.dtype} {'x'.join(map(str, array.shape))}, {array.min():.3g} to {array.max():.3g}"
+def _row(array: Any, index: int) -> Any:
+    if array.ndim == 0:
+        return array
+    return array[index] if index < len(array) else ""  # outputs need not be as long as each other
+
+
+def _format_array(value: Any) -> str:
+    array = np.asarray(value)
+    if isinstance(value, str | bytes):
+        return _format_text(value)
+    if array.ndim > 1:
+        size = f"{array.dtype if array.dtype != object else 'string'} {'x'.join(map(str, array.shape))}"
+        numbers = array.size and array.dtype.kind in "fiu"
+        return f"{size}, {array.min():.3g} to {array.max():.3g}" if numbers else size
     return np.array2string(
-        np.asarray(array), precision=3, suppress_small=True, threshold=12, max_line_width=60
+        array,
+        precision=3,
+        suppress_small=True,
+        threshold=12,
+        max_line_width=60,
+        formatter={"object": _format_text},
+    )
+
+
+def _format_text(value: Any) -> str:
+    text = repr(value) if value != "" else ""
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    return (
+        f"{text[:_LONGEST_TEXT]}... ({len(value):,} {'bytes' if isinstance(value, bytes) else 'characters'})"
     )
 
 

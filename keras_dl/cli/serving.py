@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,7 +79,9 @@ def query(
         str | None, typer.Option(help="Ask about test examples of this data set.", show_default=False)
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many of them.")] = 8,
-    signature: Annotated[str, typer.Option(help="Which function of the model.")] = "serving_default",
+    signature: Annotated[
+        str | None, typer.Option(help="Which function of the model.", show_default="serving_default")
+    ] = None,
     version: Annotated[int | None, typer.Option(min=0, show_default="the latest")] = None,
     label: Annotated[str | None, typer.Option(help="Label of a version.", show_default=False)] = None,
     out: Annotated[
@@ -88,17 +93,21 @@ def query(
     headers: Headers = None,
 ) -> None:
     """Ask a model on a server; without inputs, show what it takes and gives."""
-    import numpy as np
-
     from keras_dl.tables import answers_table, signatures_table
 
     words = [*(values or []), *(inputs or [])]
     if words and data:
         raise ValueError("--input, --data: expected one of them, got both. Leave one out.")
+    if out:
+        _check_out(out)
     with _client(url, ca_file, cert_file, key_file, headers) as client:
         metadata = client.metadata(model, version=version, label=label)
+        wanted = signature or "serving_default"
+        if (signature or words or data) and wanted not in metadata.signatures:
+            known = ", ".join(map(repr, metadata.signatures))
+            raise ValueError(f"--signature: expected one of {known}, got {wanted!r}.")
         if not words and not data:
-            console.show(signatures_table(metadata))
+            console.show(signatures_table(metadata, signature))
             return
         truth = None
         if data:
@@ -110,15 +119,39 @@ def query(
         else:
             from keras_dl.cli.inputs import read_inputs
 
-            if signature not in metadata.signatures:
-                known = ", ".join(map(repr, metadata.signatures))
-                raise ValueError(f"--signature: expected one of {known}, got {signature!r}.")
-            arrays = read_inputs(words, metadata.signatures[signature])
-        answers = client.predict(model, arrays, version=version, label=label, signature_name=signature)
+            arrays = read_inputs(words, metadata.signatures[wanted])
+        answers = client.predict(model, arrays, version=version, label=label, signature_name=wanted)
     console.show(answers_table(answers, truth))
     if out:
-        with out.open("wb") as file:
-            np.savez(file, allow_pickle=False, **answers)
+        _save(answers, out)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse, before anything is asked, a file that could not be written."""
+    if out.is_dir() or not os.access(out.parent, os.W_OK):
+        what = "a folder" if out.is_dir() else "not writable" if out.parent.is_dir() else "in no folder"
+        raise ValueError(
+            f"--out: expected a file in a folder that can be written to, got {out}, which is {what}."
+        )
+
+
+def _save(answers: Mapping[str, Any], out: Path) -> None:
+    """Write outputs as `.npz`, under any names; strings become NumPy's arrays of bytes."""
+    import numpy as np
+
+    from keras_dl.atomic import replacing
+
+    with replacing(out) as draft, zipfile.ZipFile(draft, "w") as archive:
+        for name, array in answers.items():
+            if array.dtype == object:
+                if any(value.endswith(b"\0") for value in array.ravel().tolist()):
+                    raise ValueError(
+                        f"--out: output {name!r} has strings that end in zero bytes, which NumPy cuts off. "
+                        "Ask with keras_dl.serving.Client instead."
+                    )
+                array = array.astype(bytes)
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def models(
@@ -131,14 +164,21 @@ def models(
 ) -> None:
     """Show what a server serves: models, versions and their states."""
     from keras_dl.report import Table
+    from keras_dl.serving import NotFound
 
+    rows, missing = [], []
     with _client(url, ca_file, cert_file, key_file, headers) as client:
-        rows = [
-            (name, str(status.version), status.state, status.error)
-            for name in names or client.models()
-            for status in client.status(name)
-        ]
-    console.show(Table(("model", "version", "state", "error"), rows))
+        for name in names or client.models():
+            try:
+                found = client.status(name)
+            except NotFound as error:
+                missing.append(error.message)
+                continue
+            rows += [(name, str(each.version), each.state, each.error) for each in found]
+    if rows or not missing:
+        console.show(Table(("model", "version", "state", "error"), rows))
+    if missing:
+        raise LookupError("; ".join(missing))
 
 
 def _client(

@@ -23,9 +23,11 @@ from PIL import Image
 
 from keras_dl import cli
 from keras_dl.cli.inputs import read_inputs
+from keras_dl.tables import answers_table
 from keras_dl_serving import Client, Server, Signature, TensorSpec
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
+from tests.keras_dl_serving.peers import RestModel, rest_peer
 from tests.keras_dl_serving.test_model_server import certificate
 
 
@@ -117,6 +119,68 @@ def test_a_model_without_inputs_is_described(run: Callable[..., str], url: str) 
     assert "float32 (batch, 4, 6, 3)" in run("query", url, "photo")
 
 
+@pytest.fixture
+def texts() -> Iterator[tuple[str, RestModel]]:
+    """A server of a model `m` that gives strings."""
+    model = RestModel(gives="DT_STRING", y=["a", {"b64": "/wE="}])
+    with rest_peer(model.answer) as url:
+        yield url, model
+
+
+def test_strings_are_shown_in_part_and_written_whole(
+    run: Callable[..., str], texts: tuple[str, RestModel], tmp_path: Path
+) -> None:
+    url, model = texts
+    assert r"b'\xff\x01'" in run("query", url, "m", "[1, 2]", "--out", "answers.npz")
+    with np.load(tmp_path / "answers.npz") as answers:
+        assert answers["y"].tolist() == [b"a", b"\xff\x01"]
+    model.y = ["x" * 5000]
+    shown = run("query", url, "m", "[1]", "--out", "answers.npz")
+    assert "x... (5,000 bytes)" in shown
+    assert len(shown) < 500
+    model.y = [[["a", "b"]]]
+    assert "string 1x2" in run("query", url, "m", "[1]")
+    model.y = ["ends in \0"]
+    error = run("query", url, "m", "[1]", "--out", "answers.npz", status=1)
+    assert "--out: output 'y' has strings that end in zero bytes" in error
+    with np.load(tmp_path / "answers.npz") as answers:
+        assert len(answers["y"][0]) == 5000
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.npz"]
+
+
+@pytest.mark.parametrize(
+    ("out", "what"), [("nowhere/a.npz", "in no folder"), (".", "a folder"), ("/proc/a.npz", "not writable")]
+)
+def test_where_nothing_can_be_written_nothing_is_asked(
+    run: Callable[..., str],
+    texts: tuple[str, RestModel],
+    out: str,
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).is_dir() and str(path) != "/proc")
+    url, model = texts
+    error = run("query", url, "m", "[1]", "--out", out, status=1)
+    assert f"expected a file in a folder that can be written to, got {out}, which is {what}" in error
+    assert model.asked == []
+
+
+def test_answers_of_any_kind() -> None:
+    def cells(**answers: Any) -> list[tuple[str, ...]]:
+        return list(answers_table({name: np.asarray(each) for name, each in answers.items()}).rows)
+
+    assert cells(a=[1, 2], b=[0.5]) == [("0", "1", "0.5"), ("1", "2", "")]
+    assert cells(a=[[[True]]], b=np.ones((1, 0, 2)), c=3) == [("0", "bool 1x1", "float64 0x2", "3")]
+    assert cells(a=np.array([["ab", "c"]], object)) == [("0", "['ab' 'c']")]
+    assert cells(a=np.float32([[[1, 2]]])) == [("0", "float32 1x2, 1 to 2")]
+
+
+def test_one_signature_is_described(run: Callable[..., str], url: str) -> None:
+    assert "serving_default" in run("query", url, "photo", "--signature", "serving_default")
+    error = run("query", url, "photo", "--signature", "s", status=1)
+    assert "--signature: expected one of 'serving_default', got 's'" in error
+
+
 def test_models(run: Callable[..., str], url: str) -> None:
     assert re.search(r"photo 1 AVAILABLE scan 2 AVAILABLE", run("models", url))
     assert "scan" not in run("models", url, "photo")
@@ -185,6 +249,27 @@ def test_errors(run: Callable[..., str], url: str, arguments: tuple[str, ...], t
     error = run("query", url, *arguments, status=1)
     assert text in error
     assert error.count("error:") == 1
+
+
+def test_models_beside_one_that_is_none(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["keras-dl", "models", url, "scan", "nope", "photo", "none"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    printed = capsys.readouterr()
+    assert re.search(r"scan +2 +AVAILABLE\s+photo +1 +AVAILABLE", printed.out)
+    assert "versions of model nope; Could not find any versions of model none" in printed.err
+
+
+def test_errors_that_are_piped_are_not_wrapped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["keras-dl", "query", "https://localhost:1", "m", "--ca-file", "n" * 99])
+    with pytest.raises(SystemExit):
+        cli.main()
+    error, _ = capsys.readouterr().err.splitlines()
+    assert error == f"error: [Errno 2] No such file or directory: '{'n' * 99}'"
 
 
 def test_errors_of_models(run: Callable[..., str], url: str) -> None:
