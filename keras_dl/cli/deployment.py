@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -24,10 +25,13 @@ def deploy(
 
     served = write_deployment(releases, out, image=IMAGE if image is None else image, replicas=replicas)
     console.out.print(f"wrote {out} for {', '.join(model.name for model in served)}", markup=False)
+    folder, volume, compose, kserve = (
+        shlex.quote(str(out / each)) for each in ("", "kubernetes/releases.yaml", "compose.yaml", "kserve")
+    )
     for place, command in (
-        ("one machine", f"docker compose -f {out}/compose.yaml up --wait"),
-        ("Kubernetes", f"kubectl apply -k {out}"),
-        ("KServe", f"kubectl apply -f {out}/kubernetes/releases.yaml -f {out}/kserve"),
+        ("one machine", f"docker compose -f {compose} up --wait"),
+        ("Kubernetes", f"kubectl apply -k {folder}"),
+        ("KServe", f"kubectl apply -f {volume} -f {kserve}"),
     ):
         console.out.print(f"{place}: {command}", markup=False, soft_wrap=True)
 

@@ -335,3 +335,11 @@ def test_no_tensorflow() -> None:
     )
     assert done.stdout.split() == ["False", "False"]
     assert IMAGE.startswith("tensorflow/serving:")
+
+
+@both
+def test_releases_are_copied_onto_the_volume_that_servers_read(files: Files) -> None:
+    claim = documents(files)["PersistentVolumeClaim", "releases"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    mounts = {each["name"]: each for each in container(files)["volumeMounts"]}
+    assert mounts["releases"]["readOnly"] is True

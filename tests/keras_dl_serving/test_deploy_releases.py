@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from functools import partial
 from pathlib import Path
@@ -56,6 +57,18 @@ def test_a_deployment_of_releases(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["deploy"]
 
 
+def test_commands_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_release(tmp_path / "releases/digits/1")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli.app, ["deploy", "releases", "--out", "my $deploy"])
+    commands = [shlex.split(line.partition(": ")[2]) for line in result.output.splitlines()[1:]]
+    named = [word for command in commands for word in command if "deploy" in word]
+    assert named == [
+        f"my $deploy{file}" for file in ("/compose.yaml", "", "/kubernetes/releases.yaml", "/kserve")
+    ]
+    assert all((tmp_path / word).exists() for word in named)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "joinable"),
     [
@@ -101,6 +114,14 @@ def test_releases_that_cannot_be_deployed(tmp_path: Path) -> None:
         (tmp_path / f"releases/{name}").rename(tmp_path / name)
     (tmp_path / "releases/digits/2").mkdir()
     refused(ReleaseError, "the release is half-written")
+    (tmp_path / "releases/plain/1").mkdir(parents=True)
+    (tmp_path / "releases/plain/1/saved_model.pb").write_bytes(b"graph")
+    (tmp_path / "releases/digits/2").rename(tmp_path / "2")
+    refused(
+        ReleaseError, "release.json says what the model takes and gives, found a SavedModel alone. Publish"
+    )
+    (tmp_path / "releases/plain").rename(tmp_path / "plain")
+    (tmp_path / "2").rename(tmp_path / "releases/digits/2")
     write_manifest(tmp_path / "releases/digits/2", {"endpoints": SIMPLE})
     refused(ReleaseError, "found no saved_model.pb. Export the model again with it.")
     assert not (tmp_path / "out").exists()

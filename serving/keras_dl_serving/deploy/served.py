@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_dl_export.errors import ReleaseError
-from keras_dl_export.release import Release, open_release
+from keras_dl_export.release import MANIFEST, Release, is_release, open_release
 from keras_dl_export.specs import Spec
 from keras_dl_serving.server.releases import explain_nothing_found, scan
 
@@ -40,12 +40,24 @@ def read_releases(folder: Path) -> list[Served]:
     """The models of a folder of releases by name, each as its newest version is.
 
     Raises:
-        ReleaseError: there is no release, or one is half-written, altered, or has no SavedModel.
+        ReleaseError: there is no release, or one is half-written, altered, none of keras_dl, or has no
+            SavedModel.
         ValueError: the name of one is no DNS label.
     """
     if reason := explain_nothing_found(folder):
         raise ReleaseError(f"releases: expected a folder of <name>/<version>/, but {reason}.")
-    return [_served(open_release(folder / name), name) for name in sorted(scan(folder))]
+    return [_served(_open(folder / name), name) for name in sorted(scan(folder))]
+
+
+def _open(folder: Path) -> Release:
+    versions = [each for each in folder.iterdir() if each.name.isdecimal()]
+    newest = max(versions, key=lambda each: int(each.name), default=folder)
+    if (newest / "saved_model.pb").is_file() and not is_release(newest):
+        raise ReleaseError(
+            f"{newest}: expected a release, whose {MANIFEST} says what the model takes and gives, found a "
+            "SavedModel alone. Publish the model with keras-dl export or keras_dl.export.export."
+        )
+    return open_release(folder)
 
 
 def _served(release: Release, name: str) -> Served:
