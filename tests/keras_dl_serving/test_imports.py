@@ -37,15 +37,17 @@ def test_the_client_comes_without_tensorflow() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1", "grpc://localhost:1"])
-def test_a_client_starts_in_half_a_second(url: str) -> None:
-    """Beyond NumPy, which whoever has arrays has paid for; in processor time, as machines are busy."""
-    seconds = run(
-        "import time, numpy\n"
-        "began = time.process_time()\n"
-        f"from keras_dl.serving import Client; Client({url!r})\n"
-        "print(time.process_time() - began)\n"
-    )
-    assert float(seconds) < 0.5
+def test_a_client_starts_in_a_moment(url: str) -> None:
+    """The whole start against NumPy's, and half a second beyond it; in processor time, as machines are busy."""
+
+    def seconds(code: str) -> float:
+        measured = "import time; began = time.process_time(); {}; print(time.process_time() - began)"
+        return min(float(run(measured.format(code))) for _ in range(3))
+
+    numpy = seconds("import numpy")
+    whole = seconds(f"from keras_dl.serving import Client; Client({url!r})")
+    assert whole < 4 * numpy
+    assert whole - numpy < 0.5
 
 
 def test_the_server_is_imported_without_tensorflow() -> None:

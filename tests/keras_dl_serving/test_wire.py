@@ -294,15 +294,16 @@ print(api_implementation.Type())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("implementation", "tensorflow_first"), [("upb", False), ("python", True)])
+@pytest.mark.parametrize(
+    ("implementation", "tensorflow_first"), [("upb", True), ("upb", False), ("python", True)]
+)
 def test_both_live_in_one_process(implementation: str, tensorflow_first: bool) -> None:
     imports = ["import tensorflow_serving.apis.predict_pb2", "import keras_dl_serving.wire.messages"]
     first, second = imports if tensorflow_first else reversed(imports)
-    environment = {
-        **os.environ,
-        "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", None)
+    if implementation != "upb":  # the default
+        environment["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = implementation
     command = [sys.executable, "-c", _COEXIST.format(first=first, second=second)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == implementation, done.stderr

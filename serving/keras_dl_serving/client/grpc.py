@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import grpc
 import grpc.aio
 import numpy as np
-from google.protobuf import text_format
 from google.protobuf.message import DecodeError, Message
 
 from keras_dl_serving.client.examples import Examples, Features
@@ -152,6 +151,8 @@ class GrpcTransport:
         self, request: Request, config: str, metric_names: Sequence[str], timeout: float | None
     ) -> dict[str, int]:
         """Serve what a configuration says."""
+        from google.protobuf import text_format  # for this call alone: it would slow down every start
+
         message = messages.ReloadConfigRequest()
         try:
             text_format.Parse(config, message.config)
