@@ -38,7 +38,7 @@ def test_the_client_comes_without_tensorflow() -> None:
 
 @pytest.mark.parametrize("url", ["http://localhost:1", "grpc://localhost:1"])
 def test_a_client_starts_in_a_moment(url: str) -> None:
-    """The whole start against NumPy's, and half a second beyond it; in processor time, as machines are busy."""
+    """The whole start against NumPy's, and half a second beyond; in processor time, machines being busy."""
 
     def seconds(code: str) -> float:
         measured = "import time; began = time.process_time(); {}; print(time.process_time() - began)"
