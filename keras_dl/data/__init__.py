@@ -9,6 +9,6 @@ from keras_dl.data.adding import adding_problem
 from keras_dl.data.loading import describe, load
 from keras_dl.data.share import Share, shared
 from keras_dl.data.source import Description
-from keras_dl.data.streaming import stream
+from keras_dl.data.streaming import stream, streamed_files
 
-__all__ = ["Description", "Share", "adding_problem", "describe", "load", "shared", "stream"]
+__all__ = ["Description", "Share", "adding_problem", "describe", "load", "shared", "stream", "streamed_files"]

@@ -121,6 +121,19 @@ def stream(
     return batches.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(tf.data.AUTOTUNE)
 
 
+def streamed_files(name: str, *, data_dir: str | os.PathLike[str] | None = None) -> str:
+    """Which files `stream` reads: equal texts stand for equal files, as far as the set describes them.
+
+    Args:
+        name: of a prepared TFDS set of images.
+        data_dir: where TFDS keeps its sets, by default `TFDS_DATA_DIR`.
+
+    Raises:
+        ValueError, LookupError, ConnectionError: as `stream`.
+    """
+    return open_files(name, data_dir=data_dir, image_size=None, labels=False).told
+
+
 def _range(split: str, sizes: Any, name: str) -> tuple[str, int, int]:
     """The part and the examples that a split is."""
     (selection,) = select([split], sizes, name=name)

@@ -75,11 +75,13 @@ class Files:
         sizes: examples of each part.
         read: (part, first, last) -> those examples, encoded: (image,) or (image, label).
         decode: one such example -> the same with uint8 pixels (H, W, C) and an int32 label.
+        told: the set's name and version, and how many examples each file has.
     """
 
     sizes: Mapping[str, int]
     read: Callable[[str, int, int], tf.data.Dataset]
     decode: Callable[..., Any]
+    told: str
 
 
 def open_files(
@@ -108,6 +110,7 @@ def open_files(
     resize_to = image_size if None in image_shape else None
     keys = [image_key, *([label_key] if labels else [])]
 
+    @tf.autograph.experimental.do_not_convert  # it would warn of TFDS's decorators on every worker
     def read(part: str, first: int, last: int) -> tf.data.Dataset:
         examples = builder.as_dataset(
             split=f"{part}[{first}:{last}]",
@@ -127,7 +130,14 @@ def open_files(
         image = tf.io.decode_image(encoded, channels=image_shape[-1], expand_animations=False)
         return (as_uint8_image(image, image_shape, resize_to), *(tf.cast(each, tf.int32) for each in label))
 
-    return Files({part: info.num_examples for part, info in builder.info.splits.items()}, read, decode)
+    parts = builder.info.splits
+    lengths = {part: list(info.shard_lengths) for part, info in parts.items()}
+    return Files(
+        {part: info.num_examples for part, info in parts.items()},
+        read,
+        decode,
+        f"{builder.info.full_name} {lengths}",
+    )
 
 
 def _builder(name: str, data_dir: str | None) -> Any:

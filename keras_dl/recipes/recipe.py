@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from keras_dl.data import Description, Share, describe, load, shared, stream
+from keras_dl.data import Description, Share, describe, load, shared, stream, streamed_files
 from keras_dl.recipes.optimizers import adam
 from keras_dl.recipes.settings import REQUIRED, Parameter, parameters_of, parsed
 
@@ -36,6 +36,7 @@ class Splits:
         train_in_order: reads the training split anew, in the same order whatever pass it is.
         shared: reads the training and the validation split anew, as the replicas of one worker get them, pass
             after pass without end. None where that cannot be done.
+        files: which files the training split is streamed from; None where it is not.
     """
 
     train: Any
@@ -44,6 +45,7 @@ class Splits:
     description: Description
     train_in_order: Callable[[], Any]
     shared: Callable[[Share], tuple[Any, Any]] | None = None
+    files: str | None = None
 
 
 @dataclass(frozen=True)
@@ -277,6 +279,7 @@ class Recipe:
             description,
             lambda: train(shuffle=False),
             lambda share: (train(epoch=epoch, share=share), read(share=share)[0]),
+            files=streamed_files(self.data, data_dir=options.get("data_dir")),
         )
 
     def build(self, splits: Splits) -> Any:

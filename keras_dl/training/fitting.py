@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_dl import plots
+from keras_dl import console, plots
 from keras_dl.atomic import replacing
 from keras_dl.callbacks import (
     AverageWeights,
@@ -31,7 +31,8 @@ from keras_dl.recipes import Recipe, Splits, get_recipe
 from keras_dl.run_report import write_run_report
 from keras_dl.training import records
 from keras_dl.training.environment import dtype_policy, make_reproducible
-from keras_dl.training.folder import kept_if_resumable, team_folder
+from keras_dl.training.fingerprint import fingerprint
+from keras_dl.training.folder import RUNS, kept_if_resumable, team_folder
 from keras_dl.training.runs import Run, load_run
 from keras_dl.training.team import Team, check_for_replicas, open_team
 
@@ -99,41 +100,51 @@ def train(
         FileExistsError: `out` holds something already, and `resume` is False.
         NonFiniteError: a figure became NaN or infinite; the checkpoint of the last whole epoch is kept.
     """
-    recipe = get_recipe(recipe) if isinstance(recipe, str) else recipe
     changes = {
         "data": data, "epochs": epochs, "seed": seed, "settings": settings, "batch_size": batch_size,
         "precision": precision,
     }  # fmt: skip
     team = open_team(strategy)
-    with team_folder(team, recipe, out, resume) as folder:
-        if resume and (folder / "recipe.json").exists():
-            recipe = records.resumed(recipe, folder, changes)
-            if (folder / "metrics.json").exists():
-                return load_run(folder)
-        else:
-            recipe = recipe.configured(**changes)
+    named = team.prepared(lambda: get_recipe(recipe) if isinstance(recipe, str) else recipe)
+    with team_folder(team, named, out, resume) as folder:
+        recipe = team.prepared(lambda: _configured(named, folder, changes))
+        if (folder / "metrics.json").exists():
+            run = load_run(folder)
+            return run if team.is_chief else dataclasses.replace(run, folder=RUNS, metrics={})
+        described = records.described(recipe)
+        team.agree("recipe", lambda: str(described))
         check_for_replicas(recipe.batch_size, recipe.precision, team.replicas)
         checkpoint = latest_checkpoint(folder / "checkpoints")
         done = 0 if checkpoint is None else checkpoint[1]
 
         make_reproducible(recipe.seed, deterministic=deterministic)
-        splits = recipe.splits(epoch=done)
-        described = records.described(recipe)
-        team.agree("recipe", lambda: str(described))
-        team.agree("data", lambda: _fingerprint(splits))
+        splits = team.prepared(lambda: recipe.splits(epoch=done))
+        team.agree("data", lambda: fingerprint(splits))
         with dtype_policy(recipe.precision):
             with team.scope():
                 model = recipe.build(splits)
             if checkpoint is not None:
                 restore_state(model, checkpoint[0])
             with kept_if_resumable(folder):
-                records.write_json(folder / "recipe.json", described)
+                team.prepared(lambda: _begun(folder, described))
                 history = _fit(model, recipe, splits, folder, done, callbacks, verbose, team)
                 if not team.is_chief:
-                    return Run(Path("runs"), recipe, model, {}, history)
+                    return Run(RUNS, recipe, model, {}, history)
                 model = _on_one_device(model, recipe, splits, team)
                 _finish(folder, recipe, model, splits, history)
     return load_run(folder, model=model)
+
+
+def _configured(recipe: Recipe, folder: Path, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with what was asked for; that of the run that goes on, if there is one."""
+    if (folder / "recipe.json").exists():
+        return records.resumed(recipe, folder, changes)
+    return recipe.configured(**changes)
+
+
+def _begun(folder: Path, described: Mapping[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    records.write_json(folder / "recipe.json", described)
 
 
 def _fit(
@@ -151,6 +162,8 @@ def _fit(
     if recipe.patience is not None and stalled(history.history.get("val_loss", []), recipe.patience):
         done = recipe.epochs  # it had stopped early, and was interrupted after that
     progress = [ProgressBar()] if verbose and team.is_chief else []
+    if progress and team.strategy is not None:
+        console.out.print(f"training on {team}")
     keepers = _keepers(recipe, splits, folder, history, pictures=team.is_chief)
     try:
         with team.training():
@@ -232,12 +245,3 @@ def _on_one_device(model: Any, recipe: Recipe, splits: Splits, team: Team) -> An
     alone = recipe.build(splits)
     copy_state(model, alone)
     return alone
-
-
-def _fingerprint(splits: Splits) -> str:
-    """What tells one worker's data from another's, without reading them all."""
-    first = next(iter(splits.train_in_order().as_numpy_iterator()))
-    columns = first if isinstance(first, tuple) else (first,)
-    checksum = zlib.crc32(b"".join(np.ascontiguousarray(column).tobytes() for column in columns))
-    steps = [len(part) for part in (splits.train, splits.validation, splits.test)]
-    return f"{splits.description.name}, {steps} batches, the first one's checksum {checksum:08x}"

@@ -15,6 +15,8 @@ from keras_dl.callbacks import latest_checkpoint
 from keras_dl.recipes import Recipe
 from keras_dl.training.team import Team
 
+RUNS = Path("runs")  # where a run lies that was given no folder
+
 
 @contextmanager
 def team_folder(team: Team, recipe: Recipe, out: str | Path | None, resume: bool) -> Iterator[Path]:
@@ -60,7 +62,7 @@ def _run_folder(recipe: Recipe, out: str | Path | None, resume: bool) -> Path:
             raise ValueError(
                 "resume: expected the run folder as `out`, got none. Pass the folder to go on with."
             )
-        return _new_folder(Path("runs") / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")
+        return _new_folder(RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"out: expected a folder, but {folder} is a file. Choose another path.")
@@ -81,12 +83,11 @@ def _new_folder(wanted: Path) -> Path:
 
 @contextmanager
 def kept_if_resumable(folder: Path) -> Iterator[None]:
-    """Makes the folder; if the block fails before the first checkpoint, nothing of it stays."""
+    """If the block fails before the first checkpoint of a new run, nothing of its folder stays."""
     existed = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
         if not existed and latest_checkpoint(folder / "checkpoints") is None:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -1,14 +1,18 @@
-"""What Keras's `fit` lacks to train on several workers, added while it is missing.
+"""What Keras's `fit` lacks to train on several replicas, added while it is missing.
 
-Under `MultiWorkerMirroredStrategy` two of Keras's functions (3.15) fail:
+Under a strategy some of Keras's functions (3.15, on TensorFlow 2.21) fail:
 
 - `Trainer._maybe_symbolic_build` learns the shapes of a batch from the mean of all replicas' batches, which
-  cannot be taken of pairs (x, y), nor of shares of unequal size. Here it gets the batch of the first replica.
+  cannot be taken of shares of unequal size, nor of pairs (x, y). Here it gets the batch of the first replica.
 - `reduce_per_replica` takes the mean of each figure over its first axis, which a scalar has not. Here it is
-  taken over the replicas alone.
+  taken over the replicas alone. It concerns several workers only.
+- Convolutions and pooling of no example give results of a wrong shape on CPU, or end the process, some of
+  them not before their gradient. A replica gets no example where a batch has fewer than there are replicas.
+  Here they take an example of zeros instead, and leave it out of the result.
 
 Each is replaced within `mended_keras` only, and only while Keras itself still fails: `gaps` tries Keras's own
-functions on a strategy that merely writes down what it is asked. Once it returns nothing, this file can go.
+functions on a strategy that merely writes down what it is asked, and one convolution on no example. Once it
+returns nothing, this file can go.
 """
 
 from __future__ import annotations
@@ -20,30 +24,25 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.backend.tensorflow import nn as keras_nn
 from keras.src.backend.tensorflow import trainer as keras_trainer
 
 _Trainer: Any = keras_trainer.TensorFlowTrainer
-_SYMBOLIC_BUILD, _REDUCE = "_maybe_symbolic_build", "reduce_per_replica"
 
 
 def gaps() -> list[str]:
-    """The names of Keras's functions that still fail on several workers; some milliseconds."""
-    fails = {_SYMBOLIC_BUILD: _symbolic_build_reduces_batches, _REDUCE: _scalars_are_reduced_by_axis}
-    return [name for name, fails_now in fails.items() if fails_now()]
+    """The names of Keras's functions that still fail on several replicas, within some 20 ms."""
+    return [name for _, name, fails, _ in _SUSPECTS if fails()]
 
 
 @contextmanager
 def mended_keras() -> Iterator[None]:
-    """Within the block, `fit` and `evaluate` work on several workers."""
+    """Within the block, `fit` and `evaluate` work on several replicas."""
     missing = gaps()
-    replacements: list[tuple[Any, str, Callable[..., Any]]] = []
-    if _SYMBOLIC_BUILD in missing:
-        replacements.append((_Trainer, _SYMBOLIC_BUILD, _symbolic_build(_Trainer._maybe_symbolic_build)))
-    if _REDUCE in missing:
-        replacements.append((keras_trainer, _REDUCE, _reduce(keras_trainer.reduce_per_replica)))
-    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
-    for owner, name, replacement in replacements:
-        setattr(owner, name, replacement)
+    suspects = [(owner, name, mended) for owner, name, _, mended in _SUSPECTS if name in missing]
+    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in suspects]
+    for owner, name, mended in suspects:
+        setattr(owner, name, mended(getattr(owner, name)))
     try:
         yield
     finally:
@@ -76,6 +75,20 @@ def _several_workers(strategy: Any) -> bool:
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and bool(
         strategy.extended._in_multi_worker_mode()
     )
+
+
+def _example_wise(original: Callable[..., Any]) -> Callable[..., Any]:
+    def of_any_batch(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if inputs.shape[0]:
+            return original(inputs, *args, **kwargs)
+
+        def of_nothing() -> Any:
+            zeros = tf.zeros(tf.concat([[1], tf.shape(inputs)[1:]], axis=0), inputs.dtype)
+            return original(tf.ensure_shape(zeros, (1, *inputs.shape[1:])), *args, **kwargs)[:0]
+
+        return tf.cond(tf.shape(inputs)[0] > 0, lambda: original(inputs, *args, **kwargs), of_nothing)
+
+    return of_any_batch
 
 
 class _Recorder(tf.distribute.MultiWorkerMirroredStrategy):
@@ -114,3 +127,19 @@ def _symbolic_build_reduces_batches() -> bool:
     )
     _Trainer._maybe_symbolic_build(model, iterator=[(0, 0, iter([batch]))])
     return bool(recorder.axes)
+
+
+def _no_example_has_a_wrong_shape() -> bool:
+    convolution = tf.function(keras_nn.conv, autograph=False)
+    return tuple(convolution(tf.zeros((0, 4, 4, 1)), tf.zeros((3, 3, 1, 2))).shape) != (0, 2, 2, 2)
+
+
+# Where each function lives, its name, whether it still fails, and what makes a better one of it.
+_SUSPECTS: list[tuple[Any, str, Callable[[], bool], Callable[[Any], Any]]] = [
+    (_Trainer, "_maybe_symbolic_build", _symbolic_build_reduces_batches, _symbolic_build),
+    (keras_trainer, "reduce_per_replica", _scalars_are_reduced_by_axis, _reduce),
+    *(
+        (keras_nn, name, _no_example_has_a_wrong_shape, _example_wise)
+        for name in ("conv", "depthwise_conv", "separable_conv", "conv_transpose", "max_pool", "average_pool")
+    ),
+]

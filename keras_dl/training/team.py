@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -22,13 +23,23 @@ from keras_dl.training.keras_gaps import mended_keras
 JOIN_SECONDS = ("KERAS_DL_JOIN_SECONDS", 300.0)
 STEP_SECONDS = ("KERAS_DL_STEP_SECONDS", 600.0)
 
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
+# TensorFlow's words.
+_BROKEN = "Restart your program to reset"
+_ABORTED = "Collective ops is aborted by: "
+_NO_CAUSE = re.compile(
+    r"\s*($|File |\[\[|Graph execution error|Detected at node|\d+ root error|The error could be)"
+)
+
+Result = TypeVar("Result")
+
 
 class Team:
     """The replicas that train in step, as one of their processes sees them.
 
     Every process runs the same program. What must be done once is done by the chief, and what it found out is
     told to the others by `from_chief`, over the connections that the gradients take: nobody but the chief
-    needs to see its files.
+    needs to see its files. What may fail on one of them alone is done by `prepared`, lest the others wait.
 
     Args:
         strategy: the strategy, or None for one device.
@@ -46,6 +57,13 @@ class Team:
         """Whether this process writes the files."""
         return self.cluster is None or self.cluster.is_chief
 
+    def __str__(self) -> str:
+        replicas = f"{self.replicas} replica{'s' if self.replicas > 1 else ''}"
+        if self.cluster is not None:
+            return f"{replicas} of {len(self.cluster.addresses)} workers"
+        devices = () if self.strategy is None else self.strategy.extended.worker_devices
+        return f"{replicas}: {', '.join(device.rpartition('device:')[2] for device in devices)}"
+
     def scope(self) -> Any:
         """The scope in which the model is made."""
         return nullcontext() if self.strategy is None else self.strategy.scope()
@@ -60,27 +78,40 @@ class Team:
         share = Share(worker * self._replicas_of_a_worker, self._replicas_of_a_worker, self.replicas)
         return self.strategy.distribute_datasets_from_function(lambda context: make(share))
 
-    def from_chief(self, make: Callable[[], bytes]) -> bytes:
-        """What `make` returns on the chief, on every worker.
+    def prepared(self, make: Callable[[], Result]) -> Result:
+        """What `make` returns on this worker, once it has returned on all of them.
 
         Raises:
-            ClusterError: `make` failed on the chief, which itself raises the original error.
+            ClusterError: it failed on another worker, whose words are repeated. Where it failed itself, its
+                own error is raised.
         """
         if self.cluster is None:
             return make()
         failure: Exception | None = None
-        told = b""
-        if self.is_chief:
-            try:
-                told = b"+" + make()
-            except Exception as error:
-                failure, told = error, b"-" + str(error).encode()
-        told = self._broadcast(told)
+        try:
+            result = make()
+        except Exception as error:
+            failure = error
+        told = self._from_all("" if failure is None else f"{type(failure).__name__}: {failure}")
         if failure is not None:
             raise failure
-        if told[:1] == b"-":
-            raise ClusterError(f"The chief, {self.cluster.addresses[0]}, cannot train: {told[1:].decode()}")
-        return told[1:]
+        if any(told):
+            pairs = zip(self.cluster.addresses, told, strict=True)
+            failed = "; ".join(f"{address}: {words}" for address, words in pairs if words)
+            raise ClusterError(f"TF_CONFIG: the training cannot begin on all workers. {failed}")
+        return result
+
+    def from_chief(self, make: Callable[[], bytes]) -> bytes:
+        """What `make` returns on the chief, on every worker.
+
+        Raises:
+            ClusterError: as `prepared`, if it failed.
+        """
+        content = self.prepared(make if self.is_chief else bytes)
+        if self.cluster is None:
+            return content
+        size = int(self._sum(np.array([len(content)], np.int64))[0])
+        return _bytes(self._sum(_words(content, size)), size)
 
     def agree(self, name: str, describe: Callable[[], str]) -> None:
         """Make sure that something is the same on all workers; a process alone has nobody to ask.
@@ -91,20 +122,20 @@ class Team:
 
         Raises:
             ValueError: some workers have another than the chief; on all workers alike.
+            ClusterError: as `prepared`.
         """
         if self.cluster is None:
             return
-        value = describe()
-        wanted = self.from_chief(value.encode).decode()
-        differs = np.zeros(len(self.cluster.addresses), np.int32)
-        differs[self.cluster.index] = value != wanted
-        others = np.flatnonzero(self._sum(differs))
-        if others.size:
-            addresses = ", ".join(self.cluster.addresses[index] for index in others)
-            mine = f" This worker has {value}." if value != wanted else ""
+        values = self._from_all(self.prepared(describe))
+        pairs = zip(self.cluster.addresses, values, strict=True)
+        others = [address for address, value in pairs if value != values[0]]
+        if others:
+            value = values[self.cluster.index]
+            mine = f" This worker has {value}." if value != values[0] else ""
             raise ValueError(
-                f"{name}: expected the same on all workers, got another than the chief's on {addresses}. The "
-                f"chief has {wanted}.{mine} Give all workers the same arguments and the same data."
+                f"{name}: expected the same on all workers, got another than the chief's on "
+                f"{', '.join(others)}. The chief has {values[0]}.{mine} Give all workers the same arguments "
+                "and the same data."
             )
 
     @contextmanager
@@ -112,40 +143,59 @@ class Team:
         """The block in which the model trains; a worker that is lost in it ends it on all others.
 
         Raises:
-            ClusterError: a worker died, or did not take part in a step for too long.
+            ClusterError: a worker died, or did not take part in a step for too long; or the exchanges of the
+                replicas broke, in this training or in one before it in this process.
         """
-        if self.cluster is None:
+        with nullcontext() if self.strategy is None else mended_keras(), self._exchanging():
             yield
-            return
-        try:
-            with mended_keras():
-                yield
-        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-            raise ClusterError(
-                "TF_CONFIG: a worker was lost while training. Start all of them again with resume=True "
-                f"(--resume): they go on from the last checkpoint. TensorFlow says: {_first_lines(error)}"
-            ) from None
-        except tf.errors.DeadlineExceededError:
-            raise ClusterError(
-                f"TF_CONFIG: some worker took no part in a step for {_seconds(STEP_SECONDS):g} seconds, the "
-                f"time that {STEP_SECONDS[0]} allows. See what holds it up, and start all workers again with "
-                "resume=True (--resume)."
-            ) from None
 
-    def _broadcast(self, content: bytes) -> bytes:
-        """The chief's `content`; that of the others is ignored."""
-        size = int(self._sum(np.array([len(content) if self.is_chief else 0], np.int64))[0])
-        # Sums have no type of one byte; four at a time.
-        words = np.zeros(-(-size // 4), np.int32)
-        if self.is_chief:
-            words = np.frombuffer(content.ljust(4 * len(words), b"\0"), np.int32)
-        return bytes(self._sum(words).tobytes()[:size])
+    @contextmanager
+    def _exchanging(self) -> Iterator[None]:
+        """An exchange that fails in the block is told in words that say what to do."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if self.cluster is not None and isinstance(error, tf.errors.DeadlineExceededError):
+                problem = (
+                    f"TF_CONFIG: some worker took no part in a step for {_seconds(STEP_SECONDS):g} seconds, "
+                    f"the time that {STEP_SECONDS[0]} allows. See what holds it up, and start all workers "
+                    "again with resume=True (--resume)."
+                )
+            elif self.cluster is not None and isinstance(error, _LOST):
+                problem = (
+                    "TF_CONFIG: a worker was lost while training. Start all of them again with resume=True "
+                    "(--resume): they go on from the last checkpoint."
+                )
+            elif _BROKEN in error.message:
+                problem = (
+                    "strategy: the exchanges between the replicas broke off, and TensorFlow does not take "
+                    "them up again in this process. Mend the cause, and train in a new one."
+                )
+            else:
+                raise
+            raise ClusterError(f"{problem} TensorFlow says: {_cause(error.message)}") from None
+
+    def _from_all(self, text: str) -> list[str]:
+        """Each worker's text, on every worker."""
+        cluster = self.cluster
+        assert cluster is not None
+        content = text.encode(errors="replace")
+        sizes = np.zeros(len(cluster.addresses), np.int64)
+        sizes[cluster.index] = len(content)
+        sizes = self._sum(sizes)
+        if not sizes.any():
+            return [""] * len(sizes)
+        texts = np.stack([_words(b"", int(sizes.max()))] * len(sizes))
+        texts[cluster.index] = _words(content, int(sizes.max()))
+        return [
+            _bytes(words, int(size)).decode() for words, size in zip(self._sum(texts), sizes, strict=True)
+        ]
 
     def _sum(self, values: Any) -> Any:
         """The sum of all workers' `values`."""
         if self._summed is None:
             self._summed = tf.function(self._sum_of_first_replicas, reduce_retracing=True)
-        with self.training():
+        with self._exchanging():
             sums = self.strategy.run(self._summed, args=(tf.constant(values),))
         return self.strategy.experimental_local_results(sums)[0].numpy()
 
@@ -266,5 +316,21 @@ def _seconds(setting: tuple[str, float]) -> float:
     return seconds
 
 
-def _first_lines(error: tf.errors.OpError) -> str:
-    return " ".join(error.message.split("\n")[:2])[:300]
+def _words(content: bytes, size: int) -> Any:
+    """Room for `size` bytes that begins with `content`, as numbers: sums have no type of one byte."""
+    return np.frombuffer(content.ljust(4 * -(-size // 4), b"\0"), np.int32)
+
+
+def _bytes(words: Any, size: int) -> bytes:
+    return bytes(words.tobytes()[:size])
+
+
+def _cause(message: str) -> str:
+    """The line of TensorFlow's message that says what happened, without the graph and its traceback."""
+    lines = [
+        re.sub(r"^(\{\{.*?\}\}|\(\d+\)) ", "", line.strip())
+        for line in message.split("\n")
+        if not _NO_CAUSE.match(line)
+    ]
+    causes = [line for line in lines if _ABORTED in line] or lines or [message]
+    return causes[0].rpartition(_ABORTED)[2].strip()[:300]

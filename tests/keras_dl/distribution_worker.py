@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from keras_dl.training.cluster import cluster_of
 
 # Ten steps an epoch of 1,437 digits; the last batch has 141, which two workers cannot share evenly.
 OPTIONS: dict[str, Any] = {"batch_size": 144, "epochs": 2, "verbose": False}
+STEP_SECONDS = 20  # that all wait for one who takes no part
 SETTINGS: dict[str, dict[str, Any]] = {
     "vae-digits": {"units": "16", "filters": "4", "latent_dim": 3},
     "dcgan-mnist": {"filters": "4,8", "latent_dim": 6},
@@ -72,8 +74,18 @@ def errors_of(folder: Path, index: int) -> dict[str, str]:
     images = np.random.default_rng(index).random((40, 8, 8), np.float32)
     (folder / "in use").mkdir(exist_ok=True)
     (folder / "in use" / "file").touch()
+    later = np.concatenate([np.zeros((20, 8, 8), np.float32), images[20:]])
+    here = folder / f"here {index}"
+    here.mkdir()
+    os.chdir(here)  # a path that is the same on all workers
+    Path("text.txt").write_text("to be or not to be " * 50 + "!?"[index] + "\n" * 40)
+    lstm = {"recipe": "char-lstm", "batch_size": 2, "settings": {"units": "4", "sequence_length": "10"}}
     asked: dict[str, dict[str, Any]] = {
         "data": {"data": (images, np.arange(40) % 2), "out": folder / f"data {index}"},
+        "later rows": {"data": (later, np.arange(40) % 2), "batch_size": 8, "out": folder / f"rows {index}"},
+        "vocabulary": {**lstm, "data": "./text.txt", "out": folder / f"text {index}"},
+        "setting": {"settings": {"nope": "1"} if index else {}, "out": folder / f"setting {index}"},
+        "name": {"recipe": "nope" if index else "mlp-digits", "out": folder / f"name {index}"},
         "recipe": {"seed": index, "out": folder / f"seed {index}"},
         "out": {"out": folder / "in use"},
         "batch": {"batch_size": 7, "out": folder / f"batch {index}"},
@@ -81,19 +93,36 @@ def errors_of(folder: Path, index: int) -> dict[str, str]:
     errors = {}
     for name, options in asked.items():
         try:
-            train("mlp-digits", strategy="multi-worker", verbose=False, **options)
+            train(**{"recipe": "mlp-digits", "strategy": "multi-worker", "verbose": False, **options})
         except Exception as error:
             errors[name] = f"{type(error).__name__}: {error}"
     return errors
+
+
+class AsleepInTheFourthStep(keras.callbacks.Callback):
+    """Takes no part in the step for longer than the others wait."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if batch == 3:
+            time.sleep(STEP_SECONDS + 10)
+
+
+def error_beside_a_sleeper(folder: Path, index: int) -> dict[str, Any]:
+    """What the others say, and after how long."""
+    callbacks = [AsleepInTheFourthStep()] if index else []
+    began = time.monotonic()
+    try:
+        trained("lstm-rows-mnist", folder / "asleep", strategy="multi-worker", callbacks=callbacks)
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}", "seconds": time.monotonic() - began}
+    return {}
 
 
 def main() -> None:
     folder, task = Path(sys.argv[1]), sys.argv[2]
     index = cluster_of().index
     options: dict[str, Any] = {"strategy": "multi-worker"}
-    names = [*SETTINGS]
-    if task != "all":
-        names = ["vae-digits"] if task != "three" else ["dcgan-mnist"]
+    names = [*SETTINGS] if task in ("all", "three") else ["vae-digits"]
     if task == "killed" and index == 1:
         options["callbacks"] = [KilledInTheSecondEpoch()]
     options["resume"] = task == "resumed"
@@ -103,9 +132,15 @@ def main() -> None:
         run = trained(name, folder / f"{name} {index}", **options)
         weights |= {f"{name} {i:03d}": np.asarray(v) for i, v in enumerate(run.model.variables)}
         histories[name] = {figure: values for figure, values in run.history.items() if figure != "seconds"}
-    errors = errors_of(folder, index) if task == "all" else {}
+    told: dict[str, Any] = {"histories": histories}
+    if task == "all":
+        again = trained("vae-digits", folder / f"vae-digits {index}", strategy="multi-worker", resume=True)
+        told["again"] = {"folder": str(again.folder), "metrics": again.metrics, "history": again.history}
+        told["errors"] = errors_of(folder, index)
     np.savez(folder / f"{index}.npz", **weights)
-    (folder / f"{index}.json").write_text(json.dumps({"errors": errors, "histories": histories}))
+    if task == "resumed":
+        told["asleep"] = error_beside_a_sleeper(folder, index)
+    (folder / f"{index}.json").write_text(json.dumps(told))
 
 
 if __name__ == "__main__":

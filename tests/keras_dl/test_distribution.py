@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 
 from keras_dl.callbacks import latest_checkpoint
 from keras_dl.training import load_run
-from tests.keras_dl.distribution_worker import SETTINGS, trained
+from tests.keras_dl.distribution_worker import SETTINGS, STEP_SECONDS, trained
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +54,7 @@ def start(
         "TF_CONFIG": json.dumps(config),
         "PYTHONPATH": os.pathsep.join(sys.path),
         "KERAS_DL_JOIN_SECONDS": str(join_seconds),
-        "KERAS_DL_STEP_SECONDS": "60",
+        "KERAS_DL_STEP_SECONDS": str(STEP_SECONDS if task == "resumed" else 60),
     }
     command = [sys.executable, str(SCRIPT), str(folder), task]
     return subprocess.Popen(
@@ -119,7 +120,7 @@ def test_two_workers_train_as_one_does(pair: Path, alone: Any) -> None:
 
 def test_only_the_chief_writes(pair: Path) -> None:
     folders = {path.name for path in pair.iterdir() if path.is_dir()}
-    assert folders == {*(f"{name} 0" for name in SETTINGS), "in use"}
+    assert folders == {*(f"{name} 0" for name in SETTINGS), "in use", "here 0", "here 1"}
     run = load_run(pair / "vae-digits 0")
     assert run.metrics["test_elbo"] > run.history["val_elbo"][0]
     assert len(run.history["loss"]) == 2
@@ -128,23 +129,40 @@ def test_only_the_chief_writes(pair: Path) -> None:
 def test_workers_that_differ_are_told_so(pair: Path) -> None:
     chief, other = (report(pair, index)["errors"] for index in (0, 1))
     for errors in (chief, other):
-        assert "data: expected the same on all workers, got another than the chief's" in errors["data"]
+        for name in ("data", "later rows", "vocabulary"):
+            assert "data: expected the same on all workers, got another than the chief's" in errors[name]
         assert "recipe: expected the same on all workers" in errors["recipe"]
         assert "batch_size: expected a multiple of the 2 replicas that share it, got 7" in errors["batch"]
     assert "This worker has" not in chief["data"]
     assert "This worker has arrays" in other["data"]
-    assert "is not empty" in chief["out"]
+    assert "This worker has arrays" in other["later rows"]
+    assert "vocabulary \n !be" in chief["vocabulary"]
+
+
+def test_a_worker_that_cannot_begin_is_named_to_the_others(pair: Path) -> None:
+    chief, other = (report(pair, index)["errors"] for index in (0, 1))
+    begun = r"ClusterError: TF_CONFIG: the training cannot begin on all workers. 127\.0\.0\.1:\d+: "
     assert chief["out"].startswith("FileExistsError")
-    assert "ClusterError: The chief, 127.0.0.1:" in other["out"]
-    assert "is not empty" in other["out"]
+    assert re.match(begun + "FileExistsError: out: .* is not empty", other["out"])
+    assert other["setting"].startswith("ValueError: settings: the recipe 'mlp-digits' has no setting 'nope'")
+    assert re.match(begun + "ValueError: settings: the recipe 'mlp-digits' has no", chief["setting"])
+    assert other["name"].startswith("LookupError")
+    assert re.match(begun + "LookupError: .*nope", chief["name"])
+
+
+def test_a_finished_run_is_returned_to_all(pair: Path) -> None:
+    chief, other = (report(pair, index)["again"] for index in (0, 1))
+    assert (other["folder"], other["metrics"]) == ("runs", {})
+    assert Path(chief["folder"]) == pair / "vae-digits 0"
+    assert chief["metrics"] == load_run(pair / "vae-digits 0").metrics
+    assert chief["history"] == other["history"]
 
 
 def test_three_workers_train_as_one_does(tmp_path: Path, alone: Any) -> None:
     first, *others = succeed(tmp_path, "three", 3)
     for other in others:
         assert_equal(first, other, atol=0)
-    ours = {name: values for name, values in alone[0].items() if name.startswith("dcgan")}
-    assert_equal(first, ours, atol=1e-4)
+    assert_equal(first, alone[0], atol=1e-4)
 
 
 def test_a_killed_worker_goes_on_from_the_last_checkpoint_to_the_same_end(tmp_path: Path, pair: Path) -> None:
@@ -160,6 +178,9 @@ def test_a_killed_worker_goes_on_from_the_last_checkpoint_to_the_same_end(tmp_pa
     assert_equal(ours, uninterrupted, atol=0)
     assert len(load_run(tmp_path / "vae-digits 0").history["loss"]) == 2
     assert not (tmp_path / "vae-digits 1").exists()
+    asleep = report(tmp_path, 0)["asleep"]
+    assert f"some worker took no part in a step for {STEP_SECONDS} seconds" in asleep["error"]
+    assert STEP_SECONDS <= asleep["seconds"] < STEP_SECONDS + SECONDS / 2
 
 
 def test_a_worker_that_answers_but_does_not_join_is_not_waited_for_in_vain(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from tensorflow.python.autograph.impl import conversion
+from tensorflow.python.autograph.pyct import cache
 
-from keras_dl.data import Share, stream
+from keras_dl.data import Share, stream, streamed_files
 from keras_dl.data import tfds as ours
 
 COUNT = 101
@@ -113,16 +117,29 @@ def test_replicas_share_a_pass_out(workers: list[int]) -> None:
     assert passes[0] != passes[1]
 
 
-def test_a_replica_opens_its_own_files_alone(prepared: Any, tmp_path: Path) -> None:
-    """With the files of the others gone, and seven replicas for seven files, each still has its own."""
+def test_a_replica_opens_its_own_files_alone(
+    prepared: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With seven replicas for seven files each still has its examples when the others' files are gone."""
     counts = prepared.info.splits["train"].shard_lengths
-    wanted = []
+    bounds = np.cumsum([0, *counts])
+    steps = math.ceil(COUNT / 7)
+    found = []
     for replica in range(7):
+        folder = tmp_path / str(replica)
+        shutil.copytree(prepared.data_dir, folder)
+        first, last = COUNT * replica // 7, COUNT * (replica + 1) // 7
+        for shard, file in enumerate(sorted(folder.glob("*-train.tfrecord-*"))):
+            if bounds[shard] >= last or bounds[shard + 1] <= first:
+                file.unlink()
+        assert len(list(folder.glob("*-train.tfrecord-*"))) <= 2
+        builder = tfds.builder_from_directory(folder)
+        monkeypatch.setattr(ours, "_builder", lambda name, data_dir, builder=builder: builder)
         share = Share(replica, 1, 7)
-        steps = math.ceil(COUNT / 7)
-        wanted.append(flat(numbers(stream("shards", batch_size=7, share=share).take(steps))))
-    assert sum(map(len, wanted)) == COUNT
-    assert max(abs(len(mine) - count) for mine, count in zip(wanted, counts, strict=True)) <= 1
+        found += flat(numbers(stream("shards", batch_size=7, share=share).take(steps)))
+    assert sorted(found) == list(range(COUNT))
+    with pytest.raises(tf.errors.NotFoundError):
+        list(stream("shards"))
 
 
 def test_the_service_reads_every_example_once() -> None:
@@ -135,6 +152,34 @@ def test_the_service_reads_every_example_once() -> None:
     assert sorted(flat(found)) == list(range(COUNT))
     assert [len(batch) for batch in found] == [16] * 6 + [5]
     del workers
+
+
+def test_equal_files_are_told_alike(prepared: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = streamed_files("shards")
+    assert told == streamed_files("shards")
+    assert "shards_for_tests/1.0.0" in told
+    assert str(prepared.info.splits["train"].shard_lengths) in told
+    other = ShardsForTests(data_dir=tmp_path)
+    other.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(num_shards=3), file_format="tfrecord"
+    )
+    monkeypatch.setattr(ours, "_builder", lambda name, data_dir: other)
+    assert streamed_files("shards") != told
+
+
+def test_nothing_is_said_of_autograph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its warnings would come from every worker."""
+    monkeypatch.setattr(conversion, "_ALLOWLIST_CACHE", cache.UnboundInstanceCache())  # warned once a process
+    said: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = said.append  # type: ignore[method-assign]
+    tf.get_logger().addHandler(handler)
+    try:
+        for share in (None, Share(0, 1, 7)):
+            next(iter(stream("shards", batch_size=7, share=share)))
+    finally:
+        tf.get_logger().removeHandler(handler)
+    assert [record.getMessage() for record in said] == []
 
 
 def test_what_cannot_be_streamed_is_explained() -> None:

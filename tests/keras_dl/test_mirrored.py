@@ -1,0 +1,51 @@
+"""Training on the devices of one machine, here two that share its processor."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.keras_dl.mirrored_trainings import SETTINGS
+
+SCRIPT = Path(__file__).with_name("mirrored_trainings.py")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("mirrored")
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(folder / "report.json")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads((folder / "report.json").read_text())
+
+
+def test_the_example_of_the_page_says_how_many_replicas_train(told: Any) -> None:
+    assert "training on 2 replicas: CPU:0, CPU:1" in told["printed"]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_batches_of_fewer_examples_than_replicas_train_as_on_one_device(told: Any, name: str) -> None:
+    """A replica without an example takes part in the exchanges, and adds nothing; convolutions included."""
+    for figure, difference in told["differences"][name].items():
+        assert difference < 1e-4, figure
+
+
+def test_broken_exchanges_are_explained_now_and_later(told: Any) -> None:
+    """TensorFlow lets no training of the process exchange anything after that."""
+    assert len(told["errors"]) == 2
+    for error in told["errors"]:
+        assert error.startswith("ClusterError: strategy: the exchanges between the replicas broke off")
+        assert "train in a new one. TensorFlow says: Shape mismatch in the collective" in error
