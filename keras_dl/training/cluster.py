@@ -20,7 +20,8 @@ from typing import Any
 
 _EXAMPLE = '{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
 _ADVICE = f"Set it on every worker, the same but for the index: {_EXAMPLE}."
-_ADDRESS = re.compile(r"(.+):(\d{1,5})")
+_ADDRESS = re.compile(r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})")
+_LONGEST_LABEL = 63  # of a host's name, between its dots
 _ROLES = ("chief", "worker")  # in the order in which they are counted
 _RETRY_SECONDS = 0.2
 
@@ -66,8 +67,8 @@ def cluster_of(environment: Mapping[str, str] | None = None) -> Cluster:
         raise ValueError(f"TF_CONFIG: expected the cluster of strategy='multi-worker', got none. {_ADVICE}")
     try:
         config = json.loads(text)
-    except ValueError as error:
-        raise _malformed("JSON", f"{text!r} ({error})") from None
+    except (ValueError, RecursionError) as error:
+        raise _malformed("JSON", f"{text[:200]!r} ({error})") from None
     jobs, task = (_mapping(config, name) for name in ("cluster", "task"))
     if unknown := [name for name in jobs if name not in _ROLES]:
         raise _malformed(
@@ -130,7 +131,7 @@ def _open_port(address: str) -> socket.socket:
     except OSError as error:
         raise ClusterError(
             f"TF_CONFIG: this worker's own address is {address}, but port {port} cannot be opened "
-            f"({error.strerror or error}). Stop what uses it, or give the task another port on all workers."
+            f"({os.strerror(error.errno or 0)}). Stop what uses it, or give the task another port on all workers."
         ) from None
 
 
@@ -163,9 +164,14 @@ def _addresses(jobs: Mapping[str, Any], role: str) -> Sequence[Any]:
 
 def _address(address: Any) -> str:
     match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
-    if match is None or not 0 < int(match[2]) < 65536:
+    if match is None or not 0 < int(match[2]) < 65536 or not _is_host(match[1]):
         raise _malformed("addresses host:port", repr(address))
     return match[0]
+
+
+def _is_host(host: str) -> bool:
+    labels = host.removesuffix(".").split(".")
+    return host.startswith("[") or all(0 < len(label) <= _LONGEST_LABEL for label in labels)
 
 
 def _malformed(expected: str, got: str) -> ValueError:

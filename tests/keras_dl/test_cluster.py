@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from keras_dl.training.cluster import Cluster, ClusterError, cluster_of, wait_for_all
-from keras_dl.training.team import check_for_replicas, open_team
+from keras_dl.training.team import _cause, check_for_replicas, open_team
 
 TWO = {"worker": ["a:1", "b:2"]}
 
@@ -28,6 +28,8 @@ def config(cluster: Any, task: Any) -> dict[str, str]:
         ({**TWO, "chief": ["c:3"]}, {"type": "chief", "index": 0}, ("c:3", "a:1", "b:2"), 0),
         ({**TWO, "chief": ["c:3"]}, {"type": "worker", "index": 1}, ("c:3", "a:1", "b:2"), 2),
         ({"worker": ["[::1]:5"]}, {"type": "worker", "index": 0}, ("[::1]:5",), 0),
+        ({"worker": ["a.b-c_d.:5"]}, {"type": "worker", "index": 0}, ("a.b-c_d.:5",), 0),
+        ({"worker": ["a" * 63 + ".b:5"]}, {"type": "worker", "index": 0}, ("a" * 63 + ".b:5",), 0),
     ],
 )
 def test_the_chief_comes_first(cluster: Any, task: Any, addresses: Any, index: int) -> None:
@@ -38,6 +40,18 @@ def test_the_chief_comes_first(cluster: Any, task: Any, addresses: Any, index: i
 
 
 WORKER = {"type": "worker", "index": 0}
+NO_ADDRESSES = [
+    "a" * 64 + ":2222",
+    "..:2222",
+    ".a:2222",
+    "grpc://127.0.0.1:2222",
+    "a :2222",
+    "a/b:2222",
+    "::1:2222",
+    "a:\uff12\uff12",
+    "a\n:2222",
+    ":2222",
+]
 
 
 @pytest.mark.parametrize(
@@ -54,6 +68,11 @@ WORKER = {"type": "worker", "index": 0}
         (config({"worker": ["a:0"]}, WORKER), "expected addresses host:port, got 'a:0'"),
         (config({"worker": ["a:65536"]}, WORKER), "expected addresses host:port, got 'a:65536'"),
         (config({"worker": [7]}, WORKER), "expected addresses host:port, got 7"),
+        *(
+            (config({"worker": [each]}, WORKER), "expected addresses host:port, got ")
+            for each in NO_ADDRESSES
+        ),
+        ({"TF_CONFIG": "[" * 100_000}, "expected JSON, got '"),
         (config({"worker": ["a:1", "a:1"]}, WORKER), "expected a different address for each task, got a:1"),
         (config({"chief": ["a:1", "b:1"]}, WORKER), "expected one chief at most, got 2"),
         (config({**TWO, "ps": ["c:3"]}, WORKER), "which train in step, got cluster 'ps'"),
@@ -114,8 +133,45 @@ def test_workers_find_each_other_whoever_comes_first() -> None:
 def test_a_port_in_use_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(ClusterError, match=f"own address is {address}, but port .* cannot be opened"):
+        with pytest.raises(
+            ClusterError, match=f"own address is {address}, but port .* cannot be opened"
+        ) as info:
             wait_for_all(Cluster((address,), 0), 1)
+    assert "cannot be opened (Address already in use). Stop what uses it" in str(info.value)
+
+
+GRAPH = """Graph execution error:
+
+Detected at node CollectiveReduceV2 defined at (most recent call last):
+  File "train.py", line 7, in <module>
+
+  File "trainer.py", line 134, in one_step_on_data
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        (
+            GRAPH
+            + "Collective ops is aborted by: Connection reset by peer\nAdditional GRPC error information:\n"
+            "The error could be from a previous operation. Restart your program to reset.\n\t [[{{node C}}]]",
+            "Connection reset by peer",
+        ),
+        (
+            "{{function_node __wrapped__C_/job:worker/task:1}} Collective ops is aborted by: It stopped",
+            "It stopped",
+        ),
+        (
+            GRAPH + "2 root error(s) found.\n  (0) CANCELLED:  It was cancelled\n\t [[a]]",
+            "CANCELLED:  It was cancelled",
+        ),
+        ("Graph execution error:\n\n", "Graph execution error:"),
+    ],
+)
+def test_the_cause_is_found_in_what_tensorflow_says(message: str, cause: str) -> None:
+    assert _cause(message) == cause
 
 
 @pytest.mark.parametrize(("batch_size", "choice"), [(7, "6 or 9"), (2, "3"), (100, "99 or 102")])
