@@ -45,6 +45,7 @@ def test_the_parts_meet() -> None:
     assert worker["replicas"] == 4
     assert worker["restartPolicy"] == "OnFailure"
     pod = worker["template"]["spec"]
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]  # may write its volumes
     volumes = {each["name"]: each["persistentVolumeClaim"]["claimName"] for each in pod["volumes"]}
     mounts = {each["name"]: each["mountPath"] for each in container(found["TFJob first"])["volumeMounts"]}
     assert volumes.keys() == mounts.keys()
