@@ -50,7 +50,7 @@ class Cluster:
 
 
 class ClusterError(RuntimeError):
-    """The workers did not come together, or one of them was lost."""
+    """The workers or replicas did not come together, or one of them was lost."""
 
 
 def cluster_of(environment: Mapping[str, str] | None = None) -> Cluster:
