@@ -131,7 +131,8 @@ def _open_port(address: str) -> socket.socket:
     except OSError as error:
         raise ClusterError(
             f"TF_CONFIG: this worker's own address is {address}, but port {port} cannot be opened "
-            f"({os.strerror(error.errno or 0)}). Stop what uses it, or give the task another port on all workers."
+            f"({os.strerror(error.errno or 0)}). Stop what uses it, or give the task another port on all "
+            "workers."
         ) from None
 
 

@@ -95,7 +95,7 @@ def train(
     Raises:
         ValueError: an argument is not what it must be, contradicts the run that is to be resumed, or differs
             from that of another worker.
-        ClusterError: a worker does not come, cannot begin, or is lost; the exchanges of the replicas broke off.
+        ClusterError: a worker does not come, cannot begin, or is lost; or the replicas' exchanges broke off.
         LookupError: there is no such recipe or data set.
         FileExistsError: `out` holds something already, and `resume` is False.
         NonFiniteError: a figure became NaN or infinite; the checkpoint of the last whole epoch is kept.
