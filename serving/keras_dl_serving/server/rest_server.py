@@ -97,14 +97,16 @@ class _Http(HttpToolsProtocol):
         self._look_again(waiting=True)
 
     def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
         super().data_received(data)
-        self._head_bytes = self._head_bytes + len(data) if self._in_head else 0
         if self._head_bytes > _MAX_HEAD_BYTES:
             self.transport.close()
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._in_head = False
+        self._head_bytes = 0
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
