@@ -11,6 +11,7 @@ import pytest
 from keras_dl_serving.server import model_server
 from keras_dl_serving.server.config import read_file
 from keras_dl_serving.wire import messages
+from tests.keras_dl_serving.test_model_server import certificate
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 
@@ -35,7 +36,9 @@ def test_its_commands_make_servers_of_its_files(tmp_path: Path, monkeypatch: pyt
         (text,) = blocks(f'proto title="{name}"')
         Path(name).write_text(text)
         assert read_file(Path(name), getattr(messages, kind)).ListFields()
-    Path("ssl.config").write_text("client_verify: true")
+    key, cert = certificate()
+    tls = messages.SSLConfig(server_key=key, server_cert=cert, custom_ca=cert, client_verify=True)
+    Path("ssl.config").write_text(str(tls))
     commands = blocks("bash")
     assert len(commands) == 5
     for command in commands:
