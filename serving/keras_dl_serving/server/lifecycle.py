@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from keras_dl_serving.errors import FailedPrecondition, NotFound, StatusError, Unknown
-from keras_dl_serving.server import releases
+from keras_dl_serving.server import process, releases
 from keras_dl_serving.server.config import ModelConfig, Policy, check_platforms, model_configs, read_file
 from keras_dl_serving.server.core import Core, Found, ModelSpec, Retries, Servable, State
 from keras_dl_serving.server.releases import VersionFolder
@@ -70,7 +69,7 @@ class Lifecycle:
             if (found := self._found()) is not None:
                 self._last = found
                 if self._core.serve(found, _policies(self._models)):
-                    _freeze()
+                    process.settle()
 
     def reload(self, models: Sequence[ModelConfig]) -> None:
         """Serve these models and no others from now on; return when they are loaded.
@@ -93,7 +92,7 @@ class Lifecycle:
             )
             self._folder, self._models, self._last = None, tuple(models), found
             if changed:
-                _freeze()
+                process.settle()
             failed = self._failed()
             nowhere = [name for name in self.missing() if not self._core.knows(name)]
             _refuse([*failed, *(f"Could not find any versions of model {name}" for name in nowhere)], "model")
@@ -178,17 +177,6 @@ def _refuse(failed: Sequence[str], noun: str) -> None:
     if failed:
         reasons = "".join(f"{{{reason}}}, " for reason in failed)
         raise Unknown(f"{len(failed)} {noun}(s) did not become available: {{{reasons}}}")
-
-
-def _freeze() -> None:
-    """Leave alone what has been loaded.
-
-    A loaded TensorFlow is millions of objects, which every full collection would walk through; parsing large
-    JSON triggers many. Thawed first, what has been unloaded is collected.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
 
 
 class Poller:

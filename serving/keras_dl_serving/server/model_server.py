@@ -8,8 +8,6 @@ same configuration files, and refuses flags that neither knows. What goes beyond
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import logging
 import os
 import signal
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_dl_serving.errors import InvalidArgument, ServerStartError, StatusError
-from keras_dl_serving.server import batching, tls
+from keras_dl_serving.server import batching, process, tls
 from keras_dl_serving.server.config import PLATFORMS, ModelConfig, read_file
 from keras_dl_serving.server.core import Retries
 from keras_dl_serving.server.engines import Threads
@@ -32,14 +30,6 @@ from keras_dl_serving.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
 _CORES = os.cpu_count() or 1
-# One thread reads the requests of all clients, others run models. Of these, each would wait for up to 5 ms,
-# Python's own choice, before it can go on after a run.
-_SWITCH_SECONDS = 5e-4
-# Requests leave no cycles to collect: to look for some after every 700 objects, Python's own choice, is time
-# lost.
-_OBJECTS_BEFORE_COLLECTION = 50_000
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
-_LARGEST_KEPT = 2**25  # bytes: the most that glibc allows for M_MMAP_THRESHOLD
 # Flags of the original about its own threads, sessions and accelerators: taken, and said to do nothing.
 _WITHOUT_EFFECT = (
     *("num_load_threads", "num_unload_threads", "flush_filesystem_caches", "saved_model_tags"),
@@ -88,9 +78,7 @@ def run(server: Server) -> int:
     Raises:
         ServerStartError: it cannot be started.
     """
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
-    _keep_freed_memory()
+    process.dedicate()
     stopped = threading.Event()
     _on_request_to_stop(lambda: sys.exit(0))  # at once, as loading may take long, and be tried again
     with server:
@@ -107,13 +95,6 @@ def run(server: Server) -> int:
 def _on_request_to_stop(act: Callable[[], object]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: act())
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep what large requests leave, for the next: asked for anew, it costs a fault a page."""
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # musl has none
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
-        mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_KEPT)
 
 
 def create_server(flags: argparse.Namespace) -> Server:

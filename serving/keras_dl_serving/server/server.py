@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -170,7 +169,6 @@ class Server:
             self._loop.stop()
         self._poller = self._loop = None
         self._core.close()
-        gc.unfreeze()
 
     def __enter__(self) -> Self:
         return self.start()
