@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from keras_dl.data.pipeline import prefetched
+
 _SPLITS = {"train": 0, "validation": 1, "test": 2}
 
 
@@ -67,4 +69,4 @@ def adding_problem(
         return tf.stack([numbers, markers], axis=-1), tf.reduce_sum(numbers * markers, keepdims=True)
 
     dataset = tf.data.Dataset.range(num_examples).map(example, tf.data.AUTOTUNE)
-    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return dataset.batch(batch_size).apply(prefetched)

@@ -68,7 +68,7 @@ def batches(
             return finish(chosen, indices)
 
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        return shared(indices, share).map(read, tf.data.AUTOTUNE).apply(endless).prefetch(tf.data.AUTOTUNE)
+        return shared(indices, share).map(read, tf.data.AUTOTUNE).apply(endless).apply(prefetched)
 
     # Shuffle before batching: batches of the same examples in another order would be no shuffling.
     if shuffle:
@@ -85,13 +85,29 @@ def batches(
         dataset = dataset.batch(batch_size, drop_remainder=drop_remainder).map(finish, tf.data.AUTOTUNE)
     num_batches = num_examples // batch_size if drop_remainder else -(-num_examples // batch_size)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(num_batches))
-    # Prefetch last: the next batch is made while the model works on this one.
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    return prefetched(dataset)
+
+
+def prefetched(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The end of a pipeline: the next batch is made while the model works on this one."""
+    return untuned(dataset.prefetch(tf.data.AUTOTUNE))
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """With TensorFlow's default parallelism instead of one that is tuned as it runs.
+
+    The thread that tunes overhears, now and then, that its iterator is deleted (TensorFlow 2.21), and sleeps
+    on until its next turn, as long as a minute later. So long the end of an epoch, or a garbage collection
+    and with it all Python threads, would wait for it.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def decoded(features: NDArray[Any], decode: Callable[[Any], Any]) -> NDArray[np.uint8]:
     """All images decoded once: (N,) encoded images or paths -> (N, H, W, C) uint8."""
-    dataset = tf.data.Dataset.from_tensor_slices(features).map(decode, tf.data.AUTOTUNE).batch(1024)
+    dataset = untuned(tf.data.Dataset.from_tensor_slices(features).map(decode, tf.data.AUTOTUNE).batch(1024))
     try:
         return np.concatenate(list(dataset.as_numpy_iterator()))
     except tf.errors.InvalidArgumentError:
@@ -116,7 +132,7 @@ def passes_from(epoch: int, one_pass: Callable[[Any], tf.data.Dataset]) -> tf.da
     `Dataset.shuffle` cannot start at a later epoch, and its order also depends on TensorFlow's global seed.
     """
     with tf.device("CPU:0"):
-        numbers = iter(tf.data.Dataset.counter(epoch))  # moves on by one each time a pass begins
+        numbers = iter(untuned(tf.data.Dataset.counter(epoch)))  # moves on by one each time a pass begins
     return tf.data.Dataset.range(1).flat_map(lambda _: one_pass(next(numbers)))
 
 

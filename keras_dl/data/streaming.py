@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_dl.data.loading import height_and_width
-from keras_dl.data.pipeline import as_model_input, passes_from
+from keras_dl.data.pipeline import as_model_input, passes_from, prefetched
 from keras_dl.data.share import Share
 from keras_dl.data.splits import select
 from keras_dl.data.tfds import open_files
@@ -118,7 +118,7 @@ def stream(
         cardinality = tf.data.INFINITE_CARDINALITY
         turns = tf.data.Dataset.range(wanted.count).repeat()
         batches = tf.data.Dataset.choose_from_datasets(replicas, turns)
-    return batches.apply(tf.data.experimental.assert_cardinality(cardinality)).prefetch(tf.data.AUTOTUNE)
+    return batches.apply(tf.data.experimental.assert_cardinality(cardinality)).apply(prefetched)
 
 
 def streamed_files(name: str, *, data_dir: str | os.PathLike[str] | None = None) -> str:

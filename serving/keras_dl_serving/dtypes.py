@@ -62,6 +62,7 @@ _DTYPES = (
 )
 
 _BY_NUMBER = {dtype.number: dtype for dtype in _DTYPES}
+_BY_ENUM_NAME = {f"DT_{dtype.tensorflow.upper()}": dtype for dtype in _DTYPES}
 _BY_NAME = {dtype.name: dtype for dtype in _DTYPES}
 
 
@@ -75,6 +76,18 @@ def by_number(number: int) -> DType:
         return _BY_NUMBER[number]
     except KeyError:
         raise LookupError(f"tensors of TensorFlow's dtype number {number} cannot be sent") from None
+
+
+def by_enum_name(name: str) -> DType:
+    """The dtype with the name that TensorFlow's `DataType` gives its number, such as `DT_FLOAT`.
+
+    Raises:
+        LookupError: as `by_number`.
+    """
+    try:
+        return _BY_ENUM_NAME[name]
+    except KeyError:
+        raise LookupError(f"tensors of TensorFlow's dtype {name} cannot be sent") from None
 
 
 def by_name(name: str) -> DType:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from keras_dl_serving import dtypes
 
 if TYPE_CHECKING:  # a client starts without protobuf
     from keras_dl_serving.wire import messages
 
+_Raw = TypeVar("_Raw")
 DEFAULT_SIGNATURE = "serving_default"
 
 
@@ -69,27 +70,41 @@ def from_proto(proto: messages.SignatureDef) -> Signature:
     )
 
 
-def readable(protos: messages.SignatureDefMap) -> dict[str, Signature]:
-    """All signatures of tensors that can be sent; initialisers and the like are not for clients."""
-    found = {}
-    for name in sorted(protos.signature_def):
-        try:
-            found[name] = from_proto(protos.signature_def[name])
-        except LookupError:
-            continue
-    found.pop("__saved_model_init_op", None)
-    return found
+def from_json(value: Mapping[str, Any]) -> Signature:
+    """A signature as the REST API's metadata says it.
+
+    Read without protobuf, which would take a fifth of the time a client takes to start.
+
+    Raises:
+        LookupError: it takes or gives tensors that cannot be sent, such as resources.
+        TypeError, ValueError, AttributeError: it is none.
+    """
+    inputs, outputs = value.get("inputs", {}), value.get("outputs", {})
+    return Signature(
+        inputs={name: _spec_of_json(inputs[name]) for name in sorted(inputs)},
+        outputs={name: _spec_of_json(outputs[name]) for name in sorted(outputs)},
+        method_name=str(value.get("method_name", "")),
+        optional=frozenset(value.get("defaults", ())),
+    )
 
 
-def unreadable(protos: messages.SignatureDefMap) -> dict[str, str]:
-    """Why each of the other signatures cannot be asked."""
-    found = {}
-    for name in sorted(protos.signature_def):
+def read_all(
+    found: Mapping[str, _Raw], read: Callable[[_Raw], Signature]
+) -> tuple[dict[str, Signature], dict[str, str]]:
+    """All signatures of tensors that can be sent, and why each of the others cannot be asked.
+
+    Args:
+        found: the signatures as they came; initialisers are not for clients.
+        read: `from_proto` or `from_json`.
+    """
+    signatures, unreadable = {}, {}
+    for name in sorted(found):
         try:
-            from_proto(protos.signature_def[name])
+            signatures[name] = read(found[name])
         except LookupError as error:
-            found[name] = str(error)
-    return found
+            unreadable[name] = str(error)
+    signatures.pop("__saved_model_init_op", None)
+    return signatures, unreadable
 
 
 def _spec(info: messages.TensorInfo) -> TensorSpec:
@@ -98,4 +113,14 @@ def _spec(info: messages.TensorInfo) -> TensorSpec:
         shape=None if shape.unknown_rank else tuple(None if dim.size < 0 else dim.size for dim in shape.dim),
         dtype=dtypes.by_number(info.dtype).name,
         tensor_name=info.name,
+    )
+
+
+def _spec_of_json(info: Mapping[str, Any]) -> TensorSpec:
+    shape = info.get("tensor_shape", {})
+    sizes = [int(dim.get("size", 0)) for dim in shape.get("dim", ())]
+    return TensorSpec(
+        shape=None if shape.get("unknown_rank") else tuple(None if size < 0 else size for size in sizes),
+        dtype=dtypes.by_enum_name(info.get("dtype", "DT_INVALID")).name,
+        tensor_name=str(info.get("name", "")),
     )

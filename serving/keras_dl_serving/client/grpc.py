@@ -33,7 +33,7 @@ from keras_dl_serving.errors import (
     StatusError,
     UnsupportedByServer,
 )
-from keras_dl_serving.signatures import Signature, readable, unreadable
+from keras_dl_serving.signatures import Signature, from_proto, read_all
 from keras_dl_serving.wire import messages, tensors
 
 _Response = TypeVar("_Response", bound=Message)
@@ -182,7 +182,7 @@ class GrpcTransport:
         except DecodeError as error:
             raise Internal(f"The server's answer cannot be read: {error}", request=request) from error
         spec = answer.model_spec
-        return ModelMetadata(spec.name, spec.version.value, readable(signatures), unreadable(signatures))
+        return ModelMetadata(spec.name, spec.version.value, *read_all(signatures.signature_def, from_proto))
 
     async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:
         """The versions of a model."""

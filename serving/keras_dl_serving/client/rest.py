@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 import numpy as np
 import orjson
-from google.protobuf import json_format
 
 from keras_dl_serving import dtypes, json_response, json_text
 from keras_dl_serving.client.examples import Examples, Features
@@ -33,8 +32,7 @@ from keras_dl_serving.errors import (
     UnsupportedByServer,
     code_of_http,
 )
-from keras_dl_serving.signatures import Signature, readable, unreadable
-from keras_dl_serving.wire import messages
+from keras_dl_serving.signatures import Signature, from_json, read_all
 
 _UNKNOWN_PATH = (400, 404, 405, 501)  # what servers say of one
 
@@ -120,12 +118,9 @@ class RestTransport:
         answer = await self._ask("GET", f"{_path(request)}/metadata", request, timeout)
         try:
             spec = answer["model_spec"]
-            signatures = messages.SignatureDefMap()
-            json_format.ParseDict(answer["metadata"]["signature_def"], signatures, ignore_unknown_fields=True)
-            return ModelMetadata(
-                str(spec["name"]), int(spec["version"]), readable(signatures), unreadable(signatures)
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, json_format.ParseError) as error:
+            signatures = answer["metadata"]["signature_def"].get("signature_def", {})
+            return ModelMetadata(str(spec["name"]), int(spec["version"]), *read_all(signatures, from_json))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Internal(f"The server's answer is no metadata: {error!r}", request=request) from error
 
     async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:

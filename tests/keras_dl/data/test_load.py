@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from keras_dl.data import describe, load
+from keras_dl.data import adding_problem, describe, load
 
 
 def everything(dataset):
@@ -167,6 +167,13 @@ def test_keras_fits_it():
     train, validation = load("digits", ("train", "validation"), seed=0)
     history = model.fit(train, validation_data=validation, epochs=3, verbose=0, shuffle=False).history
     assert history["loss"][2] < history["loss"][0]
+
+
+def test_no_thread_tunes_a_pipeline():
+    """It would hold up the deletion of an iterator for as long as a minute, and so the end of an epoch."""
+    for dataset in (load("digits"), load(NUMBERS, labels=False), adding_problem(length=3, num_examples=4)):
+        for each in (dataset, dataset.map(lambda *batch: batch).prefetch(1)):
+            assert each.options().autotune.enabled is False
 
 
 def test_workers_share_a_batch_between_them():

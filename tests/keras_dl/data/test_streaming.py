@@ -83,6 +83,10 @@ def test_a_pass_has_every_example_once_in_another_order() -> None:
     assert features.shape[1:] == (4, 4, 1)
 
 
+def test_no_thread_tunes_it() -> None:
+    assert stream("shards", batch_size=16).options().autotune.enabled is False
+
+
 def test_the_order_is_that_of_the_seed_alone() -> None:
     orders = []
     for seed in (0, 1):

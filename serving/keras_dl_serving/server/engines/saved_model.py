@@ -18,7 +18,7 @@ from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Code, FailedPrecondition, InvalidArgument, NotFound, StatusError, Unknown
 from keras_dl_serving.server.engines import Threads
-from keras_dl_serving.signatures import Signature, readable
+from keras_dl_serving.signatures import Signature, from_proto, read_all
 from keras_dl_serving.wire import messages, tensors
 
 
@@ -40,7 +40,7 @@ class SavedModelEngine:
             raise _status_error(error) from error
         protos = messages.SignatureDefMap.FromString(_serialised_signatures(meta_graph))
         self.signature_def_map = protos.SerializeToString()
-        self.signatures: Mapping[str, Signature] = readable(protos)
+        self.signatures: Mapping[str, Signature] = read_all(protos.signature_def, from_proto)[0]
         self._protos = {name: protos.signature_def[name] for name in self.signatures}
         self._defaults = {name: _defaults(proto) for name, proto in self._protos.items()}
         self._run_options = RunOptions()
