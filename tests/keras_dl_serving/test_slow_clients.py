@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,33 @@ def test_without_a_limit_a_request_may_take_its_time(tmp_path: Path) -> None:
         time.sleep(0.3)
         connection.sendall(REQUEST[-1:])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not let go of who takes nothing")
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_response_is_kept_for_who_takes_it(tmp_path: Path, reads: bool) -> None:
+    """Of 14 MB the kernel holds a part; the rest is the server's memory."""
+    save_scale(tmp_path / "m" / "1", 2)
+    body = b'{"instances": [' + b"0.12345678, " * 1_200_000 + b"1.0]}"
+    with (
+        Server(tmp_path, rest_port=0, grpc_port=None, settings=Settings(rest_timeout=3.0)) as server,
+        socket.socket() as connection,
+    ):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**17)
+        connection.settimeout(20)
+        connection.connect(("localhost", server.rest_port or 0))
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+        taken = 0
+        for _ in range(40):
+            time.sleep(0.2)
+            if reads:
+                taken += len(connection.recv(2**16))
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            while data := connection.recv(2**20):
+                taken += len(data)
+                connection.settimeout(1)
+    assert taken > 12_000_000 if reads else taken < 8_000_000
 
 
 def test_a_head_without_end_is_let_go(triple: Server) -> None:

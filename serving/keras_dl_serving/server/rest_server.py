@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
+import sys
 from functools import partial
 from typing import Any
 
@@ -38,6 +40,10 @@ class RestServer:
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if settings.rest_timeout is not None and sys.platform == "linux":
+                # Who takes nothing of a response for so long is let go by the system; connections inherit it.
+                milliseconds = math.ceil(settings.rest_timeout * 1e3)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
             self._socket.bind((host, port))
             self._socket.listen()
             self._config = uvicorn.Config(
