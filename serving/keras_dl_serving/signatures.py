@@ -109,9 +109,11 @@ def read_all(
 
 def _spec(info: messages.TensorInfo) -> TensorSpec:
     shape = info.tensor_shape
+    field: Any = info.DESCRIPTOR.fields_by_name["dtype"]
+    kind = field.enum_type.values_by_number.get(info.dtype)
     return TensorSpec(
         shape=None if shape.unknown_rank else tuple(None if dim.size < 0 else dim.size for dim in shape.dim),
-        dtype=dtypes.by_number(info.dtype).name,
+        dtype=(dtypes.by_enum_name(kind.name) if kind else dtypes.by_number(info.dtype)).name,
         tensor_name=info.name,
     )
 

@@ -124,7 +124,7 @@ def test_a_signature_that_cannot_be_sent(client_class: Any) -> None:
     with GrpcPeer().serving() as peer, client_class(peer.url) as client:
         assert client.metadata("m").signatures.keys() == {"serving_default"}
         with pytest.raises(
-            InvalidRequest, match="'of_variants' cannot be asked: tensors of TensorFlow's dtype number 21"
+            InvalidRequest, match="'of_variants' cannot be asked: tensors of TensorFlow's dtype DT_VARIANT"
         ):
             client.predict("m", [1.0], signature_name="of_variants")
 

@@ -21,7 +21,7 @@ known_shapes = st.lists(st.integers(-1, 2**62), max_size=3).map(
 shapes = st.one_of(st.just({"unknown_rank": True}), known_shapes)
 infos = st.builds(
     lambda number, shape, name: messages.TensorInfo(dtype=number, tensor_shape=shape, name=name),
-    st.sampled_from([*range(24), 101]),
+    st.sampled_from([*range(24)]),
     shapes,
     names,
 )
@@ -50,7 +50,7 @@ def test_json_says_the_same(found: dict[str, Any], everything: bool) -> None:
     of_json, unreadable = read_all(json.loads(text).get("signature_def", {}), from_json)
     of_proto, refused = read_all(protos.signature_def, from_proto)
     assert of_json == of_proto
-    assert unreadable.keys() == refused.keys()
+    assert unreadable == refused
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14, 17, 18, 19, 22, 23])
