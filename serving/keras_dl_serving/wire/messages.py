@@ -8,24 +8,39 @@ tells type checkers what is in here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pool, message_factory
 
-_FILES = descriptor_pb2.FileDescriptorSet.FromString(
-    Path(__file__).with_name("serving.desc").read_bytes()
-).file
+
+def _files(descriptor_set: bytes) -> Iterator[bytes]:
+    """The files in a `FileDescriptorSet`, whose only field they are, each behind a tag and its length.
+
+    `descriptor_pb2` reads it too, but its import is a good part of a client's start.
+    """
+    at = 0
+    while at < len(descriptor_set):
+        size = shift = 0
+        more = True
+        while more:
+            at += 1
+            more = descriptor_set[at] >= 0x80
+            size |= (descriptor_set[at] & 0x7F) << shift
+            shift += 7
+        yield descriptor_set[at + 1 : at + 1 + size]
+        at += 1 + size
+
+
 _POOL = descriptor_pool.DescriptorPool()
-for _file in _FILES:
-    _POOL.AddSerializedFile(_file.SerializeToString())
+for _file in _files(Path(__file__).with_name("serving.desc").read_bytes()):
+    _POOL.AddSerializedFile(_file)
+_MESSAGES = {
+    name: message
+    for file in ("serving.proto", "config.proto")
+    for name, message in _POOL.FindFileByName(file).message_types_by_name.items()
+}
 
-globals().update(
-    (
-        message.name,
-        message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{_file.package}.{message.name}")),
-    )
-    for _file in _FILES
-    for message in _file.message_type
-)
+globals().update((name, message_factory.GetMessageClass(each)) for name, each in _MESSAGES.items())
 
-__all__ = [message.name for _file in _FILES for message in _file.message_type]
+__all__ = list(_MESSAGES)
