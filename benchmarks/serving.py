@@ -243,7 +243,7 @@ def batching(options: Options) -> Iterator[Comparison]:
     """64 clients of the CNN, their requests run together as docs/serving.md advises, against one by one."""
     parameters = options.releases / "batching.config"
     parameters.write_text(
-        "max_batch_size { value: 48 } batch_timeout_micros { value: 2000 } num_batch_threads { value: 1 }"
+        "max_batch_size { value: 32 } batch_timeout_micros { value: 1000 } num_batch_threads { value: 1 }"
     )
     one_thread = "--tensorflow_session_parallelism=1"
     flags = ("--enable_batching", f"--batching_parameters_file={parameters}", one_thread)

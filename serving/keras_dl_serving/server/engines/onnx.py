@@ -52,6 +52,8 @@ class _Endpoint:
         options.inter_op_num_threads = threads.between
         if threads.between > 1:  # onnxruntime runs one operation at a time unless told otherwise
             options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
+        # Threads that spin while they wait for work take the processor from those that have some.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
