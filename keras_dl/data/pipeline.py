@@ -96,9 +96,9 @@ def prefetched(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """With TensorFlow's default parallelism instead of one that is tuned as it runs.
 
-    The thread that tunes overhears, now and then, that its iterator is deleted (TensorFlow 2.21), and sleeps
-    on until its next turn, as long as a minute later. So long the end of an epoch, or a garbage collection
-    and with it all Python threads, would wait for it.
+    The thread that tunes misses, now and then, that its iterator is being deleted (TensorFlow 2.21), and
+    sleeps on until its next turn, which may be a minute away. The deletion waits for it: the end of an epoch,
+    or a garbage collection, and with it all Python threads.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
