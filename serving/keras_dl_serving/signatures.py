@@ -110,7 +110,7 @@ def read_all(
 def _spec(info: messages.TensorInfo) -> TensorSpec:
     shape = info.tensor_shape
     field: Any = info.DESCRIPTOR.fields_by_name["dtype"]
-    kind = field.enum_type.values_by_number.get(info.dtype)
+    kind = field.enum_type.values_by_number.get(info.dtype)  # named, so that REST says the same
     return TensorSpec(
         shape=None if shape.unknown_rank else tuple(None if dim.size < 0 else dim.size for dim in shape.dim),
         dtype=(dtypes.by_enum_name(kind.name) if kind else dtypes.by_number(info.dtype)).name,

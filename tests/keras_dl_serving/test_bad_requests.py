@@ -97,7 +97,7 @@ def valid_requests() -> list[tuple[str, bytes]]:
 
 def call(channel: grpc.Channel, method: str, message: bytes) -> str:
     service = "ModelService" if method == "GetModelStatus" else "PredictionService"
-    outcome = channel.unary_unary(f"/tensorflow.serving.{service}/{method}").future(message, timeout=60)
+    outcome = channel.unary_unary(f"/tensorflow.serving.{service}/{method}").future(message, timeout=20)
     status: str = outcome.code().name
     return status if "deserializing" not in (outcome.details() or "") else "DESERIALIZING"
 

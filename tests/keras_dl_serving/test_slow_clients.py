@@ -163,6 +163,16 @@ def test_a_response_is_kept_for_who_takes_it(tmp_path: Path, reads: bool) -> Non
     assert taken > 12_000_000 if reads else taken < 8_000_000
 
 
+def test_a_limit_may_be_as_long_as_anyone_likes(tmp_path: Path) -> None:
+    save_scale(tmp_path / "m" / "1", 2)
+    with (
+        Server(tmp_path, rest_port=0, grpc_port=None, settings=Settings(rest_timeout=1e8)) as server,
+        connected(server) as connection,
+    ):
+        connection.sendall(REQUEST)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_head_without_end_is_let_go(triple: Server) -> None:
     lines = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 1000) for number in range(2**14))
     with connected(triple) as connection, pytest.raises(ConnectionError):

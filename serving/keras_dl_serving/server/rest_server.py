@@ -18,6 +18,7 @@ from keras_dl_serving.server.settings import Settings
 
 _KEEP_ALIVE_SECONDS = 75  # above the 60 s for which proxies keep a connection, so that theirs end it
 _MAX_HEAD_BYTES = 2**20
+_MAX_MILLISECONDS = 2**31 - 1  # of TCP_USER_TIMEOUT
 
 
 class RestServer:
@@ -42,7 +43,7 @@ class RestServer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if settings.rest_timeout is not None and sys.platform == "linux":
                 # Who takes nothing of a response for so long is let go by the system; connections inherit it.
-                milliseconds = math.ceil(settings.rest_timeout * 1e3)
+                milliseconds = math.ceil(min(settings.rest_timeout * 1e3, _MAX_MILLISECONDS))
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
             self._socket.bind((host, port))
             self._socket.listen()
