@@ -21,7 +21,7 @@ from keras_dl_export.specs import Spec, refuse_strings
 DEFAULT_OPSET = 18  # the newest that tf2onnx writes
 _OPSETS = range(13, DEFAULT_OPSET + 1)
 ENDPOINT_KEY = "keras_dl.endpoint"  # metadata: the endpoint's name
-OUTPUTS_KEY = "keras_dl.outputs"  # metadata: a JSON object, output names in the file -> the endpoint's
+INPUTS_KEY = "keras_dl.inputs"  # metadata: a JSON object, input names in the file -> the endpoint's
 
 
 def write_onnx(
@@ -29,8 +29,8 @@ def write_onnx(
 ) -> None:
     """Convert one endpoint.
 
-    An ONNX graph cannot call an input and an output the same: such an output is `<name>_output` in the file,
-    and the file's metadata leads back.
+    Outputs carry the endpoint's names. An ONNX graph cannot have an input and an output of one name: such an
+    input is `<name>_input` in the file, and the file's metadata maps it back.
 
     Args:
         signature: the endpoint.
@@ -50,24 +50,24 @@ def write_onnx(
             "Build the model with keras.config.set_dtype_policy('float32') or 'mixed_float16' and load its "
             "weights."
         )
-    outputs = _output_names(signature)
+    inputs = _input_names(signature)
     with silence():
         try:
-            model = _convert(signature, outputs, opset)
+            model = _convert(signature, inputs, opset)
         except Exception as error:
             raise ConversionError(
                 f"onnx: the conversion of endpoint {signature.name!r} failed: {first_line(error)}"
             ) from error
     _refuse_unmapped(signature.name, model)
-    _name_axes(model.graph.input, signature.inputs)
-    _name_axes(model.graph.output, {outputs[name]: spec for name, spec in signature.outputs.items()})
+    _name_axes(model.graph.input, {inputs[name]: spec for name, spec in signature.inputs.items()})
+    _name_axes(model.graph.output, signature.outputs)
     del model.graph.value_info[:]
     if quantization is not None:
-        model = _quantize(signature.name, model, quantization)
+        model = _quantize(signature.name, model, quantization, inputs)
     model.graph.name = signature.name
     model.producer_name = "keras_dl"
-    renamed = {written: name for name, written in outputs.items()}
-    onnx.helper.set_model_props(model, {ENDPOINT_KEY: signature.name, OUTPUTS_KEY: json.dumps(renamed)})
+    renamed = {written: name for name, written in inputs.items()}
+    onnx.helper.set_model_props(model, {ENDPOINT_KEY: signature.name, INPUTS_KEY: json.dumps(renamed)})
     path.write_bytes(model.SerializeToString())
 
 
@@ -85,20 +85,20 @@ def count_onnx_operators(path: Path) -> dict[str, int]:
     return dict(Counter(node.op_type for node in _nodes(model.graph)).most_common())
 
 
-def _output_names(signature: Signature) -> dict[str, str]:
-    """Return what each output is called in the file."""
+def _input_names(signature: Signature) -> dict[str, str]:
+    """Return what each input is called in the file."""
     taken = {*signature.inputs, *signature.outputs}
     names = {}
-    for name in signature.outputs:
+    for name in signature.inputs:
         written = name
-        while written in signature.inputs or (written != name and written in taken):
-            written += "_output"
+        while written in signature.outputs or (written != name and written in taken):
+            written += "_input"
         taken.add(written)
         names[name] = written
     return names
 
 
-def _convert(signature: Signature, outputs: dict[str, str], opset: int) -> Any:
+def _convert(signature: Signature, inputs: Mapping[str, str], opset: int) -> Any:
     """Freeze the traced function and convert it.
 
     `tf2onnx.convert.from_function` would do, but it names tensors after TensorFlow's graph.
@@ -109,11 +109,11 @@ def _convert(signature: Signature, outputs: dict[str, str], opset: int) -> Any:
 
     function = signature.function
     # After the inputs come what the function captured: variables, and constants of the model.
-    inputs = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
-    renamed = {tensor.name: tensor.op.get_attr("_user_specified_name").decode() for tensor in inputs}
+    tensors = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
+    renamed = {tensor.name: inputs[tensor.op.get_attr("_user_specified_name").decode()] for tensor in tensors}
     input_names = list(renamed)
-    output_names = [function.structured_outputs[name].name for name in outputs]
-    renamed.update(zip(output_names, outputs.values(), strict=True))
+    output_names = [function.structured_outputs[name].name for name in signature.outputs]
+    renamed.update(zip(output_names, signature.outputs, strict=True))
     with tf.device("/cpu:0"):
         frozen = tf_loader.from_function(function, input_names, output_names)
         with tf.Graph().as_default() as graph, loops_as_they_are():
@@ -148,10 +148,13 @@ def _pad_outputs(model: Any) -> None:
                 node.attribute.append(onnx.helper.make_attribute("output_padding", missing))
 
 
-def _quantize(endpoint: str, model: Any, quantization: Quantization) -> Any:
+def _quantize(endpoint: str, model: Any, quantization: Quantization, inputs: Mapping[str, str]) -> Any:
+    rows = (
+        {inputs[name]: array for name, array in row.items()} for row in quantization.rows.get(endpoint, ())
+    )
     with silence():
         try:
-            return quantize_onnx(model, quantization.kind, quantization.rows.get(endpoint, ()))
+            return quantize_onnx(model, quantization.kind, rows)
         except Exception as error:
             raise ConversionError(
                 f"onnx: endpoint {endpoint!r} cannot be quantised to {quantization.kind}: {first_line(error)}"

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT
 from keras_dl_export.errors import ExportError, first_line
-from keras_dl_export.onnx import ENDPOINT_KEY, OUTPUTS_KEY
+from keras_dl_export.onnx import ENDPOINT_KEY, INPUTS_KEY
 from keras_dl_export.quiet import silence
 from keras_dl_export.release import holds_release, open_release
 from keras_dl_export.specs import Spec
@@ -273,17 +273,18 @@ def _integer_scales(details: Mapping[str, Any]) -> dict[str, IntegerScale]:
 
 class _OnnxRunner(Runner):
     def __init__(self, endpoint: str, session: Any, names: Mapping[str, str]) -> None:
-        outputs = {names.get(output.name, output.name): output for output in session.get_outputs()}
+        inputs = {names.get(tensor.name, tensor.name): tensor for tensor in session.get_inputs()}
         self._session = session
-        self._names = tuple(outputs)
+        self._written = {name: tensor.name for name, tensor in inputs.items()}
         super().__init__(
             endpoint,
-            {tensor.name: _onnx_spec(tensor.name, tensor) for tensor in session.get_inputs()},
-            {name: _onnx_spec(name, tensor) for name, tensor in outputs.items()},
+            {name: _onnx_spec(name, tensor) for name, tensor in inputs.items()},
+            {tensor.name: _onnx_spec(tensor.name, tensor) for tensor in session.get_outputs()},
         )
 
     def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        return dict(zip(self._names, self._session.run(None, inputs), strict=True))
+        feeds = {self._written[name]: array for name, array in inputs.items()}
+        return dict(zip(self.outputs, self._session.run(list(self.outputs), feeds), strict=True))
 
 
 def _open_onnx(path: Path, threads: int | None) -> dict[str, Runner]:
@@ -295,7 +296,7 @@ def _open_onnx(path: Path, threads: int | None) -> dict[str, Runner]:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
     endpoint = metadata.get(ENDPOINT_KEY, DEFAULT_ENDPOINT)
-    return {endpoint: _OnnxRunner(endpoint, session, json.loads(metadata.get(OUTPUTS_KEY, "{}")))}
+    return {endpoint: _OnnxRunner(endpoint, session, json.loads(metadata.get(INPUTS_KEY, "{}")))}
 
 
 def _onnx_spec(name: str, tensor: Any) -> Spec:

@@ -77,6 +77,30 @@ def test_onnx(formats: Path) -> None:
     engine.close()
 
 
+def test_onnx_input_and_output_of_one_name(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    from keras_dl_export.onnx import INPUTS_KEY
+
+    shape = ["batch", 3]
+    graph = helper.make_graph(
+        [helper.make_node("Neg", ["x_input"], ["x"])],
+        "negative",
+        [helper.make_tensor_value_info("x_input", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    helper.set_model_props(model, {INPUTS_KEY: '{"x_input": "x"}'})
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    engine = open_engine(tmp_path)
+    signature = engine.signatures["serving_default"]
+    assert (list(signature.inputs), list(signature.outputs)) == (["x"], ["x"])
+    (answer,) = engine.run("serving_default", {"x": X}, ["x"])
+    np.testing.assert_array_equal(answer, -X)
+    engine.close()
+
+
 def test_tflite(formats: Path) -> None:
     engine = open_engine(formats / "tflite_linear" / "1")
     assert [str(spec) for spec in engine.signatures["serving_default"].inputs.values()] == [

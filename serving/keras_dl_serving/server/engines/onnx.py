@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
-from keras_dl_export.onnx import ENDPOINT_KEY, OUTPUTS_KEY
+from keras_dl_export.onnx import ENDPOINT_KEY, INPUTS_KEY
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Internal, InvalidArgument
 from keras_dl_serving.server.engines import Threads
@@ -64,20 +64,19 @@ class _Endpoint:
         metadata = self._session.get_modelmeta().custom_metadata_map
         # A file of another exporter does not say which endpoint it is.
         self.name = metadata.get(ENDPOINT_KEY, DEFAULT_SIGNATURE if only else file.stem)
-        outputs = self._session.get_outputs()
-        renamed = json.loads(metadata.get(OUTPUTS_KEY, "{}"))
-        self._names = {renamed.get(output.name, output.name): output.name for output in outputs}
-        inputs = {tensor.name: _spec(tensor) for tensor in self._session.get_inputs()}
-        specs = {output.name: _spec(output) for output in outputs}
+        renamed = json.loads(metadata.get(INPUTS_KEY, "{}"))
+        inputs = {renamed.get(tensor.name, tensor.name): tensor for tensor in self._session.get_inputs()}
+        outputs = {tensor.name: tensor for tensor in self._session.get_outputs()}
+        self._written = {name: tensor.name for name, tensor in inputs.items()}
         self.signature = Signature(
-            inputs={name: inputs[name] for name in sorted(inputs)},
-            outputs={name: specs[self._names[name]] for name in sorted(self._names)},
+            inputs={name: _spec(inputs[name]) for name in sorted(inputs)},
+            outputs={name: _spec(outputs[name]) for name in sorted(outputs)},
         )
 
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        feeds = {name: _for_onnxruntime(array) for name, array in inputs.items()}
+        feeds = {self._written[name]: _for_onnxruntime(array) for name, array in inputs.items()}
         try:
-            results = self._session.run([self._names[name] for name in outputs], feeds)
+            results = self._session.run(list(outputs), feeds)
         except (states.InvalidArgument, RuntimeError) as error:
             # A shape that does not fit inside of the graph is a runtime exception, and the request's fault
             # too: the file itself was run before it was released.
