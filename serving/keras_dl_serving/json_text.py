@@ -25,6 +25,8 @@ _FLOAT32_MAX = 3.4028234663852886e38
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_STRING = re.compile(rb'("(?:[^"\\]++|\\.)*+")(\s*:)?', re.DOTALL)  # with the colon, a name
+_FEW_NAMES = 8  # for which counting each is faster than going through all strings
 _ESCAPES = {b'"': '"', b"\\": "\\", b"/": "/", b"b": "\b", b"f": "\f", b"n": "\n", b"r": "\r", b"t": "\t"}
 _BOM = b"\xef\xbb\xbf"
 
@@ -126,7 +128,17 @@ def _may_repeat_names(text: bytes, value: Any) -> bool:
         at = text.find(b'"', at + 1)
         if at < 0:
             return False
-    return any(text.count(b'"%b"' % name.encode()) > names.count(name) for name in {*names})
+    wanted = {*names}
+    if len(wanted) <= _FEW_NAMES and b"\\" not in text:
+        return any(text.count(b'"%b"' % name.encode()) > names.count(name) for name in wanted)
+    # One pass, whatever the number of names: a pass for each would let a small body take minutes.
+    return sum(_name(match) in wanted for match in _STRING.finditer(text) if match[2]) > len(names)
+
+
+def _name(match: re.Match[bytes]) -> str:
+    plain = b"\\" not in match[1]
+    name: str = match[1].decode() if plain else orjson.loads(match[1])
+    return name[1:-1] if plain else name
 
 
 def _parse_slowly(text: bytes) -> Any:

@@ -191,10 +191,12 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(releases: Path) -> Iterator[Any]:
-    """The server of these releases."""
+    """The server of these releases, with the profiler."""
     from keras_dl_serving import Server
+    from keras_dl_serving.server.settings import Settings
 
-    with Server(releases, rest_port=0, grpc_port=0, poll_seconds=None) as running:
+    settings = Settings(profiler=True)
+    with Server(releases, rest_port=0, grpc_port=0, poll_seconds=None, settings=settings) as running:
         yield running
 
 

@@ -224,7 +224,7 @@ def test_flags_have_the_originals_defaults() -> None:
     assert model_server.create_server(flags("--verify_releases"))._settings.loading.verify_releases
     assert server._poll_seconds == 1
     assert model_server.create_server(flags("--file_system_poll_wait_seconds=0"))._poll_seconds is None
-    assert settings.profiler
+    assert not settings.profiler
     with pytest.raises(InvalidArgument, match="are empty!"):
         model_server.create_server(model_server._parser().parse_args([]))
 

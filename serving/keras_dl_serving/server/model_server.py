@@ -235,7 +235,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--monitoring_config_file", default="", help="MonitoringConfig: metrics for Prometheus")
     add("--ssl_config_file", default="", help="SSLConfig: TLS for gRPC")
     switch("enable_grpc_healthcheck_service", "offer grpc.health.v1.Health")
-    switch("enable_profiler", "offer TensorFlow's profiler service over gRPC", default=True)
+    switch("enable_profiler", "offer TensorFlow's profiler service over gRPC")
     switch("enable_serialization_as_tensor_content", "gRPC outputs as blocks of bytes")
     switch("version", "print the version and exit")
     for name in _WITHOUT_EFFECT:

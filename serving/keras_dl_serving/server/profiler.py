@@ -7,7 +7,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from keras_dl_serving.errors import Internal, InvalidArgument, Unimplemented
+from keras_dl_serving.errors import AlreadyExists, Internal, InvalidArgument, Unavailable, Unimplemented
 from keras_dl_serving.wire import messages
 
 _MAX_SECONDS = 3600.0
@@ -18,6 +18,7 @@ class Profiler:
 
     def __init__(self) -> None:
         self._stops: dict[str, threading.Event] = {}
+        self._closed = False
 
     def profile(self, request: messages.ProfileRequest) -> messages.ProfileResponse:
         """ProfilerService.Profile: trace, then write `<repository_root>/<session_id>/<host>.xplane.pb`.
@@ -25,7 +26,9 @@ class Profiler:
         Raises:
             Unimplemented: no TensorFlow runs here.
             InvalidArgument: a name would leave the folder, or there is no folder to write to.
-            Internal: a trace is being taken already, or cannot be written.
+            AlreadyExists: a trace of this session id is being taken.
+            Unavailable: the server is stopping.
+            Internal: another trace is being taken, or this one cannot be written.
         """
         if "tensorflow" not in sys.modules:
             raise Unimplemented(
@@ -45,8 +48,12 @@ class Profiler:
         levels = ("host_tracer_level", "device_tracer_level", "python_tracer_level")
         # Options without a version are none at all.
         options = {name: getattr(request.opts, name) for name in levels if request.opts.version}
-        stopped = self._stops.setdefault(request.session_id, threading.Event())
+        stopped = threading.Event()
+        if self._stops.setdefault(request.session_id, stopped) is not stopped:
+            raise AlreadyExists(f"A trace of session_id {request.session_id} is being taken already.")
         try:
+            if self._closed:
+                raise Unavailable("The server is stopping.")
             with tempfile.TemporaryDirectory() as folder:
                 session = _pywrap_profiler.ProfilerSession()
                 session.start(folder, options)
@@ -58,7 +65,7 @@ class Profiler:
         except (errors.OpError, OSError, StopIteration) as error:
             raise Internal(str(error)) from error
         finally:
-            self._stops.pop(request.session_id, None)
+            del self._stops[request.session_id]
         planes = xplane_pb2.XSpace.FromString(trace).planes
         return messages.ProfileResponse(
             empty_trace=not any(line.events for plane in planes for line in plane.lines),
@@ -76,7 +83,8 @@ class Profiler:
         raise Unimplemented("unimplemented.")
 
     def close(self) -> None:
-        """End what is being traced."""
+        """End what is being traced, and start no other trace."""
+        self._closed = True
         for stop in [*self._stops.values()]:
             stop.set()
 

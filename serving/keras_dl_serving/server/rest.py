@@ -48,6 +48,7 @@ _CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 _MAX_INT64 = 2**63 - 1
+_MAX_UNPACKED_BYTES = 100 * 2**20  # of a gzip body, as in the original: a megabyte may hold a gigabyte
 _LINGER_SECONDS = 2.0
 _SMALL = 2**16  # bytes that are parsed or written in less than a millisecond
 _Result = TypeVar("_Result")
@@ -175,7 +176,8 @@ class RestApi:
                 raise InvalidArgument("Missing model name in request.")
             return self._metadata(spec) if match["verb"] == "metadata" else self._status(spec)
         if _is_gzip(request):
-            body = await self._apart(None, _inflate, body, self._settings.max_body_bytes)
+            most = min(self._settings.max_body_bytes, _MAX_UNPACKED_BYTES)
+            body = await self._apart(None, _inflate, body, most)
         if match["verb"] == "predict":
             return await self._predict(spec, body)
         if match["verb"] == "classify":
@@ -301,9 +303,10 @@ def _decode_optional(label: str | None) -> str | None:
 def _version(digits: str | None) -> int | None:
     if digits is None:
         return None
-    if len(digits.lstrip("0")) > 19 or int(digits) > _MAX_INT64:
+    significant = digits.lstrip("0") or "0"  # Python reads no more than 4,300 digits, zeros included
+    if len(significant) > 19 or int(significant) > _MAX_INT64:
         raise InvalidArgument(f"Failed to convert version: {digits} to numeric.")
-    return int(digits)
+    return int(significant)
 
 
 def _preflight(origin: str) -> bytes:
@@ -319,9 +322,13 @@ def _is_gzip(request: Request) -> bool:
 def _inflate(body: bytes, most: int) -> bytes:
     try:
         unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        unpacked = unpacker.decompress(body, most)
+        unpacked = unpacker.decompress(body, most + 1)
     except zlib.error:
         return b""  # which TensorFlow Serving then reports as an empty document
+    if len(unpacked) > most:
+        raise InvalidArgument(
+            f"The gzip body unpacks to more than {most} bytes. Send it without gzip, or in parts."
+        )
     return unpacked if unpacker.eof else b""
 
 

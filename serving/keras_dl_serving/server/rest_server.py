@@ -9,6 +9,7 @@ import sys
 from functools import partial
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -94,6 +95,7 @@ class _Http(HttpToolsProtocol):
 
     def __init__(self, seconds: float | None, **options: Any) -> None:
         super().__init__(**options)
+        self.parser = _Parser(self)
         self._seconds = seconds
         self._timer: asyncio.TimerHandle | None = None
         self._in_head = True
@@ -111,13 +113,29 @@ class _Http(HttpToolsProtocol):
             self.transport.close()
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()
         self._in_head = False
         self._head_bytes = 0
+        if not self.declines_offer():
+            super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
         self._in_head = True
+        if not self.declines_offer():
+            super().on_message_complete()
+
+    def declines_offer(self) -> bool:
+        """Whether the head that has just been read comes again, without the offer of another protocol."""
+        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+
+    def head_without_offer(self) -> bytes:
+        """The head that has just been read, without that offer."""
+        line = b"%b %b HTTP/%b" % (
+            self.parser.get_method(),
+            self.url,
+            self.parser.get_http_version().encode(),
+        )
+        headers = (b"%b: %b" % header for header in self.headers if header[0] != b"upgrade")
+        return b"\r\n".join([line, *headers, b"\r\n"])
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer:
@@ -135,6 +153,31 @@ class _Http(HttpToolsProtocol):
             self.transport.close()
         else:
             self._look_again(waiting=waiting)
+
+
+class _Parser(httptools.HttpRequestParser):
+    """A parser that declines to change protocols, as a server may: the request is served as it is.
+
+    Java's HttpClient and `curl --http2` offer HTTP/2 (`Upgrade: h2c`) with each request. httptools takes all
+    that follows such a head for the other protocol, the body included, so the request is read once more
+    without the offer.
+    """
+
+    def __init__(self, protocol: _Http) -> None:
+        super().__init__(protocol)
+        self._protocol = protocol
+        # As uvicorn has it: a request after one that asks to close the connection is no error.
+        self.set_dangerous_leniencies(lenient_data_after_close=True)
+
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override]
+        try:
+            super().feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            if not self._protocol.declines_offer():
+                raise
+            head = self._protocol.head_without_offer()
+            self._protocol.parser = _Parser(self._protocol)  # this one is done
+            self._protocol.parser.feed_data(head + data[offer.args[0] :])
 
 
 class _WritesTogether:

@@ -25,7 +25,7 @@ class Settings:
         rest_threads: how many requests of REST a model runs at once; by default four a core.
         grpc_threads: the same for gRPC.
         rest_timeout: seconds for a REST request, and for its head to come; None is no limit.
-        max_body_bytes: the largest REST body, also once unpacked.
+        max_body_bytes: the largest REST body; one in gzip unpacks to 100 MiB at most.
         cors: whether browsers of other origins may ask over REST.
         metrics_path: where Prometheus finds its metrics on the REST port; None is off.
         access_log: log every request as a line of JSON, by `keras_dl_serving.access`.
@@ -50,7 +50,7 @@ class Settings:
     access_log: bool = False
     tensor_content: bool = False
     health: bool = False
-    profiler: bool = True
+    profiler: bool = False
     grpc_options: tuple[tuple[str, int | str], ...] = ()
     grpc_socket: Path | None = None
     grpc_tls: messages.SSLConfig | None = None
