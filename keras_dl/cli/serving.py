@@ -55,6 +55,7 @@ def serve(
             rest_port=None if rest_port < 0 else rest_port,
             grpc_port=None if grpc_port < 0 else grpc_port,
             host=host,
+            require_models=False,  # each that fails is logged, and tried again when its files change
         )
     )
 

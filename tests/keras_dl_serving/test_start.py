@@ -1,15 +1,16 @@
-"""A model that was named and does not load fails the start; one of a folder of releases does not."""
+"""A model that does not load fails the start, unless the other models are to be served."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from keras_dl_serving import Server, ServerStartError
+from keras_dl_serving import Client, Server, ServerStartError
 from keras_dl_serving.errors import Internal
 from keras_dl_serving.server import model_server
 from keras_dl_serving.server.config import ModelConfig
@@ -93,9 +94,34 @@ def test_an_older_version_or_none_at_all_will_do(broken: Path) -> None:
         pass
 
 
-def test_a_folder_of_releases_is_served_as_far_as_it_loads(broken: Path) -> None:
-    with Server(broken, rest_port=0, grpc_port=None):
-        pass
+def test_a_folder_of_releases_is_served_as_far_as_it_loads_if_asked(broken: Path) -> None:
+    save_scale(broken / "good" / "1", 2)
+    with (
+        Server(broken, rest_port=0, grpc_port=None, require_models=False) as server,
+        Client(server.rest_url) as client,
+    ):
+        assert client.predict("good", [2.0])["y"].tolist() == [4.0]
+        assert [each.state for each in client.status("m")] == ["END", "END"]
+
+
+def test_the_command_line_serves_a_folder_as_far_as_it_loads(broken: Path) -> None:
+    """And prints what failed."""
+    save_scale(broken / "good" / "1", 2)
+    command = [sys.executable, "-c", "from keras_dl.cli import main; main()", "serve", str(broken)]
+    command += ["--rest-port=0", "--grpc-port=-1"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr
+            printed = ""
+            while "Exporting HTTP/REST API at:" not in (line := process.stderr.readline()):
+                assert process.poll() is None, printed + line
+                printed += line
+            for version in "12":
+                assert f"Loading servable {{name: m version: {version}}} failed" in printed
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
 
 
 def test_it_can_be_stopped_between_its_tries(broken: Path) -> None:

@@ -1,8 +1,7 @@
 """What the calls of a client do, once for both clients.
 
 Everything here is written as coroutines over a transport. `AsyncClient` awaits them; `Client` gives them a
-transport that blocks instead of suspending, so that they run to their end at the first step (see
-`run_to_end`).
+transport that blocks instead of suspending, so that they run to their end at the first step.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -49,16 +48,6 @@ _POLL_SECONDS = 0.1
 _BACK_OFF_SECONDS = 0.1  # before the first retry; twice as long before each further one
 _MAX_BACK_OFF_SECONDS = 5.0
 _TASKS = ("classify", "regress")
-
-
-def run_to_end(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run a coroutine that never suspends."""
-    try:
-        coroutine.send(None)
-    except StopIteration as finished:
-        result: _Result = finished.value
-        return result
-    raise AssertionError("a blocking transport has suspended")
 
 
 class Calls:

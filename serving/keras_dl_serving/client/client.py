@@ -13,9 +13,10 @@ from typing import Any, Literal, Self, cast
 from numpy.typing import ArrayLike
 
 from keras_dl_serving.client.batches import Batches, batches_of, shown
-from keras_dl_serving.client.calls import Calls, run_to_end
+from keras_dl_serving.client.calls import Calls
 from keras_dl_serving.client.opening import open_transport
 from keras_dl_serving.client.transport import Classification, Connection, ModelMetadata, VersionStatus
+from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Request
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE

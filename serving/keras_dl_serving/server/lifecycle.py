@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from keras_dl_serving.errors import FailedPrecondition, NotFound, StatusError, Unknown
+from keras_dl_serving.errors import FailedPrecondition, NotFound, ServerStartError, StatusError, Unknown
 from keras_dl_serving.server import process, releases
 from keras_dl_serving.server.config import ModelConfig, Policy, check_platforms, model_configs, read_file
 from keras_dl_serving.server.core import Core, Found, ModelSpec, Retries, Servable, State
@@ -46,12 +46,17 @@ class Lifecycle:
         self._warned: set[str] = set()
         self._lock = threading.RLock()  # around one look or reload at a time
 
-    def start(self, retries: Retries) -> None:
+    def start(self, retries: Retries, *, require_models: bool = True) -> None:
         """Load what there is, and give it its labels.
+
+        Args:
+            retries: how often models that are named are loaded again.
+            require_models: whether a model without a version to answer with is an error.
 
         Raises:
             Unknown: models were named, and one has versions, of which none loads, however often it is tried.
             FailedPrecondition: a version that is to have a label is not there.
+            ServerStartError: a model of the folder has no version that loads.
         """
         self.look()
         if self._folder is None:
@@ -60,7 +65,10 @@ class Lifecycle:
                     break
                 time.sleep(retries.seconds)
                 self.look()
-            _refuse(self._failed(), "servable")
+            if require_models:
+                _refuse([_reason(servable) for servable in self._failed()], "servable")
+        elif require_models:
+            self._check_folder(self._folder)
         self._core.set_labels(_labels(self._models), allow_unavailable=self._allow_unavailable_labels)
 
     def look(self) -> None:
@@ -93,7 +101,7 @@ class Lifecycle:
             self._folder, self._models, self._last = None, tuple(models), found
             if changed:
                 process.settle()
-            failed = self._failed()
+            failed = [_reason(servable) for servable in self._failed()]
             nowhere = [name for name in self.missing() if not self._core.knows(name)]
             _refuse([*failed, *(f"Could not find any versions of model {name}" for name in nowhere)], "model")
 
@@ -113,6 +121,24 @@ class Lifecycle:
             for name in self._last
             if not any(servable.state is State.AVAILABLE for servable in self._states(name))
         ]
+
+    def _check_folder(self, folder: Path) -> None:
+        missing = self.missing()
+        if not missing:
+            return
+        failed = {servable.name: servable for servable in self._failed()}
+        reasons = "; ".join(
+            f"{name!r}, version {failed[name].version}: {_text(failed[name].error)}"
+            if name in failed
+            else f"{name!r}: its folder cannot be read"
+            for name in missing
+        )
+        served = ", ".join(repr(name) for name in self.models() if name not in missing)
+        raise ServerStartError(
+            f"releases: expected models that load in {folder}, got {len(missing)} of {len(self._last)} that "
+            f"did not: {reasons.rstrip('.')}. Export them again, remove their folders, or pass "
+            f"require_models=False to serve {f'the others ({served})' if served else 'what loads later'}."
+        )
 
     def _found(self) -> Found | None:
         """What is there; None where that cannot be told."""
@@ -148,16 +174,12 @@ class Lifecycle:
     def _states(self, name: str) -> list[Servable]:
         return self._core.states(ModelSpec(name)) if self._core.knows(name) else []
 
-    def _failed(self) -> list[str]:
-        """Of each model without a version to answer with, why the newest one on disk could not be loaded."""
+    def _failed(self) -> list[Servable]:
+        """Of each model without a version to answer with, the newest one on disk that could not be loaded."""
         failed = []
         for name in self.missing():
             numbers = {folder.number for folder in self._last[name] or []}
-            errors = ((each, each.error) for each in self._states(name) if each.version in numbers)
-            if reason := next(
-                (f"{each} due to error: {_text(error)}" for each, error in errors if error), ""
-            ):
-                failed.append(reason)
+            failed += [each for each in self._states(name) if each.version in numbers and each.error][:1]
         return failed
 
 
@@ -169,8 +191,12 @@ def _labels(models: Sequence[ModelConfig]) -> Mapping[str, Mapping[str, int]]:
     return {model.name: model.labels for model in models if model.labels}
 
 
-def _text(error: StatusError) -> str:
-    return f"{error.status.name}: {error.message}"
+def _reason(servable: Servable) -> str:
+    return f"{servable} due to error: {_text(servable.error)}"
+
+
+def _text(error: StatusError | None) -> str:
+    return f"{error.status.name}: {error.message}" if error else ""
 
 
 def _refuse(failed: Sequence[str], noun: str) -> None:

@@ -50,6 +50,8 @@ class Server:
         models: what to serve instead of a folder of releases.
         config_file: a file that says it, TensorFlow Serving's `models.config`.
         config_poll_seconds: how often to read that file again; None reads it once.
+        require_models: whether `start` fails when a model has no version that loads; False logs it and serves
+            the other models.
         settings: everything else: batching, TLS, labels, metrics, ...
 
     Raises:
@@ -68,6 +70,7 @@ class Server:
         models: Sequence[ModelConfig] = (),
         config_file: str | os.PathLike[str] | None = None,
         config_poll_seconds: float | None = None,
+        require_models: bool = True,
         settings: Settings | None = None,
     ) -> None:
         if sum((releases is not None, bool(models), config_file is not None)) != 1:
@@ -97,6 +100,7 @@ class Server:
         self._models = tuple(models)
         self._config_file = None if config_file is None else Path(config_file)
         self._config_poll_seconds = config_poll_seconds
+        self._require_models = require_models
         self._core = Core(self._settings.loading, self._settings.retries)
         self._lifecycle = Lifecycle(self._core)
         self._loop: EventLoop | None = None
@@ -123,11 +127,11 @@ class Server:
         return f"[{self.host}]" if ":" in self.host else self.host
 
     def start(self) -> Self:
-        """Load the models and open the ports.
+        """Load the models and open the ports; also where an event loop runs, which waits meanwhile.
 
         Raises:
-            ServerStartError: the folder has nothing to serve, a model that is named does not load, the
-                certificates are none, or a port is taken. Nothing keeps running.
+            ServerStartError: there is nothing to serve, a model has no version that loads (the message has
+                the reason for each), a certificate is invalid, or a port is in use. Nothing keeps running.
         """
         if self._loop:
             raise ServerStartError("This server is running already.")
@@ -147,7 +151,7 @@ class Server:
             self._loop = EventLoop()
             # Before the models are loaded, which may take long, so that a taken port is known at once.
             self._loop.call(self._open_ports())
-            self._lifecycle.start(self._settings.retries)
+            self._lifecycle.start(self._settings.retries, require_models=self._require_models)
             self._loop.call(self._answer())
             self._poller = Poller(
                 self._lifecycle, self._poll_seconds, self._config_file, self._config_poll_seconds, config

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
+from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import DataLoss, InvalidArgument, Unimplemented
 from keras_dl_serving.server import examples
@@ -50,7 +50,7 @@ def warm_up(engine: Engine, version_folder: Path, iterations: int = 1) -> int:
         except DecodeError:
             raise InvalidArgument(f"Failed to parse warmup record: {count - 1} from {file}") from None
         for _ in range(iterations):
-            asyncio.run(_run(Immediate(engine), log))
+            run_to_end(_run(Immediate(engine), log))
     return count
 
 
