@@ -2,65 +2,91 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, UnidentifiedImageError
 
-from keras_dl.data.source import Description, Examples, Indices, Source
+from keras_dl.data.images import Header, is_image_file, read_header, read_pixels
+from keras_dl.data.notices import listed, notify
+from keras_dl.data.source import Description, Examples, Indices, Source, size_to_read
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".gif"}  # what TensorFlow decodes into any number of channels
+OnCorrupt = Literal["raise", "skip"]
+
 _PARTS = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
+# What operating systems and programs leave in folders, beside names that begin with a dot.
+_HIDDEN = {"__macosx", "@eadir", "__pycache__", "$recycle.bin", "lost+found", "thumbs.db", "desktop.ini"}
 
 
-def open_folder(path: Path, image_size: tuple[int, int] | None) -> Source:
+@dataclass(frozen=True)
+class _ImageFile:
+    path: Path
+    folders: tuple[str, ...]  # below the part's own folder; the first is the class
+
+    @property
+    def class_name(self) -> str | None:
+        return self.folders[0] if self.folders else None
+
+
+def open_folder(
+    path: Path, image_size: tuple[int, int] | None, *, labels: bool = True, on_corrupt: OnCorrupt = "raise"
+) -> Source:
     """Images in `class/*.png`, or in `train/class/*.png`, `validation/class/*.png`, `test/class/*.png`.
 
-    Classes are the sub-folders' names, sorted; hidden files and other file types are passed over. Images
-    without class folders have no labels. Images are grey if all files are, and RGB otherwise.
+    Classes are the sub-folders' names, sorted. Hidden files and folders are left out, other files that are no
+    images are counted in a warning. Images without class folders have no labels. Images are grey if all files
+    are, and RGB otherwise.
 
     Args:
-        path: the folder.
-        image_size: (H, W) that images are resized to while they are read, should they differ in size.
+        path: the folder; links in it are followed.
+        image_size: (H, W) that images are resized to while they are read, should they differ in size or be
+            larger.
+        labels: whether classes are wanted.
+        on_corrupt: `"skip"` leaves out files that cannot be decoded, and counts them in the warning.
 
     Raises:
-        ValueError: there are no images, a file is broken, or parts have different classes.
+        ValueError: there are no images, a file is broken, or the folders are not arranged as above.
     """
-    folders = {_PARTS[folder.name]: folder for folder in _folders(path) if folder.name in _PARTS}
-    if "train" not in folders:
-        folders = {"train": path}
-    files = {part: _files(folder) for part, folder in folders.items()}
-    if not all(files.values()):
-        empty = next(folders[part] for part in folders if not files[part])
-        raise ValueError(
-            f"source: no images in {empty}. Expected {', '.join(sorted(_SUFFIXES))} files in one sub-folder "
-            "a class, for example cats/1.png and dogs/1.png."
-        )
-    class_names = _class_names(files, path)
-    labels = {
-        part: None
-        if class_names is None
-        else np.array([class_names.index(c) for c, _ in files[part]], np.int32)
-        for part in files
-    }
-    paths = {part: np.array([str(file) for _, file in files[part]]) for part in files}
-    image_shape = _image_shape([file for part in files.values() for _, file in part])
-    resize_to = image_size if None in image_shape else None
+    notices: list[str] = []
+    folders = _part_folders(path, notices)
+    found = {part: _files(folder, notices) for part, folder in folders.items()}
+    files, headers = _readable(found, on_corrupt, notices)
+    for part, folder in folders.items():
+        if not files[part]:
+            raise ValueError(_no_images(folder, notices))
+    class_names = _class_names(files, path, notices) if labels else None
+    image_shape = _image_shape(headers)
+    resize_to = size_to_read(image_shape, image_size)
+    if notices:
+        notify(f"{path}: {'; '.join(dict.fromkeys(notices))}.")
+    paths = {part: np.array([os.fsencode(file.path) for file in files[part]]) for part in files}
+    classes = {part: _labels(files[part], class_names) for part in files}
 
     def read(part: str, indices: Indices) -> Examples:
-        return Examples(paths[part], labels[part]).take(indices)
+        if class_names is not None and classes[part] is None:
+            raise ValueError(
+                f"split: the {part!r} part of {path} has no class folders, so its images have no labels. "
+                "Sort them into the folders of their classes, or pass labels=False."
+            )
+        return Examples(paths[part], classes[part]).take(indices)
 
     def decode(file: Any) -> Any:
-        image = tf.io.decode_image(tf.io.read_file(file), channels=image_shape[2], expand_animations=False)
-        return as_uint8_image(image, image_shape, resize_to)
+        def pixels(name: bytes) -> np.ndarray:
+            return read_decoded(Path(os.fsdecode(name)), image_shape, resize_to)
+
+        image = tf.numpy_function(pixels, [file], tf.uint8, stateful=False)
+        image.set_shape((*(resize_to or image_shape[:2]), image_shape[2]))
+        return image
 
     description = Description(
         path.name,
@@ -68,64 +94,198 @@ def open_folder(path: Path, image_size: tuple[int, int] | None) -> Source:
         image_shape=image_shape,
         class_names=class_names,
     )
-    return Source(description, read, strata=lambda part: labels[part], decode=decode)
+    return Source(description, read, strata=lambda part: classes[part], decode=decode)
 
 
-def as_uint8_image(image: Any, image_shape: tuple[int | None, ...], resize_to: tuple[int, int] | None) -> Any:
-    """A decoded image with its static shape; resized where images differ in size, or they would not batch."""
-    image.set_shape(image_shape)
-    if resize_to is None:
-        return image
-    resized = tf.image.resize(image, resize_to, method="bilinear", antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(resized, 0, 255)), tf.uint8)
+def read_decoded(
+    path: Path, image_shape: tuple[int | None, int | None, int], resize_to: tuple[int, int] | None
+) -> np.ndarray:
+    """The pixels of one file, once they have the shape that the folder's images are known to have."""
+    pixels = read_pixels(path, resize_to, image_shape[2])
+    expected = image_shape[:2] if resize_to is None else resize_to
+    if pixels.shape[:2] != expected and None not in expected:
+        raise ValueError(
+            f"source: {path} cannot be decoded (it has {pixels.shape[:2]} pixels and its header says "
+            f"{expected}). Repair or remove it."
+        )
+    return pixels
+
+
+def _part_folders(path: Path, notices: list[str]) -> dict[str, Path]:
+    """The folder of each part; the path itself where it has no `train`."""
+    found: dict[str, list[Path]] = {}
+    others = []
+    for folder in _folders(path):
+        part = _PARTS.get(folder.name.lower())
+        if part is None:
+            others.append(folder.name)
+        else:
+            found.setdefault(part, []).append(folder)
+    if "train" not in found:
+        if found and not others:
+            raise ValueError(
+                f"source: {path} has no folder 'train', only "
+                f"{', '.join(folder.name for folders in found.values() for folder in folders)}. "
+                "Name the folder of the training images 'train', or pass one of these folders."
+            )
+        return {"train": path}
+    for part, folders in found.items():
+        if len(folders) > 1:
+            raise ValueError(
+                f"source: {path} has several folders of the split {part!r}: "
+                f"{', '.join(folder.name for folder in folders)}. Merge them, or rename all but one."
+            )
+    if others:
+        notices.append(f"left out {listed(others)} beside the folder {found['train'][0].name}")
+    return {part: folders[0] for part, folders in found.items()}
 
 
 def _folders(path: Path) -> list[Path]:
-    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    return sorted(entry for entry in path.iterdir() if entry.is_dir() and not _is_hidden(entry.name))
 
 
-def _files(path: Path) -> list[tuple[str | None, Path]]:
-    """(class, file) of every image; the class is the first sub-folder below the path."""
-    found = sorted(
-        file
-        for file in path.rglob("*")
-        if file.suffix.lower() in _SUFFIXES and not file.name.startswith(".") and file.is_file()
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _HIDDEN
+
+
+def _files(path: Path, notices: list[str]) -> list[_ImageFile]:
+    """Every image below the path, sorted; what else lies there is counted."""
+    images: list[_ImageFile] = []
+    others: Counter[str] = Counter()
+    without_images = set()
+
+    def visit(folder: Path, names: tuple[str, ...], parents: frozenset[tuple[int, int]]) -> int:
+        status = folder.stat()
+        here = (status.st_dev, status.st_ino)
+        if here in parents:  # a link to a folder that it lies in
+            return 0
+        count = 0
+        for entry in sorted(folder.iterdir()):
+            if _is_hidden(entry.name):
+                continue
+            if entry.is_dir():
+                inner = (*names, unicodedata.normalize("NFC", entry.name))
+                count += visit(entry, inner, parents | {here})
+            elif is_image_file(entry):
+                images.append(_ImageFile(entry, names))
+                count += 1
+            else:
+                others[entry.suffix.lower() or "without a suffix"] += 1
+        if not count and len(names) == 1:
+            without_images.add(names[0])
+        return count
+
+    visit(path, (), frozenset())
+    if others:
+        kinds = listed([f"{count:,} {suffix}" for suffix, count in others.most_common()])
+        total = others.total()
+        notices.append(f"passed over {total:,} file{'s' if total > 1 else ''}: {kinds}")
+        if not others.keys().isdisjoint((".heic", ".heif")):
+            notices.append(".heic is read once pillow_heif.register_heif_opener() was called")
+    if without_images:
+        notices.append(f"no images in {listed(sorted(without_images))}, which is no class")
+    return sorted(images, key=lambda file: file.path)
+
+
+def _no_images(folder: Path, notices: Iterable[str]) -> str:
+    there = f" ({'; '.join(notices)})" if notices else ""
+    return (
+        f"source: no images in {folder}{there}. Expected .jpg, .png, .webp, .bmp, .tiff, .gif or other image "
+        "files in one sub-folder a class, for example cats/1.png and dogs/1.png."
     )
-    return [(file.relative_to(path).parts[0] if file.parent != path else None, file) for file in found]
 
 
-def _class_names(files: dict[str, list[tuple[str | None, Path]]], path: Path) -> tuple[str, ...] | None:
-    classes = {part: {c for c, _ in listed} for part, listed in files.items()}
-    if all(found == {None} for found in classes.values()):
+def _readable(
+    found: Mapping[str, list[_ImageFile]], on_corrupt: OnCorrupt, notices: list[str]
+) -> tuple[dict[str, list[_ImageFile]], list[Header]]:
+    """The files that can be read, and their headers; to skip those that cannot, all are decoded once."""
+    headers: list[Header] = []
+    corrupt: list[str] = []
+    files: dict[str, list[_ImageFile]] = {}
+    for part, listed_files in found.items():
+        files[part] = []
+        for file in listed_files:
+            try:
+                header = read_header(file.path)
+                if on_corrupt == "skip":
+                    read_pixels(file.path, None, 1 if header.grey else 3)
+            except ValueError:
+                if on_corrupt == "raise":
+                    raise
+                corrupt.append("/".join((*file.folders, file.path.name)))
+                continue
+            headers.append(header)
+            files[part].append(file)
+    if corrupt:
+        plural = "s" if len(corrupt) > 1 else ""
+        notices.append(f"passed over {len(corrupt):,} corrupt image{plural}: {listed(corrupt)}")
+    return files, headers
+
+
+def _class_names(
+    files: Mapping[str, list[_ImageFile]], path: Path, notices: list[str]
+) -> tuple[str, ...] | None:
+    classes = {part: {file.class_name for file in inside} for part, inside in files.items()}
+    if classes["train"] == {None}:
         return None
-    stray = next((file for listed in files.values() for c, file in listed if c is None), None)
-    if stray is not None:
-        raise ValueError(
-            f"source: {stray} lies beside the class folders of {path}. Move it into the folder of its class."
-        )
     for part, found in classes.items():
-        if found - classes["train"]:
-            unknown = ", ".join(sorted(str(c) for c in found - classes["train"]))
+        if None in found and found != {None}:
+            stray = next(file.path for file in files[part] if file.class_name is None)
             raise ValueError(
-                f"source: the {part} part of {path} has classes that train has not: {unknown}. "
-                "Add them to train, or remove them."
+                f"source: {stray} lies beside the class folders of {path}. Move it into the folder of its "
+                "class, or pass labels=False."
             )
-    return tuple(sorted(str(c) for c in classes["train"]))
-
-
-def _image_shape(files: list[Path]) -> tuple[int | None, int | None, int]:
-    sizes, modes = set(), set()
-    for file in files:
-        try:
-            with Image.open(file) as image:  # reads the header alone
-                sizes.add(image.size)
-                modes.add(image.mode)
-        except (UnidentifiedImageError, OSError) as error:
+    names = {part: {str(name) for name in found} for part, found in classes.items() if found != {None}}
+    for part, found_names in names.items():
+        if unknown := found_names - names["train"]:
             raise ValueError(
-                f"source: {file} cannot be read as an image ({error}). Repair or remove it."
-            ) from None
-    channels = 1 if modes <= {"1", "L", "I", "I;16"} else 3
+                f"source: the {part} part of {path} has classes that train has not: "
+                f"{listed(sorted(unknown))}. Add them to train, or remove them."
+            )
+        if missing := names["train"] - found_names:
+            notices.append(f"the {part} part has no images of {listed(sorted(missing))}")
+    _check_nesting(files, path, notices)
+    if len(names["train"]) == 1:
+        notices.append(f"there is one class alone, {next(iter(names['train']))}")
+    return tuple(sorted(names["train"]))
+
+
+def _check_nesting(files: Mapping[str, list[_ImageFile]], path: Path, notices: list[str]) -> None:
+    """Folders within class folders: another arrangement than this one, or finer classes."""
+    inside = [file for part in files.values() for file in part]
+    nested = [file for file in inside if len(file.folders) > 1]
+    if not nested:
+        return
+    inner = sorted({file.folders[1] for file in nested})
+    outer = sorted({file.folders[0] for file in nested})
+    if len(nested) == len(inside) and all(name.lower() in _PARTS for name in inner):
+        raise ValueError(
+            f"source: the splits of {path} ({', '.join(inner)}) lie within its class folders "
+            f"({listed(outer)}). Arrange them the other way round: train/{outer[0]} and not "
+            f"{outer[0]}/train."
+        )
+    if len(nested) == len(inside) and len(outer) == 1:
+        raise ValueError(
+            f"source: {path} has the one class folder {outer[0]}, which holds only folders "
+            f"({listed(inner)}). Pass {nested[0].path.parents[len(nested[0].folders) - 1]} if these are the "
+            "classes, or labels=False if there are none."
+        )
+    notices.append(
+        f"images in folders within {listed(outer)} ({listed(inner)}) count as the class of the outer folder"
+    )
+
+
+def _labels(files: list[_ImageFile], class_names: tuple[str, ...] | None) -> np.ndarray | None:
+    if class_names is None or any(file.class_name is None for file in files):
+        return None
+    numbers = {name: number for number, name in enumerate(class_names)}
+    return np.array([numbers[str(file.class_name)] for file in files], np.int32)
+
+
+def _image_shape(headers: list[Header]) -> tuple[int | None, int | None, int]:
+    channels = 1 if all(header.grey for header in headers) else 3
+    sizes = {(header.height, header.width) for header in headers}
     if len(sizes) > 1:
         return None, None, channels
-    ((width, height),) = sizes
+    ((height, width),) = sizes
     return height, width, channels

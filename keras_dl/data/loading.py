@@ -6,25 +6,18 @@ import dataclasses
 import os
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from keras_dl.data import pipeline
-from keras_dl.data.arrays import open_arrays
-from keras_dl.data.digits import open_digits
-from keras_dl.data.folder import open_folder
+from keras_dl.data.folder import OnCorrupt
+from keras_dl.data.notices import notify
+from keras_dl.data.opening import Options, SourceLike, open_source
 from keras_dl.data.share import Share
-from keras_dl.data.source import Description, Examples, Source
+from keras_dl.data.source import Description, Examples, Source, size_to_read
 from keras_dl.data.splits import Selection, select
-from keras_dl.data.table import open_csv
-from keras_dl.data.text import open_text
-from keras_dl.data.tfds import open_tfds
-
-SourceLike = str | os.PathLike[str] | ArrayLike | tuple[ArrayLike, ArrayLike]
 
 
 def load(
@@ -36,11 +29,16 @@ def load(
     image_size: int | tuple[int, int] | None = None,
     sequence_length: int = 100,
     label_column: str = "label",
+    separator: str | None = None,
+    encoding: str | None = None,
+    drop: str | Sequence[str] = (),
+    max_classes: int | None = None,
+    on_corrupt: OnCorrupt = "raise",
     shuffle: bool | None = None,
     seed: int | None = None,
     epoch: int = 0,
     drop_remainder: bool = False,
-    cache: bool = True,
+    cache: bool | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     share: Share | None = None,
 ) -> tf.data.Dataset | Any:
@@ -73,13 +71,22 @@ def load(
         labels: False gives the features alone.
         image_size: resize images to this side, or to (height, width).
         sequence_length: T, for text.
-        label_column: the labels' column in a CSV file; with labels=False it is left out.
+        label_column: the labels' column in a table; with labels=False it is left out.
+        separator: what stands between the cells of a CSV file: by default a comma, and a tab in a .tsv file.
+        encoding: of a CSV or text file, such as "latin-1"; by default UTF-8, or UTF-16 with its byte order
+            mark.
+        drop: the column or columns of a table to leave out.
+        max_classes: the most classes that a column or array of labels may hold; by default 1,000. Whole
+            numbers with few examples of each look like measurements and are refused unless it is given.
+        on_corrupt: "raise" names the first image file that cannot be read; "skip" leaves out all of them and
+            counts them in a `DataWarning`, for which each file is decoded once more.
         shuffle: mix the examples; by default for `train` and its slices.
         seed: of the order; by default drawn from Python's generator, which `keras.utils.set_random_seed`
             seeds.
         epoch: the number of the first pass.
         drop_remainder: leave out a last, smaller batch, so that all have the static size B.
-        cache: keep decoded images in memory. False keeps them encoded and decodes them at every pass.
+        cache: keep decoded images in memory. False decodes them at every pass. By default they are kept where
+            they take, at `image_size`, at most a quarter of the machine's memory.
         data_dir: where TFDS keeps its sets, by default `TFDS_DATA_DIR`.
         share: the replicas of one worker among several: a batch of each of them in turn, of every global
             batch of B, pass after pass without end. All workers together see what one would. Needs a seed.
@@ -92,13 +99,20 @@ def load(
     _check_at_least(1, batch_size=batch_size, sequence_length=sequence_length)
     _check_at_least(0, epoch=epoch, seed=0 if seed is None else seed)
     size = height_and_width(image_size)
-    opened = _open(
+    opened = open_source(
         source,
-        image_size=size,
-        sequence_length=sequence_length,
-        label_column=label_column,
-        data_dir=data_dir,
-        labels=labels,
+        Options(
+            image_size=size,
+            sequence_length=sequence_length,
+            labels=labels,
+            label_column=label_column,
+            separator=separator,
+            encoding=encoding,
+            drop=drop,
+            max_classes=max_classes,
+            on_corrupt=on_corrupt,
+            data_dir=data_dir,
+        ),
     )
     _check_fits(opened, labels=labels, image_size=size)
     splits = _names(split)
@@ -112,6 +126,9 @@ def load(
         )
     if seed is None:
         seed = random.randrange(2**31)
+    if cache is None:
+        num_examples = sum(len(indices) for selection in selections for _, indices in selection)
+        cache = opened.decode is None or _fits_into_memory(opened.description, num_examples, size)
 
     def dataset(split: str, selection: Selection) -> tf.data.Dataset:
         examples = _read(opened, selection)
@@ -148,6 +165,11 @@ def describe(
     *,
     image_size: int | tuple[int, int] | None = None,
     label_column: str | None = "label",
+    separator: str | None = None,
+    encoding: str | None = None,
+    drop: str | Sequence[str] = (),
+    max_classes: int | None = None,
+    on_corrupt: OnCorrupt = "raise",
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Description:
     """What a data set holds: what a model must know of it before it is built.
@@ -158,55 +180,33 @@ def describe(
     Args:
         source: as for `load`.
         image_size: the `image_size` that `load` will be given; the description's image_shape follows it.
-        label_column: the labels' column in a CSV file, None where it has none.
+        label_column: the labels' column in a table, None where it has none.
+        separator: as for `load`.
+        encoding: as for `load`.
+        drop: as for `load`.
+        max_classes: as for `load`.
+        on_corrupt: as for `load`.
         data_dir: where TFDS keeps its sets, by default `TFDS_DATA_DIR`.
 
     Raises:
         ValueError, LookupError, ConnectionError: as `load`.
     """
     size = height_and_width(image_size)
-    opened = _open(source, image_size=size, sequence_length=1, label_column=label_column, data_dir=data_dir)
-    description = opened.description
+    options = Options(
+        image_size=size,
+        labels=label_column is not None,
+        label_column=label_column,
+        separator=separator,
+        encoding=encoding,
+        drop=drop,
+        max_classes=max_classes,
+        on_corrupt=on_corrupt,
+        data_dir=data_dir,
+    )
+    description = open_source(source, options).description
     if size is None or description.image_shape is None:
         return description
     return dataclasses.replace(description, image_shape=(*size, description.image_shape[2]))
-
-
-def _open(
-    source: SourceLike,
-    *,
-    image_size: tuple[int, int] | None,
-    sequence_length: int,
-    label_column: str | None,
-    data_dir: str | os.PathLike[str] | None,
-    labels: bool = True,
-) -> Source:
-    if not isinstance(source, str | os.PathLike):
-        return open_arrays(*source) if isinstance(source, tuple) and len(source) == 2 else open_arrays(source)
-    if source == "digits":
-        return open_digits()
-    path = Path(source).expanduser()
-    is_path = isinstance(source, os.PathLike) or path.suffix or len(path.parts) > 1 or source.endswith(os.sep)
-    if not (is_path and path.exists()):
-        if isinstance(source, os.PathLike) or path.suffix in (".csv", ".tsv", ".txt"):
-            raise FileNotFoundError(
-                f"source: there is no file or folder {path}. Give the path of one that exists."
-            )
-        try:
-            return open_tfds(
-                str(source),
-                data_dir=None if data_dir is None else os.fspath(data_dir),
-                image_size=image_size,
-                sequence_length=sequence_length,
-            )
-        except LookupError:
-            if not (source and path.exists()):
-                raise
-    if path.is_dir():
-        return open_folder(path, image_size)
-    if path.suffix.lower() in (".csv", ".tsv"):
-        return open_csv(path, label_column, labels)
-    return open_text(path, sequence_length)
 
 
 def _read(source: Source, selection: Selection) -> Examples:
@@ -217,6 +217,25 @@ def _read(source: Source, selection: Selection) -> Examples:
     return Examples(
         np.concatenate([piece.features for piece in pieces]), np.concatenate(labels) if labels else None
     )
+
+
+def _fits_into_memory(
+    description: Description, num_examples: int, image_size: tuple[int, int] | None
+) -> bool:
+    """Whether the decoded images take at most a quarter of the machine's memory."""
+    height, width, channels = description.image_shape or (0, 0, 0)
+    height, width = size_to_read((height, width, channels), image_size) or (height, width)
+    size = num_examples * (height or 0) * (width or 0) * channels
+    try:
+        limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 4
+    except (AttributeError, ValueError):  # Windows does not tell it this way
+        limit = 2**32
+    if size > limit:
+        notify(
+            f"{description.name}: its {num_examples:,} images would take {size / 2**30:.1f} GiB of memory "
+            "and are decoded at every pass instead. Pass a smaller image_size, or cache=True to keep them."
+        )
+    return size <= limit
 
 
 def _check_fits(source: Source, *, labels: bool, image_size: tuple[int, int] | None) -> None:

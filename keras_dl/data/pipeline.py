@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -107,12 +108,19 @@ def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 def decoded(features: NDArray[Any], decode: Callable[[Any], Any]) -> NDArray[np.uint8]:
     """All images decoded once: (N,) encoded images or paths -> (N, H, W, C) uint8."""
-    dataset = untuned(tf.data.Dataset.from_tensor_slices(features).map(decode, tf.data.AUTOTUNE).batch(1024))
+    dataset = untuned(tf.data.Dataset.from_tensor_slices(features).map(decode, tf.data.AUTOTUNE).batch(64))
+    images = np.empty((len(features), *dataset.element_spec.shape[1:]), np.uint8)
+    first = 0
     try:
-        return np.concatenate(list(dataset.as_numpy_iterator()))
-    except tf.errors.InvalidArgumentError:
+        for batch in dataset.as_numpy_iterator():
+            images[first : first + len(batch)] = batch
+            first += len(batch)
+    except tf.errors.OpError as error:
+        if named := re.search(r"ValueError: (source: .*)", error.message):
+            raise ValueError(named[1]) from None
         _raise_on_broken(features, decode)
         raise
+    return images
 
 
 def _raise_on_broken(features: NDArray[Any], decode: Callable[[Any], Any]) -> None:
@@ -120,9 +128,8 @@ def _raise_on_broken(features: NDArray[Any], decode: Callable[[Any], Any]) -> No
         try:
             decode(tf.constant(feature))
         except tf.errors.InvalidArgumentError as error:
-            image = feature if isinstance(feature, str) else f"image {index}"
             raise ValueError(
-                f"source: {image} cannot be decoded ({error.message}). Repair or remove it."
+                f"source: image {index} cannot be decoded ({error.message}). Repair or remove it."
             ) from None
 
 

@@ -82,3 +82,17 @@ def resident(description: Description, parts: Mapping[str, Examples]) -> Source:
         read=lambda part, indices: parts[part].take(indices),
         strata=lambda part: parts[part].labels,
     )
+
+
+def size_to_read(
+    image_shape: tuple[int | None, int | None, int], image_size: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    """(H, W) that each image is resized to as it is read, or None.
+
+    Images of several sizes would not batch otherwise, and what is larger than asked for would fill the
+    memory. Smaller images of one size are kept as they are, and enlarged a batch at a time.
+    """
+    height, width, _ = image_shape
+    if image_size is None or (height, width) == image_size:
+        return None
+    return None if height and width and height * width <= image_size[0] * image_size[1] else image_size

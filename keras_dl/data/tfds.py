@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_dl.data.folder import as_uint8_image
-from keras_dl.data.source import Description, Examples, Indices, Source
+from keras_dl.data.source import Description, Examples, Indices, Source, size_to_read
 from keras_dl.data.text import characters
 
 _PROBE_SECONDS = 5.0
@@ -31,7 +30,8 @@ def open_tfds(
     Args:
         name: TFDS's name, with config and version if need be (`mnist`, `mnist:3.0.1`).
         data_dir: where prepared sets are kept; by default `TFDS_DATA_DIR`, or else TFDS's own folder.
-        image_size: (H, W) that images are resized to while they are read, should they differ in size.
+        image_size: (H, W) that images are resized to while they are read, should they differ in size or be
+            larger.
         sequence_length: T of the windows that a text is cut into.
 
     Raises:
@@ -50,7 +50,7 @@ def open_tfds(
         return characters(name, texts, sequence_length)
     image_key, label_key = _image_and_label(features, name)
     image_shape = features[image_key].shape
-    resize_to = image_size if None in image_shape else None
+    resize_to = size_to_read(image_shape, image_size)
 
     def read(part: str, indices: Indices) -> Examples:
         keys = [key for key in (image_key, label_key) if key is not None]
@@ -60,7 +60,7 @@ def open_tfds(
 
     def decode(encoded: Any) -> Any:
         image = tf.io.decode_image(encoded, channels=image_shape[-1], expand_animations=False)
-        return as_uint8_image(image, image_shape, resize_to)
+        return _as_uint8_image(image, image_shape, resize_to)
 
     class_names = None if label_key is None else tuple(features[label_key].names)
     description = Description(name, num_examples=sizes, image_shape=image_shape, class_names=class_names)
@@ -92,7 +92,7 @@ def open_files(
     Args:
         name: TFDS's name.
         data_dir: where prepared sets are kept.
-        image_size: (H, W) that images are resized to, should they differ in size.
+        image_size: (H, W) that images are resized to, should they differ in size or be larger.
         labels: whether each image comes with its class.
 
     Raises:
@@ -107,7 +107,7 @@ def open_files(
     if labels and label_key is None:
         raise ValueError(f"labels: {name} has no labels. Pass labels=False for the images alone.")
     image_shape = features[image_key].shape
-    resize_to = image_size if None in image_shape else None
+    resize_to = size_to_read(image_shape, image_size)
     keys = [image_key, *([label_key] if labels else [])]
 
     @tf.autograph.experimental.do_not_convert  # it would warn of TFDS's decorators on every worker
@@ -128,7 +128,7 @@ def open_files(
 
     def decode(encoded: Any, *label: Any) -> Any:
         image = tf.io.decode_image(encoded, channels=image_shape[-1], expand_animations=False)
-        return (as_uint8_image(image, image_shape, resize_to), *(tf.cast(each, tf.int32) for each in label))
+        return (_as_uint8_image(image, image_shape, resize_to), *(tf.cast(each, tf.int32) for each in label))
 
     parts = builder.info.splits
     lengths = {part: list(info.shard_lengths) for part, info in parts.items()}
@@ -138,6 +138,17 @@ def open_files(
         decode,
         f"{builder.info.full_name} {lengths}",
     )
+
+
+def _as_uint8_image(
+    image: Any, image_shape: tuple[int | None, ...], resize_to: tuple[int, int] | None
+) -> Any:
+    """A decoded image with its static shape, resized."""
+    image.set_shape(image_shape)
+    if resize_to is None:
+        return image
+    resized = tf.image.resize(image, resize_to, method="bilinear", antialias=True)
+    return tf.cast(tf.round(tf.clip_by_value(resized, 0, 255)), tf.uint8)
 
 
 def _builder(name: str, data_dir: str | None) -> Any:

@@ -1,0 +1,150 @@
+"""Image files of any kind that Pillow decodes, upright and as 8-bit pixels."""
+
+from __future__ import annotations
+
+import functools
+import os
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+_GREY = {"1", "L", "La", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N"}
+_SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
+# Not pixels: these only announce a file of another program, or run one to draw it.
+_NOT_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PALM", "PDF", "SPIDER", "WMF"}
+# Their first bytes cannot be those of anything else, so they are found under any name.
+_UNMISTAKABLE = ["AVIF", "GIF", "JPEG", "JPEG2000", "PNG", "QOI", "TIFF", "WEBP"]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image file says of itself: its size once it is upright, and whether it is grey."""
+
+    height: int
+    width: int
+    grey: bool
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether the file counts as an image: by its name, or by its content where the name says nothing."""
+    suffix = path.suffix.lower()
+    if suffix in _suffixes():
+        return True
+    try:
+        with Image.open(path, formats=_UNMISTAKABLE):
+            return True
+    except Exception:  # whatever a decoder makes of a file that is none of its own
+        return False
+
+
+def read_header(path: Path) -> Header:
+    """The header of an image file; its pixels are not decoded.
+
+    Raises:
+        ValueError: it is no image, or larger than Pillow's limit against decompression bombs.
+    """
+    try:
+        with _opened(path) as image:
+            width, height = image.size
+            if _orientation(image) in _SIDEWAYS:
+                width, height = height, width
+            return Header(height, width, image.mode in _GREY)
+    except Exception as error:  # Pillow's decoders raise errors of a dozen kinds
+        raise ValueError(
+            f"source: {path} cannot be read as an image ({_reason(error)}). {_remedy(error)}"
+        ) from None
+
+
+def read_pixels(path: Path, size: tuple[int, int] | None, channels: int) -> NDArray[np.uint8]:
+    """The image, turned upright by its EXIF orientation: (H, W, channels) uint8.
+
+    16-bit grey is cut to its high byte, palettes and CMYK become RGB, transparency is dropped, and of several
+    frames the first is taken.
+
+    Args:
+        path: the file.
+        size: (H, W) that it is resized to, bilinearly with antialiasing; None leaves its size.
+        channels: 1 for grey, 3 for RGB.
+
+    Raises:
+        ValueError: it cannot be decoded.
+    """
+    try:
+        with _opened(path) as image:
+            upright = _eight_bits(image).convert("L" if channels == 1 else "RGB")
+        if size is not None and upright.size != size[::-1]:
+            upright = upright.resize(size[::-1], Image.Resampling.BILINEAR)
+        return np.asarray(upright, np.uint8).reshape(upright.height, upright.width, channels)
+    except Exception as error:
+        raise ValueError(f"source: {path} cannot be decoded ({_reason(error)}). {_remedy(error)}") from None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """The upright image; grey of 16 bits as grey of 8, which Pillow's own conversion would saturate."""
+    upright = ImageOps.exif_transpose(image)
+    if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
+        raise ValueError("its pixels are 32-bit numbers of unknown range; expected 8 or 16 bits a channel")
+    if not image.mode.startswith("I"):
+        return upright
+    return Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+
+
+def _opened(path: Path) -> Image.Image:
+    if not path.exists():
+        raise FileNotFoundError("it is a link to a file that does not exist")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # below Pillow's limit a large photo is no bomb
+        return Image.open(path, formats=_formats())
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, that Pillow's size does not count yet, without decoding any pixels."""
+    if image.format == "TIFF":
+        return 1
+    if image.format == "PNG" and "exif" not in image.info and _exif_behind_pixels(image):
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return int(Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1))
+
+
+def _exif_behind_pixels(image: Any) -> bool:
+    file = image.fp
+    position = file.tell()
+    file.seek(8)
+    found = False
+    while not found and len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        found = kind == b"eXIf"
+        file.seek(length + 4, os.SEEK_CUR)
+    file.seek(position)
+    return found
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "no decoder knows its content"
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        return "Make it smaller or remove it, or raise PIL.Image.MAX_IMAGE_PIXELS if it can be trusted."
+    return 'Repair or remove it, or pass on_corrupt="skip" to pass over such files.'
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in Image.OPEN if name not in _NOT_PIXELS]
+
+
+@functools.cache
+def _suffixes() -> frozenset[str]:
+    Image.init()
+    return frozenset(
+        suffix for suffix, name in Image.registered_extensions().items() if name not in _NOT_PIXELS
+    )
