@@ -1,4 +1,4 @@
-"""Optimizers whose update of a variable is one operation."""
+"""Optimizers whose update of a variable is one operation, and what any optimizer has done."""
 
 from __future__ import annotations
 
@@ -67,3 +67,13 @@ class Adam(keras.optimizers.Adam):
             epsilon=self.epsilon,
             grad=tf.cast(gradient, tf.float32),
         )
+
+
+def steps_done(optimizer: Any) -> Any:
+    """The training steps so far, an int64 tensor.
+
+    Not `iterations`, which counts updates and stands still while gradients are accumulated
+    (`gradient_accumulation_steps`): what is keyed on it would be the same in all steps of one update.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # within a LossScaleOptimizer
+    return optimizer._iterations.value  # Keras offers it in no other way

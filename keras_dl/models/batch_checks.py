@@ -1,9 +1,10 @@
 """What fit, evaluate and predict are given, checked inside the graph.
 
 A data set shows its values only while it runs, so each check is part of the step: one or two reductions over
-the batch and an assertion, well below a hundredth of a training step, and none of it in exported functions.
-(XLA drops assertions.) TensorFlow would report a failed assertion among a page of graph internals;
-`keras_dl.models.checked_model` reduces that to a `ValueError` of one paragraph.
+the batch and an assertion, about a hundredth of a training step, and none of it in exported functions. XLA
+drops assertions, so it may compile only what follows the checks. TensorFlow would report a failed assertion
+among a page of graph internals; `keras_dl.models.checked_model` reduces that to a `ValueError` of one
+paragraph.
 """
 
 from __future__ import annotations
@@ -38,6 +39,54 @@ def checked_images(image: Any) -> Any:
         high,
         ". Divide raw 8-bit images by 255; keras_dl.data.load does it for you.",
     )
+
+
+def checked_finite(**batch: Any) -> tuple[Any, ...]:
+    """The tensors themselves, once no number in them is NaN or infinite in float32.
+
+    Not every such number shows: relu(NaN) is 0, so that a loss can stay finite while the weights become NaN.
+
+    Args:
+        **batch: tensors, nests of them, or None, by the names that the error uses.
+
+    Returns:
+        The same nests of tensors. All of them wait for the check.
+    """
+    numbers = {
+        name: [tf.cast(each, tf.float32) for each in tf.nest.flatten(nest) if _is_floating(each)]
+        for name, nest in batch.items()
+    }
+    numbers = {name: tensors for name, tensors in numbers.items() if tensors}
+    if not numbers:
+        return tuple(batch.values())
+
+    def count(tensors: list[Any]) -> Any:
+        return tf.add_n([tf.math.count_nonzero(~tf.math.is_finite(each)) for each in tensors])
+
+    # A sum is finite in one pass where all numbers are; it may overflow, so that it does not decide alone.
+    total = tf.add_n([tf.reduce_sum(each) for tensors in numbers.values() for each in tensors])
+    broken = tf.cond(
+        tf.math.is_finite(total),
+        lambda: tf.zeros(len(numbers), tf.int64),
+        lambda: tf.stack([count(tensors) for tensors in numbers.values()]),
+    )
+    found = [piece for place, name in enumerate(numbers) for piece in (f" {name} ", broken[place])]
+    checks = checked(
+        broken,
+        tf.reduce_all(broken == 0),
+        f"{', '.join(numbers)}: expected finite numbers, got NaN or infinity, so many times:",
+        *found,
+        ". Leave these examples out, or replace the values: numpy.isfinite finds them.",
+    )
+    with tf.control_dependencies([checks]):
+        return tuple(
+            tf.nest.map_structure(lambda each: tf.identity(each) if tf.is_tensor(each) else each, nest)
+            for nest in batch.values()
+        )
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, tf.Tensor) and value.dtype.is_floating
 
 
 def checked_labels(label: Any, num_classes: int) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from keras_dl.models.batch_checks import MARK, given
+from keras_dl.models.batch_checks import MARK, checked_finite, given
 from keras_dl.models.presets import load_preset
 from keras_dl.replicas import weighed_replica
 
@@ -23,6 +24,7 @@ class CheckedModel(keras.Model):
     Where there is a preset, it comes trained.
     """
 
+    jit_compile: Any
     train_function: Any
     test_function: Any
     predict_function: Any
@@ -73,21 +75,49 @@ class CheckedModel(keras.Model):
         """
         return x, y
 
-    def train_step(self, data: Any) -> Any:
-        """As in Keras; a batch that is refused changes no weight."""
+    def checked_data(self, data: Any) -> Any:
+        """A batch of `fit` or `evaluate`, once it can be learned from.
+
+        Args:
+            data: inputs and labels, and weights of the examples if there are any.
+
+        Returns:
+            What `_learn` and `_judge` take.
+        """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x, y = self.checked_batch(x, given(y))
-        with tf.control_dependencies([y]):  # but not around the step, which may make variables
-            x = tf.identity(x)
-        return super().train_step((x, y, sample_weight))
+        return checked_finite(inputs=x, label=y, sample_weight=sample_weight)
+
+    def checked_query(self, data: Any) -> Any:
+        """A batch of `predict`, once it can be answered: what `_answer` takes."""
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self.checked_batch(x, None)[0], None, None
+
+    def _learn(self, data: Any) -> Any:
+        """Train on a batch of `checked_data`; the figures so far."""
+        return super().train_step(data)
+
+    def _judge(self, data: Any) -> Any:
+        """Evaluate a batch of `checked_data`; the figures so far."""
+        return super().test_step(data)
+
+    def _answer(self, data: Any) -> Any:
+        """The outputs for a batch of `checked_query`."""
+        return super().predict_step(data)
+
+    def train_step(self, data: Any) -> Any:
+        """As in Keras; a batch that is refused changes no weight."""
+        return self._compiled(self._learn)(self.checked_data(data))
 
     def test_step(self, data: Any) -> Any:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        return super().test_step((*self.checked_batch(x, given(y)), sample_weight))
+        return self._compiled(self._judge)(self.checked_data(data))
 
     def predict_step(self, data: Any) -> Any:
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return super().predict_step(self.checked_batch(x, None))
+        return self._compiled(self._answer)(self.checked_query(data))
+
+    def _compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        # XLA drops assertions: it compiles what follows the checks, and not the checks themselves.
+        return tf.function(step, jit_compile=True) if self.jit_compile else step
 
     def compute_loss(
         self,
@@ -103,21 +133,34 @@ class CheckedModel(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.train_function is None or force:
-            super().make_train_function(force)
+            with self._uncompiled():
+                super().make_train_function(force)
             self.train_function = self._explaining("train_function")
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
         if self.test_function is None or force:
-            super().make_test_function(force)
+            with self._uncompiled():
+                super().make_test_function(force)
             self.test_function = self._explaining("test_function")
         return self.test_function
 
     def make_predict_function(self, force: bool = False) -> Any:
         if self.predict_function is None or force:
-            super().make_predict_function(force)
+            with self._uncompiled():
+                super().make_predict_function(force)
             self.predict_function = self._explaining("predict_function")
         return self.predict_function
+
+    @contextmanager
+    def _uncompiled(self) -> Iterator[None]:
+        """Within the block Keras makes functions without XLA, which compiles the inside of the steps."""
+        compiled = self.jit_compile
+        self.jit_compile = False
+        try:
+            yield
+        finally:
+            self.jit_compile = compiled
 
     def _explaining(self, name: str) -> Callable[..., Any]:
         function = getattr(self, name)

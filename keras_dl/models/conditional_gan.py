@@ -78,14 +78,15 @@ class ConditionalGAN(GAN):
         self.filters = check_sizes("filters", filters)
         self.kernel_size = int(kernel_size)
 
-    def _examples(self, data: Any) -> tuple[Any, ...]:
+    def checked_data(self, data: Any) -> tuple[Any, ...]:
+        """The batch's images and their classes."""
         _, label, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return *super()._examples(data), checked_classes(label, self.num_classes)
+        return *super().checked_data(data), checked_classes(label, self.num_classes)
 
-    def predict_step(self, data: Any) -> Any:
-        """The images G(z, y) of a batch of (z, y)."""
+    def checked_query(self, data: Any) -> Any:
+        """The batch's latents and classes."""
         (z, label), _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self((self._checked_latents(z), checked_classes(label, self.num_classes)))
+        return self._checked_latents(z), checked_classes(label, self.num_classes)
 
     def generate(self, z: Any = None, label: Any = None, *, seed: int = 0) -> Any:
         """Images G(z, y).

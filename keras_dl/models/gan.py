@@ -14,7 +14,7 @@ from keras_dl.layers import stateless_noise
 from keras_dl.layers.arguments import check_choice, check_positive_int, check_rate
 from keras_dl.models import adversarial_losses
 from keras_dl.models.adversarial_losses import ADVERSARIAL_LOSSES, check_label_smoothing, penalty_weight
-from keras_dl.models.batch_checks import checked_images, checked_shape, unweighted
+from keras_dl.models.batch_checks import checked_finite, checked_images, checked_shape, unweighted
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl.models.latent_space import PRIORS, analogy, draw_latents, straight_line
 from keras_dl.models.players import (
@@ -23,7 +23,9 @@ from keras_dl.models.players import (
     player_objective,
     player_outputs,
     players_optimizers,
+    refuse_common_arguments,
 )
+from keras_dl.optimizers import steps_done
 from keras_dl.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec
 
@@ -34,13 +36,7 @@ _STREAMS = 6
 
 _PLAYERS = ("generator", "discriminator")
 _SETTINGS = (
-    "loss",
-    "prior",
-    "discriminator_steps",
-    "label_smoothing",
-    "gradient_penalty",
-    "ema_momentum",
-    "seed",
+    *("loss", "prior", "discriminator_steps", "label_smoothing", "gradient_penalty", "ema_momentum", "seed"),
 )
 
 
@@ -177,13 +173,7 @@ class GAN(CheckedModel):
         Raises:
             ValueError: an optimizer is missing, or both players share one; a loss or metrics are passed.
         """
-        for name in ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"):
-            if kwargs.pop(name, None) is not None:
-                raise ValueError(
-                    f"{name}: expected none, because a {type(self).__name__} has an optimizer for each "
-                    "player and the loss that its constructor names. Call compile(generator_optimizer=..., "
-                    "discriminator_optimizer=...)."
-                )
+        refuse_common_arguments(kwargs, type(self).__name__)
         players = (self.generator, generator_optimizer), (self.discriminator, discriminator_optimizer)
         scale_loss = kwargs.pop("auto_scale_loss", True)
         self.generator_optimizer, self.discriminator_optimizer = players_optimizers(*players, scale_loss)
@@ -201,18 +191,30 @@ class GAN(CheckedModel):
             "jit_compile": self.jit_compile,
         }
 
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        self.compile(**keras.saving.deserialize_keras_object(config))
+    def checked_data(self, data: Any) -> tuple[Any, ...]:
+        """The batch's images, and what both players are told besides."""
+        image, _ = unweighted(data, type(self).__name__)
+        image = checked_shape(
+            ops.convert_to_tensor(image), self.image_shape, name="image", model=type(self).__name__
+        )
+        if len(self.image_shape) == 3:  # other data may have any values
+            image = checked_images(image)
+        return checked_finite(image=ops.cast(image, "float32"))
 
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """One turn of the generator after those of the discriminator, on a batch that `fit` takes."""
-        image, *condition = self._examples(data)
+    def checked_query(self, data: Any) -> Any:
+        """The batch's latents."""
+        z, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self._checked_latents(z)
+
+    def _learn(self, data: Any) -> dict[str, Any]:
+        """One turn of the generator after those of the discriminator."""
+        image, *condition = data
         with tf.control_dependencies([image, *condition]):  # a batch that is refused changes nothing
             return self._report(*self._play(image, condition))
 
     def _play(self, image: Any, condition: Any) -> tuple[Any, Any]:
         """All turns; the losses (B,) of the generator, and of the discriminator's last turn."""
-        noise = {"seed": self.seed, "step": self.generator_optimizer.iterations.value}
+        noise = {"seed": self.seed, "step": steps_done(self.generator_optimizer)}
         for turn in range(1, self.discriminator_steps):
             stream = _TRAINING + turn * _STREAMS
             with keras.StatelessScope():  # what the resting generator assigns is dropped
@@ -227,8 +229,9 @@ class GAN(CheckedModel):
                 generator_losses = self._generator_losses(fake, condition, training=True)
             loss = self.generator_optimizer.scale_loss(player_objective(generator_losses, self.generator))
         weights = self.generator.trainable_weights
+        updates = tf.identity(self.generator_optimizer.iterations)
         self.generator_optimizer.apply(tape.gradient(loss, weights), weights)
-        self._update_averages()
+        self._update_averages(updates)
         return generator_losses, discriminator_losses
 
     def _train_discriminator(self, image: Any, fake: Any, condition: Any, **noise: Any) -> Any:
@@ -240,9 +243,9 @@ class GAN(CheckedModel):
         self.discriminator_optimizer.apply(tape.gradient(loss, weights), weights)
         return losses
 
-    def test_step(self, data: Any) -> dict[str, Any]:
+    def _judge(self, data: Any) -> dict[str, Any]:
         """Both losses on a batch; neither player changes."""
-        image, *condition = self._examples(data)
+        image, *condition = data
         # Counted since the last reset, so that an example's noise depends on its place in the data alone.
         seen = replica_sum(self.generator_tracker.count.value)
         noise = {"seed": self.seed, "step": 0, "first_index": seen, "stream": _EVALUATION}
@@ -252,10 +255,9 @@ class GAN(CheckedModel):
             self._discriminator_losses(image, fake, condition, training=False, **noise),
         )
 
-    def predict_step(self, data: Any) -> Any:
-        """The images G(z) of a batch of latents."""
-        z, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self(self._checked_latents(z))
+    def _answer(self, data: Any) -> Any:
+        """The images G(z) of latents."""
+        return self(data)
 
     def _fake(self, image: Any, condition: Any, *, training: bool, **noise: Any) -> Any:
         """As many generated images as there are real ones."""
@@ -282,20 +284,13 @@ class GAN(CheckedModel):
         with keras.StatelessScope():  # images between real and fake leave no trace in the statistics
             return losses + self._penalty * adversarial_losses.gradient_penalty(critic, image, fake, share)
 
-    def _examples(self, data: Any) -> tuple[Any, ...]:
-        """The batch's images, and what both players are told besides."""
-        image, _ = unweighted(data, type(self).__name__)
-        image = checked_shape(
-            ops.convert_to_tensor(image), self.image_shape, name="image", model=type(self).__name__
-        )
-        if len(self.image_shape) == 3:  # other data may have any values
-            image = checked_images(image)
-        return (ops.cast(image, "float32"),)
-
-    def _update_averages(self) -> None:
+    def _update_averages(self, updates: Any) -> None:
+        """Average, if the generator's optimizer has made an update after those, and not accumulated only."""
         if self.averages:
-            t = ops.cast(self.generator_optimizer.iterations, "float32")
+            made = ops.convert_to_tensor(self.generator_optimizer.iterations)
+            t = ops.cast(made, "float32")
             momentum = ops.minimum(self.ema_momentum, t / (t + 10.0))  # forget the untrained weights early
+            momentum = ops.where(made > updates, momentum, 1.0)
             for average, weight in zip(self.averages, self.generator.weights, strict=True):
                 average.assign(momentum * average + (1.0 - momentum) * weight)
 

@@ -17,7 +17,7 @@ from keras import ops
 
 from keras_dl.layers.arguments import check_positive_int
 from keras_dl.models import densities
-from keras_dl.models.batch_checks import checked_classes, checked_shape, num_features_of
+from keras_dl.models.batch_checks import checked_classes, checked_finite, checked_shape, num_features_of
 from keras_dl.models.classifier import Classifier
 from keras_dl.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec
@@ -138,13 +138,18 @@ class GaussianNaiveBayes(_FeatureClassifier):
             )
         return history
 
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """Merge the statistics of (features, labels) with those so far."""
+    def checked_data(self, data: Any) -> Any:
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        member = ops.one_hot(checked_classes(y, self.num_classes), self.num_classes)
+        y = checked_classes(y, self.num_classes)
         if not self.built:
             self.build(x.shape)
-        x = self._features(x)
+        x, weight = checked_finite(features=self._features(x), sample_weight=weight)
+        return x, y, weight
+
+    def _learn(self, data: Any) -> dict[str, Any]:
+        """Merge the statistics of (features, labels) with those so far."""
+        x, y, weight = data
+        member = ops.one_hot(y, self.num_classes)
         if weight is not None:
             member = member * ops.reshape(ops.cast(weight, "float32"), (-1, 1))
         count = replica_sum(ops.expand_dims(ops.sum(member, axis=0), 1))
@@ -158,7 +163,7 @@ class GaussianNaiveBayes(_FeatureClassifier):
         self.squares.assign(self.squares + squares + ops.square(shift) * self.count * share)
         self.mean.assign(self.mean + shift * share)
         self.count.assign(total)
-        results: dict[str, Any] = self.test_step(data)
+        results: dict[str, Any] = self._judge(data)
         return results
 
     def get_config(self) -> dict[str, Any]:

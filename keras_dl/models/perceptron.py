@@ -10,7 +10,13 @@ from keras import ops
 
 from keras_dl.layers.arguments import check_positive_int
 from keras_dl.layers.perceptron import Heaviside
-from keras_dl.models.batch_checks import checked_classes, checked_shape, num_features_of, unweighted
+from keras_dl.models.batch_checks import (
+    checked_classes,
+    checked_finite,
+    checked_shape,
+    num_features_of,
+    unweighted,
+)
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl_export import Endpoint, Spec
 
@@ -102,14 +108,22 @@ class Perceptron(CheckedModel):
             jit_compile=False,
         )
 
-    def train_step(self, data: Any) -> dict[str, Any]:
+    def checked_data(self, data: Any) -> Any:
+        """Features (B, D) and labels (B,), both float32."""
+        x, y = unweighted(data, "Perceptron")
+        y = checked_classes(y, num_classes=2)
+        if not self.built:
+            self.build(x.shape)
+        return *checked_finite(features=self._features(x)), ops.cast(y, "float32")
+
+    def _learn(self, data: Any) -> dict[str, Any]:
         """The rule on every example of (features, labels) in turn."""
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             raise ValueError(
                 "strategy: expected one replica, because the rule takes one example after the other, got "
                 "several. Train outside the strategy's scope."
             )
-        x, y = self._examples(data)
+        x, y = data
 
         def correct(index: Any, state: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
             w, b, mistakes = state
@@ -122,17 +136,10 @@ class Perceptron(CheckedModel):
         self.b.assign(b)
         return self._report(mistakes, ops.shape(x)[0])
 
-    def test_step(self, data: Any) -> dict[str, Any]:
+    def _judge(self, data: Any) -> dict[str, Any]:
         """Count the mistakes on (features, labels)."""
-        x, y = self._examples(data)
+        x, y = data
         return self._report(ops.sum(ops.abs(y - self(x))), ops.shape(x)[0])
-
-    def _examples(self, data: Any) -> tuple[Any, Any]:
-        x, y = unweighted(data, "Perceptron")
-        y = checked_classes(y, num_classes=2)
-        if not self.built:
-            self.build(x.shape)
-        return self._features(x), ops.cast(y, "float32")
 
     def _report(self, mistakes: Any, count: Any) -> dict[str, Any]:
         self.mistakes.update_state(mistakes)

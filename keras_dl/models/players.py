@@ -49,6 +49,21 @@ def check_players(generator: Any, discriminator: Any, conditions: int = 0) -> tu
     return latent[1], data[1:]
 
 
+def refuse_common_arguments(arguments: dict[str, Any], model: str) -> None:
+    """Take what both players would share out of the arguments of `compile`, once all of it is None.
+
+    Raises:
+        ValueError: some of it is not.
+    """
+    for name in ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"):
+        if arguments.pop(name, None) is not None:
+            raise ValueError(
+                f"{name}: expected none, because a {model} has an optimizer for each player and the loss "
+                "that its constructor names. Call compile(generator_optimizer=..., "
+                "discriminator_optimizer=...)."
+            )
+
+
 def players_optimizers(
     generator: tuple[Any, Any], discriminator: tuple[Any, Any], scale_loss: bool
 ) -> tuple[Any, Any]:

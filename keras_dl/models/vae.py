@@ -13,10 +13,11 @@ from keras import ops
 from keras_dl.layers import GaussianSampling, stateless_noise
 from keras_dl.layers.arguments import check_choice, check_image_shape, check_positive_int, check_sizes
 from keras_dl.models import densities
-from keras_dl.models.batch_checks import checked_images, checked_shape, unweighted
+from keras_dl.models.batch_checks import checked_finite, checked_images, checked_shape, unweighted
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl.models.latent_space import straight_line
 from keras_dl.models.vae_networks import vae_networks
+from keras_dl.optimizers import steps_done
 from keras_dl.replicas import replica_mean, replica_sum
 from keras_dl_export import Endpoint, Spec
 
@@ -55,7 +56,7 @@ class VAE(CheckedModel):
 
     `fit` takes images in [0, 1], or pairs whose labels it ignores. It reports means over images, in nats:
     `loss` (the negative of the above), `reconstruction` (-E_q[log p(x | z)]), `kl`, and `elbo` =
-    -(reconstruction + kl), whatever beta and bound. Training noise is keyed on (seed, optimizer step, index
+    -(reconstruction + kl), whatever beta and bound. Training noise is keyed on (seed, training step, index
     in the batch), that of `evaluate` on the index in the data, so that every evaluation draws the same.
 
     Args:
@@ -238,10 +239,19 @@ class VAE(CheckedModel):
                 )
         super().compile(optimizer=optimizer, **kwargs)
 
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """One step of the optimizer on images, or on (images, labels)."""
-        step = self.optimizer.iterations.value
-        image, epsilon = self._draw(data, step=step, stream=_TRAINING)
+    def checked_data(self, data: Any) -> Any:
+        """The images of a batch of images, or of (images, labels)."""
+        image, _ = unweighted(data, "VAE")
+        return checked_finite(image=checked_images(self._as_images(image)))[0]
+
+    def checked_query(self, data: Any) -> Any:
+        """The images of a batch of images, or of (images, labels)."""
+        image, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return checked_images(self._as_images(image))
+
+    def _learn(self, data: Any) -> dict[str, Any]:
+        """One step of the optimizer on images."""
+        image, epsilon = self._draw(data, step=steps_done(self.optimizer), stream=_TRAINING)
         with tf.GradientTape() as tape:
             terms = self.terms(image, epsilon)
             loss = self.optimizer.scale_loss(replica_mean(terms.loss))
@@ -249,20 +259,18 @@ class VAE(CheckedModel):
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return self._report(terms)
 
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """The terms on a batch of images, or of (images, labels)."""
+    def _judge(self, data: Any) -> dict[str, Any]:
+        """The terms on images."""
         # Counted since the last reset, so an image's noise depends on its place in the data alone.
         seen = replica_sum(self.loss_tracker.count.value)
         return self._report(self.terms(*self._draw(data, step=0, first_index=seen, stream=_EVALUATION)))
 
-    def predict_step(self, data: Any) -> Any:
-        """The reconstructions of a batch of images, or of (images, labels)."""
-        image, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self(checked_images(self._as_images(image)), training=False)
+    def _answer(self, data: Any) -> Any:
+        """The reconstructions of images."""
+        return self(data, training=False)
 
-    def _draw(self, data: Any, *, stream: int, **key: Any) -> tuple[Any, Any]:
-        """The batch's images, binarised where that is asked for, and their epsilon (B, K, Z)."""
-        image = checked_images(self._as_images(unweighted(data, "VAE")[0]))
+    def _draw(self, image: Any, *, stream: int, **key: Any) -> tuple[Any, Any]:
+        """The images, binarised where that is asked for, and their epsilon (B, K, Z)."""
         count = ops.shape(image)[0]
         if self.dynamic_binarization:
             uniform = stateless_noise(
