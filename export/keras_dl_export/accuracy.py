@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_dl_export.cases import ask_model
+from keras_dl_export.dtypes import format_shape
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
 from keras_dl_export.errors import AccuracyError
 from keras_dl_export.lowering import mean_noise
-from keras_dl_export.specs import Spec, format_shape
+from keras_dl_export.specs import Spec
 
 if TYPE_CHECKING:
     from keras_dl_export.runtime import Runner

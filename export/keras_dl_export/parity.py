@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_dl_export.cases import Case, Reference
+from keras_dl_export.dtypes import format_shape
 from keras_dl_export.errors import ParityError, first_line
-from keras_dl_export.specs import format_shape
 
 if TYPE_CHECKING:
     from keras_dl_export.runtime import Runner

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keras_dl_export.dtypes import conform
 from keras_dl_export.errors import ConversionError
 
 
@@ -58,60 +58,17 @@ class Spec:
     def conform(self, name: str, value: ArrayLike) -> NDArray[Any]:
         """Return `value` as an array of this dtype and shape.
 
-        Casts that keep the kind of number (float64 to float32, int to float, integers in range) are made;
-        any other is refused.
+        A cast that would change a value is refused: `keras_dl_export.dtypes` has the rule.
 
         Args:
             name: what the error calls the value.
             value: anything NumPy reads.
 
         Raises:
-            TypeError: the dtype does not fit.
+            TypeError: the dtype does not fit, or a cast would change a value.
             ValueError: the shape does not fit.
         """
-        array = np.asarray(value)
-        if self.dtype == "string":
-            if array.dtype.kind not in "SUO":
-                raise TypeError(f"{name}: expected strings, got {array.dtype}.")
-            array = array.astype(object)
-        else:
-            array = _cast(name, array, numpy_dtype(self.dtype))
-        fits = len(array.shape) == len(self.shape) and all(
-            isinstance(size, str) or size == got for size, got in zip(self.shape, array.shape, strict=True)
-        )
-        if not fits:
-            raise ValueError(
-                f"{name}: expected shape {format_shape(self.shape)}, got {format_shape(array.shape)}."
-            )
-        return array
-
-
-def format_shape(shape: Sequence[int | str]) -> str:
-    """Write a shape as `(batch, 28, 28, 1)`."""
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-
-
-def numpy_dtype(name: str) -> np.dtype[Any]:
-    """Return the NumPy dtype of a Spec's dtype name; strings are objects."""
-    scalar: Any = object if name == "string" else name
-    if name == "bfloat16":
-        import ml_dtypes
-
-        scalar = ml_dtypes.bfloat16
-    dtype: np.dtype[Any] = np.dtype(scalar)
-    return dtype
-
-
-def _cast(name: str, array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    if array.dtype == dtype:
-        return array
-    same_kind = array.dtype.kind in "biufV" and np.can_cast(array.dtype, dtype, "same_kind")
-    if not same_kind and array.dtype.kind in "iu" and dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        same_kind = array.size == 0 or (limits.min <= array.min() and array.max() <= limits.max)
-    if not same_kind:
-        raise TypeError(f"{name}: expected dtype {dtype}, got {array.dtype}.")
-    return array.astype(dtype)
+        return conform(name, value, self.dtype, self.shape)
 
 
 def refuse_strings(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from keras_dl_export.dtypes import format_shape
 from keras_dl_serving import dtypes
 
 if TYPE_CHECKING:  # a client starts without protobuf
@@ -31,12 +32,18 @@ class TensorSpec:
 
     def __str__(self) -> str:
         """`float32 (batch, 28, 28, 1)`, the first free axis being the batch."""
+        return (
+            f"{self.dtype} of any shape" if self.axes is None else f"{self.dtype} {format_shape(self.axes)}"
+        )
+
+    @property
+    def axes(self) -> tuple[int | str, ...] | None:
+        """The shape with a name for each free axis; None where even the rank is free."""
         if self.shape is None:
-            return f"{self.dtype} of any shape"
-        axes = ["?" if size is None else str(size) for size in self.shape]
-        if axes and axes[0] == "?":
-            axes[0] = "batch"
-        return f"{self.dtype} ({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+            return None
+        return tuple(
+            size if size is not None else "?" if axis else "batch" for axis, size in enumerate(self.shape)
+        )
 
 
 @dataclass(frozen=True)

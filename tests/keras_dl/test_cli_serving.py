@@ -237,7 +237,7 @@ def header_server() -> Iterator[tuple[str, list[str]]]:
     ("arguments", "text"),
     [
         (("scan", "absent.png"), "expected JSON, or the path of an image, .npy or JSON file, for 'image'"),
-        (("scan", "[1, 2]"), "input 'image' must be float32 (batch, 4, 4, 1), but is float32 (2,)"),
+        (("scan", "[1, 2]"), "inputs['image']: expected shape (batch, 4, 4, 1), got (2,)"),
         (("scan", "x=[1]"), "'x' is unknown"),
         (("scan", "[1]", "--data", "digits"), "--input, --data: expected one of them, got both"),
         (("scan", "[1]", "--signature", "s"), "--signature: expected one of 'serving_default', got 's'"),

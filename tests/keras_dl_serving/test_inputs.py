@@ -52,69 +52,19 @@ def test_inputs_with_a_default_may_be_missing() -> None:
 
 
 def test_shapes_that_do_not_fit() -> None:
-    wanted = "input 'image' must be float32 (batch, 2, 2, 1), but is "
-    assert (
-        refusal({"image": np.zeros((2, 2, 1))})
-        == wanted + "float32 (2, 2, 1): add the batch axis, image[None]."
-    )
-    assert refusal({"image": np.zeros((5, 2, 2))}) == (
-        wanted + "float32 (5, 2, 2): add the channel axis, image[..., None]."
-    )
-    assert refusal({"image": np.zeros((5, 3, 2, 1))}) == wanted + "float32 (5, 3, 2, 1)."
-    assert refusal({"image": [[1, 2], [3]]}).startswith(wanted + "not a regular array: ")
+    for shape, decisive in (
+        ((2, 2, 1), "[None]"),
+        ((5, 2, 2), "[..., None]"),
+        ((5, 3, 2, 1), "(5, 3, 2, 1)"),
+    ):
+        text = refusal({"image": np.zeros(shape)})
+        assert text.startswith("inputs['image']: expected shape (batch, 2, 2, 1)")
+        assert decisive in text
 
 
 def test_any_shape_means_any() -> None:
     assert converted(3, "float32").shape == ()
     assert converted([[1], [2]], "float32").shape == (2, 1)
-
-
-@pytest.mark.parametrize(
-    ("value", "dtype"),
-    [
-        (np.float64([1.5]), "float32"),
-        ([1, 2, 3], "float32"),
-        (np.uint8([0, 255]), "float32"),
-        (np.float16([0.1]), "float32"),
-        (np.float64([0.1, np.nan, np.inf]), "float16"),
-        (np.float64([1.5]), "bfloat16"),
-        ([1, 2], "int32"),
-        (np.int64([-128, 127]), "int8"),
-        (np.uint64([2**63]), "uint64"),
-        ([1], "complex64"),
-        ([], "float32"),
-        ([], "int32"),
-    ],
-)
-def test_casts_that_keep_the_values(value: Any, dtype: str) -> None:
-    found = converted(value, dtype)
-    assert found.dtype.name == dtype
-    np.testing.assert_allclose(
-        found.astype(np.complex128), np.asarray(value).astype(np.complex128), rtol=1e-2
-    )
-
-
-@pytest.mark.parametrize(
-    ("value", "dtype"),
-    [
-        (np.float64([1e39]), "float32"),
-        (np.float64([70000]), "float16"),
-        ([2**24 + 1], "float32"),
-        ([1.0], "int32"),
-        ([2**31], "int32"),
-        ([-1], "uint8"),
-        (np.int64([-1]), "uint64"),
-        (np.uint64([2**63]), "int64"),
-        ([1j], "float32"),
-        ([True], "float32"),
-        ([1], "bool"),
-    ],
-)
-def test_casts_that_would_change_values_are_refused(value: Any, dtype: str) -> None:
-    with pytest.raises(
-        InvalidRequest, match=rf"input 'x' must be {dtype} .*does not become {dtype} without changing"
-    ):
-        converted(value, dtype)
 
 
 @given(st_numpy.arrays(st.sampled_from(["float32", "int64", "uint8", "bool"]), st_numpy.array_shapes()))
@@ -131,30 +81,3 @@ def test_strings_are_bytes_or_text() -> None:
     assert converted(["caf\u00e9", b"\xff"], "string").tolist() == ["caf\u00e9".encode(), b"\xff"]
     assert converted(np.array([["ab"], ["c"]]), "string").tolist() == [[b"ab"], [b"c"]]
     assert converted(b"png", "string").item() == b"png"
-    with pytest.raises(
-        InvalidRequest, match=r"must be string of any shape, that is bytes or str, but holds a int"
-    ):
-        converted([1], "string")
-
-
-@pytest.mark.parametrize(
-    ("value", "dtype", "shape", "text"),
-    [
-        (["a"], "float32", (None,), "but is bytes or text instead of numbers."),
-        ([None], "float32", (None,), "but is other objects instead of numbers."),
-        (None, "int32", (None,), "but is None instead of numbers."),
-        (
-            b"\x89PNG",
-            "float32",
-            (None,),
-            "decode it first, an image for example with Pillow",
-        ),
-        (1.0, "float32", (None,), "but is float32 (): put it in a list."),
-        (b"png", "string", (None,), "but is string (): put it in a list."),
-        ("\ud800", "string", (), "but holds half a surrogate pair: '\\ud800'. Give bytes."),
-    ],
-)
-def test_advice(value: Any, dtype: str, shape: tuple[int | None, ...], text: str) -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        converted(value, dtype, shape)
-    assert text in caught.value.message
