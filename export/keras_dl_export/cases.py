@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keras_dl_export.dtypes import numpy_dtype
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint, call_endpoint
 from keras_dl_export.errors import first_line
-from keras_dl_export.lowering import at_inference, fresh_functions
-from keras_dl_export.specs import Spec, numpy_dtype
+from keras_dl_export.lowering import any_scope, at_inference, fresh_functions
+from keras_dl_export.specs import Spec
 
 Examples = ArrayLike | Mapping[str, ArrayLike] | None
 
@@ -137,7 +138,7 @@ def ask_model(
         return call_endpoint(endpoint, tensors)
 
     tensors = {key: tf.constant(array, endpoint.inputs[key].dtype) for key, array in inputs.items()}
-    with fresh_functions(), at_inference():  # in the order of _trace: each has a lock
+    with any_scope(), fresh_functions(), at_inference():  # in the order of _trace: each has a lock
         call = ask if eagerly else tf.function(ask, autograph=False).get_concrete_function(**tensors)
         outputs = call(**tensors)
     return {key: np.asarray(tensor) for key, tensor in outputs.items()}

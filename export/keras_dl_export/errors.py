@@ -14,9 +14,26 @@ An argument that is wrong in itself (an unknown endpoint, an unbuilt model, inpu
 from __future__ import annotations
 
 import re
+import textwrap
 
-_COLOURS = re.compile("\x1b\\[[0-9;]*m")
-_KERAS_CALL = re.compile(r"Exception encountered when calling (\w+\.call\(\))\.")
+_COLORS = re.compile("\x1b\\[[0-9;]*m")
+_CALL = re.compile(r"Exception encountered when calling (?P<place>[^\n]+?)\.?\n")
+_CALL_ENDS = re.compile(r"\n\s*(?:Call a|A)rguments received by ")
+# AutoGraph quotes the code that led there, each line after the file that it is in; the reason comes last.
+_USER_CODE = re.compile(r"in user code:\s*\n")
+_RAISED = re.compile(r"^ {4,}(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Warning|Interrupt): ?", re.M)
+_IN_GRAPH = re.compile(
+    r"Graph execution error:\s*(?:Detected at node .*?(?:<stack traces unavailable>|\n(?=\S)))?", re.S
+)
+_MLIR = re.compile(r"^[^\n]*?\berror: (?:loc\(.*\): )?(?=\S)", re.M)
+_NODE = re.compile(r"'\{\{node ([^}]*)\}\} = (\w+)\[[^']*'")
+# Where in a graph or a C++ file, which tells a user nothing.
+_LOCATIONS = re.compile(
+    r"\{\{(?:function_)?node [^}]*\}\} ?|\[\[\{\{node [^}]*\}\}\]\]|\[Op:[^\]]*\](?: name:.*$)?|"
+    r"^\S+\.(?:cc|cpp|h|py):\d+(?::\d+)?:? ?|^<unknown>:\d+: |\((?:defined at|at) [^)]*\.py:\d+\)",
+    re.M,
+)
+_LONGEST = 700  # letters of a reason
 
 
 class ExportError(Exception):
@@ -44,9 +61,43 @@ class ReleaseError(ExportError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says first: frameworks put a traceback of their own under it."""
-    lines = [line for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()] or [
-        type(error).__name__
+    """Return an error's reason as one paragraph, without what frameworks put around it.
+
+    Keras wraps the reason in the call that it came from, AutoGraph puts it under the code that led there,
+    TensorFlow under a stack trace, and the converters after a place in a C++ file. The innermost call stays.
+    """
+    said = error.args[0] if type(error) is KeyError and error.args else error  # its str is a repr
+    text = _COLORS.sub("", str(said)).strip()
+    place = ""
+    while True:
+        if called := _CALL.match(text):
+            place, text = called["place"], _CALL_ENDS.split(text[called.end() :], maxsplit=1)[0]
+        elif (quoted := _USER_CODE.match(text)) and (raised := _RAISED.search(text, quoted.end())):
+            text = textwrap.dedent("    " + text[raised.end() :])
+            if "KeyError" in raised[0]:  # a repr again
+                bare = text.strip().strip("'\"").encode("latin-1", "backslashreplace")
+                text = _COLORS.sub("", bare.decode("unicode_escape"))
+        else:
+            break
+        text = text.strip()
+    reason = _paragraph(_IN_GRAPH.sub("", text, count=1))
+    if not reason or isinstance(error, KeyError):
+        reason = f"{type(error).__name__} {reason}".strip()
+    if not reason.endswith((".", "!", "?")):
+        reason += "."
+    return f"in {place}: {reason}" if place else reason
+
+
+def _paragraph(text: str) -> str:
+    """Join the lines of the first paragraph, and of the next where the first announces it."""
+    if blamed := _MLIR.search(text):
+        text = text[blamed.end() :].split("\n", 1)[0]
+    paragraphs = [
+        " ".join(_LOCATIONS.sub("", _NODE.sub(r"\2 in '\1'", paragraph)).split())
+        for paragraph in re.split(r"\n\s*\n", text)
     ]
-    called = _KERAS_CALL.fullmatch(lines[0])
-    return f"in {called[1]}: {lines[1]}" if called and len(lines) > 1 else lines[0].strip()
+    paragraphs = [paragraph for paragraph in paragraphs if paragraph]
+    joined = paragraphs.pop(0) if paragraphs else ""
+    while paragraphs and joined.endswith(":"):
+        joined += f" {paragraphs.pop(0)}"
+    return textwrap.shorten(joined, _LONGEST, placeholder=" ...")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def write_saved_model(model: Any, signatures: Mapping[str, Signature], folder: P
             id(variable): variable for function in functions.values() for variable in function.graph.variables
         }.values()
     )
-    module.tables_used = _lookup_tables(model)
+    module.tables_used = _tables(functions.values())
     with silence():
         try:
             tf.saved_model.save(module, str(folder), signatures=functions)
@@ -94,12 +95,24 @@ def read_warmup_requests(folder: Path) -> dict[str, NDArray[Any]]:
     return inputs
 
 
-def _lookup_tables(model: Any) -> list[Any]:
+def _tables(functions: Iterable[Any]) -> list[Any]:
+    """Return the lookup tables that functions captured, wherever the model keeps them.
+
+    A function holds a table's handle alone, and a table that is not saved by its owner comes back empty. The
+    owner may be in a list, a closure or a module's global: only the garbage collector knows them all.
+    """
     from tensorflow.saved_model.experimental import TrackableResource
 
+    handles = {
+        id(tensor)
+        for function in functions
+        for tensor in function.captured_inputs
+        if tensor.dtype.name == "resource"
+    } - {id(variable.handle) for function in functions for variable in function.graph.variables}
+    if not handles:
+        return []
     return [
-        value
-        for layer in model._flatten_layers()
-        for value in vars(layer).values()
-        if isinstance(value, TrackableResource)
+        thing
+        for thing in gc.get_objects()
+        if issubclass(type(thing), TrackableResource) and id(thing._resource_handle) in handles
     ]

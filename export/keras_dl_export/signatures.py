@@ -20,6 +20,7 @@ from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of, pic
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering import (
     Emitter,
+    any_scope,
     fresh_functions,
     known_time,
     mean_noise,
@@ -164,6 +165,7 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
     traced = tf.function(lambda **inputs: call_endpoint(endpoint, inputs), autograph=False)
     try:
         with (
+            any_scope() as scopes,
             plain_argmax(),
             plain_new_axes(),
             known_time(),
@@ -174,7 +176,9 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
             function = traced.get_concrete_function(**specs)
     except Exception as error:
         raise ConversionError(
-            f"endpoint {name!r}: it could not be traced into a TensorFlow graph: {first_line(error)}"
+            f"endpoint {name!r}: it could not be traced into a TensorFlow graph"
+            f"{f', at layer {scopes.failed!r}' * bool(scopes.failed)}: {first_line(error)} Build it of "
+            "keras.ops or TensorFlow operations, which a graph can hold."
         ) from error
     inner = function.graph.as_graph_def().library.function
     lowered = met.recurrent or any("_XlaMustCompile" in function.attr for function in inner)

@@ -12,6 +12,7 @@ from keras_dl_export.lowering.recurrent import (
     Recurrence,
     recurrent_layers,
 )
+from keras_dl_export.lowering.scopes import any_scope
 from keras_dl_export.lowering.tflite_recurrent import TFLiteRecurrent
 from keras_dl_export.lowering.time_distributed import known_time
 
@@ -20,6 +21,7 @@ __all__ = [
     "Inexpressible",
     "Recurrence",
     "TFLiteRecurrent",
+    "any_scope",
     "at_inference",
     "emit_onnx",
     "fresh_functions",

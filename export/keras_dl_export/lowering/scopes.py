@@ -1,0 +1,56 @@
+"""Layers of any name in TensorFlow's graph."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+_one_at_a_time = threading.RLock()
+_UNFIT = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what TensorFlow's scopes are not made of
+
+
+class Scopes:
+    """What is known of the layers that were called.
+
+    Attributes:
+        failed: the innermost layer that an error came out of; an empty string where there is none.
+    """
+
+    failed = ""
+
+
+@contextlib.contextmanager
+def any_scope() -> Iterator[Scopes]:
+    """Trace a layer whose name is in any script, with `_` where TensorFlow knows no letter.
+
+    Keras names its scopes after layers. TensorFlow's may hold ASCII alone, and the outermost must not begin
+    with `_`.
+    """
+    import tensorflow as tf
+
+    scopes = Scopes()
+    kept = tf.Graph.name_scope
+
+    @contextlib.contextmanager
+    def name_scope(graph: Any, name: str | None) -> Iterator[str]:
+        fit = name
+        if name:
+            fit = _UNFIT.sub("_", name)
+            if not graph.get_name_scope() and not fit[0].isalnum() and fit[0] != ".":
+                fit = f"layer{fit}"
+        with kept(graph, fit) as scope:
+            try:
+                yield scope
+            except BaseException:
+                scopes.failed = scopes.failed or (graph.get_name_scope() if name else "")
+                raise
+
+    with _one_at_a_time:
+        tf.Graph.name_scope = name_scope
+        try:
+            yield scopes
+        finally:
+            tf.Graph.name_scope = kept
