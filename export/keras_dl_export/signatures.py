@@ -19,7 +19,10 @@ from keras_dl_export.cases import (
 from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of, pick, with_batch_size
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering import (
+    TFLITE_OPERATORS,
     Emitter,
+    Replacement,
+    any_image_size,
     any_scope,
     fresh_functions,
     known_time,
@@ -27,6 +30,7 @@ from keras_dl_export.lowering import (
     plain_argmax,
     plain_new_axes,
     recurrent_layers,
+    replaced_operators,
 )
 from keras_dl_export.specs import Spec
 
@@ -58,6 +62,7 @@ class Signature(Reference):
         endpoint: what was traced.
         random: "mean" if draws from hidden generators are replaced by their mean, or "refuse".
         lowered: whether it has layers, such as recurrent ones, that each target has its own form of.
+        replaceable: the types of operators in it that some target has a replacement for.
         notes: what the target that it was traced for could not express in its own form.
     """
 
@@ -65,6 +70,7 @@ class Signature(Reference):
     endpoint: Endpoint = field(repr=False)
     random: str = "refuse"
     lowered: bool = False
+    replaceable: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
 
@@ -105,7 +111,7 @@ def sign(
 
 
 def lower(signatures: Mapping[str, Signature], emit: Emitter) -> dict[str, Signature]:
-    """Trace again, with recurrent layers in a target's own form; the answers to compare with remain.
+    """Trace again, with layers and operators in a target's own form; the answers to compare with remain.
 
     Raises:
         ConversionError: an endpoint cannot be traced so.
@@ -113,7 +119,7 @@ def lower(signatures: Mapping[str, Signature], emit: Emitter) -> dict[str, Signa
     return {
         name: (
             dataclasses.replace(signature, **_trace(name, signature.endpoint, emit, signature.random))
-            if signature.lowered
+            if signature.lowered or signature.replaceable & set(_replacements(emit))
             else signature
         )
         for name, signature in signatures.items()
@@ -162,15 +168,18 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
     specs = {
         key: tf.TensorSpec(spec.static_shape, spec.dtype, name=key) for key, spec in endpoint.inputs.items()
     }
+    replacements = TFLITE_OPERATORS if emit is None else _replacements(emit)
     traced = tf.function(lambda **inputs: call_endpoint(endpoint, inputs), autograph=False)
     try:
         with (
             any_scope() as scopes,
             plain_argmax(),
             plain_new_axes(),
+            any_image_size(),
             known_time(),
             fresh_functions(compiled=emit is None),
             recurrent_layers(emit) as met,
+            replaced_operators(replacements, write=emit is not None) as replaceable,
             mean_noise(met.note) if random == "mean" else contextlib.nullcontext(),
         ):
             function = traced.get_concrete_function(**specs)
@@ -182,7 +191,17 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
         ) from error
     inner = function.graph.as_graph_def().library.function
     lowered = met.recurrent or any("_XlaMustCompile" in function.attr for function in inner)
-    return {"function": function, "lowered": lowered, "notes": tuple(met.notes)}
+    return {
+        "function": function,
+        "lowered": lowered,
+        "replaceable": frozenset(replaceable),
+        "notes": tuple(met.notes),
+    }
+
+
+def _replacements(emit: Emitter | None) -> Mapping[str, Replacement]:
+    """Return the operators that a target has others for; TFLite's alone has some."""
+    return getattr(emit, "operators", {})
 
 
 def _refuse_hidden_state(name: str, function: Any, random: str) -> None:

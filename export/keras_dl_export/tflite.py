@@ -66,6 +66,8 @@ def convert(saved_model: Path, signatures: list[str], quantization: Quantization
     with silence() as noise:
         try:
             converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=signatures)
+            # By default an infinite constant becomes the largest float: inf == inf would be False.
+            converter.canonicalizing_inf_as_min_max_float = quantization is not None
             if quantization is not None:
                 quantize_tflite(converter, quantization)
             content: bytes = converter.convert()

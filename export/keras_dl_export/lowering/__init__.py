@@ -2,10 +2,12 @@
 
 from keras_dl_export.lowering.argmax import plain_argmax
 from keras_dl_export.lowering.fresh_functions import fresh_functions
+from keras_dl_export.lowering.image_sizes import any_image_size
 from keras_dl_export.lowering.inference import at_inference
 from keras_dl_export.lowering.new_axes import plain_new_axes
 from keras_dl_export.lowering.noise import mean_noise
 from keras_dl_export.lowering.onnx_recurrent import emit_onnx
+from keras_dl_export.lowering.operators import Replacement, replaced_operators
 from keras_dl_export.lowering.recurrent import (
     Emitter,
     Inexpressible,
@@ -13,14 +15,18 @@ from keras_dl_export.lowering.recurrent import (
     recurrent_layers,
 )
 from keras_dl_export.lowering.scopes import any_scope
+from keras_dl_export.lowering.tflite_operators import TFLITE_OPERATORS
 from keras_dl_export.lowering.tflite_recurrent import TFLiteRecurrent
 from keras_dl_export.lowering.time_distributed import known_time
 
 __all__ = [
+    "TFLITE_OPERATORS",
     "Emitter",
     "Inexpressible",
     "Recurrence",
+    "Replacement",
     "TFLiteRecurrent",
+    "any_image_size",
     "any_scope",
     "at_inference",
     "emit_onnx",
@@ -30,4 +36,5 @@ __all__ = [
     "plain_argmax",
     "plain_new_axes",
     "recurrent_layers",
+    "replaced_operators",
 ]

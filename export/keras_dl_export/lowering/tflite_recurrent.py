@@ -6,11 +6,13 @@ Shapes: B batch, T time, D features, H units.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from keras_dl_export.lowering.operators import Replacement
 from keras_dl_export.lowering.recurrent import Recurrence
+from keras_dl_export.lowering.tflite_operators import TFLITE_OPERATORS
 from keras_dl_export.lowering.tflite_steps import Result, Step, Steps, loop, write_out
 
 Tensor = Any
@@ -39,14 +41,16 @@ _OPERATORS = {"rnn": 3, "lstm": 12, "gru": 11, "other": 15}  # a step's
 
 @dataclass(frozen=True)
 class TFLiteRecurrent:
-    """Writes recurrent layers for TFLite, as `recurrent_layers` asks for.
+    """Writes recurrent layers for TFLite, as `recurrent_layers` asks for; names the operators to replace.
 
     Attributes:
         calibrated: whether the file is for int8. Every tensor is then calibrated by itself, so that steps are
             written out as long as they can be; and a loop within a loop crashes the converter.
+        operators: what takes the place of operators that TFLite computes otherwise.
     """
 
     calibrated: bool = False
+    operators: Mapping[str, Replacement] = field(default_factory=lambda: TFLITE_OPERATORS, repr=False)
 
     def __call__(self, recurrence: Recurrence) -> Result:
         """Write a recurrence whose equations are known."""

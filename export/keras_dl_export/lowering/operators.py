@@ -1,0 +1,108 @@
+"""TensorFlow operators that a target computes otherwise, replaced while a graph is traced.
+
+The replacement acts where every operator of a graph is created: it meets `keras.ops`, a layer's own code and
+plain `tf` calls alike, in loops and nested functions too, and knows shapes and constants.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Tensor = Any
+_one_at_a_time = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An operator that is about to be created.
+
+    Attributes:
+        type: TensorFlow's name of it.
+        inputs: the tensors that go in.
+        attributes: its `AttrValue`s by name.
+    """
+
+    type: str
+    inputs: tuple[Tensor, ...]
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What takes an operator's place.
+
+    Attributes:
+        write: makes the operator's outputs from other operators: one tensor, or as many as it has.
+        needed: whether the target computes this operator otherwise; it may do so for some dtypes alone.
+    """
+
+    write: Callable[[Operator], Any]
+    needed: Callable[[Operator], bool] = lambda operator: True
+
+
+@contextlib.contextmanager
+def replaced_operators(replacements: Mapping[str, Replacement], *, write: bool = True) -> Iterator[set[str]]:
+    """Create others in place of some operators, in graphs that this thread traces.
+
+    Args:
+        replacements: by the type of the operator. Inside a replacement every operator is what it is.
+        write: False leaves every operator as it is, and only notes which ones would have been replaced.
+
+    Yields:
+        The types that were met and needed to be replaced.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.func_graph import FuncGraph
+
+    kept = FuncGraph._create_op_internal
+    thread = threading.get_ident()
+    met: set[str] = set()
+    inside = False
+
+    def create(
+        graph: Any,
+        op_type: str,
+        inputs: Sequence[Tensor],
+        dtypes: Any = None,
+        input_types: Any = None,
+        name: str | None = None,
+        attrs: Mapping[str, Any] | None = None,
+        *rest: Any,
+        **named: Any,
+    ) -> Any:
+        nonlocal inside
+        replacement = replacements.get(op_type)
+        if replacement is not None and not inside and threading.get_ident() == thread:
+            operator = Operator(op_type, tuple(inputs), attrs or {})
+            if replacement.needed(operator):
+                met.add(op_type)
+                if write:
+                    inside = True
+                    try:
+                        with graph.as_default(), tf.name_scope(name or op_type):
+                            return _only_output(replacement.write(operator))
+                    finally:
+                        inside = False
+        return kept(graph, op_type, inputs, dtypes, input_types, name, attrs, *rest, **named)
+
+    with _one_at_a_time:
+        FuncGraph._create_op_internal = create
+        try:
+            yield met
+        finally:
+            FuncGraph._create_op_internal = kept
+
+
+def _only_output(outputs: Any) -> Any:
+    """Return an operator whose outputs are these and no others."""
+    import tensorflow as tf
+
+    if isinstance(outputs, list | tuple):
+        return tf.identity_n(list(outputs))[0].op
+    if len(outputs.op.outputs) > 1:
+        outputs = tf.identity(outputs)
+    return outputs.op

@@ -1,0 +1,185 @@
+"""Single operators in the stock interpreter, against NumPy, where TFLite's own compute something else."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from keras import layers, ops
+
+from keras_dl_export import to_tflite
+from keras_dl_export.lowering import replaced_operators
+from keras_dl_export.lowering.tflite_operators import TFLITE_OPERATORS
+
+Columns = Mapping[str, np.ndarray]
+
+INF, NAN = np.inf, np.nan
+FLOATS = np.float32([100, -100, 0, INF, -INF, NAN, 88.8, 0.5, -0.5, 1.5, 2.5, -2.5, 1e-3, -7.3, 3.4028235e38])
+WIDE = np.int64([0, 1, -1, 7, -7, 2**24 + 1, -(2**24) - 1, 2**31, 2**40 + 1, -(2**53) - 1, 2**62 + 3])
+
+
+class Own(layers.Layer):
+    """A layer whose `call` is plain TensorFlow."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def call(self, *tensors: Any) -> Any:
+        return self.function(*tensors)
+
+
+def answers(
+    path: Path, columns: Columns, functions: Mapping[str, Callable[..., Any]]
+) -> dict[str, np.ndarray]:
+    """Write one file of many functions of the same columns, and run it in the stock interpreter."""
+    inputs = {
+        name: keras.Input(array.shape[1:], dtype=array.dtype.name, name=name)
+        for name, array in columns.items()
+    }
+    model = keras.Model(inputs, {name: function(*inputs.values()) for name, function in functions.items()})
+    to_tflite(model, path, inputs=columns)
+    outputs: Columns = Interpreter(str(path)).get_signature_runner()(**columns)
+    return outputs
+
+
+def softplus(x: np.ndarray) -> np.ndarray:
+    return np.logaddexp(0.0, x)
+
+
+FUNCTIONS_OF_ONE_FLOAT: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "softplus": (ops.softplus, softplus),
+    "own_softplus": (Own(tf.nn.softplus), softplus),
+    "log_sigmoid": (ops.log_sigmoid, lambda x: -softplus(-x)),
+    "mish": (layers.Activation("mish"), lambda x: x * np.tanh(softplus(x))),
+    "isinf": (ops.isinf, np.isinf),
+    "own_isinf": (Own(tf.math.is_inf), np.isinf),
+    "isnan": (ops.isnan, np.isnan),
+    "isfinite": (ops.isfinite, np.isfinite),
+    "is_positive_infinity": (lambda x: ops.equal(x, INF), lambda x: x == INF),
+    "nan_to_num": (
+        lambda x: ops.nan_to_num(x, nan=1.0, posinf=9.0, neginf=-9.0),
+        lambda x: np.nan_to_num(x, nan=1.0, posinf=9.0, neginf=-9.0),
+    ),
+    "infinite_constant": (lambda x: ops.where(x > 1.0, -INF, x), lambda x: np.where(x > 1.0, -INF, x)),
+    "exp": (ops.exp, np.exp),
+    "expm1": (ops.expm1, np.expm1),
+    "selu": (
+        ops.selu,
+        lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),
+    ),
+    "rsqrt": (lambda x: ops.rsqrt(ops.abs(x)), lambda x: 1.0 / np.sqrt(np.abs(x))),
+    "sinh": (ops.sinh, np.sinh),
+    "cosh": (ops.cosh, np.cosh),
+    "arcsinh": (lambda x: ops.arcsinh(ops.clip(x, -100, 100)), lambda x: np.arcsinh(np.clip(x, -100, 100))),
+    "arccosh": (lambda x: ops.arccosh(ops.clip(x, 0.5, 100)), lambda x: np.arccosh(np.clip(x, 0.5, 100))),
+    "arctanh": (ops.arctanh, np.arctanh),
+    "tan": (lambda x: ops.tan(ops.clip(x, -100, 100)), lambda x: np.tan(np.clip(x, -100, 100))),
+}
+
+
+def test_functions_of_a_float_on_large_infinite_and_missing_values(tmp_path: Path) -> None:
+    functions = {name: function for name, (function, _) in FUNCTIONS_OF_ONE_FLOAT.items()}
+    found = answers(tmp_path / "model.tflite", {"x": FLOATS[:, None]}, functions)
+    with np.errstate(all="ignore"):
+        for name, (_, reference) in FUNCTIONS_OF_ONE_FLOAT.items():
+            expected = np.asarray(reference(FLOATS.astype(np.float64)))
+            if expected.dtype.kind == "f":
+                expected = expected.astype(np.float32)
+            np.testing.assert_allclose(found[name][:, 0], expected, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def test_functions_of_two_floats_on_infinite_and_missing_values(tmp_path: Path) -> None:
+    x, y = (column.reshape(-1, 1) for column in np.meshgrid(FLOATS, np.float32([2, -2, 0, INF, NAN, 0.3])))
+    functions = {"maximum": np.maximum, "minimum": np.minimum, "floor_divide": None}
+    found = answers(
+        tmp_path / "model.tflite", {"x": x, "y": y}, {name: getattr(ops, name) for name in functions}
+    )
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(found["maximum"], np.maximum(x, y))
+        np.testing.assert_array_equal(found["minimum"], np.minimum(x, y))
+        np.testing.assert_array_equal(found["floor_divide"], np.floor(x / y))
+
+
+def test_narrow_integers_of_negative_floats_wrap_around(tmp_path: Path) -> None:
+    x = np.float32([[-1.0], [-100.7], [3.9], [255.0], [300.0], [-129.0]])
+    dtypes = ("uint8", "int8", "int16")
+    found = answers(
+        tmp_path / "model.tflite",
+        {"x": x},
+        {dtype: lambda x, dtype=dtype: ops.cast(x, dtype) for dtype in dtypes},
+    )
+    for dtype in dtypes:
+        np.testing.assert_array_equal(found[dtype], x.astype(np.int64).astype(dtype))
+
+
+def test_int64_beyond_32_bits(tmp_path: Path) -> None:
+    divisors = np.int64([1, -1, 3, -3, 7, 2**24 + 3, -(2**33) - 1, 2**40 + 1])
+    x, y = (column.reshape(-1, 1) for column in np.meshgrid(WIDE, divisors))
+    found = answers(
+        tmp_path / "model.tflite",
+        {"x": x, "y": y},
+        {
+            "quotient": lambda x, y: x // y,
+            "rest": lambda x, y: x % y,
+            "size": lambda x, y: ops.abs(x),
+            "sign": lambda x, y: ops.sign(x),
+        },
+    )
+    np.testing.assert_array_equal(found["quotient"], x // y)
+    np.testing.assert_array_equal(found["rest"], x % y)
+    np.testing.assert_array_equal(found["size"], np.abs(x))
+    np.testing.assert_array_equal(found["sign"], np.sign(x))
+
+
+@pytest.mark.parametrize("epsilon", [1e-12, 1e-3])
+def test_normalized_rows_of_zeros_and_of_tiny_numbers(epsilon: float, tmp_path: Path) -> None:
+    x = np.float32([[0, 0, 0], [3, 4, 0], [1e-8, 1e-8, 0], [-100, 100, 100]])
+    found = answers(
+        tmp_path / "model.tflite",
+        {"x": x},
+        {
+            "unit": lambda x: layers.UnitNormalization()(x),
+            "own": Own(lambda x: tf.math.l2_normalize(x, -1, epsilon=epsilon)),
+            "divided": lambda x: (
+                x / ops.sqrt(ops.maximum(ops.sum(ops.square(x), -1, keepdims=True), epsilon))
+            ),
+            "cosine": lambda x: ops.sum(ops.normalize(x) * ops.normalize(x[:, ::-1]), -1),
+        },
+    )
+    wide = x.astype(np.float64)
+    norm = np.linalg.norm(wide, axis=-1, keepdims=True)
+    np.testing.assert_allclose(found["unit"], wide / np.maximum(norm, 1e-12), rtol=1e-5)
+    np.testing.assert_allclose(found["own"], wide / np.sqrt(np.maximum(norm**2, epsilon)), rtol=1e-5)
+    np.testing.assert_allclose(found["divided"], wide / np.sqrt(np.maximum(norm**2, epsilon)), rtol=1e-5)
+    unit = wide / np.maximum(norm, keras.config.epsilon())
+    np.testing.assert_allclose(found["cosine"], (unit * unit[:, ::-1]).sum(-1), rtol=1e-5, atol=1e-7)
+
+
+def test_ordinary_models_have_no_operator_replaced() -> None:
+    """A file of convolutions, normalizations and attention is as small and as fast as it was."""
+    image = keras.Input((16, 16, 3))
+    h = layers.Conv2D(4, 3, activation="relu")(image)
+    h = layers.DepthwiseConv2D(3)(layers.ReLU(6.0)(layers.BatchNormalization()(h)))
+    h = layers.Reshape((-1, 4))(layers.LayerNormalization()(layers.MaxPooling2D()(h)))
+    h = layers.MultiHeadAttention(2, 2)(h, layers.GroupNormalization(2)(h))
+    h = layers.Dense(4, activation="gelu")(layers.GlobalAveragePooling1D()(h))
+    model = keras.Model(image, layers.Dense(3, activation="softmax")(h))
+    with replaced_operators(TFLITE_OPERATORS) as met:
+        tf.function(lambda x: model(x, training=False)).get_concrete_function(
+            tf.TensorSpec((None, 16, 16, 3))
+        )
+    assert not met
+
+
+def test_what_is_not_traced_is_left_as_it_is() -> None:
+    x = tf.constant([NAN, 1.0])
+    with replaced_operators(TFLITE_OPERATORS) as met:
+        tf.exp(x)
+    assert not met
+    graph = tf.function(tf.exp).get_concrete_function(tf.TensorSpec((2,))).graph
+    assert [node.type for node in graph.get_operations()] == ["Placeholder", "Exp", "Identity"]
