@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_dl_export.cases import ask_model
 from keras_dl_export.dtypes import format_shape
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
 from keras_dl_export.errors import AccuracyError
 from keras_dl_export.lowering import mean_noise
+from keras_dl_export.predictor import Predictor
 from keras_dl_export.specs import Spec
 
 if TYPE_CHECKING:
@@ -74,11 +74,7 @@ class AccuracyTest:
         self._most = most
         self._data = data if isinstance(data, Iterable) and iter(data) is not data else _listed(data)
         self._output = ""
-
-        def ask(inputs: Arrays) -> Arrays:
-            return ask_model(endpoint, inputs)
-
-        self._before, self._examples = self._score(ask, endpoint.inputs)
+        self._before, self._examples = self._score(Predictor(endpoint), endpoint.inputs)
 
     def judge(self, runner: Runner, label: str) -> Accuracy:
         """Ask a written file.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,14 +13,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keras_dl_export.dtypes import numpy_dtype
-from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint, call_endpoint
+from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
 from keras_dl_export.errors import first_line
-from keras_dl_export.lowering import any_scope, at_inference, fresh_functions
+from keras_dl_export.field_cases import field_cases
+from keras_dl_export.predictor import Answers
+from keras_dl_export.sample_kinds import NON_FINITE, REAL, UNIFORM
 from keras_dl_export.specs import Spec
+from keras_dl_export.usage import Insight
 
 Examples = ArrayLike | Mapping[str, ArrayLike] | None
 
 _BATCH_SIZES = (1, 3)
+_SAME = 1e-4  # of two ways to compute a number
 _DRAWN_TIME = (5, 8)  # lengths of a dynamic axis without examples
 _DRAWN_SIDE = (32, 48)  # sides of an image without examples: whole numbers of the usual strides
 
@@ -32,13 +37,25 @@ class Case:
         sizes: the size of every dynamic axis, by its name.
         inputs: the arrays that go in, by name.
         outputs: the arrays that come out, by name.
-        real: whether given examples are among the inputs, or all are drawn.
+        kinds: which kinds of samples the inputs are, of `sample_kinds`.
+        noise: returns by how much rounding alone may move each element of each output; see `Predictor.noise`.
     """
 
     sizes: Mapping[str, int]
     inputs: Mapping[str, NDArray[Any]]
     outputs: Mapping[str, NDArray[Any]]
-    real: bool = False
+    kinds: tuple[str, ...] = (UNIFORM,)
+    noise: Callable[[], Mapping[str, NDArray[Any]]] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def real(self) -> bool:
+        """Whether given examples are among the inputs, or all are drawn."""
+        return REAL in self.kinds
+
+    @property
+    def plain(self) -> bool:
+        """Whether the inputs are given examples, or drawn from where a model is sure to give numbers."""
+        return self.real or UNIFORM in self.kinds
 
 
 @dataclass(frozen=True)
@@ -72,25 +89,34 @@ def with_one_example(reference: _Reference) -> _Reference:
             for name, spec in specs.items()
         }
 
-    def first(arrays: Mapping[str, NDArray[Any]], specs: Mapping[str, Spec]) -> dict[str, NDArray[Any]]:
+    def one(
+        arrays: Mapping[str, NDArray[Any]], specs: Mapping[str, Spec], row: int
+    ) -> dict[str, NDArray[Any]]:
         return {
-            name: array[:1] if specs[name].shape[:1] == ("batch",) else array
+            name: array[row : row + 1] if specs[name].shape[:1] == ("batch",) else array
             for name, array in arrays.items()
         }
+
+    def split(case: Case) -> Iterator[Case]:
+        """Yield the first example, and of values that differ in kind from example to example all."""
+
+        def noise(row: int) -> Mapping[str, NDArray[Any]]:
+            return one(case.noise() if case.noise else {}, reference.outputs, row)
+
+        for row in range(1 if case.plain else case.sizes.get("batch", 1)):
+            yield Case(
+                {word: size for word, size in case.sizes.items() if word != "batch"},
+                one(case.inputs, reference.inputs, row),
+                one(case.outputs, reference.outputs, row),
+                case.kinds,
+                functools.partial(noise, row),
+            )
 
     return dataclasses.replace(
         reference,
         inputs=fix(reference.inputs),
         outputs=fix(reference.outputs),
-        cases=tuple(
-            Case(
-                {word: size for word, size in case.sizes.items() if word != "batch"},
-                first(case.inputs, reference.inputs),
-                first(case.outputs, reference.outputs),
-                case.real,
-            )
-            for case in reference.cases
-        ),
+        cases=tuple(single for case in reference.cases for single in split(case)),
     )
 
 
@@ -121,74 +147,88 @@ def check_examples(offered: Mapping[str, Endpoint], inputs: Examples) -> dict[st
     return examples
 
 
-def ask_model(
-    endpoint: Endpoint, inputs: Mapping[str, NDArray[Any]], *, eagerly: bool = True
-) -> dict[str, NDArray[Any]]:
-    """Return the model's own answers.
-
-    Args:
-        endpoint: what is asked.
-        inputs: the arrays that go in, by name.
-        eagerly: whether as it is called, or in a graph of these shapes, as `predict` does it: that frees an
-            activation after its last use, where a functional model keeps them all until it ends.
-    """
-    import tensorflow as tf
-
-    def ask(**tensors: Any) -> dict[str, Any]:
-        return call_endpoint(endpoint, tensors)
-
-    tensors = {key: tf.constant(array, endpoint.inputs[key].dtype) for key, array in inputs.items()}
-    with any_scope(), fresh_functions(), at_inference():  # in the order of _trace: each has a lock
-        call = ask if eagerly else tf.function(ask, autograph=False).get_concrete_function(**tensors)
-        outputs = call(**tensors)
-    return {key: np.asarray(tensor) for key, tensor in outputs.items()}
-
-
 def answer_examples(
     name: str,
     endpoint: Endpoint,
     examples: Mapping[str, NDArray[Any]],
     vocabulary: int,
-    *,
-    eagerly: bool = False,
+    answers: Answers,
+    insight: Insight | None = None,
 ) -> tuple[Case, ...]:
     """Ask the model at several sizes; dynamic axes differ, unless the model needs them equal.
 
-    It is called eagerly at the first, smaller sizes, and at the others if `eagerly` says so.
-
     The cases with examples come first, then those that are all drawn: of these, integers stay within the
     range of the examples. A model that takes the examples but fails on drawn inputs is compared on the
-    examples alone.
+    examples alone. Last, if there is an insight, come the values and sizes that are met in the field; those
+    at which the model fails are left out.
     """
     given = {key: examples[key] for key in endpoint.inputs if key in examples}
 
-    def ask(sizes: Mapping[str, int], start: int, given: Mapping[str, NDArray[Any]]) -> Case:
-        random = np.random.default_rng(start)
-        inputs = {
-            key: _take(given[key], spec, sizes, start)
+    def draw(
+        sizes: Mapping[str, int], seed: int, given: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        random = np.random.default_rng(seed)
+        return {
+            key: _take(given[key], spec, sizes, seed)
             if key in given
             else _draw(spec, sizes, random, vocabulary, examples.get(key))
             for key, spec in endpoint.inputs.items()
         }
-        outputs = ask_model(endpoint, inputs, eagerly=eagerly or start == 0)
-        return Case(sizes, inputs, outputs, bool(given))
+
+    def ask(sizes: Mapping[str, int], inputs: dict[str, NDArray[Any]], *kinds: str) -> Case:
+        outputs = answers(inputs)
+        if NON_FINITE in kinds:
+            outputs = _numbers(outputs, answers.eagerly(inputs))
+        return Case(sizes, inputs, outputs, kinds, functools.partial(answers.noise, inputs))
 
     for distinct in (True, False):
         try:
             first, second = (_sizes(endpoint.inputs, examples, index, distinct) for index in (0, 1))
             chosen = [(first, 0), (second, _BATCH_SIZES[0])][: 2 if first != second else 1]
-            cases = [ask(sizes, start, given) for sizes, start in chosen]
+            kind = REAL if given else UNIFORM
+            cases = [ask(sizes, draw(sizes, start, given), kind) for sizes, start in chosen]
         except Exception as error:
             failure = error
             continue
         if given:
             with contextlib.suppress(Exception):
-                cases += [ask(sizes, start, {}) for sizes, start in chosen]
+                cases += [ask(sizes, draw(sizes, start, {}), UNIFORM) for sizes, start in chosen]
+        if insight is not None:
+            sizes = {**_sizes(endpoint.inputs, {}, 0, distinct), **(first if given else {})}
+            further = functools.partial(draw, seed=2, given={})
+            cases += field_cases(endpoint.inputs, insight, sizes, further, ask, distinct=distinct)
         return tuple(cases)
     raise ValueError(
         f"endpoint {name!r}: the model itself fails on example inputs: {first_line(failure)} Pass inputs= "
         "with real examples by input name if the drawn ones make no sense to it."
     ) from failure
+
+
+def _numbers(
+    outputs: Mapping[str, NDArray[Any]], others: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Return the numbers that a model makes of NaN and infinities, with NaN wherever there is none.
+
+    Nor is there one where it depends on how the model is run: a NaN may come out as 0 of an operation that a
+    graph's optimizer fuses with its neighbor.
+
+    Raises:
+        ValueError: nothing is left.
+    """
+    found = {}
+    for name, array in outputs.items():
+        other = others[name]
+        if array.dtype.kind in "fV":
+            with np.errstate(invalid="ignore"):
+                same = np.abs(array - other) <= _SAME * (1 + np.abs(other))
+            found[name] = np.where(same & np.isfinite(array), array, np.array(np.nan, array.dtype))
+        elif not np.array_equal(array, other):
+            raise ValueError(f"{name} depends on how it is computed")
+        else:
+            found[name] = array
+    if all(array.dtype.kind in "fV" and np.isnan(array).all() for array in found.values()):
+        raise ValueError("there are no numbers")
+    return found
 
 
 def draw_inputs(

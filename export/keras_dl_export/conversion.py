@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from keras_dl_export.accuracy import AccuracyTest, accuracy_test
 from keras_dl_export.artifact import Artifact, size_of
 from keras_dl_export.cases import Examples
+from keras_dl_export.divergence import Divergence, Writer
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of, pick, with_batch_size
 from keras_dl_export.errors import ConversionError, ExportError
 from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
 from keras_dl_export.onnx import DEFAULT_OPSET, check_opset, count_onnx_operators, write_onnx
-from keras_dl_export.parity import check_parity
+from keras_dl_export.parity import check_parity, check_tolerance
 from keras_dl_export.quantization import Quantization, check_quantization
 from keras_dl_export.release import is_release
 from keras_dl_export.runtime import open_runners
@@ -23,10 +24,16 @@ from keras_dl_export.saved_model import count_saved_model_operators, write_saved
 from keras_dl_export.signatures import Signature, sign
 from keras_dl_export.staging import staging_folder
 from keras_dl_export.tflite import count_tflite_operators, fuse_lstms, write_tflite
+from keras_dl_export.weights import refuse_non_finite_weights
 
 
 def to_saved_model(
-    model: Any, folder: str | os.PathLike[str], *, inputs: Examples = None, random: str = "refuse"
+    model: Any,
+    folder: str | os.PathLike[str],
+    *,
+    inputs: Examples = None,
+    random: str = "refuse",
+    tolerance: float | None = None,
 ) -> Artifact:
     """Write a SavedModel with every endpoint as a named signature.
 
@@ -35,6 +42,7 @@ def to_saved_model(
         folder: where to; a SavedModel that is there already is replaced.
         inputs: real examples to compare on, as for `export`.
         random: what becomes of random numbers from a hidden generator, as for `export`.
+        tolerance: widens the tolerance of floating outputs, as for `export`.
 
     Returns:
         The artifact, proven equal to the model.
@@ -49,12 +57,13 @@ def to_saved_model(
     replaceable = (target / "saved_model.pb").is_file() and not is_release(target)
     if target.is_file() or (target.is_dir() and any(target.iterdir()) and not replaceable):
         raise ValueError(f"folder: expected a new folder or a SavedModel to replace, got {target}.")
+    check_tolerance(tolerance)
     signatures = sign(model, inputs, random=random)
 
-    def write(path: Path) -> None:
+    def write(signatures: Mapping[str, Signature], path: Path) -> None:
         write_saved_model(model, signatures, path)
 
-    return _write_into_place(target, write, "saved_model", signatures)
+    return _write_into_place(target, write, "saved_model", signatures, tolerance=tolerance)
 
 
 def to_tflite(
@@ -71,6 +80,7 @@ def to_tflite(
     batch_size: int | None = None,
     lstm: str = "exact",
     random: str = "refuse",
+    tolerance: float | None = None,
 ) -> Artifact:
     """Write a TFLite file with one endpoint as its signature, of builtin operators alone.
 
@@ -93,6 +103,7 @@ def to_tflite(
             variables before each, as `load_artifact` does. The batch is 1 then, unless the model's own is
             fixed. "exact" keeps no state.
         random: what becomes of random numbers from a hidden generator, as for `export`.
+        tolerance: widens the tolerance of floating outputs, as for `export`.
 
     Returns:
         The artifact, proven equal to the model.
@@ -107,7 +118,9 @@ def to_tflite(
     target = _file_target(path)
     if lstm not in ("exact", "fused"):
         raise ValueError(f"lstm: expected 'exact' or 'fused', got {lstm!r}.")
+    check_tolerance(tolerance)
     offered = {endpoint: pick(endpoints_of(model, inputs), endpoint)}
+    refuse_non_finite_weights(model)
     quantization = check_quantization(
         ["tflite"], quantize, representative_data, with_batch_size(offered, batch_size), integer_io
     ).get("tflite")
@@ -124,10 +137,10 @@ def to_tflite(
     if lstm == "fused":
         signatures = fuse_lstms(signatures, calibrated)
 
-    def write(file: Path) -> None:
+    def write(signatures: Mapping[str, Signature], file: Path) -> None:
         write_tflite(model, signatures, file, quantization)
 
-    return _write_into_place(target, write, "tflite", signatures, quantization, test)
+    return _write_into_place(target, write, "tflite", signatures, quantization, test, tolerance)
 
 
 def to_onnx(
@@ -143,6 +156,7 @@ def to_onnx(
     inputs: Examples = None,
     batch_size: int | None = None,
     random: str = "refuse",
+    tolerance: float | None = None,
 ) -> Artifact:
     """Write an ONNX file with one endpoint.
 
@@ -160,6 +174,7 @@ def to_onnx(
         inputs: real examples to compare on, as for `export`; by default the representative ones.
         batch_size: fixes the batch axis; None leaves it free.
         random: what becomes of random numbers from a hidden generator, as for `export`.
+        tolerance: widens the tolerance of floating outputs, as for `export`.
 
     Returns:
         The artifact, proven equal to the model.
@@ -173,17 +188,19 @@ def to_onnx(
     """
     target = _file_target(path)
     check_opset(opset)
+    check_tolerance(tolerance)
     offered = {endpoint: pick(endpoints_of(model, inputs), endpoint)}
+    refuse_non_finite_weights(model)
     quantization = check_quantization(
         ["onnx"], quantize, representative_data, with_batch_size(offered, batch_size)
     ).get("onnx")
     test = accuracy_test(offered, accuracy_data, max_accuracy_drop, random)
     signatures = sign(model, examples_or(inputs, quantization), [endpoint], emit_onnx, random, batch_size)
 
-    def write(file: Path) -> None:
+    def write(signatures: Mapping[str, Signature], file: Path) -> None:
         write_onnx(signatures[endpoint], file, opset, quantization)
 
-    return _write_into_place(target, write, "onnx", signatures, quantization, test)
+    return _write_into_place(target, write, "onnx", signatures, quantization, test, tolerance)
 
 
 def examples_or(inputs: Examples, *quantizations: Quantization | None) -> Examples:
@@ -200,8 +217,20 @@ def prove(
     label: str,
     quantization: Quantization | None = None,
     test: AccuracyTest | None = None,
+    tolerance: float | None = None,
+    write: Writer | None = None,
 ) -> Artifact:
     """Run a written file against its model and describe it; `label` is what an error calls it.
+
+    Args:
+        path: the file.
+        format: its format.
+        signatures: what it must give.
+        label: what an error calls it.
+        quantization: how it was quantised.
+        test: what its accuracy is measured by.
+        tolerance: widens the tolerance of floating outputs.
+        write: writes a file like it, with which a failure is traced to a layer.
 
     Raises:
         ParityError: the file does not give the model's numbers.
@@ -214,7 +243,8 @@ def prove(
         reason = str(error).replace(str(path), label)
         raise ConversionError(f"{reason} Leave {format!r} out, or build the layer from others.") from error
     quantize = quantization.kind if quantization else None
-    parity = check_parity(runners, signatures, label, quantize)
+    blame = write and Divergence(signatures, format, write, quantize, tolerance)
+    parity = check_parity(runners, signatures, label, quantize, tolerance=tolerance, blame=blame)
     accuracy = None
     if test is not None and test.endpoint in signatures:
         accuracy = test.judge(runners[test.endpoint], label)
@@ -232,16 +262,17 @@ def prove(
 
 def _write_into_place(
     target: Path,
-    write: Callable[[Path], None],
+    write: Writer,
     format: str,
     signatures: Mapping[str, Signature],
     quantization: Quantization | None = None,
     test: AccuracyTest | None = None,
+    tolerance: float | None = None,
 ) -> Artifact:
     with staging_folder(target.parent) as staged:
         written = staged / target.name
-        write(written)
-        artifact = prove(written, format, signatures, target.name, quantization, test)
+        write(signatures, written)
+        artifact = prove(written, format, signatures, target.name, quantization, test, tolerance, write)
         if target.is_dir():
             target.rename(staged / "replaced")
         written.replace(target)

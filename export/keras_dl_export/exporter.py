@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,16 +13,19 @@ from keras_dl_export.accuracy import AccuracyTest, accuracy_test
 from keras_dl_export.artifact import FORMATS, Artifact
 from keras_dl_export.cases import Examples
 from keras_dl_export.conversion import examples_or, prove
+from keras_dl_export.divergence import Writer
 from keras_dl_export.endpoints import endpoints_of, with_batch_size
 from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
 from keras_dl_export.manifest import describe
 from keras_dl_export.onnx import DEFAULT_OPSET, check_opset, write_onnx
+from keras_dl_export.parity import check_tolerance
 from keras_dl_export.quantization import Quantization, check_quantization
 from keras_dl_export.release import Release, open_release, publish, write_manifest
 from keras_dl_export.saved_model import write_saved_model, write_warmup_requests
 from keras_dl_export.signatures import Signature, lower, sign
 from keras_dl_export.staging import staging_folder
 from keras_dl_export.tflite import write_tflite
+from keras_dl_export.weights import refuse_non_finite_weights
 
 
 def export(
@@ -37,6 +41,7 @@ def export(
     opset: int = DEFAULT_OPSET,
     batch_size: int | None = None,
     random: str = "refuse",
+    tolerance: float | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> Release:
     """Release a model as the next version: `export(model, "releases/digits")` -> `releases/digits/1`.
@@ -66,6 +71,9 @@ def export(
         batch_size: fixes the batch axis of all files; None leaves it free.
         random: "refuse" is an error where an endpoint draws random numbers from a hidden generator, such as a
             layer's own: a file would repeat them after every reload. "mean" puts their mean in their place.
+        tolerance: what floating outputs may differ by, relative to 1 + the largest magnitude of a sample's
+            output, where it is more than the default; see `parity.TOLERANCES`. `release.json` records it, and
+            `verify` takes it from there.
         progress: called with the name of each step as it begins.
 
     Returns:
@@ -85,7 +93,9 @@ def export(
     if target.name.isdecimal() or target.is_file():
         raise ValueError(f"folder: expected the folder of a release, such as releases/digits, got {target}.")
     check_opset(opset)
+    check_tolerance(tolerance)
     offered = endpoints_of(model, inputs)
+    refuse_non_finite_weights(model)
     fixed = with_batch_size(offered, batch_size)
     quantizations = check_quantization(wanted, quantize, representative_data, fixed)
     test = accuracy_test(offered, accuracy_data, max_accuracy_drop, random)
@@ -94,10 +104,12 @@ def export(
     examples = examples_or(inputs, *quantizations.values())
     signatures = sign(model, examples, random=random, batch_size=batch_size)
     with staging_folder(target) as staged:
-        artifacts = list(_write(model, signatures, staged, wanted, quantizations, opset, test, say))
+        artifacts = list(
+            _write(model, signatures, staged, wanted, quantizations, opset, test, tolerance, say)
+        )
         write_warmup_requests(signatures, staged)
         say("Counting and timing")
-        content = describe(model, signatures, artifacts, staged)
+        content = {**describe(model, signatures, artifacts, staged), "tolerance": tolerance}
         say("Writing the manifest")
         write_manifest(staged, content)
         published = publish(staged, target)
@@ -120,12 +132,14 @@ def _write(
     quantizations: Mapping[str, Quantization],
     opset: int,
     test: AccuracyTest | None,
+    tolerance: float | None,
     say: Callable[[str], object],
 ) -> Iterator[Artifact]:
     say("Writing the SavedModel")
     write_saved_model(model, signatures, staged)
     say("Checking the SavedModel")
-    yield prove(staged, "saved_model", signatures, "saved_model", test=test)
+    write: Writer = functools.partial(write_saved_model, model)
+    yield prove(staged, "saved_model", signatures, "saved_model", None, test, tolerance, write)
     if "tflite" in formats:
         say("Writing TFLite")
         path = staged / "model.tflite"
@@ -135,7 +149,8 @@ def _write(
         same = not any(signature.lowered for signature in signatures.values())
         write_tflite(model, lowered, path, quantization, saved_model=staged if same else None)
         say("Checking TFLite")
-        yield prove(path, "tflite", lowered, path.name, quantization, test)
+        write = functools.partial(write_tflite, model, quantization=quantization)
+        yield prove(path, "tflite", lowered, path.name, quantization, test, tolerance, write)
     if "onnx" in formats:
         folder = staged / "onnx"
         folder.mkdir()
@@ -146,6 +161,15 @@ def _write(
             own = quantization.of(name) if quantization else None
             write_onnx(signature, path, opset, own)
             say(f"Checking ONNX: {name}")
-            artifact = prove(path, "onnx", {name: signature}, f"onnx/{path.name}", own, test)
+            write = functools.partial(_write_one_onnx, opset=opset, quantization=own)
+            label = f"onnx/{path.name}"
+            artifact = prove(path, "onnx", {name: signature}, label, own, test, tolerance, write)
             notes = quantization.notes([name]) if quantization else ()
             yield dataclasses.replace(artifact, notes=artifact.notes + notes)
+
+
+def _write_one_onnx(
+    signatures: Mapping[str, Signature], path: Path, opset: int, quantization: Quantization | None
+) -> None:
+    (signature,) = signatures.values()
+    write_onnx(signature, path, opset, quantization)

@@ -74,6 +74,12 @@ class Release:
         return int(self.manifest["smallest_vocabulary"])
 
     @property
+    def tolerance(self) -> float | None:
+        """What `export` was given as tolerance of floating outputs; None for the formats' own."""
+        found: float | None = self.manifest.get("tolerance")
+        return found
+
+    @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """The files of all formats: the SavedModel, then the others."""
         return tuple(

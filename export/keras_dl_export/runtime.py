@@ -241,6 +241,33 @@ class _TFLiteRunner(Runner):
         return outputs
 
 
+class _UnsignedTFLiteRunner(Runner):
+    """A TFLite file without signatures: its inputs and outputs are its tensors, in order."""
+
+    def __init__(self, interpreter: Any, lock: threading.Lock) -> None:
+        details = interpreter.get_input_details(), interpreter.get_output_details()
+        inputs, outputs = ({detail["name"]: detail for detail in each} for each in details)
+        self._interpreter = interpreter
+        self._lock = lock
+        self._places = [
+            {name: detail["index"] for name, detail in each.items()} for each in (inputs, outputs)
+        ]
+        super().__init__(DEFAULT_ENDPOINT, _tflite_specs(inputs), _tflite_specs(outputs))
+        self.input_scales, self.output_scales = _integer_scales(inputs), _integer_scales(outputs)
+
+    def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        given, made = self._places
+        with self._lock:
+            for name, array in inputs.items():
+                self._interpreter.resize_tensor_input(given[name], array.shape)
+            self._interpreter.allocate_tensors()
+            self._interpreter.reset_all_variables()
+            for name, array in inputs.items():
+                self._interpreter.set_tensor(given[name], array)
+            self._interpreter.invoke()
+            return {name: np.array(self._interpreter.get_tensor(index)) for name, index in made.items()}
+
+
 def _open_tflite(path: Path, threads: int | None) -> dict[str, Runner]:
     from ai_edge_litert.interpreter import Interpreter
 
@@ -250,6 +277,8 @@ def _open_tflite(path: Path, threads: int | None) -> dict[str, Runner]:
         with contextlib.suppress(RuntimeError, ValueError):
             interpreter.allocate_tensors()
     lock = threading.Lock()  # an interpreter's tensors are its own: one call at a time
+    if not interpreter.get_signature_list():
+        return {DEFAULT_ENDPOINT: _UnsignedTFLiteRunner(interpreter, lock)}
     return {name: _TFLiteRunner(name, interpreter, lock) for name in interpreter.get_signature_list()}
 
 

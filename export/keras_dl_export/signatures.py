@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,8 +31,13 @@ from keras_dl_export.lowering import (
     plain_new_axes,
     recurrent_layers,
     replaced_operators,
+    training_calls,
 )
+from keras_dl_export.parity import TOLERANCES, differs
+from keras_dl_export.predictor import Answers, Predictor
 from keras_dl_export.specs import Spec
+from keras_dl_export.usage import look_into
+from keras_dl_export.weights import refuse_non_finite_weights
 
 # They draw from generator state that no file carries; the Stateless* kin are functions of their seed.
 _RANDOM_OPERATIONS = {
@@ -63,6 +68,7 @@ class Signature(Reference):
         random: "mean" if draws from hidden generators are replaced by their mean, or "refuse".
         lowered: whether it has layers, such as recurrent ones, that each target has its own form of.
         replaceable: the types of operators in it that some target has a replacement for.
+        emit: the target's form of recurrent layers, None being Keras's own.
         notes: what the target that it was traced for could not express in its own form.
     """
 
@@ -71,6 +77,7 @@ class Signature(Reference):
     random: str = "refuse"
     lowered: bool = False
     replaceable: frozenset[str] = frozenset()
+    emit: Emitter | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
 
 
@@ -97,16 +104,37 @@ def sign(
         ValueError: an unknown endpoint, another `random`, an impossible batch size, or examples of an unknown
             name or the wrong shape.
         TypeError: examples of the wrong dtype.
-        ConversionError: an endpoint cannot be traced, or keeps state between calls.
+        ConversionError: an endpoint cannot be traced, or keeps state between calls; or a weight is no number.
+    """
+    offered = with_batch_size(endpoints_of(model, inputs), batch_size)
+    chosen = {name: pick(offered, name) for name in (offered if endpoints is None else endpoints)}
+    return sign_endpoints(model, chosen, check_examples(offered, inputs), emit, random)
+
+
+def sign_endpoints(
+    model: Any,
+    endpoints: Mapping[str, Endpoint],
+    examples: Mapping[str, Any],
+    emit: Emitter | None = None,
+    random: str = "refuse",
+) -> dict[str, Signature]:
+    """Trace endpoints of a model and ask it for the answers, as `sign` does.
+
+    Args:
+        model: a built Keras 3 model.
+        endpoints: some of its endpoints.
+        examples: what `check_examples` returns.
+        emit: the target's form of recurrent layers.
+        random: "mean" puts its mean in the place of every draw from a hidden generator.
     """
     if random not in RANDOM:
         raise ValueError(f"random: expected one of {', '.join(map(repr, RANDOM))}, got {random!r}.")
-    offered = with_batch_size(endpoints_of(model, inputs), batch_size)
-    examples = check_examples(offered, inputs)
-    chosen = {name: pick(offered, name) for name in (offered if endpoints is None else endpoints)}
+    refuse_non_finite_weights(model)
     vocabulary = smallest_vocabulary(model)
+    flat = list(model._flatten_layers())
     return {
-        name: _sign(name, endpoint, examples, vocabulary, emit, random) for name, endpoint in chosen.items()
+        name: _sign(name, endpoint, examples, vocabulary, emit, random, flat)
+        for name, endpoint in endpoints.items()
     }
 
 
@@ -126,6 +154,13 @@ def lower(signatures: Mapping[str, Signature], emit: Emitter) -> dict[str, Signa
     }
 
 
+def sign_as(signature: Signature, endpoint: Endpoint, cases: tuple[Case, ...]) -> Signature:
+    """Trace another endpoint as a signature was traced, with answers that are known already."""
+    traced = _trace(signature.name, endpoint, signature.emit, signature.random)
+    outputs = _output_specs(traced["function"], cases)
+    return dataclasses.replace(signature, outputs=outputs, cases=cases, endpoint=endpoint, **traced)
+
+
 def _sign(
     name: str,
     endpoint: Endpoint,
@@ -133,28 +168,23 @@ def _sign(
     vocabulary: int,
     emit: Emitter | None,
     random: str,
+    layers: Sequence[Any],
 ) -> Signature:
     traced = _trace(name, endpoint, emit, random)
     function = traced["function"]
     _refuse_hidden_state(name, function, random)
-    with mean_noise() if random == "mean" else contextlib.nullcontext():
-        cases = answer_examples(name, endpoint, examples, vocabulary)
-    outputs = {
-        output: Spec(
-            tuple(
-                _output_axis(output, axis, tensor.shape, cases)
-                for axis in range(cases[0].outputs[output].ndim)
-            ),
-            tensor.dtype.name,
-        )
-        for output, tensor in function.structured_outputs.items()
-    }
+    precision = _precision(function)
+    # What a 16-bit model gives for large values is where it overflows.
+    insight = look_into(function, layers) if precision == "float32" else None
+    answers = Predictor(endpoint, random)
+    cases = answer_examples(name, endpoint, examples, vocabulary, answers, insight)
+    traced["notes"] += _eager_notes(name, cases[0], answers, precision)
     return Signature(
         name,
         dict(endpoint.inputs),
-        outputs,
+        _output_specs(function, cases),
         cases,
-        _precision(function),
+        precision,
         endpoint=endpoint,
         random=random,
         **traced,
@@ -180,6 +210,7 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
             fresh_functions(compiled=emit is None),
             recurrent_layers(emit) as met,
             replaced_operators(replacements, write=emit is not None) as replaceable,
+            training_calls(met.note),
             mean_noise(met.note) if random == "mean" else contextlib.nullcontext(),
         ):
             function = traced.get_concrete_function(**specs)
@@ -195,6 +226,7 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
         "function": function,
         "lowered": lowered,
         "replaceable": frozenset(replaceable),
+        "emit": emit,
         "notes": tuple(met.notes),
     }
 
@@ -202,6 +234,20 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
 def _replacements(emit: Emitter | None) -> Mapping[str, Replacement]:
     """Return the operators that a target has others for; TFLite's alone has some."""
     return getattr(emit, "operators", {})
+
+
+def _eager_notes(name: str, case: Case, answers: Answers, precision: str) -> tuple[str, ...]:
+    """Say where calling the model gives other numbers than `predict`, which files follow."""
+    try:
+        eager = answers.eagerly(case.inputs)
+    except Exception:
+        return ()
+    return tuple(
+        f"endpoint {name!r}: output {output!r} follows predict(); the eager call gives other numbers: "
+        f"{difference}."
+        for output in case.outputs
+        if (difference := differs(case, output, eager[output], TOLERANCES[precision]))
+    )
 
 
 def _refuse_hidden_state(name: str, function: Any, random: str) -> None:
@@ -233,6 +279,19 @@ def _precision(function: Any) -> str:
         tensor.dtype.name for operation in function.graph.get_operations() for tensor in operation.outputs
     }
     return next((dtype for dtype in ("bfloat16", "float16") if dtype in dtypes), "float32")
+
+
+def _output_specs(function: Any, cases: tuple[Case, ...]) -> dict[str, Spec]:
+    return {
+        output: Spec(
+            tuple(
+                _output_axis(output, axis, tensor.shape, cases)
+                for axis in range(cases[0].outputs[output].ndim)
+            ),
+            tensor.dtype.name,
+        )
+        for output, tensor in function.structured_outputs.items()
+    }
 
 
 def _output_axis(output: str, axis: int, shape: Any, cases: tuple[Case, ...]) -> int | str:

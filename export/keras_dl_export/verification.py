@@ -7,30 +7,43 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from keras_dl_export.artifact import Artifact
 from keras_dl_export.cases import Examples, Reference, answer_examples, check_examples
-from keras_dl_export.endpoints import Endpoint
-from keras_dl_export.parity import Comparison, Parity, check_parity
+from keras_dl_export.endpoints import Endpoint, endpoints_of
+from keras_dl_export.matching import MatchedRunner, fit_endpoint, match_endpoints
+from keras_dl_export.parity import Comparison, Parity, check_parity, check_tolerance
+from keras_dl_export.predictor import Answers
 from keras_dl_export.release import Release, holds_release, open_release
-from keras_dl_export.runtime import format_of, open_runners
+from keras_dl_export.runtime import Runner, format_of, open_runners
 from keras_dl_export.saved_model import read_warmup_requests
-from keras_dl_export.signatures import sign
+from keras_dl_export.signatures import sign, sign_endpoints
 from keras_dl_export.specs import Spec
+from keras_dl_export.usage import Insight
 
 
 def verify(
-    artifact: str | os.PathLike[str], model: Any = None, inputs: Examples = None, *, random: str = "refuse"
+    artifact: str | os.PathLike[str],
+    model: Any = None,
+    inputs: Examples = None,
+    *,
+    random: str = "refuse",
+    tolerance: float | None = None,
 ) -> Parity:
     """Run a file, or all files of a release, in their own runtimes and compare.
 
     Args:
         artifact: what `to_onnx` and its kin return (of a quantised file nothing else knows the tolerance), a
-            path to such a file, or a release, whose files are also compared with their hashes.
+            path to such a file, or a release, whose files are also compared with their hashes. A file may be
+            of any writer: what it calls its inputs and outputs is told by name, or else by order, shape and
+            dtype, and the comparisons' notes say so.
         model: the Keras model to compare with. A release can do without: its files are then compared with its
             SavedModel.
         inputs: real examples to compare on, as for `export`; by default those of an int8 release's own
             warm-up requests.
         random: what became of the model's random numbers, as for `export`.
+        tolerance: widens the tolerance of floating outputs, as for `export`; a release knows its own.
 
     Returns:
         The comparisons, all of them passed.
@@ -42,6 +55,7 @@ def verify(
         FileNotFoundError: there is nothing at `artifact`.
     """
     path = Path(artifact)
+    check_tolerance(tolerance)
     if not path.exists():
         raise FileNotFoundError(f"artifact: expected a model file or a release, found nothing at {path}.")
     if not holds_release(path):
@@ -49,11 +63,8 @@ def verify(
             raise ValueError(
                 f"model: expected the Keras model that {path} was made of; only a release goes without."
             )
-        runners = open_runners(path, format_of(path))
         quantize = artifact.quantize if isinstance(artifact, Artifact) else None
-        batch_size = _fixed_batch({name: runner.inputs for name, runner in runners.items()})
-        signatures = sign(model, inputs, runners, random=random, batch_size=batch_size)
-        return check_parity(runners, signatures, path.name, quantize)
+        return _verify_file(path, quantize, model, inputs, random, tolerance)
     release = open_release(path)
     if inputs is None and any(written.quantize == "int8" for written in release.artifacts):
         inputs = read_warmup_requests(release.path)  # right only where they were calibrated
@@ -67,8 +78,29 @@ def verify(
         runners = open_runners(written.path, written.format)
         label = "saved_model" if written.path == release.path else str(written.path.relative_to(release.path))
         wanted = {name: references[name] for name in written.endpoints}
-        comparisons += check_parity(runners, wanted, label, written.quantize).comparisons
+        allowed = max(tolerance or 0.0, release.tolerance or 0.0) or None
+        parity = check_parity(runners, wanted, label, written.quantize, tolerance=allowed)
+        comparisons += parity.comparisons
     return Parity(tuple(comparisons))
+
+
+def _verify_file(
+    path: Path, quantize: str | None, model: Any, inputs: Examples, random: str, tolerance: float | None
+) -> Parity:
+    offered = endpoints_of(model, inputs)
+    runners, notes = match_endpoints(open_runners(path, format_of(path)), offered)
+    fitted = {name: fit_endpoint(path.name, name, offered[name], runner) for name, runner in runners.items()}
+    endpoints = {name: endpoint for name, (endpoint, _) in fitted.items()}
+    signatures = sign_endpoints(model, endpoints, check_examples(offered, inputs), random=random)
+    matched = {
+        name: MatchedRunner(
+            path.name, runner, name, endpoints[name].inputs, fitted[name][1], signatures[name].outputs
+        )
+        for name, runner in runners.items()
+    }
+    parity = check_parity(matched, signatures, path.name, quantize, tolerance=tolerance)
+    notes += [note for runner in matched.values() for note in runner.notes]
+    return Parity(parity.comparisons, tuple(notes))
 
 
 def _fixed_batch(inputs: Mapping[str, Mapping[str, Spec]]) -> int | None:
@@ -78,21 +110,30 @@ def _fixed_batch(inputs: Mapping[str, Mapping[str, Spec]]) -> int | None:
     return size if isinstance(size, int) else None
 
 
+class _SavedModelAnswers(Answers):
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        return self._runner(inputs)
+
+
 def _answers_of_saved_model(release: Release, inputs: Examples) -> dict[str, Reference]:
     runners = open_runners(release.path, "saved_model")
-
-    def endpoint_of(name: str) -> Endpoint:
-        return Endpoint(lambda **tensors: runners[name](tensors), release.inputs[name])
-
-    endpoints = {name: endpoint_of(name) for name in release.inputs}
+    # The functions are never called: the runners are.
+    endpoints = {name: Endpoint(dict, specs) for name, specs in release.inputs.items()}
     examples = check_examples(endpoints, inputs)
-    return {
-        name: Reference(
+    references = {}
+    for name, endpoint in endpoints.items():
+        precision = release.manifest["endpoints"][name]["precision"]
+        insight = Insight({}) if precision == "float32" else None
+        cases = answer_examples(
             name,
-            release.inputs[name],
-            release.outputs[name],
-            answer_examples(name, endpoint, examples, release.smallest_vocabulary, eagerly=True),
-            release.manifest["endpoints"][name]["precision"],
+            endpoint,
+            examples,
+            release.smallest_vocabulary,
+            _SavedModelAnswers(runners[name]),
+            insight,
         )
-        for name, endpoint in endpoints.items()
-    }
+        references[name] = Reference(name, release.inputs[name], release.outputs[name], cases, precision)
+    return references

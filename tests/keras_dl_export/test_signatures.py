@@ -138,14 +138,17 @@ def test_every_case_is_the_models_own_answer_at_two_batch_sizes(vae: keras.Model
     for name, signature in sign(vae, images).items():
         sizes = [{"batch": 1}, {"batch": 3}]
         # Where there are examples: real inputs, then random ones.
-        assert [case.sizes for case in signature.cases] == sizes * (2 if "image" in signature.inputs else 1)
-        assert [case.real for case in signature.cases[:2]] == ["image" in signature.inputs] * 2
-        assert not any(case.real for case in signature.cases[2:])
+        plain = [case for case in signature.cases if case.plain]
+        assert [case.sizes for case in plain] == sizes * (2 if "image" in signature.inputs else 1)
+        assert [case.real for case in plain[:2]] == ["image" in signature.inputs] * 2
+        assert not any(case.real for case in plain[2:])
+        assert signature.cases == (*plain, *(case for case in signature.cases if not case.plain))
         for case in signature.cases:
             endpoint = vae.endpoints()[name]
             expected = endpoint.function(**{key: tf.constant(array) for key, array in case.inputs.items()})
             for output, array in case.outputs.items():
-                np.testing.assert_array_equal(array, expected[output])
+                # `predict` computes in a graph, which fuses what the call makes one after the other.
+                np.testing.assert_allclose(array, expected[output], rtol=1e-5, atol=1e-5)
     # Given examples are used, one after the other.
     first, second = sign(vae, images)["encode"].cases[:2]
     np.testing.assert_array_equal(first.inputs["image"], images[:1])

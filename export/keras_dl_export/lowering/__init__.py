@@ -18,6 +18,7 @@ from keras_dl_export.lowering.scopes import any_scope
 from keras_dl_export.lowering.tflite_operators import TFLITE_OPERATORS
 from keras_dl_export.lowering.tflite_recurrent import TFLiteRecurrent
 from keras_dl_export.lowering.time_distributed import known_time
+from keras_dl_export.lowering.training import training_calls
 
 __all__ = [
     "TFLITE_OPERATORS",
@@ -37,4 +38,5 @@ __all__ = [
     "plain_new_axes",
     "recurrent_layers",
     "replaced_operators",
+    "training_calls",
 ]

@@ -1,0 +1,133 @@
+"""Cases of the values and sizes that inputs have in the field, as far as the model has answers to them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_dl_export.dtypes import numpy_dtype
+from keras_dl_export.sample_kinds import (
+    LARGE,
+    NON_FINITE,
+    WILD_INTEGERS,
+    ZEROS,
+    filled,
+    large,
+    non_finite,
+    size_variants,
+    wild_integers,
+)
+from keras_dl_export.specs import Spec
+from keras_dl_export.usage import Insight
+
+Arrays = dict[str, NDArray[Any]]
+_Case = TypeVar("_Case")
+
+_ROWS = (LARGE, LARGE, ZEROS)  # of one batch: a call costs more than an example
+
+
+def field_cases(
+    inputs: Mapping[str, Spec],
+    insight: Insight,
+    sizes: Mapping[str, int],
+    draw: Callable[[Mapping[str, int]], Arrays],
+    ask: Callable[..., _Case],
+    *,
+    distinct: bool,
+) -> Iterator[_Case]:
+    """Yield a case for each sample at which the model gives an answer.
+
+    Args:
+        inputs: the endpoint's.
+        insight: what the endpoint does with them.
+        sizes: of every dynamic axis, as the model takes them.
+        draw: draws inputs of given sizes from where the model is sure to give numbers.
+        ask: makes a case of sizes, inputs and kinds; fails where the model does.
+        distinct: whether dynamic axes of several inputs may differ.
+    """
+    batch = _batch_axis(inputs)
+    wide = {**sizes, **({batch: len(_ROWS)} if batch else {})}
+
+    def attempt(sizes: Mapping[str, int], changed: Arrays, *kinds: str) -> Iterator[_Case]:
+        with contextlib.suppress(Exception):  # what the model cannot answer is nobody's parity
+            yield ask(sizes, {**draw(sizes), **changed}, *kinds)
+
+    def answered(changed: Arrays) -> bool:
+        with contextlib.suppress(Exception):
+            ask(wide, {**draw(wide), **changed})
+            return True
+        return False
+
+    for kinds, changed in _large(inputs, draw(wide)):
+        yield from attempt(wide, changed, *kinds)
+    keep = [name for name, usage in insight.inputs.items() if usage.keeps_infinities]
+    for changed in _non_finite({name: inputs[name] for name in keep}, draw(wide)):
+        yield from attempt(wide, changed, NON_FINITE)
+    for kind in WILD_INTEGERS:
+        for changed in _wild(kind, inputs, insight, draw(wide), answered):
+            yield from attempt(wide, changed, kind)
+    variants = size_variants(inputs, wide, insight.windows, equal=not distinct, large_model=insight.large)
+    for kind, variant in variants:
+        yield from attempt(variant, {}, kind)
+
+
+def _batch_axis(inputs: Mapping[str, Spec]) -> str | None:
+    words = (spec.shape[0] for spec in inputs.values() if spec.shape)
+    return next((word for word in words if isinstance(word, str)), None)
+
+
+def _large(inputs: Mapping[str, Spec], drawn: Arrays) -> Iterator[tuple[tuple[str, ...], Arrays]]:
+    """Yield large values and zeros for all floating inputs at once."""
+    floats = [name for name, array in drawn.items() if array.dtype.kind == "f"]
+    if not floats:
+        return
+    examples = min((len(drawn[name]) for name in floats if drawn[name].ndim), default=1)
+    batches = [_ROWS] if examples >= len(_ROWS) else [_ROWS[:1], _ROWS[1:2], _ROWS[2:]]
+    for place, batch in enumerate(batches):
+        changed = {}
+        for name in floats:
+            values = large(drawn[name].shape, drawn[name].dtype, np.random.default_rng(place))
+            values = np.asarray(values * (-1.0 if place % 2 else 1.0), values.dtype)
+            if values.ndim:
+                for row in range(len(values)):
+                    values[row] *= batch[row % len(batch)] != ZEROS
+            elif batch[0] == ZEROS:
+                values = np.zeros_like(values)
+            changed[name] = values
+        yield tuple(dict.fromkeys(batch)), changed
+
+
+def _non_finite(inputs: Mapping[str, Spec], drawn: Arrays) -> Iterator[Arrays]:
+    if not inputs:
+        return
+    examples = min((len(drawn[name]) for name in inputs if drawn[name].ndim), default=1)
+    for first in range(0, len(_ROWS), max(examples, 1)):
+        random = np.random.default_rng(first)
+        yield {name: non_finite(drawn[name].shape, drawn[name].dtype, random, first) for name in inputs}
+
+
+def _wild(
+    kind: str,
+    inputs: Mapping[str, Spec],
+    insight: Insight,
+    drawn: Arrays,
+    answered: Callable[[Arrays], bool],
+) -> Iterator[Arrays]:
+    """Yield integers of a kind for all inputs at once that the model takes them in."""
+    suited: Arrays = {}
+    for name, spec in inputs.items():
+        known = insight.inputs.get(name)
+        if known is None or known.sizes or spec.dtype == "string" or numpy_dtype(spec.dtype).kind not in "iu":
+            continue
+        if pool := wild_integers(kind, drawn[name].dtype, insight.constants):
+            suited[name] = filled(pool, drawn[name].shape, drawn[name].dtype)
+    if suited and not answered(suited):  # indices are among them, or the constants are out of range
+        suited = {
+            name: array for name, array in suited.items() if len(suited) > 1 and answered({name: array})
+        }
+    if suited:
+        yield suited

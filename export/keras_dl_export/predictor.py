@@ -1,0 +1,180 @@
+"""What the model itself answers: the numbers that `predict` gives, and how far rounding moves them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_dl_export.endpoints import Endpoint, call_endpoint
+from keras_dl_export.lowering import any_scope, at_inference, fresh_functions, mean_noise
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_ROUNDING = 2.0**-22  # two units in the last place of float32
+_ATTEMPTS = 3
+_one_at_a_time = threading.RLock()
+
+
+class Answers(ABC):
+    """What a file's numbers are compared with."""
+
+    @abstractmethod
+    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Return the answers by name."""
+
+    def eagerly(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Return what comes out where one operation is run after the other, if it can be run so."""
+        return self(inputs)
+
+    def noise(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Return how much each element of each output may differ by rounding alone.
+
+        It is the largest change over calls in which every float that goes in was moved by two units in the
+        last place: what another order of summation does to numbers on their way. NaN is where an element
+        became finite, or ceased to be.
+        """
+        answers = self(inputs)
+        largest = {name: np.zeros(array.shape) for name, array in answers.items()}
+        for seed in range(_ATTEMPTS):
+            random = np.random.default_rng(seed)
+            others = self._rounded({name: _moved(array, random) for name, array in inputs.items()}, seed)
+            for name, array in answers.items():
+                largest[name] = np.maximum(largest[name], _difference(array, others[name]))
+        return largest
+
+    def _rounded(self, inputs: Arrays, seed: int) -> dict[str, NDArray[Any]]:
+        return self(inputs)
+
+
+class Predictor(Answers):
+    """The answers of an endpoint's function in a graph, as `predict` runs it.
+
+    A graph is of the inputs' own sizes, but for a free batch axis: what a layer decides by the size of an
+    image is decided so in `predict`, too. In a graph an activation is freed after its last use; an eager call
+    of a functional model keeps them all until it ends.
+
+    Args:
+        endpoint: what is asked.
+        random: "mean" if draws from hidden generators are replaced by their mean.
+    """
+
+    def __init__(self, endpoint: Endpoint, random: str = "refuse") -> None:
+        self._endpoint = endpoint
+        self._random = random
+        self._sizes: Any = None
+        self._graph: Callable[..., Any] | None = None
+
+    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Return the endpoint's answers by name."""
+        sizes = {name: array.shape[1:] for name, array in inputs.items()}
+        if self._graph is None or sizes != self._sizes:
+            self._graph, self._sizes = self._traced(inputs), sizes
+        return _arrays(self._graph(**self._tensors(inputs)))
+
+    def eagerly(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Return what calling the model gives, one operation after the other."""
+        with self._as_exported():
+            return _arrays(self._ask(**self._tensors(inputs)))
+
+    def _rounded(self, inputs: Arrays, seed: int) -> dict[str, NDArray[Any]]:
+        """Return the answers where floats that are made of integers are moved, too."""
+        if all(array.dtype.kind not in "iu" for array in inputs.values()):
+            return self(inputs)
+        with _moved_casts(seed):
+            return _arrays(self._traced(inputs)(**self._tensors(inputs)))
+
+    def _ask(self, **tensors: Any) -> dict[str, Any]:
+        return call_endpoint(self._endpoint, tensors)
+
+    @contextlib.contextmanager
+    def _as_exported(self) -> Iterator[None]:
+        with (
+            any_scope(),
+            fresh_functions(),  # in the order in which an endpoint is traced: each has a lock
+            at_inference(),
+            mean_noise() if self._random == "mean" else contextlib.nullcontext(),
+        ):
+            yield
+
+    def _traced(self, inputs: Arrays) -> Callable[..., Any]:
+        import tensorflow as tf
+
+        def specs(*, free: bool) -> dict[str, Any]:
+            return {
+                name: tf.TensorSpec(
+                    (None, *array.shape[1:]) if free and self._has_free_batch(name) else array.shape,
+                    self._endpoint.inputs[name].dtype,
+                    name=name,
+                )
+                for name, array in inputs.items()
+            }
+
+        with self._as_exported():
+            function = tf.function(self._ask, autograph=False)
+            try:
+                graph: Callable[..., Any] = function.get_concrete_function(**specs(free=True))
+            except Exception:  # a layer that asks for the number of examples has it in a single batch
+                graph = function.get_concrete_function(**specs(free=False))
+        return graph
+
+    def _has_free_batch(self, name: str) -> bool:
+        shape = self._endpoint.inputs[name].shape
+        return bool(shape) and isinstance(shape[0], str)
+
+    def _tensors(self, inputs: Arrays) -> dict[str, Any]:
+        import tensorflow as tf
+
+        return {name: tf.constant(array, self._endpoint.inputs[name].dtype) for name, array in inputs.items()}
+
+
+def _arrays(outputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    return {name: np.asarray(tensor) for name, tensor in outputs.items()}
+
+
+def _moved(array: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
+    if array.dtype.kind != "f":
+        return array
+    with np.errstate(invalid="ignore", over="ignore"):
+        moved = array * (1.0 + _ROUNDING * random.choice((-1.0, 1.0), array.shape))
+    return np.asarray(moved, array.dtype)
+
+
+def _difference(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
+    if first.dtype.kind in "SUO" or first.shape != second.shape:
+        return np.zeros(first.shape) if first.shape == second.shape else np.full(first.shape, np.nan)
+    one, other = first.astype(np.float64), second.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        found = np.asarray(np.abs(one - other))
+    found[(one == other) | (np.isnan(one) & np.isnan(other))] = 0.0
+    found[~np.isfinite(found)] = np.nan
+    return found
+
+
+@contextlib.contextmanager
+def _moved_casts(seed: int) -> Iterator[None]:
+    """Move each float that is made of an integer, as Keras makes it; other threads trace as ever."""
+    import tensorflow as tf
+
+    thread = threading.get_ident()
+    kept = tf.cast
+
+    def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
+        made = kept(x, dtype, name)
+        whole = getattr(getattr(x, "dtype", None), "is_integer", False)
+        if threading.get_ident() != thread or not whole or not tf.as_dtype(dtype).is_floating:
+            return made
+        signs = tf.sign(tf.random.stateless_uniform(tf.shape(made), (seed, 0), -1.0, 1.0))
+        return made * kept(1.0 + _ROUNDING * signs, made.dtype)
+
+    with _one_at_a_time:
+        tf.cast = cast
+        try:
+            yield
+        finally:
+            tf.cast = kept
