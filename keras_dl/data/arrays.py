@@ -1,29 +1,87 @@
-"""The user's own arrays."""
+"""The user's own arrays: NumPy's, and what turns into them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keras_dl.data.source import Description, Examples, Labels, Source, resident
+from keras_dl.data.labels import encode_labels
+from keras_dl.data.notices import notify
+from keras_dl.data.source import Description, Examples, Source, resident
+
+_CHANNELS = (1, 3, 4)
 
 
-def open_arrays(x: ArrayLike, y: ArrayLike | None = None) -> Source:
+def open_arrays(
+    x: ArrayLike, y: ArrayLike | None = None, *, name: str = "arrays", max_classes: int | None = None
+) -> Source:
     """Arrays with the single part `train`, in their own order.
 
     Args:
-        x: images (N, H, W) or (N, H, W, C), uint8 in 0...255, floats in [0, 1] or booleans; or features
-            (N, D).
-        y: labels (N,): classes 0 ... K-1, or names of classes.
+        x: images (N, H, W) or (N, H, W, C), whole numbers in 0...255, floats in [0, 1] or booleans; or
+            features (N, D).
+        y: labels (N,), as `encode_labels` reads them.
+        name: what the description calls them.
+        max_classes: as in `encode_labels`.
 
     Raises:
         ValueError: empty, of unequal length, of another shape or dtype, floats outside [0, 1].
     """
+    return open_parts({"train": (x, y)}, name=name, max_classes=max_classes)
+
+
+def open_parts(
+    parts: Mapping[str, tuple[ArrayLike, ArrayLike | None]], *, name: str, max_classes: int | None = None
+) -> Source:
+    """Arrays of several parts, all labels encoded alike.
+
+    Args:
+        parts: part -> its x and y, as for `open_arrays`; all or none have labels.
+        name: what the description calls them.
+        max_classes: as in `encode_labels`.
+
+    Raises:
+        ValueError: as `open_arrays`; or parts of unequal shape.
+    """
+    features = {part: _as_features(x, alone=y is None) for part, (x, y) in parts.items()}
+    given = {part: np.asarray(y) for part, (_, y) in parts.items() if y is not None}
+    for part, y in given.items():
+        if y.ndim and len(y) != len(features[part]):
+            raise ValueError(
+                f"source: x has {len(features[part]):,} examples and y has {len(y):,} labels. "
+                "Give arrays of equal length, example i of x with label i of y."
+            )
+    labels: dict[str, Any] = dict.fromkeys(parts)
+    class_names = None
+    if given:
+        joined = next(iter(given.values())) if len(given) == 1 else np.concatenate(list(given.values()))
+        encoded, class_names = encode_labels(joined, argument="the labels y", max_classes=max_classes)
+        pieces = np.split(encoded, np.cumsum([len(y) for y in given.values()])[:-1])
+        labels.update(zip(given, pieces, strict=True))
+    shapes = {part: array.shape[1:] for part, array in features.items()}
+    shape = shapes["train"]
+    if different := next((part for part in shapes if shapes[part] != shape), None):
+        raise ValueError(
+            f"source: expected parts of one shape in {name}, got {shape} in 'train' and "
+            f"{shapes[different]} in {different!r}. Bring them to one shape."
+        )
+    description = Description(
+        name,
+        num_examples={part: len(array) for part, array in features.items()},
+        image_shape=shape if len(shape) == 3 else None,
+        num_features=shape[0] if len(shape) == 1 else None,
+        class_names=class_names,
+    )
+    return resident(description, {part: Examples(features[part], labels[part]) for part in parts})
+
+
+def _as_features(x: ArrayLike, *, alone: bool) -> NDArray[Any]:
     try:
         features = np.asarray(x)
-    except ValueError as error:
+    except Exception as error:  # ragged lists, and whatever the `__array__` of another library raises
         raise ValueError(
             f"source: expected an array x or a pair of arrays (x, y), got a {type(x).__name__} that is no "
             f"array ({error}). Stack the examples, np.stack(images), and pass labels as load((x, y))."
@@ -31,86 +89,73 @@ def open_arrays(x: ArrayLike, y: ArrayLike | None = None) -> Source:
     if features.ndim not in (2, 3, 4):
         raise ValueError(
             "source: expected images of shape (N, H, W) or (N, H, W, C) or features of shape (N, D), "
-            f"got an array of shape {features.shape} (of type {type(x).__name__}). Reshape it, with the "
-            "examples along the first axis."
+            f"got an array of shape {features.shape} (of type {type(x).__name__}). {_advice(x)}"
         )
     if not features.size:
         raise ValueError(
             f"source: the array x of shape {features.shape} is empty. Give at least one example."
         )
-    labels, class_names = (None, None) if y is None else encode_labels(y, argument="the labels y")
-    if labels is not None and len(labels) != len(features):
-        raise ValueError(
-            f"source: x has {len(features):,} examples and y has {len(labels):,} labels. "
-            "Give arrays of equal length, example i of x with label i of y."
+    if features.dtype == object:
+        features = _of_numbers(features)
+    return _check_features(features) if features.ndim == 2 else _check_images(features, alone=alone)
+
+
+def _advice(x: Any) -> str:
+    if type(x).__name__.endswith("Dataset") and hasattr(x, "element_spec"):
+        return (
+            "A tf.data.Dataset is a pipeline already: pass it to fit itself, or pass the arrays that it was "
+            "made of."
         )
-    features = check_features(features) if features.ndim == 2 else _check_images(features)
-    description = Description(
-        "arrays",
-        num_examples={"train": len(features)},
-        image_shape=features.shape[1:] if features.ndim == 4 else None,
-        num_features=features.shape[1] if features.ndim == 2 else None,
-        class_names=class_names,
-    )
-    return resident(description, {"train": Examples(features, labels)})
+    return "Reshape it, with the examples along the first axis."
 
 
-def check_features(features: NDArray[Any]) -> NDArray[np.float32]:
+def _of_numbers(features: NDArray[Any]) -> NDArray[np.float64]:
+    """An array of Python objects as numbers, once all of them are."""
+    try:
+        return features.astype(np.float64)
+    except (TypeError, ValueError):
+        for place in np.ndindex(features.shape):
+            try:
+                float(features[place])
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"source: expected features that are real numbers, got {features[place]!r} at {place} "
+                    "of an array of objects. Encode text as numbers, fill in what is missing, and give all "
+                    "examples one shape."
+                ) from None
+        raise
+
+
+def _check_features(features: NDArray[Any]) -> NDArray[np.float32]:
     """(N, D) numbers -> float32, all finite."""
-    if not (np.issubdtype(features.dtype, np.number) or features.dtype == np.bool_) or np.iscomplexobj(
-        features
-    ):
+    if features.dtype.kind not in "biuf":
         raise ValueError(
             f"source: expected features that are real numbers, got dtype {features.dtype}. "
             "Convert them to float32."
         )
-    features = features.astype(np.float32)
-    if not np.isfinite(features).all():
-        row, column = np.argwhere(~np.isfinite(features))[0]
+    with np.errstate(over="ignore"):
+        converted = features.astype(np.float32)
+    if not np.isfinite(converted).all():
+        wrong = np.argwhere(~np.isfinite(converted))
+        row, column = (int(place) for place in wrong[0])
+        others = f", one of {len(wrong):,} such values" if len(wrong) > 1 else ""
         raise ValueError(
-            f"source: feature {column} of example {row} is {features[row, column]}. "
+            f"source: feature {column} of example {row} is {features[row, column]}{others}. "
             "Expected finite numbers: fill in or leave out such examples."
         )
-    return features
+    return converted
 
 
-def encode_labels(y: ArrayLike, *, argument: str) -> tuple[Labels, tuple[str, ...]]:
-    """Labels -> classes 0 ... K-1 and the K names: whole numbers stand for themselves, names are sorted."""
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1:
-        raise ValueError(
-            f"source: expected {argument} of shape (N,), got {labels.shape}. "
-            "For one-hot labels pass y.argmax(axis=1)."
-        )
-    if labels.dtype.kind in "USO":
-        names, encoded = np.unique(labels.astype(str), return_inverse=True)
-        return encoded.astype(np.int32), tuple(str(name) for name in names)
-    whole = labels.dtype.kind in "iub" or (
-        labels.dtype.kind == "f" and bool(np.all(labels == np.floor(labels)))
-    )
-    if not whole or (labels.size and not 0 <= labels.min() <= labels.max() < 2**31):
-        strange = (
-            labels[(labels < 0) | (labels != np.floor(labels))][:1] if labels.dtype.kind in "iuf" else []
-        )
-        raise ValueError(
-            f"source: expected {argument} to be classes 0, 1, 2, ... or names of classes, got dtype "
-            f"{labels.dtype}{f' with the value {strange[0]}' if len(strange) else ''}. "
-            "Number the classes from 0."
-        )
-    return labels.astype(np.int32), tuple(str(label) for label in range(int(labels.max(initial=0)) + 1))
-
-
-def _check_images(images: NDArray[Any]) -> NDArray[Any]:
+def _check_images(images: NDArray[Any], *, alone: bool) -> NDArray[Any]:
     """(N, H, W[, C]) -> (N, H, W, C) uint8 or float32 in [0, 1]."""
+    _check_channels(images.shape, alone=alone)
     if images.ndim == 3:
         images = images[..., np.newaxis]
-    if images.dtype == np.uint8:
-        return images
     if images.dtype == np.bool_:
         return images.astype(np.float32)
-    if not np.issubdtype(images.dtype, np.floating):
+    if images.dtype.kind in "iu":
+        return _check_whole(images)
+    if images.dtype.kind != "f":
         raise ValueError(
             f"source: expected images as uint8 in 0...255 or as floats in [0, 1], got dtype {images.dtype}. "
             "Convert them, for example with x.astype('uint8')."
@@ -118,7 +163,53 @@ def _check_images(images: NDArray[Any]) -> NDArray[Any]:
     low, high = float(images.min()), float(images.max())
     if not (low >= 0 and high <= 1):  # also true for NaN
         raise ValueError(
-            f"source: expected float images in [0, 1], got values from {low:g} to {high:g}. "
-            "Divide pixels of 0...255 by 255, and undo a normalisation to [-1, 1] or zero mean."
+            f"source: expected float images in [0, 1], got values from {low:g} to {high:g}"
+            f"{_first_strange(images)}. "
+            "Divide pixels of 0...255 by 255, and undo a normalization to [-1, 1] or zero mean."
         )
     return images.astype(np.float32)
+
+
+def _first_strange(images: NDArray[Any]) -> str:
+    strange = ~np.isfinite(images)
+    if not strange.any():
+        return ""
+    place = tuple(int(axis) for axis in np.argwhere(strange)[0])
+    return f" ({images[place]} at {place}, the first of {int(strange.sum()):,} values that are not finite)"
+
+
+def _check_whole(images: NDArray[Any]) -> NDArray[np.uint8]:
+    low, high = int(images.min()), int(images.max())
+    if images.dtype == np.uint8:
+        if high == 1:
+            notify(
+                "arrays: uint8 images whose largest value is 1 are read as nearly black. Pass them as "
+                "booleans, x.astype(bool), if 1 is white."
+            )
+        return images
+    if not 1 < high <= 255 or low < 0:
+        raise ValueError(
+            f"source: expected images as uint8 in 0...255 or as floats in [0, 1], got dtype {images.dtype} "
+            f"with values from {low} to {high}. Convert them: x.astype('uint8') if 255 is white, "
+            "x.astype(bool) if 1 is, (x // 257).astype('uint8') if 65535 is."
+        )
+    return images.astype(np.uint8)
+
+
+def _check_channels(shape: tuple[int, ...], *, alone: bool) -> None:
+    """Raise, or warn, where the axes look like those of another library or of one image."""
+    if len(shape) == 4 and shape[1] in _CHANNELS and shape[3] not in _CHANNELS and min(shape[2:]) > 4:
+        raise ValueError(
+            f"source: expected images of shape (N, H, W, C), got {shape}, which looks like (N, C, H, W). "
+            "Move the channels to the end, np.moveaxis(x, 1, -1)."
+        )
+    if len(shape) == 3 and alone and min(shape[:2]) > 4 and shape[2] in (3, 4):
+        raise ValueError(
+            f"source: expected images of shape (N, H, W) or (N, H, W, C), got {shape}, which looks like "
+            "one image (H, W, C). Add the axis of the examples, x[np.newaxis]."
+        )
+    if len(shape) == 3 and alone and shape[0] in (3, 4) and min(shape[1:]) > 4:
+        notify(
+            f"arrays: {shape} is read as {shape[0]} grey images. If it is one image (C, H, W), pass "
+            "np.moveaxis(x, 0, -1)[np.newaxis]."
+        )

@@ -19,7 +19,7 @@ from keras_dl.data.source import Description, Examples, Indices, Source, size_to
 
 OnCorrupt = Literal["raise", "skip"]
 
-_PARTS = {
+PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
@@ -116,7 +116,7 @@ def _part_folders(path: Path, notices: list[str]) -> dict[str, Path]:
     found: dict[str, list[Path]] = {}
     others = []
     for folder in _folders(path):
-        part = _PARTS.get(folder.name.lower())
+        part = PARTS.get(folder.name.lower())
         if part is None:
             others.append(folder.name)
         else:
@@ -258,7 +258,7 @@ def _check_nesting(files: Mapping[str, list[_ImageFile]], path: Path, notices: l
         return
     inner = sorted({file.folders[1] for file in nested})
     outer = sorted({file.folders[0] for file in nested})
-    if len(nested) == len(inside) and all(name.lower() in _PARTS for name in inner):
+    if len(nested) == len(inside) and all(name.lower() in PARTS for name in inner):
         raise ValueError(
             f"source: the splits of {path} ({', '.join(inner)}) lie within its class folders "
             f"({listed(outer)}). Arrange them the other way round: train/{outer[0]} and not "

@@ -58,14 +58,22 @@ def load(
     `train`, and `train` is the rest; neither ever touches a `test` that the set has. Arrays, CSV files, texts
     and folders without a `train/` have the split `train` alone.
 
+    **Labels** are numbered 0 ... K-1 in the order of `describe(source).class_names`: the class folders, or the
+    distinct values of a column or array of labels, names in alphabetical and whole numbers in ascending
+    order. Labels that are 0 ... K-1 keep their numbers, as do those of TensorFlow Datasets.
+
+    **Warnings.** What is read, but perhaps not as intended, is told in one `DataWarning`: files passed over,
+    classes without images, an index among the features.
+
     **Order.** Each pass over the data set is an epoch with its own order, decided by `(seed, epoch)` and
     nothing else. To go on with a training after k epochs, load with `epoch=k`: the passes are then those of
     epochs k, k+1, ... of the uninterrupted run. Any pass counts, also one broken off.
 
     Args:
         source: `digits` (embedded), a name of TensorFlow Datasets (`mnist`, `tiny_shakespeare`, ...), the
-            path of a folder of images, a .csv or a UTF-8 text file, or arrays: x, or (x, y). A plain name
-            that is both a data set and a file is the data set; write `./name` for the file.
+            path of a folder of images, a table (.csv, .tsv, .parquet), arrays (.npz, .npy) or a text file; or
+            arrays: x, (x, y), {"image": x, "label": y}; or a data frame. A plain name that is both a data set
+            and a file is the data set; write `./name` for the file.
         split: the split or splits.
         batch_size: B.
         labels: False gives the features alone.

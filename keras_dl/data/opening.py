@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from numpy.typing import ArrayLike
 
 from keras_dl.data.arrays import open_arrays
+from keras_dl.data.columnar import columns_of, open_mapping, read_arrays, read_parquet
 from keras_dl.data.digits import open_digits
 from keras_dl.data.folder import OnCorrupt, open_folder
 from keras_dl.data.source import Source
-from keras_dl.data.table import open_csv
+from keras_dl.data.table import Columns, open_columns, open_csv
 from keras_dl.data.text import open_text
 from keras_dl.data.tfds import open_tfds
+
+_CSV = (".csv", ".tsv", ".tab")
+_FILES = (*_CSV, ".txt", ".npy", ".npz", ".parquet")
+_CONVERT = "Save it as a CSV file, or load it yourself and pass arrays (x, y)."
+_UNPACK = "Unpack it and pass the folder or file within."
+_IMAGE = "Pass the folder of the images, which has one sub-folder a class."
+_REMEDIES = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".feather", ".arrow", ".orc", ".avro"), _CONVERT),
+    **dict.fromkeys(
+        (".h5", ".hdf5", ".mat", ".pkl", ".pickle", ".bin", ".tfrecord", ".db", ".sqlite"), _CONVERT
+    ),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".rar", ".7z", ".bz2", ".xz", ".zst"), _UNPACK),
+    **dict.fromkeys((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic"), _IMAGE),
+    **dict.fromkeys((".pdf", ".docx", ".doc", ".epub"), "Save its text as a .txt file."),
+}
 
 SourceLike = str | os.PathLike[str] | ArrayLike | tuple[ArrayLike, ArrayLike]
 
@@ -49,13 +66,13 @@ def open_source(source: SourceLike, options: Options) -> Source:
             f"on_corrupt: expected 'raise' or 'skip', got {options.on_corrupt!r}. Pass one of the two."
         )
     if not isinstance(source, str | os.PathLike):
-        return open_arrays(*source) if isinstance(source, tuple) and len(source) == 2 else open_arrays(source)
+        return _open_object(source, options)
     if source == "digits":
         return open_digits()
     path = Path(source).expanduser()
     is_path = isinstance(source, os.PathLike) or path.suffix or len(path.parts) > 1 or source.endswith(os.sep)
     if not (is_path and path.exists()):
-        if isinstance(source, os.PathLike) or path.suffix in (".csv", ".tsv", ".txt"):
+        if isinstance(source, os.PathLike) or _suffix(path) in _FILES:
             raise FileNotFoundError(
                 f"source: there is no file or folder {path}. Give the path of one that exists."
             )
@@ -72,9 +89,67 @@ def open_source(source: SourceLike, options: Options) -> Source:
     return _open_path(path, options)
 
 
+def _open_object(source: Any, options: Options, name: str = "arrays") -> Source:
+    if isinstance(source, Mapping):
+        opened = open_mapping(source, name=name, max_classes=options.max_classes)
+        return _open_table(opened, options) if isinstance(opened, Columns) else opened
+    if (columns := columns_of(source)) is not None:
+        return _open_table(columns, options)
+    x, y = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
+    _refuse_unused(options, name, "drop", "separator", "encoding")
+    return open_arrays(x, y, name=name, max_classes=options.max_classes)
+
+
 def _open_path(path: Path, options: Options) -> Source:
+    suffix = _suffix(path)
     if path.is_dir():
+        _refuse_unused(options, str(path), "drop", "separator", "encoding")
         return open_folder(path, options.image_size, labels=options.labels, on_corrupt=options.on_corrupt)
-    if path.suffix.lower() in (".csv", ".tsv"):
-        return open_csv(path, options.label_column, options.labels)
-    return open_text(path, options.sequence_length)
+    if suffix in _CSV:
+        return open_csv(
+            path,
+            options.label_column,
+            labels=options.labels,
+            separator=options.separator,
+            encoding=options.encoding,
+            drop=options.drop,
+            max_classes=options.max_classes,
+        )
+    _refuse_unused(options, str(path), "separator")
+    if suffix in (".npy", ".npz"):
+        return _open_object(read_arrays(path), options, path.name)
+    if suffix in (".parquet", ".pq"):
+        return _open_table(read_parquet(path), options)
+    _refuse_unused(options, str(path), "drop")
+    if suffix in _REMEDIES:
+        raise ValueError(
+            f"source: {path} is not a text in UTF-8, a table or a folder of images. {_REMEDIES[suffix]}"
+        )
+    return open_text(path, options.sequence_length, options.encoding)
+
+
+def _open_table(columns: Columns, options: Options) -> Source:
+    _refuse_unused(options, columns.name, "separator", "encoding")
+    return open_columns(
+        columns,
+        options.label_column,
+        labels=options.labels,
+        drop=options.drop,
+        max_classes=options.max_classes,
+    )
+
+
+def _refuse_unused(options: Options, name: str, *arguments: str) -> None:
+    """Raise where an argument was given that this kind of data has no use for."""
+    uses = {"drop": "columns", "separator": "cells that are separated", "encoding": "encoded text"}
+    for argument in arguments:
+        if (value := getattr(options, argument)) not in (None, ()):
+            raise ValueError(
+                f"{argument}: expected none, because {name} holds no {uses[argument]}, got {value!r}. Leave "
+                f"{argument} out."
+            )
+
+
+def _suffix(path: Path) -> str:
+    """The last suffix, `.gz` aside."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix

@@ -51,7 +51,7 @@ def batches(
 
     def finish(features: Any, indices: Any) -> Any:
         features = as_model_input(features, image_size)
-        return features if labels is None else (features, tf.gather(labels, indices))
+        return features if labels is None else (features, tf.cast(tf.gather(labels, indices), tf.int32))
 
     if share is not None:
         passes = tf.data.Dataset.counter(epoch)
@@ -154,7 +154,9 @@ def _one_pass(num_examples: int, key: tuple[int, Any] | None) -> tf.data.Dataset
 
 
 def as_model_input(features: Any, image_size: tuple[int, int] | None) -> Any:
-    """uint8 images -> float32 in [0, 1], resized; float32 and int32 features unchanged."""
+    """uint8 images -> float32 in [0, 1], resized; uint16 ids -> int32; other features unchanged."""
+    if features.dtype == tf.uint16:
+        return tf.cast(features, tf.int32)
     if features.dtype == tf.uint8:
         features = tf.cast(features, tf.float32) / 255.0
     if image_size is not None and tuple(features.shape[1:3]) != image_size:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Indices = NDArray[np.int64]
+Indices = NDArray[np.int64] | range  # a range where they are one: a text has as many as characters
 Labels = NDArray[np.int32]
 
 
@@ -45,8 +45,8 @@ class Examples:
 
     Attributes:
         features: (N, H, W, C) uint8 or float32 images, (N,) encoded images or their paths, (N, D) float32
-            features, or (N, T) int32 characters.
-        labels: (N,) int32 classes, (N, T) int32 next characters, or None.
+            features, or (N, T) characters, uint16 where they fit.
+        labels: (N,) int32 classes, (N, T) next characters, or None.
     """
 
     features: NDArray[Any]
@@ -54,7 +54,8 @@ class Examples:
 
     def take(self, indices: Indices) -> Examples:
         """Those examples, in that order."""
-        return Examples(self.features[indices], None if self.labels is None else self.labels[indices])
+        chosen = slice(indices.start, indices.stop) if isinstance(indices, range) else indices
+        return Examples(self.features[chosen], None if self.labels is None else self.labels[chosen])
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,7 @@ def select(
             "split='train[90%:]' beside split='train[:90%]'."
         )
     tenths = _tenths(sizes["train"], strata("train"), [part for part in _CARVED if part not in sizes])
-    rest = np.setdiff1d(np.arange(sizes["train"]), np.concatenate([tenths[part] for part in lacking]))
-    carved = {"train": rest, **tenths}
+    carved = {"train": _rest(sizes["train"], [tenths[part] for part in lacking]), **tenths}
     if empty := [split for split in ("train", *lacking) if not len(carved[split])]:
         raise ValueError(
             f"split: {name} has {_sizes(sizes)}, too few examples to carve {empty[0]!r} from. "
@@ -79,9 +78,23 @@ def stratified_order(labels: Labels, seed: int) -> Indices:
 
 
 def _tenths(size: int, labels: Labels | None, parts: Sequence[str]) -> dict[str, Indices]:
-    order = np.arange(size) if labels is None else stratified_order(labels, _SEED)
     bounds = [round(size * (1 - i / 10)) for i in range(len(parts) + 1)]
+    if labels is None:
+        return {part: range(bounds[i + 1], bounds[i]) for i, part in enumerate(parts)}
+    order = stratified_order(labels, _SEED)
     return {part: np.sort(order[bounds[i + 1] : bounds[i]]) for i, part in enumerate(parts)}
+
+
+def _rest(size: int, carved: Sequence[Indices]) -> Indices:
+    """What is not carved, in order; a range where the carved are the last of all."""
+    if all(isinstance(part, range) for part in carved):
+        first = min((part[0] for part in carved if len(part)), default=size)
+        if sum(map(len, carved)) == size - first:
+            return range(first)
+    left = np.ones(size, np.bool_)
+    for part in carved:
+        left[np.asarray(part)] = False
+    return np.flatnonzero(left)
 
 
 def _parse(split: str, sizes: Mapping[str, int], name: str) -> Selection:
@@ -115,7 +128,7 @@ def _parse_slice(term: str, split: str, sizes: Mapping[str, int], name: str) -> 
             "Choose bounds within that number, or percentages within 100%."
         )
     size = sizes[part]
-    return part, np.arange(first % size if first < 0 else first, last % size if last < 0 else last)
+    return part, range(first % size if first < 0 else first, last % size if last < 0 else last)
 
 
 def _boundary(text: str | None, default: int, size: int) -> int:

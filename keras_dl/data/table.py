@@ -1,78 +1,243 @@
-"""A CSV file: numeric features and a column of labels."""
+"""A table: numeric features and a column of labels, from a file or from columns in memory."""
 
 from __future__ import annotations
 
-import csv
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_dl.data.arrays import check_features, encode_labels
+from keras_dl.data.csv_file import read_cells
+from keras_dl.data.labels import encode_labels, is_missing
+from keras_dl.data.notices import listed, notify
 from keras_dl.data.source import Description, Examples, Source, resident
 
+_USUAL_LABELS = ("label", "labels", "class", "target", "y", "species", "category", "diagnosis", "outcome")
+_USUAL_INDEX = re.compile(r"(?i:unnamed: \d+|index|idx|row|rownames|id|.*[ _]id)|\w*[a-z]I[dD]")
+_COMMA = re.compile(r"[-+]?\d+,\d+")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
 
-def open_csv(path: Path, label_column: str | None, labels: bool = True) -> Source:
-    """A table with one line of column names; every column but the label's is a feature.
+
+@dataclass(frozen=True)
+class Columns:
+    """A table in memory.
+
+    Attributes:
+        name: its file, or what else it is.
+        cells: name -> one value a row: text, numbers or objects.
+        row: the index of a row -> its place, as an error names it.
+        decimal_comma: whether a comma within a number is a decimal comma.
+    """
+
+    name: str
+    cells: Mapping[str, Sequence[Any] | NDArray[Any]]
+    row: Callable[[int], str] = "row {}".format
+    decimal_comma: bool = False
+
+
+def open_csv(
+    path: Path,
+    label_column: str | None,
+    *,
+    labels: bool = True,
+    separator: str | None = None,
+    encoding: str | None = None,
+    drop: str | Sequence[str] = (),
+    max_classes: int | None = None,
+) -> Source:
+    """A file with one line of column names; every column but the label's is a feature.
 
     Args:
         path: the file; `.tsv` is tab-separated.
-        label_column: the labels' column: classes 0 ... K-1, or names. None where all columns are features.
-        labels: False leaves the labels' column out, where there is one.
+        label_column: as in `open_columns`.
+        labels: as in `open_columns`.
+        separator: as in `read_cells`.
+        encoding: as in `read_text`.
+        drop: as in `open_columns`.
+        max_classes: as in `open_columns`.
 
     Raises:
-        ValueError: no rows, no such column, rows of unequal length, a feature that is no number.
+        ValueError: the file cannot be split into cells; and as `open_columns`.
     """
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file, delimiter="\t" if path.suffix == ".tsv" else ",") if row]
-    if len(rows) < 2:
-        raise ValueError(
-            f"source: {path} holds no examples. "
-            "Expected a line of column names and at least one row below it."
-        )
-    header, *rows = [[cell.strip() for cell in row] for row in rows]
-    if label_column not in header and not labels:
-        label_column = None
-    if label_column is not None and label_column not in header:
-        raise ValueError(
-            f"label_column: {path} has no column {label_column!r}; its columns are {', '.join(header)}. "
-            "Name the labels' column with label_column=, or pass labels=False to take the features alone."
-        )
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
+    cells = read_cells(path, separator, encoding)
+    columns = Columns(
+        str(path),
+        dict(zip(cells.header, zip(*cells.rows, strict=True), strict=True)),
+        row=lambda index: f"row {cells.lines[index]:,}",
+        decimal_comma=cells.separator != ",",
+    )
+    return open_columns(columns, label_column, labels=labels, drop=drop, max_classes=max_classes)
+
+
+def open_columns(
+    columns: Columns,
+    label_column: str | None,
+    *,
+    labels: bool = True,
+    drop: str | Sequence[str] = (),
+    max_classes: int | None = None,
+) -> Source:
+    """A table with the single part `train`.
+
+    Args:
+        columns: the table.
+        label_column: the labels' column, as `encode_labels` reads it. None where all columns are features.
+        labels: False leaves the labels' column out, where there is one.
+        drop: columns that are left out.
+        max_classes: as in `encode_labels`.
+
+    Raises:
+        ValueError: there is no such column, a feature is no finite number, a label is no class.
+    """
+    names = list(columns.cells)
+    dropped = [drop] if isinstance(drop, str) else list(drop)
+    for name in dropped:
+        if name not in names:
             raise ValueError(
-                f"source: row {number} of {path} has {len(row)} cells, its header {len(header)}. "
-                "Give every row one cell a column."
+                f"drop: {columns.name} has no column {name!r}; its columns are {listed(names, at_most=20)}."
+                f"{_near(name, names)} Name columns that it has."
             )
-    feature_columns = [column for column in range(len(header)) if header[column] != label_column]
-    if not feature_columns:
+    if label_column in dropped:
         raise ValueError(
-            f"source: {path} has the label column {label_column!r} alone. Add columns of features."
+            f"drop: {label_column!r} is the labels' column of {columns.name}. Name another with "
+            "label_column=, or pass labels=False instead."
         )
-    features = np.empty((len(rows), len(feature_columns)), np.float64)
-    for number, row in enumerate(rows):
-        for position, column in enumerate(feature_columns):
-            try:
-                features[number, position] = float(row[column])
-            except ValueError:
-                raise ValueError(
-                    f"source: column {header[column]!r} of row {number + 2} of {path} is {row[column]!r}. "
-                    "Expected numbers in every column but the label's: encode it or leave it out."
-                ) from None
+    if label_column not in names and not labels:
+        label_column = None
+    if label_column is not None and label_column not in names:
+        raise ValueError(
+            f"label_column: {columns.name} has no column {label_column!r}; its columns are "
+            f"{listed(names, at_most=20)}.{_near(label_column, names)} Name the labels' column with "
+            "label_column=, or pass labels=False to take the features alone."
+        )
+    feature_names = [name for name in names if name != label_column and name not in dropped]
+    if not feature_names:
+        raise ValueError(
+            f"source: {columns.name} has the label column {label_column!r} alone. Add columns of features."
+        )
     classes, class_names = None, None
     if label_column is not None and labels:
-        classes, class_names = _labels([row[header.index(label_column)] for row in rows], label_column)
+        classes, class_names = encode_labels(
+            np.asarray(columns.cells[label_column]),
+            argument=f"the labels in column {label_column!r} of {columns.name}",
+            max_classes=max_classes,
+            row=columns.row,
+        )
+    features = _features(columns, feature_names)
+    _tell_of_indices(columns, feature_names, features)
     description = Description(
-        path.name,
-        num_examples={"train": len(rows)},
-        num_features=len(feature_columns),
+        Path(columns.name).name,
+        num_examples={"train": len(features)},
+        num_features=len(feature_names),
         class_names=class_names,
     )
-    return resident(description, {"train": Examples(check_features(features), classes)})
+    return resident(description, {"train": Examples(features.astype(np.float32), classes)})
 
 
-def _labels(cells: list[str], label_column: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def _near(name: str, names: Sequence[str]) -> str:
+    """Return a question for the column that is meant, or nothing."""
+    by_lower = {each.lower().strip(): each for each in reversed(names)}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=2)
+    if not close and name.lower() in _USUAL_LABELS:
+        close = [usual for usual in _USUAL_LABELS if usual in by_lower][:1]
+    return f" Did you mean {' or '.join(repr(by_lower[each]) for each in close)}?" if close else ""
+
+
+def _features(columns: Columns, names: Sequence[str]) -> NDArray[np.float64]:
+    """(N, D) finite numbers."""
+    size = len(columns.cells[names[0]])
+    features = np.empty((size, len(names)), np.float64)
+    wrong: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        features[:, position], strange = _numbers(columns.cells[name], columns.decimal_comma)
+        if strange:
+            wrong[name] = strange
+    if wrong:
+        raise ValueError(_not_numbers(columns, wrong))
+    return features
+
+
+def _numbers(
+    cells: Sequence[Any] | NDArray[Any], decimal_comma: bool
+) -> tuple[NDArray[np.float64], list[int]]:
+    """The numbers, and the rows whose cell is no finite number of 32 bits."""
+    if isinstance(cells, np.ndarray) and cells.dtype.kind in "biuf":
+        numbers = cells.astype(np.float64)
+    else:
+        numbers = np.array([_number(cell, decimal_comma) for cell in cells], np.float64)
+    with np.errstate(over="ignore"):
+        return numbers, [int(row) for row in np.flatnonzero(~np.isfinite(numbers.astype(np.float32)))]
+
+
+def _number(cell: Any, decimal_comma: bool) -> float:
+    text = cell.replace(",", ".") if decimal_comma and _is_decimal_comma(cell) else cell
     try:
-        numbers = np.array([float(cell) for cell in cells])
-    except ValueError:
-        return encode_labels(cells, argument=f"the labels in column {label_column!r}")
-    return encode_labels(numbers, argument=f"the labels in column {label_column!r}")
+        return np.nan if isinstance(text, str) and "_" in text else float(text)  # Python reads 1_000 as 1000
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _is_decimal_comma(cell: Any) -> bool:
+    return isinstance(cell, str) and _COMMA.fullmatch(cell) is not None
+
+
+def _not_numbers(columns: Columns, wrong: Mapping[str, list[int]]) -> str:
+    first_row, first = min((rows[0], name) for name, rows in wrong.items())
+    cell = _shown(columns.cells[first][first_row])
+    total = sum(map(len, wrong.values()))
+    in_all = ""
+    if total > 1:
+        told = [
+            f"{name!r} ({len(rows):,}: {listed([columns.row(row) for row in rows], at_most=3)})"
+            for name, rows in wrong.items()
+        ]
+        in_all = f"; in all {total:,} cells are no numbers, in {listed(told)}"
+    bad = [columns.cells[name][row] for name, rows in wrong.items() for row in rows]
+    texts = [value for value in bad if isinstance(value, str) and not is_missing(value)]
+    remedies = []
+    if any(is_missing(value) for value in bad):
+        remedies.append("fill in what is missing, for example with the column's mean, or remove these rows")
+    if any(_THOUSANDS.fullmatch(text) for text in texts):
+        remedies.append("write thousands without a comma, 1234 and not 1,234")
+    elif any(_COMMA.fullmatch(text) for text in texts):
+        remedies.append("write decimal points, 1.5 and not 1,5")
+    if any(re.search(r"\.(jpe?g|png|gif|bmp|webp|tiff?)$", text, re.IGNORECASE) for text in texts):
+        remedies.append("sort image files into one folder a class and pass the folder")
+    text_columns = [name for name, rows in wrong.items() if _is_text(columns.cells[name], rows)]
+    remedies.append(f"encode text as numbers or leave it out, drop={text_columns or sorted(wrong)!r}")
+    return (
+        f"source: column {first!r} of {columns.row(first_row)} of {columns.name} is {cell}{in_all}. Expected "
+        f"finite numbers in every column but the label's: {'; '.join(remedies)}."
+    )
+
+
+def _is_text(cells: Sequence[Any] | NDArray[Any], rows: list[int]) -> bool:
+    return any(isinstance(cells[row], str) and not is_missing(cells[row]) for row in rows)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value.item() if isinstance(value, np.generic) else value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _tell_of_indices(columns: Columns, names: Sequence[str], features: NDArray[np.float64]) -> None:
+    """Warn of features that number the rows: a model would learn the order of the file."""
+    if len(features) < 3:
+        return
+    indices = []
+    for position, name in enumerate(names):
+        column = features[:, position]
+        counts = position == 0 and len(column) >= 10 and column[0] in (0, 1) and np.all(np.diff(column) == 1)
+        named = _USUAL_INDEX.fullmatch(name) is not None and np.all(column == np.floor(column))
+        if counts or (named and len(np.unique(column)) == len(column)):
+            indices.append(name)
+    if indices:
+        notify(
+            f"{columns.name}: the column{'s' if len(indices) > 1 else ''} {', '.join(map(repr, indices))} "
+            f"number the rows and are read as features. Pass drop={indices!r} to leave them out."
+        )

@@ -261,6 +261,7 @@ def _columns(builder: Any, part: str, indices: Indices, keys: list[str]) -> dict
     images = [
         key for key, feature in builder.info.features.items() if isinstance(feature, tfds.features.Image)
     ]
+    indices = np.asarray(indices)
     start, stop = int(indices.min()), int(indices.max()) + 1
     dataset = builder.as_dataset(
         split=f"{part}[{start}:{stop}]",

@@ -1,9 +1,12 @@
 import re
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
+import tensorflow as tf
 
-from keras_dl.data import describe, load
+from keras_dl.data import DataWarning, describe, load
 
 
 def batch(source, **options):
@@ -60,7 +63,6 @@ IMAGES = np.zeros((3, 4, 4, 1), np.uint8)
         (np.full((1, 2, 2), np.nan), "got values from nan to nan"),
         (np.array([["a", "b"]]), "expected features that are real numbers, got dtype <U1"),
         (np.array([[1.0, np.nan]]), "feature 1 of example 0 is nan"),
-        ((IMAGES, [0, 1, -1]), "or names of classes, got dtype int64 with the value -1"),
         ((IMAGES, [0.5, 1, 2]), "got dtype float64 with the value 0.5"),
         ((IMAGES, np.eye(3)), "For one-hot labels pass y.argmax(axis=1)."),
         (IMAGES, "labels: arrays has no labels. Pass labels=False"),
@@ -77,7 +79,7 @@ def test_boolean_images_are_zeros_and_ones():
     np.testing.assert_array_equal(batch, image.astype(np.float32)[None, :, :, None])
 
 
-@pytest.mark.parametrize("source", [None, 5, {"x": IMAGES}])
+@pytest.mark.parametrize("source", [None, 5, iter([1, 2])])
 def test_what_is_no_source_is_called_by_its_type(source):
     with pytest.raises(ValueError, match=rf"source: .* shape \(\) \(of type {type(source).__name__}\)"):
         load(source)
@@ -86,3 +88,243 @@ def test_what_is_no_source_is_called_by_its_type(source):
 def test_features_cannot_be_resized():
     with pytest.raises(ValueError, match="image_size: arrays holds no images"):
         load(np.ones((3, 2)), labels=False, image_size=8)
+
+
+PHOTOS = np.random.default_rng(0).integers(0, 256, (6, 8, 9, 3), np.uint8)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint16])
+def test_whole_numbers_up_to_255_are_pixels(dtype):
+    images = batch(PHOTOS.astype(dtype), labels=False)
+    np.testing.assert_allclose(images * 255, PHOTOS, atol=1e-4)
+
+
+def test_whole_numbers_beyond_255_are_refused():
+    with pytest.raises(ValueError, match=r"uint16 with values from 0 to 6553\d.*x // 257"):
+        load(PHOTOS.astype(np.uint16) * 257, labels=False)
+
+
+def test_bits_in_bytes_are_told():
+    with pytest.warns(DataWarning, match=r"largest value is 1.*astype\(bool\)"):
+        load((PHOTOS > 127).astype(np.uint8), labels=False)
+
+
+def test_a_missing_pixel_has_its_place_told():
+    images = PHOTOS / 255
+    images[2, 3, 4, 1] = np.nan
+    with pytest.raises(ValueError, match=r"nan at \(2, 3, 4, 1\)"):
+        load(images, labels=False)
+
+
+def test_channels_first_are_refused():
+    with pytest.raises(ValueError, match=r"looks like \(N, C, H, W\).*np.moveaxis\(x, 1, -1\)"):
+        load(np.moveaxis(PHOTOS, -1, 1), labels=False)
+    assert load(np.zeros((2, 3, 8, 1), np.uint8), labels=False).element_spec.shape[1:] == (3, 8, 1)
+
+
+def test_one_image_without_the_axis_of_examples_is_told():
+    with pytest.raises(ValueError, match=r"looks like one image.*x\[np.newaxis\]"):
+        load(PHOTOS[0], labels=False)
+    with pytest.warns(DataWarning, match=r"read as 3 grey images"):
+        load(np.moveaxis(PHOTOS[0], -1, 0), labels=False)
+
+
+class Tensor:
+    """What another library's tensor has in common with an array."""
+
+    def __init__(self, values, error=None):
+        self.values, self.error = values, error
+
+    def __array__(self, dtype=None, copy=None):
+        if self.error is not None:
+            raise self.error
+        return self.values
+
+
+def test_tensors_of_another_library_are_arrays():
+    images, labels = batch((Tensor(PHOTOS), Tensor(np.arange(6))))
+    np.testing.assert_allclose(images * 255, PHOTOS, atol=1e-4)
+    assert labels.tolist() == list(range(6))
+    with pytest.raises(ValueError, match=r"source: .*Tensor that is no array \(use detach first\)"):
+        load(Tensor(PHOTOS, RuntimeError("use detach first")), labels=False)
+
+
+def test_a_pipeline_is_told_that_it_is_one():
+    with pytest.raises(ValueError, match=r"source: .*tf.data.Dataset is a pipeline already"):
+        load(tf.data.Dataset.from_tensor_slices(PHOTOS))
+
+
+def test_objects_that_are_numbers_are_features():
+    np.testing.assert_array_equal(
+        batch(np.array([[1, 2.5], [True, 0]], object), labels=False), [[1, 2.5], [1, 0]]
+    )
+    with pytest.raises(ValueError, match=r"'red' at \(1, 0\)"):
+        load(np.array([[1, 2.5], ["red", 0]], object), labels=False)
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "names"),
+    [
+        ([-1, 1, 1, -1], [0, 1, 1, 0], ("-1", "1")),
+        ([3.0, 1.0, 2.0, 1.0], [2, 0, 1, 0], ("1", "2", "3")),
+        (["1", "3", "2", "1.0"], [0, 2, 1, 0], ("1", "2", "3")),
+        ([True, False, True, True], [1, 0, 1, 1], ("False", "True")),
+        (np.array([True, False, True, True], object), [1, 0, 1, 1], ("False", "True")),
+        (np.array([b"dog", b"cat", b"cat", b"dog"]), [1, 0, 0, 1], ("cat", "dog")),
+        ([0, 5_000_000, 0, 0], [0, 1, 0, 0], ("0", "5000000")),
+    ],
+)
+def test_classes_are_the_distinct_values(y, classes, names):
+    x = np.ones((4, 2))
+    assert batch((x, y))[1].tolist() == classes
+    assert describe((x, y)).class_names == names
+
+
+def test_numbers_that_are_no_class_between_those_that_are_one_are_told():
+    with pytest.warns(DataWarning, match=r"distinct whole numbers \(0, 2\) are the classes 0 to 1"):
+        assert batch((np.ones((3, 2)), [0, 2, 2]))[1].tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("y", "text"),
+    [
+        ([1, np.nan, 0, np.nan], "no value in 2 of 4 (label 1, label 3)"),
+        (["a", None, "b", ""], "no value in 2 of 4 (label 1, label 3)"),
+        ([1, 0.25, 0, 1], "0.25 (label 1), which looks like a measurement"),
+        ([1, np.inf, 0, 1], "inf (label 1), which looks like a measurement"),
+    ],
+)
+def test_labels_that_are_missing_or_no_classes_are_named(y, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        load((np.ones((4, 2)), np.array(y, object if None in y else None)))
+
+
+@pytest.mark.parametrize(
+    ("y", "text"),
+    [
+        (np.arange(1001), "at most 1,000 classes, got 1,001 distinct whole numbers"),
+        (np.arange(100) * 17 + 3, "100 distinct whole numbers in 100 examples"),
+        (np.random.default_rng(0).integers(34_900, 755_000, 300) // 100 * 100, "look like measurements"),
+        ([f"name {i}" for i in range(60)], "60 distinct names in 60 examples (name 0, name 1, name 10"),
+    ],
+)
+def test_too_many_classes_are_refused_unless_asked_for(y, text):
+    x = np.ones((len(y), 2))
+    with pytest.raises(ValueError, match=rf"max_classes: .*{re.escape(text)}"):
+        describe((x, y))
+    assert describe((x, y), max_classes=len(y)).num_classes == len(set(y))
+
+
+TABLE = {"width": [1.5, 2.5, 3.5], "height": [4, 5, 6], "label": ["rose", "iris", "rose"]}
+
+
+class Frame:
+    """A data frame, as far as those of pandas and polars are alike."""
+
+    def __init__(self, columns):
+        self._columns = {name: np.array(values) for name, values in columns.items()}
+        self.columns = list(columns)
+
+    def __getitem__(self, name):
+        column = self._columns[name]
+        return type("Series", (), {"to_numpy": lambda _: column, "shape": column.shape})()
+
+    def to_numpy(self):
+        return np.column_stack(list(self._columns.values()))
+
+
+def structured(columns):
+    return np.array(
+        list(zip(*columns.values(), strict=True)), [("width", "f4"), ("height", "i4"), ("label", "U9")]
+    )
+
+
+@pytest.mark.parametrize("as_source", [dict, Frame, pyarrow.table, structured])
+def test_columns_by_name_are_a_table(as_source):
+    source = as_source(TABLE)
+    features, labels = batch(source)
+    np.testing.assert_array_equal(features, np.column_stack([TABLE["width"], TABLE["height"]]))
+    assert labels.tolist() == [1, 0, 1]
+    assert describe(source).class_names == ("iris", "rose")
+    np.testing.assert_array_equal(batch(source, drop="height", labels=False)[:, 0], TABLE["width"])
+    with pytest.raises(ValueError, match=r"label_column: .*no column 'Label'.*Did you mean 'label'\?"):
+        load(source, label_column="Label")
+
+
+@pytest.mark.parametrize("names", [("image", "label"), ("x", "y"), ("Images", "Labels")])
+def test_a_pair_of_arrays_by_name(names, tmp_path):
+    pair = dict(zip(names, (PHOTOS, np.arange(6) % 2), strict=True))
+    np.savez(tmp_path / "pair.npz", **pair)
+    for source in (pair, tmp_path / "pair.npz"):
+        images, labels = batch(source)
+        np.testing.assert_allclose(images * 255, PHOTOS, atol=1e-4)
+        assert labels.tolist() == [0, 1] * 3
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x_train", "y_train", "x_test", "y_test"),
+        ("train_images", "train_labels", "test_images", "test_labels"),
+    ],
+)
+def test_npz_files_of_several_parts(tmp_path, names):
+    arrays = (PHOTOS, [3, 1, 3, 1, 3, 1], PHOTOS[:2], [1, 3])
+    np.savez(tmp_path / "set.npz", **dict(zip(names, arrays, strict=True)))
+    description = describe(tmp_path / "set.npz")
+    assert description.num_examples == {"train": 6, "test": 2}
+    assert (description.name, description.class_names) == ("set.npz", ("1", "3"))
+    assert batch(tmp_path / "set.npz", split="train")[1].tolist() == [1, 0, 1, 0, 1, 0]
+    assert batch(tmp_path / "set.npz", split="test")[1].tolist() == [0, 1]
+
+
+def test_npy_files(tmp_path):
+    np.save(tmp_path / "x.npy", PHOTOS)
+    np.testing.assert_allclose(batch(tmp_path / "x.npy", labels=False) * 255, PHOTOS, atol=1e-4)
+    np.save(tmp_path / "objects.npy", np.array([{}], object))
+    (tmp_path / "broken.npz").write_bytes(b"PK nonsense")
+    for name in ("objects.npy", "broken.npz"):
+        with pytest.raises(ValueError, match=rf"source: .*{name} cannot be read as NumPy arrays"):
+            load(tmp_path / name)
+
+
+def test_arrays_whose_names_say_nothing_are_listed(tmp_path):
+    np.savez(tmp_path / "set.npz", PHOTOS, np.arange(6))
+    with pytest.raises(ValueError, match=r"source: expected arrays named x and y.*arr_0, arr_1 in set.npz"):
+        load(tmp_path / "set.npz")
+
+
+def test_parquet_files(tmp_path):
+    path = tmp_path / "table.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(TABLE), path)
+    features, labels = batch(path)
+    np.testing.assert_array_equal(features, np.column_stack([TABLE["width"], TABLE["height"]]))
+    assert labels.tolist() == [1, 0, 1]
+    pyarrow.parquet.write_table(pyarrow.table({**TABLE, "height": [1, None, 3]}), path)
+    with pytest.raises(ValueError, match=r"source: column 'height' of row 1 of .*table.parquet is nan"):
+        load(path)
+    path.write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match=r"source: .*table.parquet cannot be read as a Parquet file"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("a.xlsx", "Save it as a CSV"),
+        ("a.zip", "Unpack it"),
+        ("a.jpg", "Pass the folder"),
+        ("a.pkl", "arrays"),
+    ],
+)
+def test_files_of_other_kinds_are_told_what_to_become(tmp_path, name, remedy):
+    (tmp_path / name).write_bytes(b"PK\3\4")
+    with pytest.raises(ValueError, match=rf"source: .*{name} is not .*{remedy}"):
+        load(tmp_path / name)
+
+
+@pytest.mark.parametrize("argument", [{"drop": "a"}, {"separator": ";"}, {"encoding": "latin-1"}])
+def test_options_of_tables_are_refused_for_arrays(argument):
+    (name,) = argument
+    with pytest.raises(ValueError, match=rf"{name}: expected none, because arrays holds no"):
+        load(PHOTOS, labels=False, **argument)

@@ -1,14 +1,18 @@
+import csv
+import gzip
+import warnings
+
 import numpy as np
 import pytest
 
-from keras_dl.data import describe, load
+from keras_dl.data import DataWarning, describe, load
 
 
 @pytest.fixture
 def table(tmp_path):
-    def write(text, name="table.csv"):
+    def write(text, name="table.csv", encoding="utf-8"):
         path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(text.encode(encoding))
         return path
 
     return write
@@ -31,8 +35,10 @@ def test_numbers_and_a_label_column(table):
 
 def test_another_label_column_and_class_numbers(table):
     path = table("y,a\n2,0.5\n0.0,1\n")
-    assert only_batch(load(path, label_column="y", shuffle=False))[1].tolist() == [2, 0]
-    assert describe(path, label_column="y").num_classes == 3
+    with pytest.warns(DataWarning, match="are the classes 0 to 1"):
+        assert only_batch(load(path, label_column="y", shuffle=False))[1].tolist() == [1, 0]
+    with pytest.warns(DataWarning):
+        assert describe(path, label_column="y").class_names == ("0", "2")
 
 
 def test_tabs_and_no_labels(table):
@@ -57,11 +63,189 @@ def test_without_labels_their_column_is_left_out(table):
         ("a,label\n1,2\n3\n", "source: row 3 of .* has 1 cells, its header 2"),
         ("a,label\n1,2\nred,0\n", "source: column 'a' of row 3 of .* is 'red'"),
         ("a,label\n1,2\n,0\n", "source: column 'a' of row 3 of .* is ''"),
-        ("a,label\n1,0.5\n", "the labels in column 'label' to be classes 0, 1, 2, .* with the value 0.5"),
+        ("a,label\n1,0.5\n", "column 'label' of .* to be classes 0, 1, 2, .* with the value 0.5 .row 2"),
         ("label\n1\n", "has the label column 'label' alone"),
-        ("a,label\ninf,0\n", "feature 0 of example 0 is inf"),
+        ("a,label\ninf,0\n", "source: column 'a' of row 2 of .* is 'inf'"),
     ],
 )
 def test_a_wrong_table_is_named(table, text, message):
     with pytest.raises(ValueError, match=message):
         load(table(text))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_line_end_and_byte_order_mark(table, encoding, end):
+    path = table(end.join(["a,label", "1,café", "", "2,thé", ",", ""]), encoding=encoding)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        features, labels = only_batch(load(path, shuffle=False))
+    assert features.tolist() == [[1], [2]]
+    assert labels.tolist() == [0, 1]
+    assert describe(path).class_names == ("café", "thé")
+
+
+@pytest.mark.parametrize(("encoding", "label"), [("latin-1", "café"), ("cp1252", "2€"), ("shift_jis", "猫")])
+def test_another_encoding_is_named_and_read_where_it_is_given(table, encoding, label):
+    path = table(f"a,label\n1,tea\n2,{label}\n", encoding=encoding)
+    with pytest.raises(
+        ValueError, match=r"source: .*table.csv is not a text in UTF-8.* in line 3. .*encoding="
+    ):
+        load(path)
+    assert set(describe(path, encoding=encoding).class_names) == {"tea", label}
+
+
+def test_the_advised_encoding_is_the_right_one(table):
+    for encoding, label in (("latin-1", "café"), ("cp1252", "2€")):
+        path = table(f"a,label\n1,tea\n2,{label}\n", encoding=encoding)
+        with pytest.raises(ValueError, match=rf"encoding='{encoding}' would read .*{label}"):
+            load(path)
+
+
+def test_an_unknown_encoding(table):
+    with pytest.raises(ValueError, match=r"encoding: .*'utf-9'"):
+        load(table("a,label\n1,0\n"), encoding="utf-9")
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_another_separator_is_told_and_read_where_it_is_given(table, separator):
+    path = table("a,b,label\n1,2,x\n3,4,y\n".replace(",", separator))
+    with pytest.raises(ValueError, match=r"separator: expected .* commas, got .*Pass separator="):
+        load(path)
+    features, labels = only_batch(load(path, separator=separator, shuffle=False))
+    assert features.tolist() == [[1, 2], [3, 4]]
+    assert labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["table.TSV", "table.Tsv", "table.tab", "table.tsv.gz"])
+def test_tabs_by_the_name_of_the_file(table, name):
+    path = table("a\tlabel\n1\tx, y\n", name=name)
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    assert describe(path).class_names == ("x, y",)
+
+
+def test_a_tsv_file_of_commas_is_told(table):
+    with pytest.raises(
+        ValueError, match=r"separator: expected .* tabs, got lines with commas.*separator=','"
+    ):
+        load(table("a,label\n1,0\n", name="table.tsv"))
+
+
+def test_gzip(table):
+    path = table("a,label\n1,x\n", name="table.csv.gz")
+    with pytest.raises(ValueError, match=r"source: .*table.csv.gz cannot be unpacked"):
+        load(path)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    assert describe(path).class_names == ("x",)
+
+
+def test_decimal_commas(table):
+    path = table("a;label\n1,5;x\n-2;y\n")
+    assert only_batch(load(path, separator=";", shuffle=False))[0].tolist() == [[1.5], [-2]]
+    with pytest.raises(ValueError, match=r"column 'a' of row 2 .*'1,5'.*decimal points"):
+        load(table('a,label\n"1,5",x\n'))
+
+
+def test_excels_note_of_the_separator(table):
+    path = table("sep=;\r\na;label\r\n1;x\r\n;y\r\n")
+    with pytest.raises(ValueError, match=r"column 'a' of row 4"):
+        load(path)
+
+
+def test_cells_in_quotation_marks_agree_with_the_csv_module(table, tmp_path):
+    labels = ['say "hi"', "a, b", "two\nlines", "plain"]
+    with (tmp_path / "quoted.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["a", "label"], *enumerate(labels)])
+    assert describe(tmp_path / "quoted.csv").class_names == tuple(sorted(labels))
+
+
+def test_rows_are_lines_of_the_file(table):
+    path = table('a,label\n\n1,"two\nlines"\n\nx,b\n')
+    with pytest.raises(ValueError, match="column 'a' of row 6"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('a,label\n1,x\n2,"y\n3,z\n', r"quotation mark .* opens in row 3 .* is not closed"),
+        ('a,label\n1,x\n2,"y" z\n', "source: row 3 .* is malformed"),
+        ('a,label\n1,"' + "x" * 200_000 + '"\n', "source: a cell in row 2 .* is longer than"),
+        ("a,label\n1,x,\n2,y,\n", "source: row 2 .* 3 cells, its header 2; 2 rows .*last separator"),
+        ("a,label\n1,x\n2,y, z\n", "source: row 3 .* 3 cells, its header 2. .*commas into quotation marks"),
+        ("a,a,label\n1,2,x\n", "source: .* several columns named 'a'"),
+        ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "source: the first line of .* holds values"),
+        ("1,2,3\n4,5,6\n", "source: the first line of .* holds values"),
+        ("a,Label\n1,x\n", r"label_column: .*Did you mean 'Label'\?"),
+        ("a,target\n1,x\n", r"label_column: .*Did you mean 'target'\?"),
+        ("a,label\n1,x\n2,\n3,NA\n4,?\n", "column 'label' .*no value in 3 of 4 .row 3, row 4, row 5"),
+        ("a,b,label\n1,,x\nNA,2,y\n?,3,z\n", r"'b' of row 2 .*in all 3 cells.*'a' \(2: row 3, row 4\).*fill in"),
+        ("a,b,label\n1,Braund,x\n2,Allen,y\n", r"column 'b' of row 2 .*'Braund'.*drop=\['b'\]"),
+        ('a,label\n"1,234",x\n', "column 'a' of row 2 .*'1,234'.*thousands"),
+        ("a,label\n1_000,x\n", "column 'a' of row 2 .*'1_000'"),
+        ("image,label\ncat.1.jpg,cat\n", "column 'image' of row 2 .*one folder a class"),
+        ("a,label\n1e300,0\n", "column 'a' of row 2 .*'1e300'"),
+    ],
+)  # fmt: skip
+def test_a_malformed_file_is_named_with_its_remedy(table, text, message):
+    with pytest.raises(ValueError, match=message):
+        load(table(text))
+
+
+@pytest.mark.parametrize("separator", ["", ";;", '"', 5])
+def test_a_wrong_separator(table, separator):
+    with pytest.raises(ValueError, match="separator: expected one character"):
+        load(table("a,label\n1,0\n"), separator=separator)
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "id", "PassengerId", "customer_id", "Index"])
+def test_an_index_is_told_and_can_be_dropped(table, name):
+    rows = [f"{number},{number % 2 + 0.5},{'xy'[number % 2]}" for number in (7, 3, 5, 4)]
+    path = table("\n".join([f"{name},a,label", *rows]))
+    column = name or "Unnamed: 0"
+    with pytest.warns(DataWarning, match=rf"column '{column}' number.*drop=\['{column}'\]"):
+        assert describe(path).num_features == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert only_batch(load(path, drop=[column], shuffle=False))[0].tolist() == [
+            [1.5],
+            [1.5],
+            [1.5],
+            [0.5],
+        ]
+        assert describe(path, drop=column).num_features == 1
+
+
+def test_a_first_column_that_counts_is_told(table):
+    path = table("\n".join(["when,a,label", *(f"{number},{number % 3},x" for number in range(10))]))
+    with pytest.warns(DataWarning, match="column 'when'"):
+        load(path)
+
+
+def test_measurements_are_no_index(table):
+    path = table(
+        "fixed acid,humid,label\n" + "".join(f"{number + 0.5},{number},x\n" for number in (7, 3, 5, 4))
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("drop", "text"), [(["b"], "no column 'b'"), ("label", "is the labels' column"), (["a"], "alone")]
+)
+def test_a_wrong_drop(table, drop, text):
+    with pytest.raises(ValueError, match=text):
+        load(table("a,label\n1,0\n"), drop=drop)
+
+
+def test_text_columns_can_be_dropped(table):
+    path = table('Name,a,label\n"Braund, Mr. Owen",1,x\n')
+    assert only_batch(load(path, drop="Name"))[0].tolist() == [[1]]
+
+
+def test_a_price_is_no_class(table):
+    path = table("a,price\n" + "".join(f"{number},{number * 1739 % 997 * 100}\n" for number in range(200)))
+    with pytest.raises(ValueError, match="max_classes: .*column 'price'.*200 distinct whole numbers"):
+        load(path, label_column="price")

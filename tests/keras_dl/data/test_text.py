@@ -1,3 +1,5 @@
+import gzip
+
 import numpy as np
 import pytest
 
@@ -88,3 +90,45 @@ def test_bytes_that_are_no_text(tmp_path):
     path.write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(ValueError, match=r"source: .*model.bin is not a text in UTF-8"):
         load(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_is_no_character(tmp_path, encoding):
+    path = tmp_path / "book.txt"
+    path.write_bytes("héllo wörld".encode(encoding))
+    assert describe(path).vocabulary == "".join(sorted(set("héllo wörld")))
+
+
+def test_every_line_end_is_a_line_feed(tmp_path):
+    path = tmp_path / "book.txt"
+    path.write_bytes(b"a\r\nb\rc\nd")
+    assert windows(path, 6) == [("a\nb\nc\n", "\nb\nc\nd")]
+
+
+def test_another_encoding_is_named_and_read_where_it_is_given(tmp_path):
+    path = tmp_path / "book.txt"
+    path.write_bytes("tea\nand café\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"source: .*book.txt .*at byte 11, in line 2. .*encoding='latin-1'"):
+        load(path)
+    assert "é" in describe(path, encoding="latin-1").vocabulary
+    path.write_bytes("plain text".encode("utf-16-le"))
+    with pytest.raises(ValueError, match=r"source: .*NUL characters. Pass encoding=.utf-16"):
+        load(path)
+
+
+def test_a_packed_text(tmp_path):
+    path = tmp_path / "book.txt.gz"
+    path.write_bytes(gzip.compress(b"to be or not"))
+    assert windows(path, 5) == [("to be", "o be "), (" or n", "or no")]
+
+
+def test_more_characters_than_fit_into_two_bytes(tmp_path):
+    text = "".join(chr(code) for code in range(0x100, 0x12000) if not 0xD800 <= code < 0xE000)
+    path = tmp_path / "book.txt"
+    path.write_text(text, encoding="utf-8")
+    assert "".join(x for x, _ in windows(path, 1000)) == text[: (len(text) - 1) // 1000 * 1000]
+
+
+def test_separators_are_of_no_use_to_a_text(text_file):
+    with pytest.raises(ValueError, match="separator: expected none"):
+        load(text_file("abc"), separator=";")

@@ -1,0 +1,139 @@
+"""Labels as classes 0 ... K-1, whatever stands for the classes: names, whole numbers, truth values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keras_dl.data.notices import listed, notify
+from keras_dl.data.source import Labels
+
+_MOST_CLASSES = 1_000
+_MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "<na>", "?"}
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell stands for no value: empty, None, NaN, or a sign such as `NA` and `?`."""
+    if isinstance(value, str):
+        return value.strip().lower() in _MISSING
+    try:
+        return value is None or bool(value != value)  # NaN is unlike itself
+    except TypeError:  # pandas' NA is neither like nor unlike
+        return True
+    except ValueError:  # an array within a cell
+        return False
+
+
+def encode_labels(
+    y: ArrayLike,
+    *,
+    argument: str,
+    max_classes: int | None = None,
+    row: Callable[[int], str] = "label {}".format,
+) -> tuple[Labels, tuple[str, ...]]:
+    """Labels -> classes 0 ... K-1 and the K names: the distinct values that are there, in their order.
+
+    Args:
+        y: (N,) or (N, 1): names, whole numbers or truth values. Text that holds whole numbers alone counts as
+            whole numbers.
+        argument: what the error calls them.
+        max_classes: K may be as large; by default 1,000, and no class may look like a measurement.
+        row: the index of a label -> where it stands.
+
+    Raises:
+        ValueError: a label is missing, is no class, or there are too many classes.
+    """
+    labels = np.asarray(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1:
+        raise ValueError(
+            f"source: expected {argument} of shape (N,), got {labels.shape}. "
+            "For one-hot labels pass y.argmax(axis=1)."
+        )
+    if missing := _missing(labels):
+        raise ValueError(
+            f"source: expected {argument} to name the class of every example, got no value in "
+            f"{len(missing):,} of {len(labels):,} ({listed([row(index) for index in missing])}). Fill them "
+            "in, or remove these examples."
+        )
+    labels = _as_numbers(labels)
+    if labels.dtype.kind == "f":
+        _check_whole(labels, argument, row)
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind not in "biuU":
+        raise ValueError(
+            f"source: expected {argument} to be classes 0, 1, 2, ... or names of classes, got dtype "
+            f"{labels.dtype}. Number the classes from 0."
+        )
+    classes, encoded = np.unique(labels, return_inverse=True)
+    _check_number(classes, len(labels), argument, max_classes)
+    return encoded.astype(np.int32), tuple(str(name) for name in classes)
+
+
+def _missing(labels: NDArray[Any]) -> list[int]:
+    if labels.dtype.kind == "f":
+        return [int(index) for index in np.flatnonzero(np.isnan(labels))]
+    if labels.dtype.kind not in "UO":
+        return []
+    return [index for index, label in enumerate(labels.tolist()) if is_missing(label)]
+
+
+def _as_numbers(labels: NDArray[Any]) -> NDArray[Any]:
+    """Text and objects as what they hold: truth values, numbers or names."""
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8")
+    if labels.dtype.kind not in "UO":
+        return labels
+    values = labels.tolist()
+    if all(isinstance(value, bool | np.bool_) for value in values):
+        return labels.astype(np.bool_)
+    try:
+        return np.array([float(value) for value in values])
+    except (TypeError, ValueError):
+        return np.array([value.decode() if isinstance(value, bytes) else str(value) for value in values])
+
+
+def _check_whole(labels: NDArray[Any], argument: str, row: Callable[[int], str]) -> None:
+    strange = np.flatnonzero((labels != np.floor(labels)) | (np.abs(labels) >= 2**63))
+    if len(strange):
+        first = int(strange[0])
+        raise ValueError(
+            f"source: expected {argument} to be classes 0, 1, 2, ... or names of classes, got dtype "
+            f"{labels.dtype} with the value {labels[first]} ({row(first)}), which looks like a measurement. "
+            "Group the values into classes, for example with numpy.digitize, or pass labels=False for the "
+            "features alone."
+        )
+
+
+def _check_number(classes: NDArray[Any], num_examples: int, argument: str, max_classes: int | None) -> None:
+    most = _MOST_CLASSES if max_classes is None else max_classes
+    kind = "names" if classes.dtype.kind == "U" else "whole numbers"
+    shown = listed([str(name)[:40] for name in classes], at_most=3)
+    if len(classes) > most:
+        raise ValueError(
+            f"max_classes: expected {argument} to hold at most {most:,} classes, got {len(classes):,} "
+            f"distinct {kind} in {num_examples:,} examples ({shown}). Name another column, group the "
+            f"values, or pass max_classes={len(classes)} if each is a class."
+        )
+    if kind == "names":
+        measured = len(classes) > 20 and num_examples < 2 * len(classes)
+    else:
+        first, last = int(classes[0]), int(classes[-1])
+        gaps = last - first + 1 != len(classes)
+        measured = len(classes) > 10 and num_examples < 2 * len(classes) and (gaps or first != 0)
+        measured |= gaps and len(classes) > 50 and num_examples < 10 * len(classes)
+        if gaps and first >= 0 and last < _MOST_CLASSES and not measured:
+            notify(
+                f"{argument}: the {len(classes):,} distinct whole numbers ({shown}) are the classes 0 to "
+                f"{len(classes) - 1}; numbers between them that are absent are no classes."
+            )
+    if measured and max_classes is None:
+        raise ValueError(
+            f"max_classes: expected {argument} to be classes, got {len(classes):,} distinct {kind} in "
+            f"{num_examples:,} examples ({shown}), which look like measurements or identifiers. Name another "
+            f"column, group the values, or pass max_classes={len(classes)} if each is a class."
+        )

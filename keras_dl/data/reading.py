@@ -1,0 +1,68 @@
+"""Text from a file, in the encoding that it was written in."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import zlib
+from pathlib import Path
+
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark begins it
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def read_text(path: Path, encoding: str | None) -> str:
+    """The text of a file, unpacked where its name ends in `.gz`; a byte order mark is no part of it.
+
+    Args:
+        path: the file.
+        encoding: a name that Python knows; None for UTF-8, or what the byte order mark says.
+
+    Raises:
+        ValueError: the encoding is unknown, or the file is written in another.
+    """
+    content = path.read_bytes()
+    if path.suffix.lower() == ".gz":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(
+                f"source: {path} cannot be unpacked ({error}). Compress it again with gzip, or remove the "
+                ".gz from its name if it is not compressed."
+            ) from None
+    marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    chosen = encoding or marked or "utf-8"
+    try:
+        text = content.decode("utf-8-sig" if codecs.lookup(chosen).name == "utf-8" else chosen)
+    except LookupError:
+        raise ValueError(
+            f"encoding: expected the name of an encoding, got {encoding!r}. Pass for example 'utf-8', "
+            "'latin-1', 'cp1252', 'utf-16' or 'shift_jis'."
+        ) from None
+    except UnicodeError as error:
+        raise ValueError(_wrong_encoding(path, content, chosen, error)) from None
+    if "\0" in text:
+        wide = text[1::2].count("\0") + text[::2].count("\0") > len(text) // 4
+        remedy = 'Pass encoding="utf-16".' if wide else "Give a text file."
+        raise ValueError(
+            f"source: {path} is not a text in {chosen.upper()}: it holds NUL characters. {remedy}"
+        )
+    return text
+
+
+def _wrong_encoding(path: Path, content: bytes, chosen: str, error: UnicodeError) -> str:
+    if not isinstance(error, UnicodeDecodeError):
+        return f"source: {path} is not a text in {chosen.upper()} ({error}). Pass its encoding, encoding=."
+    start = error.start
+    line = content.count(b"\n", 0, start) + 1
+    guess = "cp1252" if any(0x80 <= byte < 0xA0 for byte in content[start : start + 10_000]) else "latin-1"
+    context = content[max(0, start - 12) : start + 12].decode(guess, "replace")
+    return (
+        f"source: {path} is not a text in {chosen.upper()}: {error.reason} at byte {start:,}, in line "
+        f"{line:,}. Pass the encoding that it was saved in; encoding={guess!r} would read {context!r} there."
+    )
