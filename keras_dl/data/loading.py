@@ -58,7 +58,7 @@ def load(
     `train`, and `train` is the rest; neither ever touches a `test` that the set has. Arrays, CSV files, texts
     and folders without a `train/` have the split `train` alone.
 
-    **Labels** are numbered 0 ... K-1 in the order of `describe(source).class_names`: the class folders, or the
+    **Labels** are numbered 0 ... K-1 in the order of `describe(source).class_names`: class folders, or the
     distinct values of a column or array of labels, names in alphabetical and whole numbers in ascending
     order. Labels that are 0 ... K-1 keep their numbers, as do those of TensorFlow Datasets.
 

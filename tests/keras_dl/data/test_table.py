@@ -180,7 +180,7 @@ def test_rows_are_lines_of_the_file(table):
         ("a,Label\n1,x\n", r"label_column: .*Did you mean 'Label'\?"),
         ("a,target\n1,x\n", r"label_column: .*Did you mean 'target'\?"),
         ("a,label\n1,x\n2,\n3,NA\n4,?\n", "column 'label' .*no value in 3 of 4 .row 3, row 4, row 5"),
-        ("a,b,label\n1,,x\nNA,2,y\n?,3,z\n", r"'b' of row 2 .*in all 3 cells.*'a' \(2: row 3, row 4\).*fill in"),
+        ("a,b,label\n1,,x\nNA,2,y\n?,3,z\n", r"'b' of row 2 .*all 3 cells.*'a' \(2: row 3, row 4\).*fill in"),
         ("a,b,label\n1,Braund,x\n2,Allen,y\n", r"column 'b' of row 2 .*'Braund'.*drop=\['b'\]"),
         ('a,label\n"1,234",x\n', "column 'a' of row 2 .*'1,234'.*thousands"),
         ("a,label\n1_000,x\n", "column 'a' of row 2 .*'1_000'"),
