@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import resource
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +25,8 @@ from keras_dl_serving.errors import AlreadyExists, Unavailable
 from keras_dl_serving.server.model_server import _parser
 from keras_dl_serving.server.profiler import Profiler
 from keras_dl_serving.wire import messages
+from tests.keras_dl_serving.conftest import save_scale
+from tests.keras_dl_serving.test_model_server import ENVIRONMENT
 
 _PREDICT = "/v1/models/triple:predict"
 _BODY = b'{"instances": [1.0, 2.0]}'
@@ -175,3 +180,48 @@ def test_json_of_a_document_is_what_json_says() -> None:
     # Whatever way it is read: names with escapes, and more of them than are counted one by one.
     document = {f'na"me{index}\\': index for index in range(50)}
     assert json_text.parse(json.dumps(document).encode()) == document
+
+
+# ---- signals
+
+# Loading that turns what a signal's handler raises into an error of its own, as code in C++ does.
+_SLOW_TO_LOAD = """
+import sys, time
+from keras_dl_serving import Server
+from keras_dl_serving.server.loading import Loading
+from keras_dl_serving.server.model_server import run
+from keras_dl_serving.server.settings import Settings
+
+class Slow(Loading):
+    def __call__(self, folder):
+        if folder.number >= int(sys.argv[2]):
+            print("loading", flush=True)
+            try:
+                time.sleep(600)
+            except BaseException as error:
+                raise RuntimeError(f"{error!r}") from None
+        print("serving", flush=True)
+        return super().__call__(folder)
+
+sys.exit(run(Server(sys.argv[1], rest_port=0, grpc_port=0, poll_seconds=0.05, settings=Settings(loading=Slow()))))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("first_slow", [1, 2])
+def test_a_signal_ends_the_server_while_a_version_loads(
+    tmp_path: Path, number: signal.Signals, first_slow: int
+) -> None:
+    save_scale(tmp_path / "m" / "1", 2.0)
+    command = [sys.executable, "-c", _SLOW_TO_LOAD, str(tmp_path), str(first_slow)]
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout
+            if first_slow > 1:
+                assert process.stdout.readline() == b"serving\n"
+                save_scale(tmp_path / "m" / "2", 2.0)
+            assert process.stdout.readline() == b"loading\n"
+            process.send_signal(number)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()

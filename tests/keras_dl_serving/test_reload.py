@@ -164,3 +164,4 @@ def test_a_config_file_is_tried_until_it_can_be_served(
         assert served(core) == {"a": [2]}
     finally:
         poller.stop()
+        poller.join()

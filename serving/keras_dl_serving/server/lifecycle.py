@@ -246,10 +246,14 @@ class Poller:
             thread.start()
 
     def stop(self) -> None:
-        """Stop and wait until nothing looks any more."""
+        """Look no more; what is being loaded is loaded to its end."""
         self._stopping.set()
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait for that end, for so long at most; whether it came."""
         for thread in self._threads:
-            thread.join()
+            thread.join(seconds)
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _look(self, seconds: float) -> None:
         while not self._stopping.wait(seconds):

@@ -10,13 +10,18 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from keras_dl_serving.errors import InvalidArgument, ServerStartError, StatusError
 from keras_dl_serving.server import batching, process, tls
@@ -30,6 +35,8 @@ from keras_dl_serving.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
 _CORES = os.cpu_count() or 1
+_ASKED_TO_STOP, _DONE = "asked to stop", "done"
+_STOP_SECONDS = 12.0  # a little more than requests in flight get
 # Flags of the original about its own threads, sessions and accelerators: taken, and said to do nothing.
 _WITHOUT_EFFECT = (
     *("num_load_threads", "num_unload_threads", "flush_filesystem_caches", "saved_model_tags"),
@@ -75,26 +82,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(server: Server) -> int:
     """Start a server and keep it until SIGTERM or SIGINT; requests in flight finish. To be called by `main`s.
 
+    Whatever takes long is done in other threads, so that this one takes a signal at once: an exception raised
+    by a signal's handler would end up in the code that loads a model, as that model's error. Before the server
+    has started, and when it does not stop in time, or is asked a second time, the process ends as it is.
+
     Raises:
         ServerStartError: it cannot be started.
     """
     process.dedicate()
-    stopped = threading.Event()
-    _on_request_to_stop(lambda: sys.exit(0))  # at once, as loading may take long, and be tried again
-    with server:
-        _on_request_to_stop(stopped.set)
-        if server.grpc_port:
-            _log.info("Running gRPC ModelServer at %s:%d ...", server.host, server.grpc_port)
-        if server.rest_port:
-            _log.info("Exporting HTTP/REST API at:%s ...", server.rest_url)
-        stopped.wait()
-        _log.info("Stopping: requests in flight finish first")
+    events: queue.SimpleQueue[str] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: events.put(_ASKED_TO_STOP))
+    starting = _in_background(server.start, events)
+    if events.get() == _ASKED_TO_STOP:
+        _leave()
+    starting.result()
+    if server.grpc_port:
+        _log.info("Running gRPC ModelServer at %s:%d ...", server.host, server.grpc_port)
+    if server.rest_port:
+        _log.info("Exporting HTTP/REST API at:%s ...", server.rest_url)
+    events.get()
+    _log.info("Stopping: requests in flight finish first")
+    until = time.monotonic() + _STOP_SECONDS
+    stopping = _in_background(partial(server.stop, wait_for_loading=False), events)
+    with suppress(queue.Empty):
+        events.get(timeout=_STOP_SECONDS)
+    if not stopping.done() or not stopping.result():
+        _leave()
+    for thread in threading.enumerate():  # those that the interpreter would wait for
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(until - time.monotonic(), 0))
+            if thread.is_alive():
+                _leave()
     return 0
 
 
-def _on_request_to_stop(act: Callable[[], object]) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: act())
+def _in_background(work: Callable[[], object], events: queue.SimpleQueue[str]) -> Future[object]:
+    """Start work in a thread that keeps no process from ending; an event says that it is done."""
+    done: Future[object] = Future()
+    done.add_done_callback(lambda _: events.put(_DONE))
+
+    def call() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=call, name="keras_dl_main", daemon=True).start()
+    return done
+
+
+def _leave() -> NoReturn:
+    """End the process, whatever its threads do."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def create_server(flags: argparse.Namespace) -> Server:

@@ -26,6 +26,7 @@ from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
 
 _STOP_SECONDS = 10.0
+_POLLER_SECONDS = 1.0  # to end in, when it is not loading
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -164,15 +165,27 @@ class Server:
             raise
         return self
 
-    def stop(self) -> None:
-        """Close the ports, let requests in flight finish, unload the models. May be called twice."""
+    def stop(self, *, wait_for_loading: bool = True) -> bool:
+        """Close the ports, let requests in flight finish, unload the models. May be called twice.
+
+        Args:
+            wait_for_loading: wait for a version that is being loaded, however long that takes. A process that
+                ends need not.
+
+        Returns:
+            Whether nothing is left: False while a version is still being loaded.
+        """
         if self._poller:
             self._poller.stop()
         if self._loop:
             self._loop.call(self._close_ports())
             self._loop.stop()
+        # Only now, as it may be loading a model that takes minutes.
+        ended = self._poller is None or self._poller.join(None if wait_for_loading else _POLLER_SECONDS)
         self._poller = self._loop = None
-        self._core.close()
+        if ended:
+            self._core.close()
+        return ended
 
     def __enter__(self) -> Self:
         return self.start()
