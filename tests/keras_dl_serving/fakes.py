@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_dl_serving.dtypes import Array
+from keras_dl_serving.server.engines import Cancellation
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.signatures import Signature, TensorSpec
 from keras_dl_serving.wire import messages
@@ -24,7 +25,13 @@ class FakeEngine:
         self.signature_def_map = messages.SignatureDefMap().SerializeToString()
         self.closed = threading.Event()
 
-    def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(
+        self,
+        signature_name: str,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        cancellation: Cancellation | None = None,
+    ) -> list[Array]:
         assert not self.closed.is_set(), "run after close"
         return [np.asarray(self._answer(inputs["x"])) for _ in outputs]
 

@@ -13,6 +13,7 @@ import pytest
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, Unavailable
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions
+from keras_dl_serving.server.engines import Cancellation
 from tests.keras_dl_serving.fakes import FakeEngine
 
 Result = TypeVar("Result")
@@ -27,7 +28,13 @@ class Recording(FakeEngine):
         self.gate = threading.Event()
         self.began = threading.Event()
 
-    def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(
+        self,
+        signature_name: str,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        cancellation: Cancellation | None = None,
+    ) -> list[Array]:
         self.began.set()
         assert self.gate.wait(10)
         self.ran.append(inputs["x"].ravel().tolist())

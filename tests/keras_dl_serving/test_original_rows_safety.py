@@ -203,7 +203,8 @@ class Slow(Loading):
         print("serving", flush=True)
         return super().__call__(folder)
 
-sys.exit(run(Server(sys.argv[1], rest_port=0, grpc_port=0, poll_seconds=0.05, settings=Settings(loading=Slow()))))
+settings = Settings(loading=Slow())
+sys.exit(run(Server(sys.argv[1], rest_port=0, grpc_port=0, poll_seconds=0.05, settings=settings)))
 """
 
 

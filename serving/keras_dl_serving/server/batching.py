@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, StatusError, Unavailable, Unknown
-from keras_dl_serving.server.engines import Engine
+from keras_dl_serving.server.engines import Cancellation, Engine
 from keras_dl_serving.signatures import Signature
 from keras_dl_serving.wire import messages
 
@@ -96,6 +96,7 @@ def from_proto(proto: messages.BatchingParameters) -> BatchingOptions:
 class _Task:
     inputs: Mapping[str, Array]
     size: int
+    cancellation: Cancellation
     result: asyncio.Future[list[Array]]
 
 
@@ -108,6 +109,20 @@ class _Batch:
     tasks: list[_Task] = field(default_factory=list)
     size: int = 0
     ready: bool = False  # to run, as it is full or has waited long enough; until it does, others may join
+
+    def cancellation(self) -> Cancellation:
+        """Of its run: when all its tasks are given up, or the last deadline has passed."""
+        deadlines = [task.cancellation.deadline for task in self.tasks]
+        known = [each for each in deadlines if each is not None]
+        ours = Cancellation(max(known) if len(known) == len(deadlines) else None)
+
+        def given_up() -> None:
+            if all(task.result.done() for task in self.tasks):
+                ours.cancel()
+
+        for task in self.tasks:
+            task.cancellation.on_cancel(given_up)
+        return ours
 
 
 class BatchingEngine:
@@ -136,28 +151,42 @@ class BatchingEngine:
         """The same as a serialised `SignatureDefMap`."""
         return self._engine.signature_def_map
 
-    def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(
+        self,
+        signature_name: str,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        cancellation: Cancellation | None = None,
+    ) -> list[Array]:
         """Compute the named outputs at once and alone."""
-        return self._engine.run(signature_name, inputs, outputs)
+        return self._engine.run(signature_name, inputs, outputs, cancellation)
 
     async def submit(
-        self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]
+        self,
+        signature_name: str,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        cancellation: Cancellation | None = None,
     ) -> list[Array]:
-        """Compute the named outputs, together with whoever asks for the same.
+        """Compute the named outputs, together with other requests for the same.
+
+        A batch ends before its result when all its requests are given up, or at their last deadline.
 
         Raises:
             StatusError: the inputs have no common batch axis, too many requests wait, or the run fails.
         """
+        cancellation = cancellation or Cancellation()
         size = _batch_size(inputs)
         most = self._options.max_batch_size
         if size <= most:
-            return await self._enqueue(signature_name, inputs, size, outputs)
+            return await self._enqueue(signature_name, inputs, size, outputs, cancellation)
         if not self._options.split:
             raise InvalidArgument(f"Task size {size} is larger than maximum input batch size {most}")
         parts = []
         for start in range(0, size, most):
             part = {name: array[start : start + most] for name, array in inputs.items()}
-            parts.append(await self._enqueue(signature_name, part, min(most, size - start), outputs))
+            rows = min(most, size - start)
+            parts.append(await self._enqueue(signature_name, part, rows, outputs, cancellation))
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
     def close(self) -> None:
@@ -167,7 +196,12 @@ class BatchingEngine:
         self._engine.close()
 
     def _enqueue(
-        self, signature_name: str, inputs: Mapping[str, Array], size: int, outputs: Sequence[str]
+        self,
+        signature_name: str,
+        inputs: Mapping[str, Array],
+        size: int,
+        outputs: Sequence[str],
+        cancellation: Cancellation,
     ) -> asyncio.Future[list[Array]]:
         shapes = ((name, a.dtype, a.ndim if self._options.pad else a.shape[1:]) for name, a in inputs.items())
         key = (signature_name, *outputs, *shapes)
@@ -184,7 +218,7 @@ class BatchingEngine:
                 loop.call_later(wait * 1e-6, self._is_ready, batch)
             else:  # not at once: requests that have come at the same time are still being read
                 loop.call_soon(self._is_ready, batch)
-        task = _Task(inputs, size, batch.loop.create_future())
+        task = _Task(inputs, size, cancellation, batch.loop.create_future())
         batch.tasks.append(task)
         batch.size += size
         if batch.size == self._options.max_batch_size:
@@ -207,7 +241,8 @@ class BatchingEngine:
                 batch.tasks = [task for task in batch.tasks if not task.result.done()]  # given up meanwhile
                 if batch.tasks:
                     self._idle -= 1
-                    running = batch.loop.run_in_executor(self._threads, self._run, batch)
+                    cancellation = batch.cancellation()
+                    running = batch.loop.run_in_executor(self._threads, self._run, batch, cancellation)
                     running.add_done_callback(partial(self._finish, batch))
 
     def _finish(self, batch: _Batch, done: asyncio.Future[list[list[Array]]]) -> None:
@@ -231,7 +266,7 @@ class BatchingEngine:
             self._queue.extendleft(alone)
         self._start()
 
-    def _run(self, batch: _Batch) -> list[list[Array]]:
+    def _run(self, batch: _Batch, cancellation: Cancellation) -> list[list[Array]]:
         """In a thread: the results of all its tasks."""
         tasks = batch.tasks
         total = sum(task.size for task in tasks)
@@ -241,7 +276,7 @@ class BatchingEngine:
             name: _join([task.inputs[name] for task in tasks], size, pad=self._options.pad)
             for name in tasks[0].inputs
         }
-        arrays = self._engine.run(batch.signature_name, inputs, batch.outputs)
+        arrays = self._engine.run(batch.signature_name, inputs, batch.outputs, cancellation)
         for array in arrays:
             if array.ndim == 0:
                 raise FailedPrecondition("Batched output tensor has 0 dimensions")

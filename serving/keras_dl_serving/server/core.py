@@ -26,7 +26,7 @@ from keras_dl_serving.errors import (
     Unknown,
 )
 from keras_dl_serving.server.config import Policy
-from keras_dl_serving.server.engines import Engine
+from keras_dl_serving.server.engines import Cancellation, Engine
 from keras_dl_serving.server.releases import VersionFolder
 
 _log = logging.getLogger("keras_dl_serving")
@@ -114,7 +114,13 @@ class Servable:
             if not self._users:
                 self._changed.notify_all()
 
-    def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(
+        self,
+        signature_name: str,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        cancellation: Cancellation | None = None,
+    ) -> list[Array]:
         """Run the engine, which stays open meanwhile, also when the request that asked for it is given up.
 
         Raises:
@@ -126,7 +132,7 @@ class Servable:
                 raise Cancelled("The request was given up")
             self._users += 1
         try:
-            return self._engine.run(signature_name, inputs, outputs)
+            return self._engine.run(signature_name, inputs, outputs, cancellation)
         finally:
             self.release()
 

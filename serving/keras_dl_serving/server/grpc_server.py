@@ -18,6 +18,7 @@ from keras_dl_serving.server import access_log, tls
 from keras_dl_serving.server.grpc import GrpcApi
 from keras_dl_serving.server.health import Health
 from keras_dl_serving.server.profiler import Profiler
+from keras_dl_serving.server.running import DEADLINE
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
 
@@ -139,6 +140,8 @@ class GrpcServer:
     def _answer(self, path: str, method: _Method, kind: type[Message]) -> Any:
         async def answer(message: bytes, context: Any) -> bytes:
             began = time.perf_counter()
+            if (seconds := context.time_remaining()) is not None:
+                DEADLINE.set(time.monotonic() + seconds)
             try:
                 response = (await method(kind.FromString(message))).SerializeToString()
                 if self._log:

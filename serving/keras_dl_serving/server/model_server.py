@@ -82,9 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(server: Server) -> int:
     """Start a server and keep it until SIGTERM or SIGINT; requests in flight finish. To be called by `main`s.
 
-    Whatever takes long is done in other threads, so that this one takes a signal at once: an exception raised
-    by a signal's handler would end up in the code that loads a model, as that model's error. Before the server
-    has started, and when it does not stop in time, or is asked a second time, the process ends as it is.
+    Whatever takes long is done in other threads, so that this one takes a signal at once: an exception
+    raised by a signal's handler would end up in the code that loads a model, as that model's error. Before
+    the server has started, and when it does not stop in time, or is asked a second time, the process ends
+    as it is.
 
     Raises:
         ServerStartError: it cannot be started.

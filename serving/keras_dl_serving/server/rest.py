@@ -31,7 +31,7 @@ from keras_dl_serving.server.core import Core, ModelSpec, Servable
 from keras_dl_serving.server.examples import classify, examples_of, regress
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.predict import predict
-from keras_dl_serving.server.running import Runner, Running
+from keras_dl_serving.server.running import DEADLINE, Runner, Running
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.wire import messages
@@ -41,6 +41,7 @@ _WHICH = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _POST = re.compile(rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<verb>classify|regress|predict)", re.I | re.A)
 _GET = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?:/(?P<verb>metadata))?", re.I | re.A)
 _OURS = "/keras_dl/"
+_TASK = "keras_dl.task"  # in the scope of a request: what answers it
 _TOO_LARGE = 413
 _CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -84,6 +85,14 @@ class RestApi:
         """Answer one request."""
         if scope["type"] != "http":
             return
+        scope[_TASK] = asyncio.current_task()
+        try:
+            await self._serve(scope, receive, send)
+        except asyncio.CancelledError:
+            if scope[_TASK]:  # else nobody waits for an answer any more
+                raise
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         request = Request(scope, receive)
         path = _path(scope)
@@ -109,6 +118,8 @@ class RestApi:
             return _error(HTTP_STATUS[Code.NOT_FOUND], f"Nothing is served at {path}")
         body: bytes | None = None
         seconds = self._settings.rest_timeout
+        if seconds is not None:
+            DEADLINE.set(time.monotonic() + seconds)
         try:
             async with asyncio.timeout(seconds):
                 body = await self._body(request)
@@ -244,6 +255,13 @@ class RestApi:
         )
         model_spec = {"name": servable.name, "signature_name": "", "version": str(servable.version)}
         return _dump({"model_spec": model_spec, "metadata": {"signature_def": readable}})
+
+
+def give_up(scope: Scope) -> None:
+    """Stop the work on a request whose client has left."""
+    if task := scope.get(_TASK):
+        scope[_TASK] = None
+        task.cancel()
 
 
 class _Last(Response):

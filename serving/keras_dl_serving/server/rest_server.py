@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from keras_dl_serving.server import tls
-from keras_dl_serving.server.rest import RestApi
+from keras_dl_serving.server.rest import RestApi, give_up
 from keras_dl_serving.server.settings import Settings
 
 _KEEP_ALIVE_SECONDS = 75  # above the 60 s for which proxies keep a connection, so that theirs end it
@@ -141,6 +141,8 @@ class _Http(HttpToolsProtocol):
         if self._timer:
             self._timer.cancel()
         super().connection_lost(exc)
+        if self.cycle and not self.cycle.response_complete:
+            give_up(self.cycle.scope)  # type: ignore[arg-type]
 
     def _look_again(self, *, waiting: bool) -> None:
         if self._seconds is not None:

@@ -6,14 +6,18 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextvars import ContextVar
 from typing import Protocol
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.server.batching import BatchingEngine
 from keras_dl_serving.server.core import Servable
-from keras_dl_serving.server.engines import Engine
+from keras_dl_serving.server.engines import Cancellation, Engine
 from keras_dl_serving.server.metrics import Histogram
 from keras_dl_serving.signatures import Signature
+
+DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
+"""Of the request that a task answers, by the monotonic clock."""
 
 
 class Runner(Protocol):
@@ -55,13 +59,18 @@ class Running:
     ) -> list[Array]:
         began = time.perf_counter()
         engine = self._servable.engine
-        if isinstance(engine, BatchingEngine):
-            results = await engine.submit(signature_name, inputs, outputs)
-        else:
-            loop = asyncio.get_running_loop()
-            results = await loop.run_in_executor(
-                self._threads, self._servable.run, signature_name, inputs, outputs
-            )
+        cancellation = Cancellation(DEADLINE.get())
+        try:
+            if isinstance(engine, BatchingEngine):
+                results = await engine.submit(signature_name, inputs, outputs, cancellation)
+            else:
+                loop = asyncio.get_running_loop()
+                results = await loop.run_in_executor(
+                    self._threads, self._servable.run, signature_name, inputs, outputs, cancellation
+                )
+        except asyncio.CancelledError:
+            cancellation.cancel()  # else it would take its thread for as long as it runs
+            raise
         self._latency.observe(time.perf_counter() - began, *self._labels)
         return results
 

@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import NotFound
+from keras_dl_serving.errors import Cancelled, DeadlineExceeded, NotFound
 from keras_dl_serving.signatures import Signature
+
+
+class Cancellation:
+    """The end of a run before its result: its deadline has passed, or its request is given up.
+
+    Attributes:
+        deadline: by the monotonic clock; None for no limit.
+        cancelled: whether the request has been given up.
+    """
+
+    def __init__(self, deadline: float | None = None) -> None:
+        self.deadline = deadline
+        self.cancelled = False
+        self._act: Callable[[], object] | None = None
+
+    def cancel(self) -> None:
+        """Give it up."""
+        self.cancelled = True
+        if self._act:
+            self._act()
+
+    def on_cancel(self, act: Callable[[], object]) -> None:
+        """Call this when it is given up, at once if it has been; from any thread, and twice if need be."""
+        self._act = act
+        if self.cancelled:
+            act()
+
+    def check(self) -> None:
+        """Raise what a run that has not begun yet ends with.
+
+        Raises:
+            Cancelled: it has been given up.
+            DeadlineExceeded: its deadline has passed.
+        """
+        if self.cancelled:
+            raise Cancelled("The request was given up")
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            raise DeadlineExceeded("The deadline passed before the request was run")
 
 
 class Engine(Protocol):
@@ -23,8 +62,20 @@ class Engine(Protocol):
     def signature_def_map(self) -> bytes:
         """The same as a serialised `SignatureDefMap`, which is what metadata requests are answered with."""
 
-    def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(
+        self,
+        signature_name: str,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        cancellation: Cancellation | None = None,
+    ) -> list[Array]:
         """Compute the named outputs of a signature from all its inputs (those with a default may be missing).
+
+        Args:
+            signature_name: which.
+            inputs: by name.
+            outputs: their names.
+            cancellation: ends the run, as soon as the runtime allows.
 
         Raises:
             StatusError: the runtime refuses the inputs or fails, in its own words.

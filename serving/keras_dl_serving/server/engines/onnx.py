@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from keras_dl_export.onnx import ENDPOINT_KEY, INPUTS_KEY
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import Internal, InvalidArgument
-from keras_dl_serving.server.engines import Threads
+from keras_dl_serving.errors import Cancelled, Internal, InvalidArgument
+from keras_dl_serving.server.engines import Cancellation, Threads
 from keras_dl_serving.server.engines.definitions import serialise
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 
+_FATAL = 4  # of onnxruntime's levels of logging
 _DTYPES = {"float": "float32", "double": "float64"}
 
 
@@ -34,9 +36,15 @@ class OnnxEngine:
         }
         self.signature_def_map = serialise(self.signatures)
 
-    def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(
+        self,
+        signature_name: str,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        cancellation: Cancellation | None = None,
+    ) -> list[Array]:
         """Compute the named outputs."""
-        return self._endpoints[signature_name].run(inputs, outputs)
+        return self._endpoints[signature_name].run(inputs, outputs, cancellation)
 
     def close(self) -> None:
         """Let go of the sessions."""
@@ -73,15 +81,23 @@ class _Endpoint:
             outputs={name: _spec(outputs[name]) for name in sorted(outputs)},
         )
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str], cancellation: Cancellation | None
+    ) -> list[Array]:
         feeds = {self._written[name]: _for_onnxruntime(array) for name, array in inputs.items()}
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = _FATAL  # errors are raised, too
+        if cancellation:
+            cancellation.on_cancel(partial(setattr, options, "terminate", True))
         try:
-            results = self._session.run(list(outputs), feeds)
-        except (states.InvalidArgument, RuntimeError) as error:
-            # A shape that does not fit inside of the graph is a runtime exception, and the request's fault
-            # too: the file itself was run before it was released.
-            raise InvalidArgument(str(error)) from error
+            results = self._session.run(list(outputs), feeds, options)
         except Exception as error:
+            if options.terminate:
+                raise Cancelled("The request was given up") from None
+            if isinstance(error, states.InvalidArgument | RuntimeError):
+                # A shape that does not fit inside of the graph is a runtime exception, and the fault of the
+                # request too: the file itself was run before it was released.
+                raise InvalidArgument(str(error)) from error
             raise Internal(f"{type(error).__name__}: {error}") from error
         return [_from_onnxruntime(result) for result in results]
 

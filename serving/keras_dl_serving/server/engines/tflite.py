@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument
-from keras_dl_serving.server.engines import Threads
+from keras_dl_serving.server.engines import Cancellation, Threads
 from keras_dl_serving.server.engines.definitions import serialise
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 
@@ -41,11 +41,19 @@ class TFLiteEngine:
         }
         self.signature_def_map = serialise(self.signatures)
 
-    def run(self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(
+        self,
+        signature_name: str,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str],
+        cancellation: Cancellation | None = None,
+    ) -> list[Array]:
         """Compute the named outputs."""
         for name, spec in self.signatures[signature_name].inputs.items():
             _check(name, inputs[name], spec)
         with self._lock:
+            if cancellation:  # LiteRT runs to the end; what has waited for its turn need not begin
+                cancellation.check()
             with contextlib.suppress(RuntimeError, ValueError):  # nothing is allocated before the first call
                 self._interpreter.reset_all_variables()  # a fused LSTM would go on from the call before
             try:
