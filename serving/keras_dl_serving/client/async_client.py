@@ -10,9 +10,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from keras_dl_serving.client.batches import Batches, batches_of, shown
-from keras_dl_serving.client.calls import Calls
 from keras_dl_serving.client.client import Inputs, StrPath, connection_of, text_of
-from keras_dl_serving.client.opening import open_transport
+from keras_dl_serving.client.sessions import Sessions, Settings
 from keras_dl_serving.client.transport import Classification, ModelMetadata, VersionStatus
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Request
@@ -43,7 +42,7 @@ class AsyncClient:
     ) -> None:
         self.url = url
         connection = connection_of(ca_file, cert_file, key_file, headers)
-        self._calls = Calls(url, open_transport(url, connection, blocking=False), timeout, retries)
+        self._sessions = Sessions(Settings(url, connection, timeout, retries, blocking=False))
 
     async def predict(
         self,
@@ -57,8 +56,8 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> dict[str, Array]:
         """Run a model; see `Client.predict`."""
-        request = self._calls.request("predict", model, version, label, signature_name)
-        return await self._calls.predict(request, inputs, outputs, timeout)
+        request = self._sessions.request("predict", model, version, label, signature_name)
+        return await self._sessions.here(request).predict(request, inputs, outputs, timeout)
 
     def predict_batches(
         self,
@@ -79,7 +78,7 @@ class AsyncClient:
         `inputs` may be an asynchronous iterable, too. Any other is read in a thread, so that a slow source
         does not hold up the loop.
         """
-        request = self._calls.request("predict", model, version, label, signature_name)
+        request = self._sessions.request("predict", model, version, label, signature_name)
         batches = batches_of(inputs, batch_size, in_flight, request, asynchronous=True)
         return self._stream(request, batches, in_flight, progress, outputs, timeout)
 
@@ -96,7 +95,7 @@ class AsyncClient:
         with shown(progress, str(request.model), batches.count) as advance:
             try:
                 async for batch in _in_turn(batches.each):
-                    ask = self._calls.predict(request, batch, outputs, timeout)
+                    ask = self._sessions.here(request).predict(request, batch, outputs, timeout)
                     waiting.append(asyncio.create_task(ask))
                     if len(waiting) == in_flight:
                         answer = await waiting.popleft()
@@ -123,8 +122,8 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> list[Classification]:
         """Classify examples; see `Client.classify`."""
-        request = self._calls.request("classify", model, version, label, signature_name)
-        return await self._calls.classify(request, examples, context, timeout)
+        request = self._sessions.request("classify", model, version, label, signature_name)
+        return await self._sessions.here(request).classify(request, examples, context, timeout)
 
     async def regress(
         self,
@@ -138,8 +137,8 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> Array:
         """Regress examples; see `Client.regress`."""
-        request = self._calls.request("regress", model, version, label, signature_name)
-        return await self._calls.regress(request, examples, context, timeout)
+        request = self._sessions.request("regress", model, version, label, signature_name)
+        return await self._sessions.here(request).regress(request, examples, context, timeout)
 
     async def multi_inference(
         self,
@@ -153,8 +152,8 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> dict[str, list[Classification] | Array]:
         """Run several signatures on the same examples; see `Client.multi_inference`."""
-        request = self._calls.request("multi_inference", model, version, label)
-        return await self._calls.multi_inference(request, tasks, examples, context, timeout)
+        request = self._sessions.request("multi_inference", model, version, label)
+        return await self._sessions.here(request).multi_inference(request, tasks, examples, context, timeout)
 
     async def status(
         self,
@@ -165,8 +164,8 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> list[VersionStatus]:
         """The versions of a model; see `Client.status`."""
-        request = self._calls.request("status", model, version, label)
-        return await self._calls.status(request, timeout)
+        request = self._sessions.request("status", model, version, label)
+        return await self._sessions.here(request).status(request, timeout)
 
     async def metadata(
         self,
@@ -177,20 +176,21 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> ModelMetadata:
         """The signatures of a model; see `Client.metadata`."""
-        request = self._calls.request("metadata", model, version, label)
-        return await self._calls.metadata(request, timeout)
+        request = self._sessions.request("metadata", model, version, label)
+        return await self._sessions.here(request).metadata(request, timeout)
 
     async def models(self, *, timeout: float | None = None) -> list[str]:
         """The names of the models; see `Client.models`."""
-        request = self._calls.request("models", None, None, None)
-        return await self._calls.models(request, timeout)
+        request = self._sessions.request("models", None, None, None)
+        return await self._sessions.here(request).models(request, timeout)
 
     async def reload_config(
         self, config: str | PathLike[str], *, metric_names: Sequence[str] = (), timeout: float | None = None
     ) -> dict[str, int]:
         """Have the server serve what a configuration says; see `Client.reload_config`."""
-        request = self._calls.request("reload_config", None, None, None)
-        return await self._calls.reload_config(request, text_of(config), metric_names, timeout)
+        request = self._sessions.request("reload_config", None, None, None)
+        calls = self._sessions.here(request)
+        return await calls.reload_config(request, text_of(config), metric_names, timeout)
 
     async def wait_ready(
         self,
@@ -201,11 +201,12 @@ class AsyncClient:
         timeout: float | None = 60.0,
     ) -> None:
         """Wait until a model is available, or the server answers; see `Client.wait_ready`."""
-        await self._calls.wait_ready(self._calls.request("status", model, version, label), timeout)
+        request = self._sessions.request("status", model, version, label)
+        await self._sessions.here(request).wait_ready(request, timeout)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._calls.close()
+        await self._sessions.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -15,8 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import numpy as np
-
 from keras_dl_serving.client.examples import Examples, examples_of
 from keras_dl_serving.client.inputs import prepare
 from keras_dl_serving.client.metadata import MetadataCache
@@ -30,6 +28,7 @@ from keras_dl_serving.client.transport import (
 from keras_dl_serving.client.waiting import checked_timeout, deadline_after, seconds_until, sleep
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
+    Cancelled,
     ConnectionFailed,
     DeadlineExceeded,
     FailedPrecondition,
@@ -51,7 +50,7 @@ _TASKS = ("classify", "regress")
 
 
 class Calls:
-    """The calls of one client.
+    """The calls of one client, in one process and event loop.
 
     Args:
         url: where the server is.
@@ -128,7 +127,7 @@ class Calls:
             self._check_open(request)
             try:
                 return await ask(request, seconds_until(deadline))
-            except (ConnectionFailed, Unavailable):
+            except (ConnectionFailed, Unavailable, Cancelled):  # a full server cancels calls over gRPC
                 pause = min(_BACK_OFF_SECONDS * 2**attempt, _MAX_BACK_OFF_SECONDS)
                 pause *= random.uniform(0.5, 1.0)  # many clients must not come back all at once
                 if attempt >= self._retries or (deadline is not None and time.monotonic() + pause > deadline):
@@ -160,7 +159,7 @@ class Calls:
         self, request: Request, tasks: Mapping[str, str], examples: Any, context: Any, timeout: float | None
     ) -> dict[str, list[Classification] | Array]:
         """Several signatures on the same examples."""
-        if not tasks or set(tasks.values()) - set(_TASKS) or not all(map(_is_text, tasks)):
+        if not tasks or set(tasks.values()) - set(_TASKS) or not all(map(is_text, tasks)):
             raise InvalidRequest(
                 f"tasks: expected signature names, each with 'classify' or 'regress', got {dict(tasks)!r}.",
                 request=request,
@@ -178,7 +177,7 @@ class Calls:
         """Serve what a configuration says. Never tried again: the first try may have worked."""
         seconds = seconds_until(self._deadline(request, timeout))
         for name, text in (("config", config), *(("metric_names", each) for each in metric_names)):
-            if not _is_text(text):
+            if not is_text(text):
                 raise InvalidRequest(f"{name}: expected text, got {text!r:.80}.", request=request)
         self._check_open(request)
         return await self._transport.reload_config(request, config, metric_names, seconds)
@@ -236,35 +235,6 @@ class Calls:
             for version in versions
         )
 
-    def request(
-        self,
-        method: str,
-        model: str | None,
-        version: int | None,
-        label: str | None,
-        signature_name: str | None = None,
-    ) -> Request:
-        """A request, checked as far as it can be without asking.
-
-        Raises:
-            InvalidRequest: both a version and a label, or one of them is none, or the client is closed.
-        """
-        request = Request(method, self._url, model, version, label, signature_name)
-        self._check_open(request)
-        if version is not None and label is not None:
-            raise InvalidRequest("version and label are both given: give one of them.", request=request)
-        for name, text, what in (("model", model, "model"), ("label", label, "version")):
-            if text is not None and (not _is_text(text) or not text):
-                given = "empty" if text == "" else repr(text)
-                raise InvalidRequest(f"{name} must be the name of a {what}, but is {given}.", request=request)
-        if signature_name is not None and not _is_text(signature_name):
-            raise InvalidRequest(
-                f"signature_name must be the name of a signature, but is {signature_name!r}.", request=request
-            )
-        if version is not None and (not isinstance(version, int | np.integer) or not 0 <= version < 2**63):
-            raise InvalidRequest(f"version must be a whole number, but is {version!r}.", request=request)
-        return request
-
     def _deadline(self, request: Request, timeout: float | None) -> float | None:
         """When a call must have its answer: after its own timeout, or the client's."""
         return deadline_after(self._timeout if timeout is None else checked_timeout(timeout, request))
@@ -294,7 +264,7 @@ def _naming(request: Request) -> Iterator[None]:
         raise
 
 
-def _is_text(text: object) -> bool:
+def is_text(text: object) -> bool:
     """Whether it can be sent: half a surrogate pair is no character."""
     return isinstance(text, str) and not any("\ud800" <= each <= "\udfff" for each in text)
 

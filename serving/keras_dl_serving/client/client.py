@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,12 +14,11 @@ from typing import Any, Literal, Self, cast
 from numpy.typing import ArrayLike
 
 from keras_dl_serving.client.batches import Batches, batches_of, shown
-from keras_dl_serving.client.calls import Calls
-from keras_dl_serving.client.opening import open_transport
+from keras_dl_serving.client.sessions import Sessions, Settings
 from keras_dl_serving.client.transport import Classification, Connection, ModelMetadata, VersionStatus
 from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import Request
+from keras_dl_serving.errors import InvalidRequest, Request
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE
 
 StrPath = str | PathLike[str]
@@ -68,7 +68,7 @@ class Client:
     ) -> None:
         self.url = url
         connection = connection_of(ca_file, cert_file, key_file, headers)
-        self._calls = Calls(url, open_transport(url, connection, blocking=True), timeout, retries)
+        self._sessions = Sessions(Settings(url, connection, timeout, retries, blocking=True))
 
     def predict(
         self,
@@ -101,8 +101,8 @@ class Client:
             NotFound: there is no such model or version.
             ServingError: any other error, see `keras_dl_serving.errors`.
         """
-        request = self._calls.request("predict", model, version, label, signature_name)
-        return run_to_end(self._calls.predict(request, inputs, outputs, timeout))
+        request = self._sessions.request("predict", model, version, label, signature_name)
+        return run_to_end(self._sessions.here(request).predict(request, inputs, outputs, timeout))
 
     def predict_batches(
         self,
@@ -143,7 +143,7 @@ class Client:
             InvalidRequest: a batch does not fit the model; it was not sent.
             ServingError: any other error, when its batch has its turn; no further batch is sent.
         """
-        request = self._calls.request("predict", model, version, label, signature_name)
+        request = self._sessions.request("predict", model, version, label, signature_name)
         batches = batches_of(inputs, batch_size, in_flight, request)
         return self._stream(request, batches, in_flight, progress, outputs, timeout)
 
@@ -157,9 +157,20 @@ class Client:
         timeout: float | None,
     ) -> Iterator[dict[str, Array]]:
         waiting: deque[Future[dict[str, Array]]] = deque()
+        process = os.getpid()
+
+        def first() -> dict[str, Array]:
+            if os.getpid() != process:  # whose threads would have the answers
+                raise InvalidRequest(
+                    "predict_batches: the iterator was begun before a fork. Call it in each process.",
+                    request=request,
+                )
+            answer = waiting.popleft().result()
+            advance()
+            return answer
 
         def ask(batch: Any) -> dict[str, Array]:
-            return run_to_end(self._calls.predict(request, batch, outputs, timeout))
+            return run_to_end(self._sessions.here(request).predict(request, batch, outputs, timeout))
 
         with (
             ThreadPoolExecutor(in_flight, "keras_dl_client") as threads,
@@ -169,13 +180,9 @@ class Client:
                 for batch in cast(Iterator[Any], batches.each):
                     waiting.append(threads.submit(ask, batch))
                     if len(waiting) == in_flight:
-                        answer = waiting.popleft().result()
-                        advance()
-                        yield answer
+                        yield first()
                 while waiting:
-                    answer = waiting.popleft().result()
-                    advance()
-                    yield answer
+                    yield first()
             finally:
                 for future in waiting:
                     future.cancel()
@@ -209,8 +216,8 @@ class Client:
             InvalidRequest: a feature has values of several kinds; nothing was sent.
             ServingError: any other error.
         """
-        request = self._calls.request("classify", model, version, label, signature_name)
-        return run_to_end(self._calls.classify(request, examples, context, timeout))
+        request = self._sessions.request("classify", model, version, label, signature_name)
+        return run_to_end(self._sessions.here(request).classify(request, examples, context, timeout))
 
     def regress(
         self,
@@ -228,8 +235,8 @@ class Client:
         Returns:
             A float32 for each example.
         """
-        request = self._calls.request("regress", model, version, label, signature_name)
-        return run_to_end(self._calls.regress(request, examples, context, timeout))
+        request = self._sessions.request("regress", model, version, label, signature_name)
+        return run_to_end(self._sessions.here(request).regress(request, examples, context, timeout))
 
     def multi_inference(
         self,
@@ -260,8 +267,9 @@ class Client:
             UnsupportedByServer: it was asked over REST.
             ServingError: any other error.
         """
-        request = self._calls.request("multi_inference", model, version, label)
-        return run_to_end(self._calls.multi_inference(request, tasks, examples, context, timeout))
+        request = self._sessions.request("multi_inference", model, version, label)
+        calls = self._sessions.here(request)
+        return run_to_end(calls.multi_inference(request, tasks, examples, context, timeout))
 
     def status(
         self,
@@ -279,8 +287,8 @@ class Client:
             NotFound: there is no such model or version.
             ServingError: any other error.
         """
-        request = self._calls.request("status", model, version, label)
-        return run_to_end(self._calls.status(request, timeout))
+        request = self._sessions.request("status", model, version, label)
+        return run_to_end(self._sessions.here(request).status(request, timeout))
 
     def metadata(
         self,
@@ -296,8 +304,8 @@ class Client:
             NotFound: there is no such model or version.
             ServingError: any other error.
         """
-        request = self._calls.request("metadata", model, version, label)
-        return run_to_end(self._calls.metadata(request, timeout))
+        request = self._sessions.request("metadata", model, version, label)
+        return run_to_end(self._sessions.here(request).metadata(request, timeout))
 
     def models(self, *, timeout: float | None = None) -> list[str]:
         """The names of the models that keras_dl's own server has, over REST.
@@ -306,8 +314,8 @@ class Client:
             UnsupportedByServer: it is another server, or asked over gRPC.
             ServingError: any other error.
         """
-        request = self._calls.request("models", None, None, None)
-        return run_to_end(self._calls.models(request, timeout))
+        request = self._sessions.request("models", None, None, None)
+        return run_to_end(self._sessions.here(request).models(request, timeout))
 
     def reload_config(
         self, config: str | PathLike[str], *, metric_names: Sequence[str] = (), timeout: float | None = None
@@ -329,8 +337,9 @@ class Client:
             InvalidRequest: the configuration cannot be read; nothing was sent.
             ServingError: any other error.
         """
-        request = self._calls.request("reload_config", None, None, None)
-        return run_to_end(self._calls.reload_config(request, text_of(config), metric_names, timeout))
+        request = self._sessions.request("reload_config", None, None, None)
+        calls = self._sessions.here(request)
+        return run_to_end(calls.reload_config(request, text_of(config), metric_names, timeout))
 
     def wait_ready(
         self,
@@ -352,11 +361,12 @@ class Client:
             NotReady: it was not in time; the message says what was missing.
             ServingError: any other error that waiting does not mend.
         """
-        run_to_end(self._calls.wait_ready(self._calls.request("status", model, version, label), timeout))
+        request = self._sessions.request("status", model, version, label)
+        run_to_end(self._sessions.here(request).wait_ready(request, timeout))
 
     def close(self) -> None:
         """Close the connections."""
-        run_to_end(self._calls.close())
+        run_to_end(self._sessions.close())
 
     def __enter__(self) -> Self:
         return self
@@ -375,7 +385,7 @@ def connection_of(
 ) -> Connection:
     """What a client is told about its connection."""
     ca, cert, key = (None if file is None else Path(file) for file in (ca_file, cert_file, key_file))
-    return Connection(ca, cert, key, headers or {})
+    return Connection(ca, cert, key, dict(headers or {}))
 
 
 def text_of(config: str | PathLike[str]) -> str:

@@ -13,6 +13,7 @@ import grpc.aio
 import numpy as np
 from google.protobuf.message import DecodeError, Message
 
+from keras_dl_serving import grpc_forks
 from keras_dl_serving.client.examples import Examples, Features
 from keras_dl_serving.client.tls import context_of
 from keras_dl_serving.client.transport import (
@@ -22,6 +23,7 @@ from keras_dl_serving.client.transport import (
     StaleSignature,
     VersionStatus,
 )
+from keras_dl_serving.client.waiting import AT_ONCE, Slots, deadline_after, seconds_until
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
     Code,
@@ -76,6 +78,7 @@ class GrpcTransport:
         self._credentials = _tls(connection) if parts.scheme == "grpcs" else None
         self._headers = [_metadatum(name.lower(), value) for name, value in connection.headers.items()]
         self.blocking = blocking
+        self._slots = Slots(AT_ONCE, blocking=blocking)
         self._channel: Any = None
         self._methods: dict[str, Any] = {}
 
@@ -210,17 +213,24 @@ class GrpcTransport:
     async def _call(
         self, path: str, message: Message, answer: type[_Response], request: Request, timeout: float | None
     ) -> _Response:
+        if problem := grpc_forks.problem():
+            raise InvalidRequest(problem, request=request)
         if path not in self._methods:
             self._methods[path] = self._open_channel().unary_unary(
                 path,
                 request_serializer=type(message).SerializeToString,
                 response_deserializer=answer.FromString,
             )
+        deadline = deadline_after(timeout)
         try:
-            # A channel of grpc.aio gives a call to be awaited, a blocking one the answer.
-            result = self._methods[path](message, timeout=timeout, metadata=self._headers)
-            reply: _Response = result if self.blocking else await result
-            return reply
+            async with self._slots.taken(timeout, request):
+                method, left = self._methods[path], seconds_until(deadline)
+                if self.blocking:
+                    with grpc_forks.blocking_call():
+                        reply: _Response = method(message, timeout=left, metadata=self._headers)
+                else:
+                    reply = await method(message, timeout=left, metadata=self._headers)
+                return reply
         except grpc.RpcError as error:
             raise _translate(error, request) from None
 
@@ -228,9 +238,10 @@ class GrpcTransport:
         if self._channel is None:
             module: Any = grpc if self.blocking else grpc.aio
             if self._credentials:
-                self._channel = module.secure_channel(self._address, self._credentials, options=_OPTIONS)
+                channel = module.secure_channel(self._address, self._credentials, options=_OPTIONS)
             else:
-                self._channel = module.insecure_channel(self._address, options=_OPTIONS)
+                channel = module.insecure_channel(self._address, options=_OPTIONS)
+            self._channel = channel if module is grpc else grpc_forks.polled_for(channel)
         return self._channel
 
     async def close(self) -> None:

@@ -21,10 +21,9 @@ import httpcore
 
 from keras_dl_serving.client.tls import context_of
 from keras_dl_serving.client.transport import Connection
-from keras_dl_serving.client.waiting import Slots, deadline_after, too_late
+from keras_dl_serving.client.waiting import AT_ONCE, Slots, deadline_after, too_late
 from keras_dl_serving.errors import ConnectionFailed, Request
 
-_AT_ONCE = 100  # further requests wait here: httpcore's own queue takes quadratic time
 _IDLE_SECONDS = 5.0
 _SENT_AT_ONCE = 2**16
 _SWAPPED = "Is this the REST port, and does it speak TLS (https://) or not (http://)?"
@@ -60,13 +59,13 @@ class HttpConnections:
         self._path = quote(parts.path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
         self._headers = _headers(url, connection)
         self._blocking = blocking
-        self._slots = Slots(_AT_ONCE, blocking=blocking)
+        self._slots = Slots(AT_ONCE, blocking=blocking)
         pool: Any = httpcore.ConnectionPool if blocking else httpcore.AsyncConnectionPool
         self._pool = pool(
             # Without TLS no certificates: loading them takes longer than the first request.
             ssl_context=context_of(connection) if parts.scheme == "https" else None,
             proxy=_proxy(parts.scheme, host.decode()),
-            max_connections=_AT_ONCE,
+            max_connections=AT_ONCE,
             keepalive_expiry=_IDLE_SECONDS,
             network_backend=_Backend() if blocking else None,
         )

@@ -13,6 +13,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
+from keras_dl_serving import grpc_forks
 from keras_dl_serving.errors import Internal, StatusError
 from keras_dl_serving.server import access_log, tls
 from keras_dl_serving.server.grpc import GrpcApi
@@ -28,6 +29,9 @@ _MAX_MESSAGE_CHARACTERS = 1024
 _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
+    # gRPC cancels some of the calls that come while 1,000 wait for the loop, and all above 3,000.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 40_000),
     ("grpc.so_reuseport", 0),  # else a second server takes the same port without a word
 )
 _Method = Callable[[Any], Awaitable[Message]]
@@ -54,7 +58,7 @@ class GrpcServer:
         self._profiler = Profiler()
         self._threads = threads
         self._log = settings.access_log
-        self._server = grpc.aio.server(options=[*_OPTIONS, *settings.grpc_options])
+        self._server = grpc_forks.polled_for(grpc.aio.server(options=[*_OPTIONS, *settings.grpc_options]))
         self._offer(
             "tensorflow.serving.PredictionService",
             Predict=(api.predict, messages.PredictRequest),

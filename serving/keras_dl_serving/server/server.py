@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from keras_dl_serving import grpc_forks
 from keras_dl_serving.errors import ServerStartError, StatusError
 from keras_dl_serving.server import releases
 from keras_dl_serving.server.config import ModelConfig, model_configs, read_file
@@ -104,6 +105,7 @@ class Server:
         self._require_models = require_models
         self._core = Core(self._settings.loading, self._settings.retries)
         self._lifecycle = Lifecycle(self._core)
+        self._process = os.getpid()
         self._loop: EventLoop | None = None
         self._rest: RestServer | None = None
         self._grpc: GrpcServer | None = None
@@ -135,7 +137,8 @@ class Server:
                 the reason for each), a certificate is invalid, or a port is in use. Nothing keeps running.
         """
         if self._loop:
-            raise ServerStartError("This server is running already.")
+            raise ServerStartError(f"This server is running already, in process {self._process}.")
+        self._process = os.getpid()
         if self.releases and (problem := releases.explain_nothing_found(self.releases)):
             raise ServerStartError(f"Nothing to serve: {problem}.")
         try:
@@ -166,7 +169,9 @@ class Server:
         return self
 
     def stop(self, *, wait_for_loading: bool = True) -> bool:
-        """Close the ports, let requests in flight finish, unload the models. May be called twice.
+        """Close the ports, let requests in flight finish, unload the models.
+
+        May be called twice. Does nothing in a process forked from the server's, where its threads are not.
 
         Args:
             wait_for_loading: wait for a version that is being loaded, however long that takes. A process that
@@ -175,6 +180,8 @@ class Server:
         Returns:
             Whether nothing is left: False while a version is still being loaded.
         """
+        if self._process != os.getpid():
+            return True
         if self._poller:
             self._poller.stop()
         if self._loop:
@@ -186,6 +193,12 @@ class Server:
         if ended:
             self._core.close()
         return ended
+
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "Server: expected to stay in its process, as its ports and threads do, and not to be pickled or "
+            "copied. Pass on server.rest_url or server.grpc_url, of which another process makes a Client."
+        )
 
     def __enter__(self) -> Self:
         return self.start()
@@ -207,6 +220,8 @@ class Server:
                 raise _port_error("rest_port", self.host, rest_port, error) from error
             self.rest_port = self._rest.port
         if grpc_port is not None or self._settings.grpc_socket:
+            if problem := grpc_forks.problem():
+                raise ServerStartError(f"grpc_port: {problem[:-1]}, with grpc_port=None.")
             host = f"[{self.host}]" if ":" in self.host else self.host
             address = None if grpc_port is None else f"{host}:{grpc_port}"
             threads = self._settings.pool(self._settings.grpc_threads, "keras_dl_grpc")
