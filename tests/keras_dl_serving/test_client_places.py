@@ -206,7 +206,7 @@ def test_a_server_in_forked_processes(server: Server) -> None:
         stopped, restarted, rest, grpc = in_children(
             server.stop, server.start, lambda: start(None), lambda: start(0)
         )
-        assert stopped is None
+        assert stopped is True
         assert isinstance(restarted, ServerStartError)
         assert str(os.getpid()) in str(restarted)
         assert rest == []
