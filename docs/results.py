@@ -69,7 +69,7 @@ def add_record(run: Path, folder: Path) -> Path:
     name, seed = asked["name"], asked["seed"]
     recipe = json.loads(json.dumps(described(get_recipe(name).configured(seed=seed))))
     for field, value in recipe.items():
-        if field != "summary" and asked[field] != value:
+        if field != "summary" and asked.get(field, value) != value:
             raise ValueError(
                 f"run: expected {name} as it stands, with {field} {value!r}, got {asked[field]!r} in {run}. "
                 f"Train it with `keras-dl train {name} --seed {seed}`."

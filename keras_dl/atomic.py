@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -16,6 +16,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
             draft.write_text(...)
 
     The draft keeps the suffix of `path`, because many writers choose the format by it.
+
+    Raises:
+        OSError: the draft cannot be written; the text names `path`.
     """
     path = Path(path)
     draft = path.with_name(f".draft-{path.name}")
@@ -24,5 +27,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with draft.open("rb") as file:
             os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
         draft.replace(path)
+    except OSError as error:
+        if error.filename not in (None, str(draft)):
+            raise
+        reason = error.strerror or str(error).partition("\n")[0]
+        raise OSError(
+            error.errno,
+            f"{path}: cannot be written ({reason}); what was there before is kept. Make room on its disk, or "
+            "choose a folder that can be written to.",
+        ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # the reason why the block failed counts
+            draft.unlink(missing_ok=True)

@@ -32,12 +32,16 @@ Images = NDArray[np.float32]
 _ASKED = 8  # test images that the server is asked about
 _EPOCHS = 3  # of each training, on data larger than the digits
 _CODE = """\
-from keras_dl.run_report import final_pictures
+import numpy as np
+
+from keras_dl.data import load
 from keras_dl.serving import Client, Server
 
-with Server("{releases}") as server, Client(server.grpc_url) as client:
-    client.predict("{data}-cnn", {{"image": images}})["class"]
-    client.predict("{data}-vae", {{"z": z}}, signature_name="sample")["image"]"""
+images, labels = next(load({data!r}, "test", batch_size=8).as_numpy_iterator())
+z = np.random.default_rng(0).standard_normal((8, {latent_dim}), np.float32)
+with Server({releases!r}, rest_port=0, grpc_port=0) as server, Client(server.grpc_url) as client:
+    print(client.predict({cnn!r}, {{"image": images}})["class"], labels)
+    print(client.predict({vae!r}, {{"z": z}}, signature_name="sample")["image"].shape)"""
 
 
 @dataclass(frozen=True)
@@ -212,6 +216,17 @@ def _write_report(
                 tables=[parity_table(each.release.artifacts, str(each.release.path)) for each in (cnn, vae)],
             ),
             Section("Latency", "On this machine, one request at a time.", tables=[timing]),
-            Section("Ask again", code=_CODE.format(releases=releases, data=data)),
+            Section("Ask again", code=_code(data, cnn, vae, releases)),
         ],
+    )
+
+
+def _code(data: str, cnn: _Released, vae: _Released, releases: Path) -> str:
+    """Python that asks the released models, from wherever it is run."""
+    return _CODE.format(
+        data=data,
+        latent_dim=vae.run.model.latent_dim,
+        releases=str(releases.resolve()),
+        cnn=cnn.release.name,
+        vae=vae.release.name,
     )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from keras_dl import console
 from keras_dl.cli.arguments import DataName, RunFolder, name_and_value
@@ -48,7 +52,10 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="Change a model setting.", show_default=False),
     ] = None,
     data: DataName = None,
-    epochs: Annotated[int | None, typer.Option(min=1, show_default=False)] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --resume: train on to that many.", show_default=False),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Of all devices together.", show_default=False)
     ] = None,
@@ -72,23 +79,45 @@ def train(
     ] = False,
 ) -> None:
     """Train a recipe into a run folder."""
-    console.load_tensorflow()
-    from keras_dl import training
+    with _told_when_interrupted():
+        console.load_tensorflow()
+        from keras_dl import training
 
-    run = training.train(
-        recipe,
-        data=data,
-        epochs=epochs,
-        batch_size=batch_size,
-        out=out,
-        seed=seed,
-        settings=_settings(settings or []),
-        resume=resume,
-        strategy=strategy,
-        precision=precision,
-        deterministic=deterministic,
-    )
+        run = training.train(
+            recipe,
+            data=data,
+            epochs=epochs,
+            batch_size=batch_size,
+            out=out,
+            seed=seed,
+            settings=_settings(settings or []),
+            resume=resume,
+            strategy=strategy,
+            precision=precision,
+            deterministic=deterministic,
+        )
     _show_run(run)
+
+
+@contextmanager
+def _told_when_interrupted() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the block and the command with a line that says how to go on."""
+    received = signal.SIGINT
+
+    def terminate(number: int, frame: object) -> None:
+        nonlocal received
+        received = signal.Signals(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        text = str(interruption) or "Interrupted before the training began."
+        console.err.print(escape(text), soft_wrap=True)  # the command in it can be copied
+        raise typer.Exit(128 + received) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def evaluate(run: RunFolder, data: DataName = None) -> None:

@@ -16,7 +16,8 @@ A run folder, `runs/<recipe>-<time>/` by default:
                       parameters, precision, versions; written last: a folder that has it is complete
 
 Every file appears whole or not at all. A folder without `metrics.json` is a training that was broken off;
-`train(..., out=folder, resume=True)` goes on with it, to the same weights as if it had never stopped.
+`train(..., out=folder, resume=True)` goes on with it, to the same weights as if it had never stopped. While a
+training runs, the file .training.lock keeps others out of its folder; it counts as long as its process lives.
 """
 
 # ruff: noqa: E402 - Keras chooses its backend when it is imported
@@ -28,6 +29,7 @@ require_tensorflow_backend()
 
 from keras_dl.training.environment import make_reproducible
 from keras_dl.training.fitting import train
+from keras_dl.training.interruption import TrainingInterrupted
 from keras_dl.training.runs import Run, evaluate, load_run, sample
 
-__all__ = ["Run", "evaluate", "load_run", "make_reproducible", "sample", "train"]
+__all__ = ["Run", "TrainingInterrupted", "evaluate", "load_run", "make_reproducible", "sample", "train"]

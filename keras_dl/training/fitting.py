@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,11 @@ from keras_dl.callbacks import (
 from keras_dl.recipes import Recipe, Splits, get_recipe
 from keras_dl.run_report import write_run_report
 from keras_dl.training import records
+from keras_dl.training.claim import claimed
 from keras_dl.training.environment import dtype_policy, make_reproducible
 from keras_dl.training.fingerprint import fingerprint
-from keras_dl.training.folder import RUNS, kept_if_resumable, team_folder
+from keras_dl.training.folder import RUNS, team_folder
+from keras_dl.training.interruption import interruptible
 from keras_dl.training.runs import Run, load_run
 from keras_dl.training.team import Team, check_for_replicas, open_team
 
@@ -80,7 +83,8 @@ def train(
         batch_size: examples a step, of all replicas together.
         resume: go on with the training in `out` from its last checkpoint. What is not given is taken from
             its recipe.json. An `out` without a checkpoint is trained from the start, so that a command can
-            be repeated until it succeeds; a finished one is returned as it is.
+            be repeated until it succeeds; a finished one is returned as it is, unless `epochs` asks for more:
+            then it is trained on to that many. A learning-rate schedule spans all of them from then on.
         strategy: `"mirrored"`, all devices of this machine; `"multi-worker"`, all devices of the machines
             that the environment variable `TF_CONFIG` names; by default one device.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
@@ -97,7 +101,9 @@ def train(
             from that of another worker.
         ClusterError: a worker does not come, cannot begin, or is lost; or the replicas' exchanges broke off.
         LookupError: there is no such recipe or data set.
-        FileExistsError: `out` holds something already, and `resume` is False.
+        FileExistsError: `out` holds something already, and `resume` is False; or another training uses it.
+        OSError: a file of the run cannot be written; the text names it. The last checkpoint is kept.
+        TrainingInterrupted: Ctrl-C; a `KeyboardInterrupt` that says how to go on.
         NonFiniteError: a figure became NaN or infinite; the checkpoint of the last whole epoch is kept.
     """
     changes = {
@@ -106,16 +112,17 @@ def train(
     }  # fmt: skip
     team = open_team(strategy)
     named = team.prepared(lambda: get_recipe(recipe) if isinstance(recipe, str) else recipe)
-    with team_folder(team, named, out, resume) as folder:
+    with team_folder(team, named, out, resume) as folder, ExitStack() as held:
         recipe = team.prepared(lambda: _configured(named, folder, changes))
-        if (folder / "metrics.json").exists():
+        if team.prepared(lambda: _is_finished(recipe, folder)):
             run = load_run(folder)
             return run if team.is_chief else dataclasses.replace(run, folder=RUNS, metrics={})
         described = records.described(recipe)
         team.agree("recipe", lambda: str(described))
         check_for_replicas(recipe.batch_size, recipe.precision, team.replicas)
-        checkpoint = latest_checkpoint(folder / "checkpoints")
-        done = 0 if checkpoint is None else checkpoint[1]
+        team.prepared(lambda: held.enter_context(claimed(folder, resume)))
+        held.enter_context(interruptible(recipe, folder, strategy))
+        checkpoint, done = latest_checkpoint(folder / "checkpoints"), _done(folder)
 
         make_reproducible(recipe.seed, deterministic=deterministic)
         splits = team.prepared(lambda: recipe.splits(epoch=done))
@@ -125,25 +132,56 @@ def train(
                 model = recipe.build(splits)
             if checkpoint is not None:
                 restore_state(model, checkpoint[0])
-            with kept_if_resumable(folder):
-                team.prepared(lambda: _begun(folder, described))
-                history = _fit(model, recipe, splits, folder, done, callbacks, verbose, team)
-                if not team.is_chief:
-                    return Run(RUNS, recipe, model, {}, history)
-                model = _on_one_device(model, recipe, splits, team)
-                _finish(folder, recipe, model, splits, history)
-    return load_run(folder, model=model)
+            team.prepared(lambda: _begun(folder, described))
+            history = _fit(model, recipe, splits, folder, done, callbacks, verbose, team)
+            if not team.is_chief:
+                return Run(RUNS, recipe, model, {}, history)
+            model = _on_one_device(model, recipe, splits, team)
+            metrics = _finish(folder, recipe, model, splits, history)
+        return Run(folder, records.as_read_back(recipe, folder), model, metrics, history)
 
 
 def _configured(recipe: Recipe, folder: Path, changes: Mapping[str, Any]) -> Recipe:
     """The recipe with what was asked for; that of the run that goes on, if there is one."""
     if (folder / "recipe.json").exists():
-        return records.resumed(recipe, folder, changes)
+        return records.resumed(recipe, folder, changes, _done(folder))
     return recipe.configured(**changes)
 
 
+def _done(folder: Path) -> int:
+    checkpoint = latest_checkpoint(folder / "checkpoints")
+    return 0 if checkpoint is None else checkpoint[1]
+
+
+def _is_finished(recipe: Recipe, folder: Path) -> bool:
+    """Whether there is a finished run in the folder, of as many epochs as are asked for.
+
+    Raises:
+        ValueError: more epochs are asked for, and it cannot go on.
+    """
+    if not (folder / "metrics.json").exists():
+        return False
+    if recipe.epochs <= records.read_recipe_record(folder)["epochs"]:
+        return True
+    if _has_stalled(recipe, read_history(folder / "history.csv")):
+        raise ValueError(
+            f"epochs: the run in {folder} ended after {_done(folder)} because its validation loss had not "
+            f"fallen for {recipe.patience} (patience). Train anew in another folder with more patience."
+        )
+    if not _done(folder):
+        raise ValueError(
+            f"epochs: expected a checkpoint to go on from to {recipe.epochs} epochs, but there is none in "
+            f"{folder / 'checkpoints'}. Train anew in another folder."
+        )
+    return False
+
+
+def _has_stalled(recipe: Recipe, history: Mapping[str, Sequence[float]]) -> bool:
+    return recipe.patience is not None and stalled(history.get("val_loss", []), recipe.patience)
+
+
 def _begun(folder: Path, described: Mapping[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.json").unlink(missing_ok=True)  # a finished run that goes on is not finished
     records.write_json(folder / "recipe.json", described)
 
 
@@ -159,7 +197,7 @@ def _fit(
 ) -> dict[str, list[float]]:
     """Train from epoch `done` on, and keep the run folder while doing so; the history of all epochs."""
     history = HistoryFile(folder / "history.csv", read_history(folder / "history.csv", done))
-    if recipe.patience is not None and stalled(history.history.get("val_loss", []), recipe.patience):
+    if _has_stalled(recipe, history.history):
         done = recipe.epochs  # it had stopped early, and was interrupted after that
     progress = [ProgressBar()] if verbose and team.is_chief else []
     if progress and team.strategy is not None:
@@ -221,7 +259,8 @@ def _keepers(
 
 def _finish(
     folder: Path, recipe: Recipe, model: Any, splits: Splits, history: Mapping[str, Sequence[float]]
-) -> None:
+) -> dict[str, float]:
+    """Write what a finished run holds; its figures on the test split."""
     with replacing(folder / "model.keras") as draft:
         model.save(draft)
     outcome = recipe.task.evaluate(model, splits)
@@ -236,6 +275,7 @@ def _finish(
     measured = records.measured(recipe, model, outcome, history)
     write_run_report(folder, records.described(recipe), measured)
     records.write_json(folder / "metrics.json", measured)
+    return dict(measured["figures"])
 
 
 def _on_one_device(model: Any, recipe: Recipe, splits: Splits, team: Team) -> Any:

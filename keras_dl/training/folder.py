@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-import shutil
 import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from keras_dl.callbacks import latest_checkpoint
 from keras_dl.recipes import Recipe
+from keras_dl.training.claim import check_free, check_unused
 from keras_dl.training.team import Team
 
 RUNS = Path("runs")  # where a run lies that was given no folder
@@ -22,7 +22,8 @@ RUNS = Path("runs")  # where a run lies that was given no folder
 def team_folder(team: Team, recipe: Recipe, out: str | Path | None, resume: bool) -> Iterator[Path]:
     """The run folder; on workers that are not the chief, a copy of what a training goes on from."""
     if team.cluster is None:
-        yield _run_folder(recipe, out, resume)
+        with _emptied(_run_folder(recipe, out, resume), out) as chosen:
+            yield chosen
         return
     if team.is_chief:
         found: list[Path] = []
@@ -32,7 +33,8 @@ def team_folder(team: Team, recipe: Recipe, out: str | Path | None, resume: bool
             return _packed(found[0])
 
         team.from_chief(send)
-        yield found[0]
+        with _emptied(found[0], out) as chosen:
+            yield chosen
         return
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -64,30 +66,28 @@ def _run_folder(recipe: Recipe, out: str | Path | None, resume: bool) -> Path:
             )
         return _new_folder(RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"out: expected a folder, but {folder} is a file. Choose another path.")
-    if folder.exists() and any(folder.iterdir()) and not resume:
-        raise FileExistsError(
-            f"out: {folder} is not empty. Choose another folder, or go on with the training in it: "
-            "resume=True (--resume)."
-        )
+    check_unused(folder)
+    check_free(folder, resume)
     return folder
 
 
 def _new_folder(wanted: Path) -> Path:
+    """A folder of this training alone: another one may begin in the same second."""
     folder, number = wanted, 2
-    while folder.exists():
-        folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
-    return folder
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
 
 
 @contextmanager
-def kept_if_resumable(folder: Path) -> Iterator[None]:
-    """If the block fails before the first checkpoint of a new run, nothing of its folder stays."""
-    existed = folder.exists()
+def _emptied(folder: Path, out: str | Path | None) -> Iterator[Path]:
+    """A folder that this training has named itself goes if nothing came into it."""
     try:
-        yield
-    except BaseException:
-        if not existed and latest_checkpoint(folder / "checkpoints") is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
+        yield folder
+    finally:
+        if out is None:
+            with suppress(OSError):
+                folder.rmdir()

@@ -6,6 +6,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def described(recipe: Recipe) -> dict[str, Any]:
     return {
         "name": recipe.name,
         "summary": recipe.summary,
+        "model": _qualified_name(recipe.model),
         "data": source_name(recipe.data),
         "epochs": recipe.epochs,
         "batch_size": recipe.batch_size,
@@ -29,20 +31,62 @@ def described(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def recorded(folder: Path) -> Recipe:
-    """The recipe of a run folder, as it was run."""
-    record = _read(folder)
-    recipe = get_recipe(record["name"])
-    return recipe.configured(**_changes(record, recipe))
+class MissingRecipe:
+    """What recipe.json says of a recipe whose code is not known here.
+
+    Attributes:
+        name: the recipe's name.
+        epochs: passes over the training split.
+    """
+
+    def __init__(self, folder: Path, record: Mapping[str, Any]) -> None:
+        self.name, self.epochs = str(record["name"]), int(record["epochs"])
+        self._reason = (
+            f"recipe: the run in {folder} was trained by the recipe {self.name!r} of the model "
+            f"{record.get('model', 'unknown')}, which is not among the recipes here. Call "
+            "keras_dl.recipes.register(recipe) before load_run."
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise LookupError(self._reason)
 
 
-def resumed(recipe: Recipe, folder: Path, changes: Mapping[str, Any]) -> Recipe:
-    """The recipe of the run to go on with. `changes` may repeat what it was started with, but not change it.
+def recorded(folder: Path) -> Any:
+    """The recipe of a run folder, as it was run; a `MissingRecipe` where its code is not known here."""
+    record = read_recipe_record(folder)
+    with suppress(LookupError):
+        recipe = get_recipe(record["name"])
+        if record.get("model", _qualified_name(recipe.model)) == _qualified_name(recipe.model):
+            return recipe.configured(**_changes(record, recipe))
+    return MissingRecipe(folder, record)
+
+
+def as_read_back(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe of a run as `recorded` gives it, settings in lists, if its code is known here."""
+    again = recorded(folder)
+    code = ("name", "summary", "model", "task", "optimizer", "goals")
+    if isinstance(again, Recipe) and all(getattr(again, name) == getattr(recipe, name) for name in code):
+        return again
+    return recipe
+
+
+def resumed(recipe: Recipe, folder: Path, changes: Mapping[str, Any], done: int) -> Recipe:
+    """The recipe of the run to go on with, to as many epochs as `changes` ask for.
+
+    Whatever else `changes` hold may repeat what the run was started with, but not change it.
+
+    Args:
+        recipe: the recipe.
+        folder: the run folder.
+        changes: arguments of `Recipe.configured`.
+        done: the epochs that the run has done.
 
     Raises:
-        ValueError: they do change it, or it is a run of another recipe.
+        ValueError: they do change it, it is a run of another recipe, or has done more epochs.
     """
-    record = _read(folder)
+    record = read_recipe_record(folder)
     if record["name"] != recipe.name:
         raise ValueError(
             f"recipe: {folder} is a run of {record['name']!r} and cannot be resumed as {recipe.name!r}. "
@@ -57,14 +101,19 @@ def resumed(recipe: Recipe, folder: Path, changes: Mapping[str, Any]) -> Recipe:
     if changes["data"] is not None and source_name(changes["data"]) == ARRAYS == started["data"]:
         started["data"] = changes["data"]
     recipe = recipe.configured(**started)
-    wanted = _plain(described(recipe.configured(**changes)))
-    for name, value in wanted.items():
-        if value != record[name]:
+    wanted = recipe.configured(**changes)
+    for name, value in _plain(described(wanted)).items():
+        if name != "epochs" and value != record.get(name, value):
             raise ValueError(
                 f"{name}: the run in {folder} was started with {record[name]!r} and cannot be resumed with "
                 f"{value!r}. Leave the argument out, or train anew in another folder."
             )
-    return recipe
+    if wanted.epochs < done:
+        raise ValueError(
+            f"epochs: expected at least {done}, which the run in {folder} has done, got {wanted.epochs}. "
+            "Pass as many epochs as the run shall have altogether, or train anew in another folder."
+        )
+    return recipe.configured(epochs=wanted.epochs)
 
 
 def measured(
@@ -100,7 +149,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         draft.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def read_recipe_record(folder: Path) -> dict[str, Any]:
+    """What recipe.json says."""
     return _plain_object((folder / "recipe.json").read_text(encoding="utf-8"))
 
 
@@ -114,9 +164,13 @@ def _plain_object(text: str) -> dict[str, Any]:
     return record
 
 
+def _qualified_name(model: Any) -> str:
+    return f"{model.__module__}.{model.__qualname__}" if hasattr(model, "__qualname__") else repr(type(model))
+
+
 def _changes(record: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     """The arguments of `Recipe.configured` that make `recipe` what the record says."""
-    changes = {name: value for name, value in record.items() if name not in ("name", "summary")}
+    changes = {name: value for name, value in record.items() if name not in ("name", "summary", "model")}
     if callable(recipe.data) and changes["data"] == source_name(recipe.data):
         changes["data"] = None  # the recipe's own function, which its name cannot bring back
     return changes

@@ -13,6 +13,7 @@ from keras_dl.models import load_model
 from keras_dl.recipes import Recipe
 from keras_dl.recipes.recipe import ARRAYS
 from keras_dl.training import records
+from keras_dl.training.interruption import resume_command
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Run:
 
     Attributes:
         folder: where everything about it lies.
-        recipe: what was run, with all changes that were asked for.
+        recipe: what was run, with all changes that were asked for. Settings that were read from a folder have
+            lists for tuples.
         model: the trained model.
         metrics: the figures on the test split: name -> value.
         history: the figures after each epoch: name -> values; `seconds` among them.
@@ -34,12 +36,14 @@ class Run:
     history: dict[str, list[float]]
 
 
-def load_run(folder: str | Path, *, model: Any = None) -> Run:
+def load_run(folder: str | Path) -> Run:
     """A finished run, as `train` returned it.
+
+    A recipe that is not registered in this process is missed only where its code is needed: `evaluate`,
+    `sample` and all attributes of `run.recipe` but its name and epochs raise a `LookupError` then.
 
     Args:
         folder: the run folder.
-        model: the model, if it is at hand; by default it is loaded.
 
     Raises:
         FileNotFoundError: the folder is missing, is no run folder, or its training is not finished.
@@ -56,12 +60,12 @@ def load_run(folder: str | Path, *, model: Any = None) -> Run:
         done = 0 if checkpoint is None else checkpoint[1]
         raise FileNotFoundError(
             f"folder: the training in {folder} is not finished: {done} of {recipe.epochs} epochs are done. "
-            f"Go on with `keras-dl train {recipe.name} --out {folder} --resume`."
+            f"Go on with `{resume_command(recipe.name, folder)}`."
         )
     return Run(
         folder=folder,
         recipe=recipe,
-        model=load_model(folder / "model.keras") if model is None else model,
+        model=load_model(folder / "model.keras"),
         metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["figures"],
         history=read_history(folder / "history.csv"),
     )

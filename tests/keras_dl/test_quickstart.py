@@ -1,7 +1,9 @@
 """The quickstart as a newcomer runs it, with fewer epochs."""
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -58,7 +60,7 @@ def test_plain_tensorflow_loads_what_was_released(folder):
 
 def test_the_report_shows_both_models(folder):
     (report,) = (folder / "runs").glob("quickstart-digits-*/report.html")
-    html = report.read_text()
+    page = report.read_text()
     for text in (
         "Confusion matrix",
         "Reconstructions",
@@ -68,5 +70,15 @@ def test_the_report_shows_both_models(folder):
         "TFLite",
         "SavedModel",
     ):
-        assert text in html
-    assert html.count('src="data:image/png;base64,') >= 6
+        assert text in page
+    assert page.count('src="data:image/png;base64,') >= 6
+
+
+def test_the_code_of_the_report_runs_as_it_is(folder, tmp_path):
+    (report,) = (folder / "runs").glob("quickstart-digits-*/report.html")
+    (code,) = re.findall(r"<pre>(.*?)</pre>", report.read_text(), re.DOTALL)
+    result = subprocess.run(
+        [sys.executable, "-c", html.unescape(code)], cwd=tmp_path, capture_output=True, text=True, timeout=200
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "(8, 8, 8, 1)"

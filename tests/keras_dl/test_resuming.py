@@ -92,7 +92,7 @@ def test_resuming_starts_what_was_not_started_and_returns_what_is_finished(tmp_p
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"epochs": 5}, "epochs: the run in .* was started with 3 and cannot be resumed with 5"),
+        ({"epochs": 2}, "epochs: expected at least 3, which the run in .* has done, got 2"),
         ({"seed": 1}, "seed: the run in .* was started with 0 and cannot be resumed with 1"),
         (
             {"settings": {"latent_dim": 4}},
