@@ -14,6 +14,7 @@ from keras_dl_export.dtypes import format_shape
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
 from keras_dl_export.errors import AccuracyError
 from keras_dl_export.lowering import mean_noise
+from keras_dl_export.names import by_word
 from keras_dl_export.predictor import Predictor
 from keras_dl_export.specs import Spec
 
@@ -129,6 +130,7 @@ class AccuracyTest:
                     names = ", ".join(self._inputs)
                     raise ValueError(f"accuracy_data: expected dicts with {names}, got arrays alone.")
                 given = {next(iter(self._inputs)): given}
+            given = by_word(given, self._inputs)
             if missing := [name for name in self._inputs if name not in given]:
                 names = ", ".join(self._inputs)
                 raise ValueError(f"accuracy_data: expected {names}, got no {', '.join(missing)}.")

@@ -16,6 +16,7 @@ from keras_dl_export.dtypes import numpy_dtype
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
 from keras_dl_export.errors import first_line
 from keras_dl_export.field_cases import field_cases
+from keras_dl_export.names import by_word
 from keras_dl_export.predictor import Answers
 from keras_dl_export.sample_kinds import NON_FINITE, REAL, UNIFORM
 from keras_dl_export.specs import Spec
@@ -133,7 +134,7 @@ def check_examples(offered: Mapping[str, Endpoint], inputs: Examples) -> dict[st
         inputs = {next(iter(endpoint.inputs)): inputs}
     specs = [(name, spec) for endpoint in offered.values() for name, spec in endpoint.inputs.items()]
     examples = {}
-    for name, value in inputs.items():
+    for name, value in by_word(inputs, {name for name, _ in specs}).items():
         wanted = [spec for known, spec in specs if known == name]
         if not wanted:
             known_names = ", ".join(dict.fromkeys(known for known, _ in specs))

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_dl_export.accuracy import AccuracyTest, accuracy_test
+from keras_dl_export.arguments import as_path
 from keras_dl_export.artifact import Artifact, size_of
 from keras_dl_export.cases import Examples
 from keras_dl_export.divergence import Divergence, Writer
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of, pick, with_batch_size
 from keras_dl_export.errors import ConversionError, ExportError
+from keras_dl_export.examples import take_examples
 from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
 from keras_dl_export.onnx import DEFAULT_OPSET, check_opset, count_onnx_operators, write_onnx
 from keras_dl_export.parity import check_parity, check_tolerance
@@ -53,7 +55,8 @@ def to_saved_model(
         ParityError: the SavedModel does not give the model's numbers.
         ReleaseError: the folder above cannot be written to.
     """
-    target = Path(folder)
+    target = as_path("folder", folder, "models/digits")
+    inputs = take_examples("inputs", inputs)
     replaceable = (target / "saved_model.pb").is_file() and not is_release(target)
     if target.is_file() or (target.is_dir() and any(target.iterdir()) and not replaceable):
         raise ValueError(f"folder: expected a new folder or a SavedModel to replace, got {target}.")
@@ -116,6 +119,7 @@ def to_tflite(
         ReleaseError: the folder of `path` cannot be written to.
     """
     target = _file_target(path)
+    inputs = take_examples("inputs", inputs)
     if lstm not in ("exact", "fused"):
         raise ValueError(f"lstm: expected 'exact' or 'fused', got {lstm!r}.")
     check_tolerance(tolerance)
@@ -187,6 +191,7 @@ def to_onnx(
         ReleaseError: the folder of `path` cannot be written to.
     """
     target = _file_target(path)
+    inputs = take_examples("inputs", inputs)
     check_opset(opset)
     check_tolerance(tolerance)
     offered = {endpoint: pick(endpoints_of(model, inputs), endpoint)}
@@ -280,7 +285,7 @@ def _write_into_place(
 
 
 def _file_target(path: str | os.PathLike[str]) -> Path:
-    target = Path(path)
+    target = as_path("path", path, "models/digits.onnx")
     if target.is_dir():
         raise ValueError(f"path: expected the name of a file, got the folder {target}.")
     return target

@@ -99,17 +99,15 @@ def _layer_names(signature: Signature, case: Case) -> list[str]:
 
     names: list[str] = []
 
-    def ask(**inputs: Any) -> dict[str, Any]:
+    def ask(*tensors: Any) -> dict[str, Any]:
         with _calls() as calls:
-            signature.endpoint.function(**inputs)
+            signature.endpoint.function(**dict(zip(case.inputs, tensors, strict=True)))
         names.extend(calls)
         return {}
 
-    specs = {
-        name: tf.TensorSpec(array.shape, signature.inputs[name].dtype) for name, array in case.inputs.items()
-    }
+    specs = [tf.TensorSpec(array.shape, signature.inputs[name].dtype) for name, array in case.inputs.items()]
     with contextlib.suppress(ValueError):
-        tf.function(ask, autograph=False).get_concrete_function(**specs)
+        tf.function(ask, autograph=False).get_concrete_function(*specs)
     return names
 
 

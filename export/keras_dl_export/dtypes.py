@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_IRREGULAR = "lists of different lengths. Pad them to one length."
+_DENSE = {"RaggedTensor": "value.to_tensor()", "SparseTensor": "tf.sparse.to_dense(value)"}
 _CASTS = {"f": "fiu", "i": "iu", "u": "iu", "c": "cfiu", "b": "b"}  # the kinds that may become each kind
 
 
@@ -63,6 +65,24 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     return dtype
 
 
+def as_array(label: str, value: Any, dtype: Any = None) -> NDArray[Any]:
+    """Return what NumPy reads in a value.
+
+    Raises:
+        ValueError: NumPy cannot read it.
+        TypeError: it is a ragged or sparse tensor.
+    """
+    kind = type(value).__name__
+    if kind in _DENSE:
+        raise TypeError(f"{label}: expected a dense array, got a {kind}. Pass {_DENSE[kind]}.")
+    try:
+        array: NDArray[Any] = np.asarray(value, dtype)
+    except Exception as error:
+        got = _IRREGULAR if isinstance(value, list | tuple) else f"{kind}, which NumPy cannot read: {error}."
+        raise ValueError(f"{label}: expected a regular array, got {got}") from error
+    return array
+
+
 def encode(text: str | bytes) -> bytes:
     """Return text as the bytes that a string tensor holds."""
     return text.encode() if isinstance(text, str) else bytes(text)
@@ -84,10 +104,7 @@ def _axis_to_add(label: str, sizes: Sequence[int], shape: Sequence[int | str]) -
 
 def _numbers(label: str, value: Any, dtype: str) -> NDArray[Any]:
     """Return what NumPy reads in `value`, if these are numbers."""
-    try:
-        array = np.asarray(value)
-    except Exception as error:
-        raise ValueError(f"{label}: expected numbers of dtype {dtype}, got {_unread(value)}") from error
+    array = as_array(label, value)
     if array.dtype.kind != "O":
         return array
     first = array.flat[0] if array.size else []
@@ -100,13 +117,10 @@ def _numbers(label: str, value: Any, dtype: str) -> NDArray[Any]:
 
 
 def _strings(label: str, value: Any) -> NDArray[Any]:
-    try:
-        array = np.asarray(value, dtype=object)
-    except Exception as error:
-        raise ValueError(f"{label}: expected text or bytes, got {_unread(value)}") from error
+    array = as_array(label, value, object)
     for text in array.flat:
         if isinstance(text, list | tuple):
-            raise ValueError(f"{label}: expected text or bytes, got {_unread(value)}")
+            raise ValueError(f"{label}: expected a regular array of text, got {_IRREGULAR}")
         if not isinstance(text, str | bytes):
             raise TypeError(
                 f"{label}: expected dtype string, that is str or bytes, got {text!r:.40} of type "
@@ -119,13 +133,6 @@ def _strings(label: str, value: Any) -> NDArray[Any]:
                 f"{label}: expected dtype string, got half a surrogate pair in {text!r:.80}. Give bytes."
             ) from None
     return array
-
-
-def _unread(value: Any) -> str:
-    """Say what NumPy cannot make an array of, and what to do."""
-    if isinstance(value, list | tuple):
-        return "lists of different lengths. Pad them to one length."
-    return f"{type(value).__name__}, which NumPy does not read. Convert it to an array first."
 
 
 def _cast(label: str, array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_dl_export.backend import require_tensorflow_backend
+from keras_dl_export.names import as_words, in_graph
 from keras_dl_export.specs import Spec
 
 DEFAULT_ENDPOINT = "serving_default"
@@ -123,6 +123,16 @@ def call_endpoint(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, An
     if strange := [name for name in outputs if not name.isidentifier()]:
         raise ValueError(f"expected output names of letters, digits and _, got {strange[0]!r}.")
     return dict(outputs)
+
+
+def graph_function(endpoint: Endpoint) -> Callable[..., dict[str, Any]]:
+    """Return a function to trace: `call_endpoint` with the inputs by their `names.in_graph`."""
+    names = in_graph(endpoint.inputs)
+
+    def call(**tensors: Any) -> dict[str, Any]:
+        return call_endpoint(endpoint, {word: tensors[name] for word, name in names.items()})
+
+    return call
 
 
 def _from_call(model: Any, examples: Any) -> Endpoint:
@@ -243,11 +253,7 @@ def _names(structure: Any, fallback: Sequence[str]) -> list[str]:
     for index, (path, _) in enumerate(keras.tree.flatten_with_path(structure)):
         keyed = next((depth for depth, key in enumerate(path) if isinstance(key, str)), None)
         if keyed is not None:
-            words = "_".join(map(str, path[keyed:]))
+            names.append("_".join(map(str, path[keyed:])))
         else:
-            words = fallback[index] if index < len(fallback) else f"output_{index}"
-        name = re.sub(r"\W", "_", words if not words[:1].isdigit() else f"_{words}")
-        while name in names:
-            name += "_"
-        names.append(name)
-    return names
+            names.append(fallback[index] if index < len(fallback) else f"output_{index}")
+    return as_words(names)

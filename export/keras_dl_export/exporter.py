@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from keras_dl_export.accuracy import AccuracyTest, accuracy_test
+from keras_dl_export.arguments import as_path
 from keras_dl_export.artifact import FORMATS, Artifact
 from keras_dl_export.cases import Examples
 from keras_dl_export.conversion import examples_or, prove
 from keras_dl_export.divergence import Writer
 from keras_dl_export.endpoints import endpoints_of, with_batch_size
+from keras_dl_export.examples import take_examples
 from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
 from keras_dl_export.manifest import describe
 from keras_dl_export.onnx import DEFAULT_OPSET, check_opset, write_onnx
@@ -55,7 +57,9 @@ def export(
         folder: the folder of the release's versions; its name is the release's.
         formats: any of "saved_model", "tflite" and "onnx"; the SavedModel is always there.
         inputs: real examples to compare on: arrays by input name, or one array for the only input of
-            `serving_default`. Inputs without examples are drawn at random.
+            `serving_default`; or a pipeline of such batches (tf.data, a generator, a PyDataset; of pairs, the
+            first is taken), of which some of the first examples are read. Inputs without examples are drawn
+            at random.
         quantize: a quantisation for all formats that know it, or one for each, such as
             `{"tflite": "int8", "onnx": "float16"}`; see `to_tflite` and `to_onnx`. The SavedModel is never
             quantised.
@@ -89,11 +93,12 @@ def export(
         BackendError: Keras does not run on TensorFlow.
     """
     wanted = _check_formats(formats)
-    target = Path(folder)
+    target = as_path("folder", folder, "releases/digits")
     if target.name.isdecimal() or target.is_file():
         raise ValueError(f"folder: expected the folder of a release, such as releases/digits, got {target}.")
     check_opset(opset)
     check_tolerance(tolerance)
+    inputs = take_examples("inputs", inputs)
     offered = endpoints_of(model, inputs)
     refuse_non_finite_weights(model)
     fixed = with_batch_size(offered, batch_size)
@@ -117,6 +122,8 @@ def export(
 
 
 def _check_formats(formats: Iterable[str]) -> list[str]:
+    if not isinstance(formats, Iterable):
+        raise TypeError(f"formats: expected any of {', '.join(FORMATS)}, got {formats!r}.")
     wanted = [formats] if isinstance(formats, str) else list(formats)
     for format in wanted:
         if format not in FORMATS:

@@ -21,6 +21,8 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from keras_dl_export.names import in_graph
+
 if TYPE_CHECKING:
     from keras_dl_export.signatures import Signature
 
@@ -110,7 +112,8 @@ class _Meter:
         graph = function.graph
         captured = list(function.captured_inputs)
         placeholders = function.inputs[: len(function.inputs) - len(captured)]
-        names = [tensor.op.get_attr("_user_specified_name").decode() for tensor in placeholders]
+        words = {name: word for word, name in in_graph(inputs).items()}
+        names = [words[tensor.op.get_attr("_user_specified_name").decode()] for tensor in placeholders]
         given = [
             (tf.constant(inputs[name], tensor.dtype), True)
             for name, tensor in zip(names, placeholders, strict=True)

@@ -11,6 +11,7 @@ from typing import Any
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering.onnx import OPERATORS, loops_as_they_are
 from keras_dl_export.lowering.onnx_optimizer import optimize
+from keras_dl_export.names import in_graph
 from keras_dl_export.nearest import nearest
 from keras_dl_export.onnx_quantization import quantize_onnx
 from keras_dl_export.quantization import Quantization
@@ -110,7 +111,10 @@ def _convert(signature: Signature, inputs: Mapping[str, str], opset: int) -> Any
     function = signature.function
     # After the inputs come what the function captured: variables, and constants of the model.
     tensors = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
-    renamed = {tensor.name: inputs[tensor.op.get_attr("_user_specified_name").decode()] for tensor in tensors}
+    written = {name: inputs[word] for word, name in in_graph(inputs).items()}
+    renamed = {
+        tensor.name: written[tensor.op.get_attr("_user_specified_name").decode()] for tensor in tensors
+    }
     input_names = list(renamed)
     output_names = [function.structured_outputs[name].name for name in signature.outputs]
     renamed.update(zip(output_names, signature.outputs, strict=True))

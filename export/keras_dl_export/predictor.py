@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_dl_export.endpoints import Endpoint, call_endpoint
+from keras_dl_export.endpoints import Endpoint, graph_function
 from keras_dl_export.lowering import any_scope, at_inference, fresh_functions, mean_noise
+from keras_dl_export.names import in_graph
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -67,6 +68,7 @@ class Predictor(Answers):
     def __init__(self, endpoint: Endpoint, random: str = "refuse") -> None:
         self._endpoint = endpoint
         self._random = random
+        self._ask, self._names = graph_function(endpoint), in_graph(endpoint.inputs)
         self._sizes: Any = None
         self._graph: Callable[..., Any] | None = None
 
@@ -89,9 +91,6 @@ class Predictor(Answers):
         with _moved_casts(seed):
             return _arrays(self._traced(inputs)(**self._tensors(inputs)))
 
-    def _ask(self, **tensors: Any) -> dict[str, Any]:
-        return call_endpoint(self._endpoint, tensors)
-
     @contextlib.contextmanager
     def _as_exported(self) -> Iterator[None]:
         with (
@@ -107,10 +106,10 @@ class Predictor(Answers):
 
         def specs(*, free: bool) -> dict[str, Any]:
             return {
-                name: tf.TensorSpec(
+                self._names[name]: tf.TensorSpec(
                     (None, *array.shape[1:]) if free and self._has_free_batch(name) else array.shape,
                     self._endpoint.inputs[name].dtype,
-                    name=name,
+                    name=self._names[name],
                 )
                 for name, array in inputs.items()
             }
@@ -130,7 +129,10 @@ class Predictor(Answers):
     def _tensors(self, inputs: Arrays) -> dict[str, Any]:
         import tensorflow as tf
 
-        return {name: tf.constant(array, self._endpoint.inputs[name].dtype) for name, array in inputs.items()}
+        return {
+            self._names[name]: tf.constant(array, self._endpoint.inputs[name].dtype)
+            for name, array in inputs.items()
+        }
 
 
 def _arrays(outputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

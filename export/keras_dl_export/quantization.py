@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
+from keras_dl_export.examples import read_batches
+from keras_dl_export.names import by_word
 from keras_dl_export.specs import Spec
 
 QUANTIZATIONS = {"tflite": ("float16", "dynamic", "int8"), "onnx": ("float16", "int8")}
@@ -150,23 +152,15 @@ def _calibration_rows(data: Any, endpoints: Mapping[str, Endpoint]) -> dict[str,
 
 def _batches(data: Any, inputs: Mapping[str, Spec]) -> Iterator[Mapping[str, Any]]:
     """Yield batches by input name."""
-    if isinstance(data, Mapping) or hasattr(data, "shape"):
-        data = [data]
-    if not isinstance(data, Iterable):
-        raise TypeError(
-            "representative_data: expected an array, a dict of arrays or a pipeline of them, got "
-            f"{type(data).__name__}."
-        )
-    for batch in data:
-        if isinstance(batch, tuple):
-            batch = batch[0]
-        if not isinstance(batch, Mapping):
-            if len(inputs) != 1:
-                raise ValueError(
-                    f"representative_data: expected dicts with {', '.join(inputs)}, got arrays alone."
-                )
-            batch = {next(iter(inputs)): batch}
-        yield {name: np.asarray(array) for name, array in batch.items()}
+    for batch in read_batches("representative_data", data):
+        if isinstance(batch, Mapping):
+            yield by_word(batch, inputs)
+        elif len(inputs) == 1:
+            yield {next(iter(inputs)): batch}
+        else:
+            raise ValueError(
+                f"representative_data: expected dicts with {', '.join(inputs)}, got arrays alone."
+            )
 
 
 def _rows(batches: Iterable[Mapping[str, Any]], inputs: Mapping[str, Spec]) -> Iterator[Row]:

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keras_dl_export.arguments import as_path
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT
 from keras_dl_export.errors import ExportError, first_line
+from keras_dl_export.names import as_parameters, by_word
 from keras_dl_export.onnx import ENDPOINT_KEY, INPUTS_KEY
 from keras_dl_export.quiet import silence
 from keras_dl_export.release import holds_release, open_release
+from keras_dl_export.saved_model_names import read_input_names
 from keras_dl_export.specs import Spec
 
 
@@ -71,12 +74,14 @@ class Runner(ABC):
         """Run the endpoint.
 
         Args:
-            inputs: one array per input.
+            inputs: one array per input, by the name in the file or the model's own.
 
         Raises:
             ValueError: an input is missing, unknown or of the wrong shape.
             TypeError: an input is of the wrong dtype.
         """
+        if isinstance(inputs, Mapping):
+            inputs = by_word(inputs, self.inputs)
         if not isinstance(inputs, Mapping) or set(inputs) != set(self.inputs):
             got = ", ".join(inputs) if isinstance(inputs, Mapping) else type(inputs).__name__
             raise ValueError(
@@ -132,7 +137,7 @@ def load_artifact(
         ReleaseError: the release is half-written or altered.
         ExportError: the file's own runtime refuses it.
     """
-    path = Path(path)
+    path = as_path("path", path, "models/digits.onnx")
     if not path.exists():
         raise FileNotFoundError(
             f"path: expected a model file, a SavedModel or a release, found nothing at {path}."
@@ -193,11 +198,13 @@ def _choose(endpoint: str | None, endpoints: Sequence[str]) -> str:
 
 
 class _SavedModelRunner(Runner):
-    def __init__(self, endpoint: str, loaded: Any) -> None:
+    def __init__(self, endpoint: str, loaded: Any, names: Iterable[str]) -> None:
         signature = loaded.signatures[endpoint]
+        self._parameters = as_parameters(names)
+        specs = _tensorflow_specs(signature.structured_input_signature[1])
         super().__init__(
             endpoint,
-            _tensorflow_specs(signature.structured_input_signature[1]),
+            {name: specs[parameter] for name, parameter in self._parameters.items()},
             _tensorflow_specs(signature.structured_outputs),
         )
         self._loaded = loaded  # owns the variables
@@ -206,7 +213,10 @@ class _SavedModelRunner(Runner):
     def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         import tensorflow as tf
 
-        tensors = {name: tf.constant(array, self.inputs[name].dtype) for name, array in inputs.items()}
+        tensors = {
+            self._parameters[name]: tf.constant(array, self.inputs[name].dtype)
+            for name, array in inputs.items()
+        }
         return {name: tensor.numpy() for name, tensor in self._signature(**tensors).items()}
 
 
@@ -214,7 +224,13 @@ def _open_saved_model(path: Path, threads: int | None) -> dict[str, Runner]:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
-    return {name: _SavedModelRunner(name, loaded) for name in loaded.signatures}
+    names = {
+        name: list(signature.structured_input_signature[1]) for name, signature in loaded.signatures.items()
+    }
+    # A parameter that does not have the input's own name ends or begins so.
+    if any(name.endswith("_") or name.startswith("arg_") for inputs in names.values() for name in inputs):
+        names = read_input_names(path)
+    return {name: _SavedModelRunner(name, loaded, names[name]) for name in loaded.signatures}
 
 
 def _tensorflow_specs(tensors: Mapping[str, Any]) -> dict[str, Spec]:
@@ -233,11 +249,17 @@ class _TFLiteRunner(Runner):
         )
         self.input_scales = _integer_scales(self._signature.get_input_details())
         self.output_scales = _integer_scales(self._signature.get_output_details())
+        self._parameters = as_parameters(self.inputs)
+        # It takes inputs by keyword, and its method has a parameter `self` of its own.
+        indices = self._signature._inputs
+        self._signature._inputs = {self._parameters[name]: index for name, index in indices.items()}
 
     def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         with self._lock:
             self._interpreter.reset_all_variables()  # a fused LSTM would go on from the call before
-            outputs: dict[str, NDArray[Any]] = self._signature(**inputs)
+            outputs: dict[str, NDArray[Any]] = self._signature(
+                **{self._parameters[name]: array for name, array in inputs.items()}
+            )
         return outputs
 
 

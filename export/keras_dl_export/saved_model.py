@@ -13,7 +13,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from keras_dl_export.errors import ConversionError, first_line
+from keras_dl_export.lowering import any_scope
 from keras_dl_export.quiet import silence
+from keras_dl_export.saved_model_names import rename_inputs
 from keras_dl_export.signatures import Signature
 
 _WARMUP_REQUESTS = Path("assets.extra", "tf_serving_warmup_requests")
@@ -39,7 +41,7 @@ def write_saved_model(model: Any, signatures: Mapping[str, Signature], folder: P
         }.values()
     )
     module.tables_used = _tables(functions.values())
-    with silence():
+    with silence(), any_scope():  # variables are named after layers, too
         try:
             tf.saved_model.save(module, str(folder), signatures=functions)
         except Exception as error:
@@ -47,6 +49,7 @@ def write_saved_model(model: Any, signatures: Mapping[str, Signature], folder: P
             raise ConversionError(
                 f"saved_model: TensorFlow cannot save the model: {first_line(error)}"
             ) from error
+    rename_inputs({name: signature.inputs for name, signature in signatures.items()}, folder)
 
 
 def count_saved_model_operators(signatures: Mapping[str, Signature]) -> dict[str, int]:

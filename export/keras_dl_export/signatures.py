@@ -16,7 +16,7 @@ from keras_dl_export.cases import (
     check_examples,
     smallest_vocabulary,
 )
-from keras_dl_export.endpoints import Endpoint, call_endpoint, endpoints_of, pick, with_batch_size
+from keras_dl_export.endpoints import Endpoint, endpoints_of, graph_function, pick, with_batch_size
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering import (
     TFLITE_OPERATORS,
@@ -33,6 +33,7 @@ from keras_dl_export.lowering import (
     replaced_operators,
     training_calls,
 )
+from keras_dl_export.names import in_graph
 from keras_dl_export.parity import TOLERANCES, differs
 from keras_dl_export.predictor import Answers, Predictor
 from keras_dl_export.specs import Spec
@@ -63,7 +64,7 @@ class Signature(Reference):
     """One endpoint of a model, traced; the answers are the Keras model's.
 
     Attributes:
-        function: the TensorFlow ConcreteFunction; one keyword argument per input.
+        function: the TensorFlow ConcreteFunction; one keyword argument per input, of its `names.in_graph`.
         endpoint: what was traced.
         random: "mean" if draws from hidden generators are replaced by their mean, or "refuse".
         lowered: whether it has layers, such as recurrent ones, that each target has its own form of.
@@ -175,7 +176,7 @@ def _sign(
     _refuse_hidden_state(name, function, random)
     precision = _precision(function)
     # What a 16-bit model gives for large values is where it overflows.
-    insight = look_into(function, layers) if precision == "float32" else None
+    insight = look_into(function, endpoint.inputs, layers) if precision == "float32" else None
     answers = Predictor(endpoint, random)
     cases = answer_examples(name, endpoint, examples, vocabulary, answers, insight)
     traced["notes"] += _eager_notes(name, cases[0], answers, precision)
@@ -195,11 +196,13 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
     """Return the fields of a Signature that the target decides on."""
     import tensorflow as tf
 
+    names = in_graph(endpoint.inputs)
     specs = {
-        key: tf.TensorSpec(spec.static_shape, spec.dtype, name=key) for key, spec in endpoint.inputs.items()
+        names[key]: tf.TensorSpec(spec.static_shape, spec.dtype, name=names[key])
+        for key, spec in endpoint.inputs.items()
     }
     replacements = TFLITE_OPERATORS if emit is None else _replacements(emit)
-    traced = tf.function(lambda **inputs: call_endpoint(endpoint, inputs), autograph=False)
+    traced = tf.function(graph_function(endpoint), autograph=False)
     try:
         with (
             any_scope() as scopes,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keras_dl_export.names import in_graph
 from keras_dl_export.sample_kinds import window_sizes
 
 # The arguments (by position; None for all) by which an operator sizes its output, or a loop its steps.
@@ -91,18 +92,20 @@ class Insight:
     large: bool = False
 
 
-def look_into(function: Any, layers: Iterable[Any] = ()) -> Insight:
+def look_into(function: Any, inputs: Iterable[str], layers: Iterable[Any] = ()) -> Insight:
     """Follow every input of a traced function through its graph.
 
     Args:
-        function: a TensorFlow ConcreteFunction of keyword arguments.
+        function: a TensorFlow ConcreteFunction of keyword arguments, the inputs' `names.in_graph`.
+        inputs: what the endpoint calls them.
         layers: of the model that it belongs to.
     """
     operations = function.graph.get_operations()
     outputs = {tensor.name for tensor in function.graph.outputs}
+    words = {name: word for word, name in in_graph(inputs).items()}
     return Insight(
         {
-            name: Usage(_sizes(tensor, operations), _keeps_infinities(tensor, operations, outputs))
+            words[name]: Usage(_sizes(tensor, operations), _keeps_infinities(tensor, operations, outputs))
             for name, tensor in _arguments(function)
         },
         _integer_constants(operations),

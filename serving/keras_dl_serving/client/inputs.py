@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_dl_export.dtypes import conform, encode
+from keras_dl_export.names import by_word
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidRequest
 from keras_dl_serving.signatures import Signature, TensorSpec
@@ -17,7 +18,8 @@ def prepare(inputs: Any, signature: Signature) -> dict[str, Array]:
     """The arrays to send.
 
     Args:
-        inputs: array-likes by input name, or a single array-like for a signature with a single input.
+        inputs: array-likes by input name (`my-x` may stand for `my_x`), or a single array-like for a
+            signature with a single input.
         signature: what the model wants.
 
     Returns:
@@ -34,6 +36,7 @@ def prepare(inputs: Any, signature: Signature) -> dict[str, Array]:
                 f"{_listed(signature)}."
             )
         inputs = {next(iter(signature.inputs)): inputs}
+    inputs = by_word(inputs, signature.inputs)
     unknown = sorted(map(str, inputs.keys() - signature.inputs.keys()))
     missing = sorted(signature.inputs.keys() - inputs.keys() - signature.optional)
     if unknown or missing:
