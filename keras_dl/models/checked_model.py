@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,10 +12,21 @@ import keras
 import tensorflow as tf
 
 from keras_dl.models.batch_checks import MARK, checked_finite, given
+from keras_dl.models.named_batches import unnamed
 from keras_dl.models.presets import load_preset
 from keras_dl.replicas import weighed_replica
 
 _SHUFFLE = 8  # the place of shuffle among the arguments of fit after x
+
+
+def _unnamed(x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """The positional arguments of `fit` or `evaluate`, with labels that x may hold in their place."""
+    x, y = unnamed(x, args[0] if args else kwargs.get("y"))
+    if args:
+        return x, y, *args[1:]
+    if y is not None:
+        kwargs["y"] = y
+    return (x,)
 
 
 class CheckedModel(keras.Model):
@@ -58,10 +69,24 @@ class CheckedModel(keras.Model):
             self.optimizer.build(self.trainable_variables)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`; a `tf.data.Dataset` has its own order, of which Keras need not warn."""
+        """As `keras.Model.fit`; a `tf.data.Dataset` has its own order, of which Keras need not warn.
+
+        Batches may be dicts `{"image": ..., "label": ...}`.
+        """
         if isinstance(x, tf.data.Dataset) and len(args) < _SHUFFLE:
             kwargs.setdefault("shuffle", False)
-        return super().fit(x, *args, **kwargs)
+        if isinstance(held_out := kwargs.get("validation_data"), Mapping | tf.data.Dataset):
+            inputs, labels = unnamed(held_out)
+            kwargs["validation_data"] = inputs if labels is None else (inputs, labels)
+        return super().fit(*_unnamed(x, args, kwargs), **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`; batches may be dicts as in `fit`."""
+        return super().evaluate(*_unnamed(x, args, kwargs), **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.predict`; batches may be dicts as in `fit`."""
+        return super().predict(unnamed(x)[0], *args, **kwargs)
 
     def checked_batch(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Inputs and labels themselves; a model that knows what they must be checks it here.
