@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from keras_dl.report import Table
 
 if TYPE_CHECKING:
-    from keras_dl_export import Artifact
+    from keras_dl_export import Artifact, Comparison, Parity
     from keras_dl_export.latency import Latency
     from keras_dl_serving import ModelMetadata
 
@@ -33,7 +33,7 @@ def parity_table(artifacts: Iterable[Artifact], caption: str = "") -> Table:
         for endpoint in artifact.endpoints:
             comparisons = [each for each in artifact.parity.comparisons if each.endpoint == endpoint]
             # Outputs differ in size, and what they may differ by with them: the nearest to its limit counts.
-            worst = max(comparisons, key=lambda each: each.max_abs_error / each.tolerance)
+            worst = max(comparisons, key=_share)
             rows.append(
                 (
                     FORMAT_NAMES[artifact.format],
@@ -45,6 +45,21 @@ def parity_table(artifacts: Iterable[Artifact], caption: str = "") -> Table:
                 )
             )
     return Table(("format", "endpoint", "KiB", "operators", "max error", "allowed"), rows, caption)
+
+
+def comparisons_table(parity: Parity, caption: str = "") -> Table:
+    """One row for each output and kind of samples: the difference that came nearest to what was allowed."""
+    worst: dict[tuple[str, str, str], Comparison] = {}
+    for each in parity.comparisons:
+        key = (each.endpoint, each.output, each.inputs)
+        if key not in worst or _share(each) > _share(worst[key]):
+            worst[key] = each
+    rows = [(*key, f"{each.max_abs_error:.0e}", f"{each.tolerance:.0e}") for key, each in worst.items()]
+    return Table(("endpoint", "output", "samples", "max error", "allowed"), rows, caption)
+
+
+def _share(comparison: Comparison) -> float:
+    return comparison.max_abs_error / comparison.tolerance
 
 
 def latency_table(latencies: Mapping[str, Latency], caption: str = "") -> Table:

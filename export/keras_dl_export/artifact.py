@@ -44,6 +44,13 @@ class Artifact:
         """The largest absolute difference from the Keras model, over all endpoints, outputs and cases."""
         return self.parity.max_abs_error
 
+    @property
+    def label(self) -> str:
+        """What errors and comparisons call it: its path in a release, or its own name."""
+        if self.format == "onnx" and self.path.parent.name == "onnx":
+            return f"onnx/{self.path.name}"
+        return self.format if self.format == "saved_model" else self.path.name
+
     def __fspath__(self) -> str:
         return os.fspath(self.path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ Examples = ArrayLike | Mapping[str, ArrayLike] | None
 
 _BATCH_SIZES = (1, 3)
 _SAME = 1e-4  # of two ways to compute a number
+_DRAWN_FACTORS = (1, 8)  # for models whose windows leave nothing of the smaller sizes
 _DRAWN_TIME = (5, 8)  # lengths of a dynamic axis without examples
 _DRAWN_SIDE = (32, 48)  # sides of an image without examples: whole numbers of the usual strides
 
@@ -182,9 +184,9 @@ def answer_examples(
             outputs = _numbers(outputs, answers.eagerly(inputs))
         return Case(sizes, inputs, outputs, kinds, functools.partial(answers.noise, inputs))
 
-    for distinct in (True, False):
+    for factor, distinct in itertools.product(_DRAWN_FACTORS, (True, False)):
         try:
-            first, second = (_sizes(endpoint.inputs, examples, index, distinct) for index in (0, 1))
+            first, second = (_sizes(endpoint.inputs, examples, index, distinct, factor) for index in (0, 1))
             chosen = [(first, 0), (second, _BATCH_SIZES[0])][: 2 if first != second else 1]
             kind = REAL if given else UNIFORM
             cases = [ask(sizes, draw(sizes, start, given), kind) for sizes, start in chosen]
@@ -195,7 +197,7 @@ def answer_examples(
             with contextlib.suppress(Exception):
                 cases += [ask(sizes, draw(sizes, start, {}), UNIFORM) for sizes, start in chosen]
         if insight is not None:
-            sizes = {**_sizes(endpoint.inputs, {}, 0, distinct), **(first if given else {})}
+            sizes = {**_sizes(endpoint.inputs, {}, 0, distinct, factor), **(first if given else {})}
             further = functools.partial(draw, seed=2, given={})
             cases += field_cases(endpoint.inputs, insight, sizes, further, ask, distinct=distinct)
         return tuple(cases)
@@ -258,7 +260,11 @@ def draw_inputs(
 
 
 def _sizes(
-    inputs: Mapping[str, Spec], examples: Mapping[str, NDArray[Any]], index: int, distinct: bool
+    inputs: Mapping[str, Spec],
+    examples: Mapping[str, NDArray[Any]],
+    index: int,
+    distinct: bool,
+    factor: int = 1,
 ) -> dict[str, int]:
     """Choose the size of every dynamic axis for case `index`."""
     sizes: dict[str, int] = {}
@@ -272,9 +278,9 @@ def _sizes(
                 full = examples[key].shape[axis]
                 sizes[word] = (full + 1) // 2 if index and distinct else full
             elif len(spec.shape) == 4:
-                sizes[word] = _DRAWN_SIDE[index] + 16 * len(sizes) * distinct
+                sizes[word] = (_DRAWN_SIDE[index] + 16 * len(sizes) * distinct) * factor
             else:
-                sizes[word] = _DRAWN_TIME[index] + len(sizes) * distinct
+                sizes[word] = (_DRAWN_TIME[index] + len(sizes) * distinct) * factor
     return sizes
 
 

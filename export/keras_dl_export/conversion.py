@@ -258,7 +258,8 @@ def prove(
         "tflite": lambda: count_tflite_operators(path),
         "onnx": lambda: count_onnx_operators(path),
     }[format]()
-    notes = dict.fromkeys(note for signature in signatures.values() for note in signature.notes)
+    noted = ((*signature.notes, *signature.reference_notes) for signature in signatures.values())
+    notes = dict.fromkeys(note for notes in noted for note in notes)
     notes.update(dict.fromkeys(quantization.notes(signatures) if quantization else ()))
     return Artifact(
         path, format, tuple(signatures), size_of(path), operators, parity, quantize, tuple(notes), accuracy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,6 +28,7 @@ Arrays = dict[str, NDArray[Any]]
 _Case = TypeVar("_Case")
 
 _ROWS = (LARGE, LARGE, ZEROS)  # of one batch: a call costs more than an example
+_MOST_FILLINGS = 4
 
 
 def field_cases(
@@ -64,8 +65,7 @@ def field_cases(
 
     for kinds, changed in _large(inputs, draw(wide)):
         yield from attempt(wide, changed, *kinds)
-    keep = [name for name, usage in insight.inputs.items() if usage.keeps_infinities]
-    for changed in _non_finite({name: inputs[name] for name in keep}, draw(wide)):
+    for changed in _non_finite(insight, draw(wide)):
         yield from attempt(wide, changed, NON_FINITE)
     for kind in WILD_INTEGERS:
         for changed in _wild(kind, inputs, insight, draw(wide), answered):
@@ -94,20 +94,26 @@ def _large(inputs: Mapping[str, Spec], drawn: Arrays) -> Iterator[tuple[tuple[st
             values = np.asarray(values * (-1.0 if place % 2 else 1.0), values.dtype)
             if values.ndim:
                 for row in range(len(values)):
-                    values[row] *= batch[row % len(batch)] != ZEROS
+                    if batch[row % len(batch)] == ZEROS:
+                        values[row] = 0.0
             elif batch[0] == ZEROS:
                 values = np.zeros_like(values)
             changed[name] = values
         yield tuple(dict.fromkeys(batch)), changed
 
 
-def _non_finite(inputs: Mapping[str, Spec], drawn: Arrays) -> Iterator[Arrays]:
-    if not inputs:
+def _non_finite(insight: Insight, drawn: Arrays) -> Iterator[Arrays]:
+    """Yield infinities for the inputs that keep them, and NaN where it is compared with something."""
+    values = {
+        name: (np.inf, -np.inf, np.nan if usage.compares_nan else -np.inf)
+        for name, usage in insight.inputs.items()
+        if usage.keeps_infinities
+    }
+    if not values:
         return
-    examples = min((len(drawn[name]) for name in inputs if drawn[name].ndim), default=1)
+    examples = min((len(drawn[name]) for name in values if drawn[name].ndim), default=1)
     for first in range(0, len(_ROWS), max(examples, 1)):
-        random = np.random.default_rng(first)
-        yield {name: non_finite(drawn[name].shape, drawn[name].dtype, random, first) for name in inputs}
+        yield {name: non_finite(drawn[name], each[first:] + each[:first]) for name, each in values.items()}
 
 
 def _wild(
@@ -117,17 +123,30 @@ def _wild(
     drawn: Arrays,
     answered: Callable[[Arrays], bool],
 ) -> Iterator[Arrays]:
-    """Yield integers of a kind for all inputs at once that the model takes them in."""
-    suited: Arrays = {}
+    """Yield integers of a kind for all inputs at once that the model takes them in.
+
+    What holds a few of the kind alone is filled several times.
+    """
+    suited: dict[str, list[int]] = {}
     for name, spec in inputs.items():
         known = insight.inputs.get(name)
-        if known is None or known.sizes or spec.dtype == "string" or numpy_dtype(spec.dtype).kind not in "iu":
+        if spec.dtype == "string" or numpy_dtype(spec.dtype).kind not in "iu":
+            continue
+        if known is None or known.sizes or known.looks_up:
             continue
         if pool := wild_integers(kind, drawn[name].dtype, insight.constants):
-            suited[name] = filled(pool, drawn[name].shape, drawn[name].dtype)
-    if suited and not answered(suited):  # indices are among them, or the constants are out of range
-        suited = {
-            name: array for name, array in suited.items() if len(suited) > 1 and answered({name: array})
+            suited[name] = pool
+
+    def fill(names: Iterable[str], time: int) -> Arrays:
+        return {
+            name: filled(suited[name], drawn[name].shape, drawn[name].dtype, time * drawn[name].size)
+            for name in names
         }
-    if suited:
-        yield suited
+
+    names = list(suited)
+    if names and not answered(fill(names, 0)):  # some are out of a range
+        names = [name for name in names if len(suited) > 1 and answered(fill([name], 0))]
+    if names:
+        times = max(-(-len(suited[name]) // max(drawn[name].size, 1)) for name in names)
+        for time in range(min(times, _MOST_FILLINGS)):
+            yield fill(names, time)

@@ -65,6 +65,7 @@ def describe(
                 "notes": artifact.notes,
                 "accuracy": artifact.accuracy and dataclasses.asdict(artifact.accuracy),
                 "max_abs_error": artifact.max_abs_error,
+                "samples": artifact.parity.kinds,
                 "parity": [dataclasses.asdict(comparison) for comparison in artifact.parity.comparisons],
             }
             for artifact in artifacts

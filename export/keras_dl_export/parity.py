@@ -44,6 +44,7 @@ class Comparison:
         max_abs_error: the largest absolute difference; 0 for integers, which agree or tie.
         tolerance: the largest absolute difference that was allowed in any of its samples.
         inputs: the kinds of samples that went in: "real", "uniform", "large, zeros" and the like.
+        file: what the file is called in its release, or its name.
     """
 
     endpoint: str
@@ -52,6 +53,7 @@ class Comparison:
     max_abs_error: float
     tolerance: float
     inputs: str = UNIFORM
+    file: str = ""
 
     @property
     def batch_size(self) -> int | None:
@@ -184,7 +186,7 @@ def _compare_case(
         where = f"{place}output {output!r}, {_describe(case)}"
         compared = [_compare(where, case, output, answer[output], relative, noise) for answer in answers]
         error, allowed = (max(column) for column in zip(*compared, strict=True))
-        found.append(Comparison(endpoint, output, case.sizes, error, allowed, ", ".join(case.kinds)))
+        found.append(Comparison(endpoint, output, case.sizes, error, allowed, ", ".join(case.kinds), label))
     return found
 
 

@@ -36,22 +36,12 @@ def large(shape: tuple[int, ...], dtype: np.dtype[Any], random: np.random.Genera
     return np.asarray(magnitudes * signs).reshape(shape).astype(dtype)
 
 
-def non_finite(
-    shape: tuple[int, ...], dtype: np.dtype[Any], random: np.random.Generator, first: int = 0
-) -> NDArray[Any]:
-    """Return NaN among finite values in one example, infinity and minus infinity in the next two.
-
-    Args:
-        shape: of the values, examples first.
-        dtype: of the values.
-        random: draws the finite ones.
-        first: which of the three the first example is.
-    """
-    values = random.uniform(-1.0, 1.0, shape).astype(dtype)
-    rows = values.reshape(shape[0] if shape else 1, -1)
-    for index, row in enumerate(rows, first):
-        row[::2] = (np.nan, np.inf, -np.inf)[index % 3]
-    return values
+def non_finite(drawn: NDArray[Any], values: Sequence[float]) -> NDArray[Any]:
+    """Return drawn values with one of others in every second place: one of them for each example in turn."""
+    changed = drawn.copy()
+    for row, example in enumerate(changed.reshape(len(drawn) if drawn.ndim else 1, -1)):
+        example[::2] = values[row % len(values)]
+    return changed
 
 
 def wild_integers(kind: str, dtype: np.dtype[Any], constants: Iterable[int]) -> list[int]:
@@ -87,9 +77,9 @@ def wild_integers(kind: str, dtype: np.dtype[Any], constants: Iterable[int]) -> 
     return found
 
 
-def filled(pool: Sequence[int], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return an array with the values of a pool, one after the other and again."""
-    return np.resize(np.array(pool, dtype), shape)
+def filled(pool: Sequence[int], shape: tuple[int, ...], dtype: np.dtype[Any], first: int) -> NDArray[Any]:
+    """Return an array with the values of a pool, from `first` on, one after the other and again."""
+    return np.resize(np.roll(np.array(pool, dtype), -first), shape)
 
 
 def window_sizes(layers: Iterable[Any]) -> list[tuple[int, int]]:

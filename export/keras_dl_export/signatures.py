@@ -71,6 +71,7 @@ class Signature(Reference):
         replaceable: the types of operators in it that some target has a replacement for.
         emit: the target's form of recurrent layers, None being Keras's own.
         notes: what the target that it was traced for could not express in its own form.
+        reference_notes: where the answers are not what a user may take for the model's.
     """
 
     function: Any = field(repr=False)
@@ -80,6 +81,7 @@ class Signature(Reference):
     replaceable: frozenset[str] = frozenset()
     emit: Emitter | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    reference_notes: tuple[str, ...] = ()
 
 
 def sign(
@@ -179,7 +181,6 @@ def _sign(
     insight = look_into(function, endpoint.inputs, layers) if precision == "float32" else None
     answers = Predictor(endpoint, random)
     cases = answer_examples(name, endpoint, examples, vocabulary, answers, insight)
-    traced["notes"] += _eager_notes(name, cases[0], answers, precision)
     return Signature(
         name,
         dict(endpoint.inputs),
@@ -188,6 +189,7 @@ def _sign(
         precision,
         endpoint=endpoint,
         random=random,
+        reference_notes=_eager_notes(name, cases[0], answers, precision),
         **traced,
     )
 

@@ -39,6 +39,9 @@ _SIZING: dict[str, tuple[int, ...] | None] = {
     "UnsortedSegmentSum": (2,),
     "While": None,
 }
+# The argument by which an operator looks something up, and what brings any integer into a range before.
+_LOOKING_UP = {"Gather": 1, "GatherNd": 1, "GatherV2": 1, "ResourceGather": 1, "ResourceGatherNd": 1}
+_BOUNDING = {"ClipByValue", "FloorMod", "Maximum", "Minimum", "Mod"}
 # They tell the size of a tensor, whatever it holds.
 _BLIND = {"OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike"}
 # One infinity among what they sum spoils the whole sum, and runtimes differ in what they make of it.
@@ -58,6 +61,16 @@ _MIXING = {
     *("PartitionedCall", "If", "StatelessIf"),
 }
 _TESTS = {"IsFinite", "IsInf", "IsNan"}
+# They give the same answer to a NaN everywhere, and what comes out is no NaN, or is chosen with care.
+_COMPARISONS = {
+    *("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual", "Select", "SelectV2"),
+    *_TESTS,
+}
+# They may pass over a NaN or not, as the order of their operands has it: TensorFlow's own kernels differ.
+_PASSING_OVER = {
+    *("ArgMax", "ArgMin", "Max", "MaxPool", "MaxPool3D", "Maximum", "Min", "Minimum", "Relu", "Relu6"),
+    *("LeakyRelu", "Elu", "Selu", "Sigmoid", "Softmax", "Softplus", "Tanh", "TopKV2", "ClipByValue"),
+}
 _LONGEST_CONSTANT = 16
 _MANY_OPERATIONS = 1000
 
@@ -68,11 +81,15 @@ class Usage:
 
     Attributes:
         sizes: whether its values decide on how large a tensor is, or how often a loop runs.
+        looks_up: whether its values are indices, of an embedding for example, as they come.
         keeps_infinities: whether infinities in it reach an output, or are tested for, before they are summed.
+        compares_nan: whether a NaN in it is compared with something before anything else becomes of it.
     """
 
     sizes: bool = False
+    looks_up: bool = False
     keeps_infinities: bool = False
+    compares_nan: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +122,12 @@ def look_into(function: Any, inputs: Iterable[str], layers: Iterable[Any] = ()) 
     words = {name: word for word, name in in_graph(inputs).items()}
     return Insight(
         {
-            words[name]: Usage(_sizes(tensor, operations), _keeps_infinities(tensor, operations, outputs))
+            words[name]: Usage(
+                _sizes(tensor, operations),
+                _looks_up(tensor, operations),
+                _keeps_infinities(tensor, operations, outputs),
+                _compares_nan(tensor, operations),
+            )
             for name, tensor in _arguments(function)
         },
         _integer_constants(operations),
@@ -149,6 +171,20 @@ def _sizes(tensor: Any, operations: Iterable[Any]) -> bool:
     return False
 
 
+def _looks_up(tensor: Any, operations: Iterable[Any]) -> bool:
+    if not tensor.dtype.is_integer:
+        return False
+    reached = {tensor.name}
+    for operation in operations:
+        places = [place for place, each in enumerate(operation.inputs) if each.name in reached]
+        if not places or operation.type in _BLIND | _BOUNDING:
+            continue
+        if _LOOKING_UP.get(operation.type) in places:
+            return True
+        reached.update(each.name for each in operation.outputs if each.dtype.is_integer)
+    return False
+
+
 def _keeps_infinities(tensor: Any, operations: Iterable[Any], outputs: set[str]) -> bool:
     if not tensor.dtype.is_floating:
         return False
@@ -163,3 +199,19 @@ def _keeps_infinities(tensor: Any, operations: Iterable[Any], outputs: set[str])
             continue
         reached.update(each.name for each in operation.outputs)
     return bool(reached & outputs)
+
+
+def _compares_nan(tensor: Any, operations: Iterable[Any]) -> bool:
+    if not tensor.dtype.is_floating:
+        return False
+    reached, compared = {tensor.name}, False
+    for operation in operations:
+        if not any(each.name in reached for each in operation.inputs):
+            continue
+        if operation.type in _COMPARISONS:
+            compared = True
+        elif operation.type in _PASSING_OVER:
+            return False
+        elif operation.type not in _BLIND | _MIXING:
+            reached.update(each.name for each in operation.outputs)
+    return compared

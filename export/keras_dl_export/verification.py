@@ -76,10 +76,9 @@ def verify(
     comparisons: list[Comparison] = []
     for written in release.artifacts:
         runners = open_runners(written.path, written.format)
-        label = "saved_model" if written.path == release.path else str(written.path.relative_to(release.path))
         wanted = {name: references[name] for name in written.endpoints}
         allowed = max(tolerance or 0.0, release.tolerance or 0.0) or None
-        parity = check_parity(runners, wanted, label, written.quantize, tolerance=allowed)
+        parity = check_parity(runners, wanted, written.label, written.quantize, tolerance=allowed)
         comparisons += parity.comparisons
     return Parity(tuple(comparisons))
 

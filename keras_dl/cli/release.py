@@ -64,6 +64,10 @@ def export(
     random: Annotated[
         str, typer.Option(help="Hidden random numbers: `refuse`, or put their `mean` in their place.")
     ] = "refuse",
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Widen what floats may differ by; `verify` takes it, too.", show_default="1e-5"),
+    ] = None,
 ) -> None:
     """Release a trained model; every file is proven equal to the model before it appears."""
     kinds = _kinds(quantize)
@@ -84,6 +88,7 @@ def export(
             max_accuracy_drop=max_accuracy_drop,
             batch_size=batch_size,
             random=random,
+            tolerance=tolerance,
             progress=progress,
             **({} if opset is None else {"opset": opset}),
         )
@@ -92,12 +97,34 @@ def export(
 
 
 def verify(
-    release: ReleaseFolder,
+    release: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RELEASE_OR_FILE",
+            help="A release folder, the folder of its versions, or, with --model, any ONNX or TFLite file or "
+            "SavedModel, whoever wrote it.",
+            show_default=False,
+        ),
+    ],
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN_OR_KERAS_FILE",
+            help="Compare with this Keras model; a release is else compared with its SavedModel.",
+            show_default=False,
+        ),
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Widen what floats may differ by.", show_default="the release's")
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Also write all of it to this page.", show_default=False)
     ] = None,
 ) -> None:
-    """Check a release: every file's hash, that all formats agree in their own runtimes, how fast they are."""
+    """Check a release: every file's hash, that all formats agree in their own runtimes, how fast they are.
+
+    With --model also a single file, in its own runtime, against the model.
+    """
     if html is not None and not html.parent.is_dir():
         raise ValueError(
             f"--html: expected a file in a folder that exists, got {html}. Make the folder first."
@@ -106,12 +133,17 @@ def verify(
     from keras_dl.export import open_release, time_release
     from keras_dl.export import verify as verify_files
     from keras_dl.release_report import release_sections, write_release_report
+    from keras_dl_export.release import holds_release
     from keras_dl_export.timing import this_machine
 
+    keras_model = None if model is None else _model(model)[0]
+    if release.exists() and not holds_release(release) and (release.is_file() or model is not None):
+        _verify_file(release, keras_model, tolerance)
+        return
     with console.progress("Comparing every file with its hash") as progress:
         opened = open_release(release)
         progress("Running every file")
-        parity = verify_files(opened)
+        parity = verify_files(opened, keras_model, tolerance=tolerance)
         progress("Timing every file")
         timings = time_release(opened)
     machine = this_machine()
@@ -130,6 +162,26 @@ def verify(
     console.out.print(
         f"[green]ok[/] {len(opened.manifest['files'])} files are unchanged; run again, they agree within "
         f"{parity.max_abs_error:.1e} in {len(parity.comparisons)} comparisons"
+    )
+
+
+def _verify_file(path: Path, model: Any, tolerance: float | None) -> None:
+    from keras_dl.export import verify as verify_file
+    from keras_dl.tables import comparisons_table
+
+    if model is None:
+        raise ValueError(
+            f"--model: expected the Keras model that {path} was made of, got none. Pass its .keras file or "
+            "run folder."
+        )
+    with console.progress(f"Running {path.name}"):
+        parity = verify_file(path, model, tolerance=tolerance)
+    console.show(comparisons_table(parity, f"{path.name} against the Keras model"))
+    for note in parity.notes:
+        console.out.print(note, markup=False, soft_wrap=True)
+    console.out.print(
+        f"[green]ok[/] {path.name} agrees with the model within {parity.max_abs_error:.1e} in "
+        f"{len(parity.comparisons)} comparisons"
     )
 
 
