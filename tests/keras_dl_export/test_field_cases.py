@@ -161,7 +161,7 @@ def test_indices_stay_in_range_while_other_integers_are_wild() -> None:
 def test_integers_that_size_something_are_not_wild(function: Any, sizes: bool) -> None:
     traced = tf.function(lambda **inputs: function(inputs["x"]), autograph=False)
     graph = traced.get_concrete_function(x=tf.TensorSpec((None, 4), tf.int32, name="x"))
-    assert look_into(graph).inputs["x"].sizes is sizes
+    assert look_into(graph, ["x"]).inputs["x"].sizes is sizes
 
 
 def test_rounding_noise_is_large_where_a_sum_cancels_or_a_wave_is_steep() -> None:
