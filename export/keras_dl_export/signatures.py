@@ -21,7 +21,7 @@ from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering import (
     TFLITE_OPERATORS,
     Emitter,
-    Replacement,
+    Replacements,
     any_image_size,
     any_scope,
     fresh_functions,
@@ -236,7 +236,7 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
     }
 
 
-def _replacements(emit: Emitter | None) -> Mapping[str, Replacement]:
+def _replacements(emit: Emitter | None) -> Replacements:
     """Return the operators that a target has others for; TFLite's alone has some."""
     return getattr(emit, "operators", {})
 

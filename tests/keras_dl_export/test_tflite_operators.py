@@ -12,8 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
 
 from keras_dl_export import to_tflite
-from keras_dl_export.lowering import replaced_operators
-from keras_dl_export.lowering.tflite_operators import TFLITE_OPERATORS
+from keras_dl_export.lowering import TFLITE_OPERATORS, replaced_operators
 
 Columns = Mapping[str, np.ndarray]
 

@@ -7,7 +7,7 @@ from keras_dl_export.lowering.inference import at_inference
 from keras_dl_export.lowering.new_axes import plain_new_axes
 from keras_dl_export.lowering.noise import mean_noise
 from keras_dl_export.lowering.onnx_recurrent import emit_onnx
-from keras_dl_export.lowering.operators import Replacement, replaced_operators
+from keras_dl_export.lowering.operators import Replacements, replaced_operators
 from keras_dl_export.lowering.recurrent import (
     Emitter,
     Inexpressible,
@@ -25,7 +25,7 @@ __all__ = [
     "Emitter",
     "Inexpressible",
     "Recurrence",
-    "Replacement",
+    "Replacements",
     "TFLiteRecurrent",
     "any_image_size",
     "any_scope",

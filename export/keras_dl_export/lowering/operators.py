@@ -44,12 +44,16 @@ class Replacement:
     needed: Callable[[Operator], bool] = lambda operator: True
 
 
+Replacements = Mapping[str, Sequence[Replacement]]
+
+
 @contextlib.contextmanager
-def replaced_operators(replacements: Mapping[str, Replacement], *, write: bool = True) -> Iterator[set[str]]:
+def replaced_operators(replacements: Replacements, *, write: bool = True) -> Iterator[set[str]]:
     """Create others in place of some operators, in graphs that this thread traces.
 
     Args:
-        replacements: by the type of the operator. Inside a replacement every operator is what it is.
+        replacements: by the type of the operator; the first that is needed is taken. Inside a replacement
+            every operator is what it is.
         write: False leaves every operator as it is, and only notes which ones would have been replaced.
 
     Yields:
@@ -75,10 +79,10 @@ def replaced_operators(replacements: Mapping[str, Replacement], *, write: bool =
         **named: Any,
     ) -> Any:
         nonlocal inside
-        replacement = replacements.get(op_type)
-        if replacement is not None and not inside and threading.get_ident() == thread:
+        if op_type in replacements and not inside and threading.get_ident() == thread:
             operator = Operator(op_type, tuple(inputs), attrs or {})
-            if replacement.needed(operator):
+            replacement = next((one for one in replacements[op_type] if one.needed(operator)), None)
+            if replacement is not None:
                 met.add(op_type)
                 if write:
                     inside = True

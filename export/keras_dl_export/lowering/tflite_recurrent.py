@@ -6,11 +6,11 @@ Shapes: B batch, T time, D features, H units.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras_dl_export.lowering.operators import Replacement
+from keras_dl_export.lowering.operators import Replacements
 from keras_dl_export.lowering.recurrent import Recurrence
 from keras_dl_export.lowering.tflite_operators import TFLITE_OPERATORS
 from keras_dl_export.lowering.tflite_steps import Result, Step, Steps, loop, write_out
@@ -50,7 +50,7 @@ class TFLiteRecurrent:
     """
 
     calibrated: bool = False
-    operators: Mapping[str, Replacement] = field(default_factory=lambda: TFLITE_OPERATORS, repr=False)
+    operators: Replacements = field(default_factory=lambda: TFLITE_OPERATORS, repr=False)
 
     def __call__(self, recurrence: Recurrence) -> Result:
         """Write a recurrence whose equations are known."""

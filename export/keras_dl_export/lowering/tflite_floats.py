@@ -1,0 +1,178 @@
+"""Operators that TFLite lacks, or computes otherwise than TensorFlow, made of those that it computes alike.
+
+Each entry was found by comparing the stock interpreter with TensorFlow on negative, large, infinite and
+missing values. Operators that are right stay what they are: ordinary models have no operator more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras_dl_export.lowering.operators import Operator, Replacement
+
+Tensor = Any
+
+
+def _is_float(operator: Operator) -> bool:
+    return bool(operator.inputs[0].dtype.is_floating)
+
+
+def _constant(tensor: Tensor) -> Any:
+    import tensorflow as tf
+
+    return tf.get_static_value(tensor)
+
+
+def _unless_missing(x: Tensor, y: Tensor) -> Tensor:
+    """Return y, and NaN where x is NaN."""
+    import tensorflow as tf
+
+    return tf.where(tf.not_equal(x, x), x, y)
+
+
+def _softplus(operator: Operator) -> Tensor:
+    """max(x, 0) + log(1 + exp(-|x|)); the converter's log(exp(x) + 1) is infinite from 89 on."""
+    import tensorflow as tf
+
+    (x,) = operator.inputs
+    return tf.nn.relu(x) + tf.math.log(1.0 + tf.exp(-tf.abs(x)))  # the first summand of NaN is NaN
+
+
+def _exp(x: Tensor) -> Tensor:
+    """XNNPACK's exponential of NaN is 0."""
+    import tensorflow as tf
+
+    return _unless_missing(x, tf.exp(x))
+
+
+def _half_exp(x: Tensor) -> Tensor:
+    """exp(x) / 2, which is finite a little longer than exp(x)."""
+    root = _exp(0.5 * x)
+    return 0.5 * root * root
+
+
+def _selu(operator: Operator) -> Tensor:
+    import tensorflow as tf
+
+    (x,) = operator.inputs
+    alpha, scale = 1.6732632423543772, 1.0507009873554805
+    return tf.where(x > 0.0, scale * x, (scale * alpha) * tf.nn.elu(x))
+
+
+def _rsqrt(operator: Operator) -> Tensor:
+    """XNNPACK's reciprocal root of 0 is NaN; the converter makes one of 1 / sqrt(x) too."""
+    import tensorflow as tf
+
+    return tf.sqrt(1.0 / operator.inputs[0])
+
+
+def _may_be_zero(operator: Operator) -> bool:
+    """Tell whether nothing keeps the input from zero, as the epsilon of a normalization does."""
+    (x,) = operator.inputs
+    if not x.dtype.is_floating or _constant(x) is not None:
+        return False
+    if getattr(x, "op", None) is None or x.op.type not in ("Add", "AddV2", "Maximum"):
+        return True
+    floors = [_constant(tensor) for tensor in x.op.inputs]
+    return not any(floor is not None and (floor > 0).all() for floor in floors)
+
+
+def _sum_of_squares(operator: Operator) -> Tensor:
+    """The converter takes a root of a sum of Squares for L2_NORMALIZATION, and forgets the epsilon."""
+    import tensorflow as tf
+
+    squares, axes = operator.inputs
+    x = squares.op.inputs[0]
+    return tf.reduce_sum(x * x, axes, keepdims=operator.attributes["keep_dims"].b)
+
+
+def _is_of_squares(operator: Operator) -> bool:
+    op = getattr(operator.inputs[0], "op", None)
+    return op is not None and op.type == "Square"
+
+
+def _larger_or_missing(operator: Operator) -> Tensor:
+    """TFLite's maximum and minimum of NaN and y are y, those of x and NaN are NaN."""
+    import tensorflow as tf
+
+    x, y = operator.inputs
+    extremum = tf.maximum if operator.type == "Maximum" else tf.minimum
+    return _unless_missing(x, extremum(x, y))
+
+
+def _is_of_two_floats(operator: Operator) -> bool:
+    return _is_float(operator) and all(_constant(tensor) is None for tensor in operator.inputs)
+
+
+def _cast(operator: Operator) -> Tensor:
+    """TFLite's cast of a float to 8 or 16 bits stops at their limits, TensorFlow's wraps around."""
+    import tensorflow as tf
+
+    target = tf.dtypes.as_dtype(operator.attributes["DstT"].type)
+    return tf.cast(tf.cast(operator.inputs[0], tf.int32), target)
+
+
+def _float_floor_div(operator: Operator) -> Tensor:
+    """FLOOR_DIV fails where a float is divided by zero."""
+    import tensorflow as tf
+
+    x, y = operator.inputs
+    return tf.floor(tf.realdiv(x, y))
+
+
+def _narrows_float(operator: Operator) -> bool:
+    import tensorflow as tf
+
+    target = tf.dtypes.as_dtype(operator.attributes["DstT"].type)
+    return _is_float(operator) and target.is_integer and target.size < 4
+
+
+def _asinh(x: Tensor) -> Tensor:
+    """sign(x) log(|x| + sqrt(x^2 + 1)): without the sign, x and the root would cancel out below zero."""
+    import tensorflow as tf
+
+    return tf.sign(x) * tf.math.log(tf.abs(x) + tf.sqrt(x * x + 1.0))
+
+
+def _acosh(x: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    return tf.math.log(x + tf.sqrt(x - 1.0) * tf.sqrt(x + 1.0))
+
+
+def _atanh(x: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    return 0.5 * (tf.math.log(1.0 + x) - tf.math.log(1.0 - x))
+
+
+def _tan(x: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    return tf.sin(x) / tf.cos(x)
+
+
+def _floats(formula: Callable[[Tensor], Tensor]) -> Replacement:
+    """A function of one floating tensor."""
+    return Replacement(lambda operator: formula(operator.inputs[0]), _is_float)
+
+
+ON_FLOATS = {
+    "Acosh": _floats(_acosh),
+    "Asinh": _floats(_asinh),
+    "Atanh": _floats(_atanh),
+    "Cast": Replacement(_cast, _narrows_float),
+    "Cosh": _floats(lambda x: _half_exp(x) + _half_exp(-x)),
+    "Exp": _floats(_exp),
+    "Expm1": _floats(lambda x: _exp(x) - 1.0),
+    "FloorDiv": Replacement(_float_floor_div, _is_float),
+    "Maximum": Replacement(_larger_or_missing, _is_of_two_floats),
+    "Minimum": Replacement(_larger_or_missing, _is_of_two_floats),
+    "Rsqrt": Replacement(_rsqrt, _may_be_zero),
+    "Selu": Replacement(_selu, _is_float),
+    "Sinh": _floats(lambda x: _half_exp(x) - _half_exp(-x)),
+    "Softplus": Replacement(_softplus, _is_float),
+    "Sum": Replacement(_sum_of_squares, _is_of_squares),
+    "Tan": _floats(_tan),
+}
