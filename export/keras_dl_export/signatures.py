@@ -25,6 +25,7 @@ from keras_dl_export.lowering import (
     any_image_size,
     any_scope,
     fresh_functions,
+    in_float32,
     known_time,
     mean_noise,
     plain_argmax,
@@ -150,7 +151,9 @@ def lower(signatures: Mapping[str, Signature], emit: Emitter) -> dict[str, Signa
     return {
         name: (
             dataclasses.replace(signature, **_trace(name, signature.endpoint, emit, signature.random))
-            if signature.lowered or signature.replaceable & set(_replacements(emit))
+            if signature.lowered
+            or signature.replaceable & set(_replacements(emit))
+            or (signature.precision != "float32" and getattr(emit, "float32_only", False))
             else signature
         )
         for name, signature in signatures.items()
@@ -176,7 +179,7 @@ def _sign(
     traced = _trace(name, endpoint, emit, random)
     function = traced["function"]
     _refuse_hidden_state(name, function, random)
-    precision = _precision(function)
+    precision = traced["precision"]
     # What a 16-bit model gives for large values is where it overflows.
     insight = look_into(function, endpoint.inputs, layers) if precision == "float32" else None
     answers = Predictor(endpoint, random)
@@ -186,7 +189,6 @@ def _sign(
         dict(endpoint.inputs),
         _output_specs(function, cases),
         cases,
-        precision,
         endpoint=endpoint,
         random=random,
         reference_notes=_eager_notes(name, cases[0], answers, precision),
@@ -194,8 +196,22 @@ def _sign(
     )
 
 
-def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> dict[str, Any]:
-    """Return the fields of a Signature that the target decides on."""
+def _trace(
+    name: str,
+    endpoint: Endpoint,
+    emit: Emitter | None,
+    random: str,
+    dtypes: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the fields of a Signature that the target decides on.
+
+    Args:
+        name: the endpoint's.
+        endpoint: what is traced.
+        emit: the target's form of recurrent layers.
+        random: what becomes of draws.
+        dtypes: of the outputs by name, where the model's own dtypes are not the target's.
+    """
     import tensorflow as tf
 
     names = in_graph(endpoint.inputs)
@@ -204,9 +220,18 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
         for key, spec in endpoint.inputs.items()
     }
     replacements = TFLITE_OPERATORS if emit is None else _replacements(emit)
-    traced = tf.function(graph_function(endpoint), autograph=False)
+    wide = in_float32() if getattr(emit, "float32_only", False) else contextlib.nullcontext(set[str]())
+
+    named = graph_function(endpoint)
+
+    def call(**inputs: Any) -> dict[str, Any]:
+        outputs = named(**inputs)
+        return {key: tf.cast(tensor, dtypes[key]) for key, tensor in outputs.items()} if dtypes else outputs
+
+    traced = tf.function(call, autograph=False)
     try:
         with (
+            wide as narrowed,
             any_scope() as scopes,
             plain_argmax(),
             plain_new_axes(),
@@ -225,6 +250,12 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
             f"{f', at layer {scopes.failed!r}' * bool(scopes.failed)}: {first_line(error)} Build it of "
             "keras.ops or TensorFlow operations, which a graph can hold."
         ) from error
+    if narrowed and not dtypes:
+        own = _trace(name, endpoint, None, random)
+        dtypes = {key: tensor.dtype for key, tensor in own["function"].structured_outputs.items()}
+        note = f"{name}: the model computes in {', '.join(sorted(narrowed))}, the file in float32."
+        traced_again = _trace(name, endpoint, emit, random, dtypes)
+        return {**traced_again, "precision": own["precision"], "notes": (*traced_again["notes"], note)}
     inner = function.graph.as_graph_def().library.function
     lowered = met.recurrent or any("_XlaMustCompile" in function.attr for function in inner)
     return {
@@ -232,6 +263,7 @@ def _trace(name: str, endpoint: Endpoint, emit: Emitter | None, random: str) -> 
         "lowered": lowered,
         "replaceable": frozenset(replaceable),
         "emit": emit,
+        "precision": _precision(function),
         "notes": tuple(met.notes),
     }
 

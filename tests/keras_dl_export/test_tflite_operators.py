@@ -182,3 +182,103 @@ def test_what_is_not_traced_is_left_as_it_is() -> None:
     assert not met
     graph = tf.function(tf.exp).get_concrete_function(tf.TensorSpec((2,))).graph
     assert [node.type for node in graph.get_operations()] == ["Placeholder", "Exp", "Identity"]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32"])
+def test_arithmetic_of_integers_wraps_around_as_in_numpy(dtype: str, tmp_path: Path) -> None:
+    limits = np.iinfo(dtype)
+    values = np.array([0, 1, 2, 7, 100, limits.max, limits.max - 1, limits.min, limits.min + 1], dtype)
+    x, y = (column.reshape(-1, 1) for column in np.meshgrid(values, values[values != 0]))
+    if dtype == "int32":  # the smallest int32 by -1 is an error in C
+        y = np.abs(y // 2) + 1
+    functions: dict[str, Callable[[Any, Any], Any]] = {
+        "sum": lambda x, y: x + y,
+        "difference": lambda x, y: x - y,
+        "product": lambda x, y: x * y,
+        "quotient": lambda x, y: x // y,
+        "rest": lambda x, y: x % y,
+        "greater": lambda x, y: x > y,
+        "equal": lambda x, y: x == y,
+    }
+    of_keras = {**functions, "equal": ops.equal, "larger": ops.maximum, "smaller": ops.minimum}
+    of_numpy = {**functions, "larger": np.maximum, "smaller": np.minimum}
+    found = answers(tmp_path / "model.tflite", {"x": x, "y": y}, of_keras)
+    with np.errstate(all="ignore"):
+        for name, reference in of_numpy.items():
+            np.testing.assert_array_equal(found[name], reference(x, y), err_msg=name)
+
+
+def test_reductions_and_order_of_narrow_integers(tmp_path: Path) -> None:
+    x = np.random.default_rng(3).integers(-128, 127, (4, 9), np.int8)
+    found = answers(
+        tmp_path / "model.tflite",
+        {"x": x},
+        {
+            "largest": lambda x: ops.max(x, -1),
+            "where": lambda x: ops.argmax(x, -1),
+            "best": lambda x: ops.top_k(x, 3)[0],
+            "running": lambda x: ops.cumsum(x, -1),
+        },
+    )
+    np.testing.assert_array_equal(found["largest"], x.max(-1))
+    np.testing.assert_array_equal(found["where"], x.argmax(-1))
+    np.testing.assert_array_equal(found["best"], -np.sort(-x.astype(np.int64))[:, :3])
+    np.testing.assert_array_equal(found["running"], np.cumsum(x, -1, dtype=np.int8))
+
+
+def test_bits_of_int32(tmp_path: Path) -> None:
+    bits = np.random.default_rng(5).integers(-(2**31), 2**31, (50, 2)).astype(np.int32)
+    bits[:4] = [[-(2**31), -1], [2**31 - 1, -(2**31)], [0, -1], [5, 2**31 - 1]]
+    x, y = bits[:, :1], bits[:, 1:]
+    found = answers(
+        tmp_path / "model.tflite",
+        {"x": x, "y": y},
+        {
+            "both": ops.bitwise_and,
+            "either": ops.bitwise_or,
+            "one": ops.bitwise_xor,
+            "none": lambda x, y: ops.bitwise_not(x),
+            "shifted": lambda x, y: ops.left_shift(x, 5),
+        },
+    )
+    np.testing.assert_array_equal(found["both"], x & y)
+    np.testing.assert_array_equal(found["either"], x | y)
+    np.testing.assert_array_equal(found["one"], x ^ y)
+    np.testing.assert_array_equal(found["none"], ~x)
+    np.testing.assert_array_equal(found["shifted"], x << 5)
+
+
+def test_rolled_axes_and_running_products(tmp_path: Path) -> None:
+    x = np.random.default_rng(6).normal(size=(2, 5, 7)).astype(np.float32)
+    found = answers(
+        tmp_path / "model.tflite",
+        {"x": x},
+        {
+            "rolled": lambda x: ops.roll(x, (2, -9), axis=(1, 2)),
+            "batch": lambda x: ops.roll(x, 1, axis=0),
+            "products": lambda x: ops.cumprod(x, axis=-1),
+            "before": Own(lambda x: tf.math.cumprod(x, 1, exclusive=True, reverse=True)),
+        },
+    )
+    np.testing.assert_array_equal(found["rolled"], np.roll(x, (2, -9), axis=(1, 2)))
+    np.testing.assert_array_equal(found["batch"], np.roll(x, 1, axis=0))
+    np.testing.assert_allclose(found["products"], np.cumprod(x, axis=-1), rtol=1e-5)
+    before = np.ones_like(x)
+    before[:, :-1] = np.cumprod(x[:, :0:-1], axis=1)[:, ::-1]
+    np.testing.assert_allclose(found["before"], before, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_products_of_whole_matrices_are_exact(dtype: str, tmp_path: Path) -> None:
+    x = np.random.default_rng(7).integers(-(2**14), 2**14, (3, 4, 5)).astype(dtype)
+    weights = np.random.default_rng(8).integers(-(2**14), 2**14, (5, 2)).astype(dtype)
+    found = answers(
+        tmp_path / "model.tflite",
+        {"x": x},
+        {
+            "squared": Own(lambda x: tf.matmul(x, x, transpose_b=True)),
+            "projected": Own(lambda x: tf.tensordot(x, tf.constant(weights), 1)),
+        },
+    )
+    np.testing.assert_array_equal(found["squared"], x @ x.transpose(0, 2, 1))
+    np.testing.assert_array_equal(found["projected"], x @ weights)

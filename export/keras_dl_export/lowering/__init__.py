@@ -8,6 +8,7 @@ from keras_dl_export.lowering.new_axes import plain_new_axes
 from keras_dl_export.lowering.noise import mean_noise
 from keras_dl_export.lowering.onnx_recurrent import emit_onnx
 from keras_dl_export.lowering.operators import Replacements, replaced_operators
+from keras_dl_export.lowering.precision import in_float32
 from keras_dl_export.lowering.recurrent import (
     Emitter,
     Inexpressible,
@@ -32,6 +33,7 @@ __all__ = [
     "at_inference",
     "emit_onnx",
     "fresh_functions",
+    "in_float32",
     "known_time",
     "mean_noise",
     "plain_argmax",

@@ -69,26 +69,7 @@ def _spans_a_known_axis(operator: Operator) -> bool:
     return axis is not None and x.shape.rank is not None and x.shape[int(axis)] is not None
 
 
-def _size(operator: Operator) -> Tensor:
-    import tensorflow as tf
-
-    return tf.constant(_known_size(operator), operator.inputs[0].dtype)
-
-
-def _known_size(operator: Operator) -> int | None:
-    """Return the axis that is taken of a shape, if it is one whose size is known."""
-    shape, begin, *_ = operator.inputs
-    first = _constant(begin)
-    if getattr(shape, "op", None) is None or shape.op.type != "Shape" or first is None or first.size != 1:
-        return None
-    of = shape.op.inputs[0].shape
-    single = operator.attributes["shrink_axis_mask"].i == 1
-    return of[int(first[0])] if single and of.rank is not None else None
-
-
 ON_ARRAYS = {
     "Cumprod": Replacement(_cumprod, _spans_a_known_axis),
     "Roll": Replacement(_roll, _rolls_known_axes),
-    # Keras computes with sizes in float64, which only constants may be.
-    "StridedSlice": Replacement(_size, lambda operator: _known_size(operator) is not None),
 }

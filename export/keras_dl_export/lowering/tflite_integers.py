@@ -166,10 +166,28 @@ def _multiplies_int8(operator: Operator) -> bool:
     )
 
 
+def _matmul(operator: Operator) -> Tensor:
+    """Sum the products themselves: TFLite multiplies matrices of floats and quantized numbers alone."""
+    import tensorflow as tf
+
+    x, y = operator.inputs
+    first, second = (
+        any(operator.attributes[name].b for name in names if name in operator.attributes)
+        for names in (("transpose_a", "adj_x"), ("transpose_b", "adj_y"))
+    )
+    x = tf.linalg.matrix_transpose(x) if first else x
+    y = tf.linalg.matrix_transpose(y) if second else y
+    return tf.reduce_sum(tf.expand_dims(x, -1) * tf.expand_dims(y, -3), -2)
+
+
+def _is_whole(operator: Operator) -> bool:
+    return _is_int32(operator) or _is_int64(operator)
+
+
 def _as_int32(operator: Operator) -> Any:
     """Make the same operator of 32 bits, and cut what comes out."""
     import tensorflow as tf
-    from tensorflow.python.framework import op_def_registry
+    from tensorflow.python.framework import op_def_library, op_def_registry
 
     definition = op_def_registry.get(operator.type)
     inferred = {argument.type_attr for argument in definition.input_arg}
@@ -183,8 +201,8 @@ def _as_int32(operator: Operator) -> Any:
         argument.name: tf.cast(tensor, tf.int32) if argument.type_attr == "T" else tensor
         for argument, tensor in zip(definition.input_arg, operator.inputs, strict=True)
     }
-    outputs = getattr(tf.raw_ops, operator.type)(**tensors, **attributes)
-    outputs = list(outputs) if isinstance(outputs, tuple) else [outputs]
+    outputs = op_def_library.apply_op(operator.type, **tensors, **attributes)
+    outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
     return [
         tf.cast(tensor, narrow) if argument.type_attr == "T" else tensor
         for argument, tensor in zip(definition.output_arg, outputs, strict=True)
@@ -205,10 +223,12 @@ ON_INT64 = {
     "Sign": Replacement(_sign, _is_int64),
 }
 ON_INTEGERS = {
+    "BatchMatMulV2": Replacement(_matmul, _is_whole),
     "BatchMatMulV3": Replacement(_matmul_of_int8, _multiplies_int8),
     "BitwiseAnd": Replacement(_and, _is_int32),
     "BitwiseOr": Replacement(_or, _is_int32),
     "Invert": Replacement(_invert, lambda operator: not _is_narrow(operator)),
     "LeftShift": Replacement(_shift_left, _is_shifted_by_a_constant),
-    "Relu6": Replacement(_relu6, lambda operator: _is_int32(operator) or _is_int64(operator)),
+    "MatMul": Replacement(_matmul, _is_whole),
+    "Relu6": Replacement(_relu6, _is_whole),
 }

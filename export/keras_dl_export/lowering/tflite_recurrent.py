@@ -47,10 +47,12 @@ class TFLiteRecurrent:
         calibrated: whether the file is for int8. Every tensor is then calibrated by itself, so that steps are
             written out as long as they can be; and a loop within a loop crashes the converter.
         operators: what takes the place of operators that TFLite computes otherwise.
+        float32_only: whether floats of 16 bits are none that the target computes in.
     """
 
     calibrated: bool = False
     operators: Replacements = field(default_factory=lambda: TFLITE_OPERATORS, repr=False)
+    float32_only: bool = True
 
     def __call__(self, recurrence: Recurrence) -> Result:
         """Write a recurrence whose equations are known."""
