@@ -9,16 +9,22 @@ _RESIZE = "Take interpolation='bilinear' or 'nearest' without antialiasing"
 _POOL = "Pool height and width with TimeDistributed over a 2D pooling, and the depth after a Permute"
 _OUTSIDE = "Turn the values into numbers from 0 on outside the model"
 _SOLVE = "Do the linear algebra outside the model"
+_OPSET_16 = "Pass opset=16 or higher"
+_OPSET_18 = "Pass opset=18"
 _NEAREST = {
     "AsString": _OUTSIDE,
     "AvgPool3D": _POOL,
     "BatchToSpaceND": "Take dilation_rate=1, or a dilated convolution of one or two dimensions",
+    "BitwiseAnd": _OPSET_18,
+    "BitwiseOr": _OPSET_18,
+    "BitwiseXor": _OPSET_18,
     "Cholesky": _SOLVE,
     "Conv2DBackpropInput": "Take dilation_rate=1, or UpSampling2D before a dilated Conv2D",
     "Cumprod": "Take the exponential of a cumsum of logarithms",
     "DenseBincount": "Sum a one_hot over the axis that is counted",
     "Erf": "Take keras.activations.gelu(x, approximate=True) or a tanh",
     "ImageProjectiveTransformV3": "Transform the images outside the model",
+    "Invert": _OPSET_18,
     "LookupTableFindV2": _OUTSIDE,
     "MatrixDeterminant": _SOLVE,
     "MatrixInverse": _SOLVE,
@@ -29,9 +35,18 @@ _NEAREST = {
     "ResizeBicubic": _RESIZE,
     "Roll": "Concatenate the two parts that it exchanges",
     "ScaleAndTranslate": _RESIZE,
+    "ScatterNd": _OPSET_16,
     "StringToHashBucketFast": _OUTSIDE,
     "Svd": _SOLVE,
     "TensorListReserve": "Make the step a cell of keras.layers.RNN, which is exported without such lists",
+    "TensorScatterAdd": _OPSET_16,
+    "TensorScatterMax": _OPSET_18,
+    "TensorScatterMin": _OPSET_18,
+    "TensorScatterSub": _OPSET_16,
+    "UnsortedSegmentMax": _OPSET_18,
+    "UnsortedSegmentMin": _OPSET_18,
+    "UnsortedSegmentProd": _OPSET_16,
+    "UnsortedSegmentSum": _OPSET_16,
     "XlaDynamicUpdateSlice": "Take keras.ops.where or concatenate in place of slice_update",
 }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from keras_dl_export.errors import ConversionError, first_line
 from keras_dl_export.lowering.onnx import OPERATORS, loops_as_they_are
+from keras_dl_export.lowering.onnx_kernels import cast_to_kernels
 from keras_dl_export.lowering.onnx_optimizer import optimize
 from keras_dl_export.names import in_graph
 from keras_dl_export.nearest import nearest
@@ -59,10 +60,11 @@ def write_onnx(
             raise ConversionError(
                 f"onnx: the conversion of endpoint {signature.name!r} failed: {first_line(error)}"
             ) from error
-    _refuse_unmapped(signature.name, model)
+    _refuse_unmapped(signature.name, model, opset)
+    del model.graph.value_info[:]
+    cast_to_kernels(model, signature.name)
     _name_axes(model.graph.input, {inputs[name]: spec for name, spec in signature.inputs.items()})
     _name_axes(model.graph.output, signature.outputs)
-    del model.graph.value_info[:]
     if quantization is not None:
         model = _quantize(signature.name, model, quantization, inputs)
     model.graph.name = signature.name
@@ -165,13 +167,13 @@ def _quantize(endpoint: str, model: Any, quantization: Quantization, inputs: Map
             ) from error
 
 
-def _refuse_unmapped(endpoint: str, model: Any) -> None:
+def _refuse_unmapped(endpoint: str, model: Any, opset: int) -> None:
     import onnx
 
     unmapped = {
         node.op_type: node.name
         for node in _nodes(model.graph)
-        if not onnx.defs.has(node.op_type, node.domain)
+        if not onnx.defs.has(node.op_type, opset, node.domain)
     }
     if unmapped:
         listed = ", ".join(
