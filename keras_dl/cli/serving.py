@@ -39,7 +39,7 @@ def serve(
     releases: Annotated[Path, typer.Argument(help="A folder of `<name>/<version>/`.", show_default=False)],
     rest_port: Annotated[int, typer.Option(help="0 takes a free one, -1 is off.", min=-1)] = 8501,
     grpc_port: Annotated[int, typer.Option(help="0 takes a free one, -1 is off.", min=-1)] = 8500,
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="The address to listen on; :: for all.")] = "127.0.0.1",
 ) -> None:
     """Serve releases over the TensorFlow Serving API until interrupted."""
     import logging

@@ -1,6 +1,6 @@
 """JSON as TensorFlow Serving reads and quotes it.
 
-It parses with RapidJSON, told to take `NaN`, `Infinity` and `-Infinity`, and reports RapidJSON's error
+It parses with RapidJSON 1.1.0, told to take `NaN`, `Infinity` and `-Infinity`, and reports RapidJSON's error
 texts and byte offsets, which clients match on. Almost every document is plain JSON that orjson reads at
 once; only what orjson refuses goes through the slower readers here, which decide whether it is an error and
 name it.
@@ -12,6 +12,7 @@ import json
 import math
 import re
 import struct
+from decimal import Decimal
 from typing import Any, NoReturn
 
 import orjson
@@ -19,9 +20,9 @@ import orjson
 from keras_dl_serving.errors import InvalidArgument
 
 _QUOTE_LIMIT = 256
+_MAX_WHOLE_DIGITS, _MAX_ZEROS = 21, 6  # of numbers that RapidJSON writes without an exponent
 _MAX_DEPTH = 200
 _SINGLE = struct.Struct("f")
-_FLOAT32_MAX = 3.4028234663852886e38
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -50,12 +51,9 @@ def parse(text: bytes) -> Any:
 
 
 def quote(value: Any) -> str:
-    """A value as JSON, indented by four, cut at 256 characters: what error texts show of a document."""
-    if isinstance(value, float):
-        single = abs(value) <= _FLOAT32_MAX
-        return format_number(_float32(value) if single else value, single=single)
+    """A value as JSON in one line, cut at 256 characters: what error texts show of a document."""
     pieces: list[str] = []
-    _quote(value, pieces, "\n", _QUOTE_LIMIT)
+    _quote(value, pieces, _QUOTE_LIMIT)
     return "".join(pieces)[:_QUOTE_LIMIT]
 
 
@@ -95,25 +93,47 @@ def _float32(value: float) -> float:
     return rounded
 
 
-def _quote(value: Any, pieces: list[str], line: str, room: int) -> int:
+def _quote(value: Any, pieces: list[str], room: int) -> int:
     """Append `value` to `pieces` until `room` characters are used up; return what is left of it."""
-    inner = line + "    "
     if isinstance(value, dict | list) and value:
-        opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
+        opening, closing = "{}" if isinstance(value, dict) else "[]"
         start = opening
         for item in value:
             if room <= 0:
                 return room
-            key = f"{json.dumps(item, ensure_ascii=False)}: " if isinstance(value, dict) else ""
-            pieces.append(start + inner + key)
-            room = _quote(value[item] if key else item, pieces, inner, room - len(pieces[-1]))
+            key = f"{_quoted_string(item)}:" if isinstance(value, dict) else ""
+            pieces.append(start + key)
+            room = _quote(value[item] if key else item, pieces, room - len(pieces[-1]))
             start = ","
-        pieces.append(line + closing)
+        pieces.append(closing)
     elif isinstance(value, float):
-        pieces.append("NaN" if value != value else json.dumps(value))
+        pieces.append(_as_sent(value))
+    elif isinstance(value, str):
+        pieces.append(_quoted_string(value))
     else:
-        pieces.append(json.dumps(value, ensure_ascii=False))
+        pieces.append(json.dumps(value))
     return room - len(pieces[-1])
+
+
+def _quoted_string(value: str) -> str:
+    return json.dumps(value[:_QUOTE_LIMIT], ensure_ascii=False)
+
+
+def _as_sent(value: float) -> str:
+    """The shortest decimals of a number, laid out as RapidJSON does."""
+    if not math.isfinite(value):
+        return format_number(value, single=False)
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    text, point = "".join(map(str, digits)), len(digits) + int(exponent)
+    if len(text) <= point <= _MAX_WHOLE_DIGITS:
+        text = text.ljust(point, "0") + ".0"
+    elif 0 < point <= _MAX_WHOLE_DIGITS:
+        text = f"{text[:point]}.{text[point:]}"
+    elif -_MAX_ZEROS < point <= 0:
+        text = f"0.{'0' * -point}{text}" if value else "0.0"
+    else:
+        text = f"{text[0]}{'.' if text[1:] else ''}{text[1:]}e{point - 1}"
+    return "-" * sign + text
 
 
 def _may_repeat_names(text: bytes, value: Any) -> bool:
@@ -257,7 +277,7 @@ class _Reader:
             if self._take(b"}"):
                 return members
             if not self._take(b","):
-                self._fail("Missing a comma or } after an object member.")
+                self._fail("Missing a comma or '}' after an object member.")
             self._skip_space()
 
     def _array(self, depth: int) -> list[Any]:
@@ -272,7 +292,7 @@ class _Reader:
             if self._take(b"]"):
                 return items
             if not self._take(b","):
-                self._fail("Missing a comma or ] after an array element.")
+                self._fail("Missing a comma or ']' after an array element.")
             self._skip_space()
 
     def _string(self) -> str:
@@ -329,10 +349,10 @@ class _Reader:
         whole = match.group(1) is None and match.group(2) is None
         following = self._peek()
         if whole and following == b".":
-            self._fail("Missing fraction part in number.", self._at + 1)
+            self._fail("Miss fraction part in number.", self._at + 1)
         if match.group(2) is None and following in (b"e", b"E"):
             sign = self._text[self._at + 1 : self._at + 2] in (b"+", b"-")
-            self._fail("Missing exponent in number.", self._at + 1 + sign)
+            self._fail("Miss exponent in number.", self._at + 1 + sign)
         digits = match.group().decode()
         try:
             return _whole(digits) if whole else _finite(digits)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # a client starts without protobuf
 
 _Raw = TypeVar("_Raw")
 DEFAULT_SIGNATURE = "serving_default"
+PREDICT_METHOD = "tensorflow/serving/predict"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Signature:
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
-    method_name: str = "tensorflow/serving/predict"
+    method_name: str = PREDICT_METHOD
     optional: frozenset[str] = frozenset()
 
 
@@ -115,6 +116,8 @@ def read_all(
 
 
 def _spec(info: messages.TensorInfo) -> TensorSpec:
+    if info.WhichOneof("encoding") == "composite_tensor":
+        raise LookupError("it has ragged or other composite tensors. Convert them to dense ones in the model")
     shape = info.tensor_shape
     field: Any = info.DESCRIPTOR.fields_by_name["dtype"]
     kind = field.enum_type.values_by_number.get(info.dtype)  # named, so that REST says the same

@@ -22,6 +22,7 @@ class FakeEngine:
         self._answer = answer
         spec = TensorSpec((None,), "float32", "x:0")
         self.signatures: Mapping[str, Signature] = {"serving_default": Signature({"x": spec}, {"y": spec})}
+        self.refused: Mapping[str, str] = {}
         self.signature_def_map = messages.SignatureDefMap().SerializeToString()
         self.closed = threading.Event()
 

@@ -112,16 +112,8 @@ def test_grpc_errors(prediction: Any) -> None:
             fill(regression(), "examples", "s", 1),
             "No signature was found with the name: s",
         ),
-        (
-            prediction.Classify,
-            fill(classification(), "examples", "", 1),
-            f"Expected classification signature method_name to be {CLASSIFY}. Was: {REGRESS}",
-        ),
-        (
-            prediction.Regress,
-            fill(regression(), "linear", "", 1),
-            f"Expected regression signature method_name to be {REGRESS}. Was: tensorflow/serving/predict",
-        ),
+        (prediction.Classify, fill(classification(), "two_inputs", "", 1), "Expected one input Tensor."),
+        (prediction.Regress, fill(regression(), "linear", "", 1), "Expected one output Tensor."),
     ):
         assert failure(call, request) == ("INVALID_ARGUMENT", message)
 

@@ -78,23 +78,23 @@ def test_small_integers_wrap_around_and_floats_overflow_to_infinity() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("[1]", "JSON Value: [\n    1\n] Is not object"),
+        ("[1]", "JSON Value: [1] Is not object"),
         ("{}", "Missing 'inputs' or 'instances' key"),
         (
             '{"signature_name": 5, "instances": [1]}',
-            'JSON Value: {\n    "signature_name": 5,\n    "instances": [\n        1\n    ]\n} not formatted '
+            'JSON Value: {"signature_name":5,"instances":[1]} not formatted '
             "correctly. 'signature_name' key must be a string value.",
         ),
         (
             '{"instances": 1, "inputs": 2}',
-            'JSON Value: {\n    "instances": 1,\n    "inputs": 2\n} Not formatted correctly expecting only '
+            'JSON Value: {"instances":1,"inputs":2} Not formatted correctly expecting only '
             "one of 'inputs' or 'instances' keys to exist ",
         ),
         (
             '{"instances": 1}',
-            "JSON Value: {\n    \"instances\": 1\n} Expecting 'instances' to be an list/array",
+            "JSON Value: {\"instances\":1} Expecting 'instances' to be an list/array",
         ),
-        ('{"instances": []}', "JSON Value: {\n    \"instances\": []\n} No values in 'instances' array"),
+        ('{"instances":[]}', "JSON Value: {\"instances\":[]} No values in 'instances' array"),
         (
             '{"instances": [{"y": 1}]}',
             "Failed to process element: 0 key: y of 'instances' list. Error: INVALID_ARGUMENT: JSON object: "
@@ -133,9 +133,9 @@ def test_small_integers_wrap_around_and_floats_overflow_to_infinity() -> None:
             "Type: String is not of expected type: float",
         ),
         ('{"inputs": {"y": 1}}', "Missing named input: x in 'inputs' object."),
-        ('{"inputs": [true]}', "JSON Value: true Type: True is not of expected type: float"),
-        ('{"inputs": [1, true]}', "JSON Value: true Type: True is not of expected type: float"),
-        ('{"inputs": [null]}', "JSON Value: null Type: Null is not of expected type: float"),
+        ('{"inputs":[true]}', "JSON Value: true Type: True is not of expected type: float"),
+        ('{"inputs":[1, true]}', "JSON Value: true Type: True is not of expected type: float"),
+        ('{"inputs":[null]}', "JSON Value: null Type: Null is not of expected type: float"),
     ],
 )
 def test_errors_of_one_float_input(body: str, message: str) -> None:
@@ -154,7 +154,7 @@ def test_errors_of_one_float_input(body: str, message: str) -> None:
         ),
         (
             '{"instances": [{"a": 1, "b": 1}, {"a": 1}]}',
-            "Failed to process element: 1 of 'instances' list. JSON object: {\n    \"a\": 1\n} keys must be "
+            "Failed to process element: 1 of 'instances' list. JSON object: {\"a\":1} keys must be "
             "equal to: a,b",
         ),
         (
@@ -188,7 +188,7 @@ def test_errors_of_two_inputs(body: str, message: str) -> None:
         (
             "string",
             '{"x": {"b64": "aGVsbG8=", "more": 1}}',
-            'JSON Value: {\n    "b64": "aGVsbG8=",\n    "more": 1\n} not formatted correctly for base64 data',
+            'JSON Value: {"b64":"aGVsbG8=","more":1} not formatted correctly for base64 data',
         ),
         ("string", '{"b64": "&&&&"}', "Unable to base64 decode"),
     ],

@@ -125,7 +125,7 @@ def test_a_server_with_everything_on(tmp_path: Path) -> None:
         metrics = httpx.get(f"{url}/metrics").text.splitlines()
         assert ':tensorflow:serving:request_count{model_name="m",status="OK"} 1' in metrics
         assert ':tensorflow:serving:request_count{model_name="m",status="INVALID_ARGUMENT"} 1' in metrics
-        labels = 'model_name="m",API="Predict",entrypoint="REST"'
+        labels = 'model_name="m",API="predict",entrypoint="REST"'
         assert f":tensorflow:serving:request_latency_count{{{labels}}} 1" in metrics
         assert f':tensorflow:serving:request_latency_bucket{{{labels},le="+Inf"}} 1' in metrics
         assert f':tensorflow:serving:request_latency_bucket{{{labels},le="{10 * 1.8**32:.6g}"}} 1' in metrics
@@ -209,7 +209,7 @@ def flags(*given: str) -> Any:
 def test_flags_have_the_originals_defaults() -> None:
     server = model_server.create_server(flags())
     settings = server._settings
-    assert (server.grpc_port, server.rest_port, server.host) == (8500, None, "0.0.0.0")
+    assert (server.grpc_port, server.rest_port, server.host) == (8500, None, "::")
     assert server._models[0].name == "default"
     assert (settings.retries.count, settings.retries.seconds) == (5, 60.0)
     assert (settings.rest_timeout, settings.metrics_path, settings.loading.batching) == (30.0, None, None)

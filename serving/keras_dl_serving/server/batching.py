@@ -147,6 +147,11 @@ class BatchingEngine:
         return self._engine.signatures
 
     @property
+    def refused(self) -> Mapping[str, str]:
+        """Why each of the other signatures cannot be asked."""
+        return self._engine.refused
+
+    @property
     def signature_def_map(self) -> bytes:
         """The same as a serialised `SignatureDefMap`."""
         return self._engine.signature_def_map

@@ -11,7 +11,7 @@ from typing import TypeVar
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgument, Unimplemented
 from keras_dl_serving.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
@@ -60,6 +60,23 @@ class ModelConfig:
             raise InvalidArgument(f"Expected the model at {self.base_path} to have a name; got name()=")
 
 
+def local_path(text: str) -> Path:
+    """A base path as a path of this machine.
+
+    Raises:
+        Unimplemented: it is in another file system.
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return Path(text)
+    if scheme != "file":
+        raise Unimplemented(
+            f"File system scheme '{scheme}' not implemented (file: '{text}'). Mount it, or copy the model to "
+            "a folder of this machine."
+        )
+    return Path(rest)
+
+
 def read_file(path: Path, kind: type[_File]) -> _File:
     """A configuration file.
 
@@ -81,6 +98,7 @@ def model_configs(proto: messages.ModelServerConfig) -> list[ModelConfig]:
 
     Raises:
         InvalidArgument: a name twice or none, no platform or an unknown one, a policy that means nothing.
+        Unimplemented: a model is in a file system that is not this machine's.
     """
     found: dict[str, ModelConfig] = {}
     for each in proto.model_config_list.config:
@@ -93,7 +111,7 @@ def model_configs(proto: messages.ModelServerConfig) -> list[ModelConfig]:
         if each.HasField("logging_config"):
             _log.warning("logging_config of model %s has no effect on this server", each.name)
         found[each.name] = ModelConfig(
-            each.name, Path(each.base_path), _platform(each), _policy(each), dict(each.version_labels)
+            each.name, local_path(each.base_path), _platform(each), _policy(each), dict(each.version_labels)
         )
     return list(found.values())
 

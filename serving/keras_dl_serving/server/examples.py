@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from google.protobuf import text_format
 
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, Unimplemented
+from keras_dl_serving.errors import InvalidArgument, Unimplemented
 from keras_dl_serving.server.running import Runner
 from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.wire import messages
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
+_MAX_CONTEXT_BYTES = 2**30  # once it is in every example, so that a megabyte does not become a terabyte
 _WORDS = {CLASSIFY: "classification", REGRESS: "regression"}
 
 
@@ -70,14 +72,12 @@ async def multi_inference(
         if name in found:
             raise InvalidArgument(f"Duplicate evaluation of signature: {name}")
         if name not in runner.signatures:
-            raise InvalidArgument(f"Requested signature not found in model graph: {name}")
+            missing = f"Requested signature not found in model graph: {name}"
+            raise InvalidArgument(runner.refused.get(name, missing))
         if task.method_name not in _WORDS:
             raise Unimplemented(f"Unsupported signature method_name: {task.method_name}")
         found[name] = runner.signatures[name]
-        _check(found[name], task.method_name)
-        first = next(iter(found.values()))
-        if found[name].inputs["inputs"].tensor_name != first.inputs["inputs"].tensor_name:
-            raise InvalidArgument("Input tensor must be the same for all Signatures.")
+        _check(runner, name, task.method_name)
     examples = examples_of(request)
     return [
         await (_classify if task.method_name == CLASSIFY else _regress)(runner, name, found[name], examples)
@@ -93,8 +93,13 @@ def examples_of(request: messages.Input) -> Array:
     """
     if request.WhichOneof("kind") == "example_list_with_context":
         # Serialised messages one after the other are the two merged.
-        context = request.example_list_with_context.context
-        examples = [context + example for example in request.example_list_with_context.examples]
+        context, given = request.example_list_with_context.context, request.example_list_with_context.examples
+        if len(context) * len(given) > _MAX_CONTEXT_BYTES:
+            raise InvalidArgument(
+                f"A context of {len(context)} bytes for each of {len(given)} examples is more than "
+                f"{_MAX_CONTEXT_BYTES} bytes. Send fewer examples at once."
+            )
+        examples = [context + example for example in given]
     else:
         examples = list(request.example_list.examples)
     if not examples:
@@ -107,14 +112,14 @@ def examples_of(request: messages.Input) -> Array:
 def _find(runner: Runner, signature_name: str, method: str) -> tuple[str, Signature]:
     name = signature_name or DEFAULT_SIGNATURE
     if name not in runner.signatures:
-        raise InvalidArgument(f"No signature was found with the name: {name}")
-    _check(runner.signatures[name], method)
+        raise InvalidArgument(runner.refused.get(name, f"No signature was found with the name: {name}"))
+    _check(runner, name, method)
     return name, runner.signatures[name]
 
 
-def _check(signature: Signature, method: str) -> None:
-    word = _WORDS[method]
-    if signature.method_name != method:
+def _check(runner: Runner, name: str, method: str) -> None:
+    word, signature = _WORDS[method], runner.signatures[name]
+    if runner.checks_method_names and signature.method_name != method:
         raise InvalidArgument(
             f"Expected {word} signature method_name to be {method}. Was: {signature.method_name}"
         )
@@ -125,14 +130,18 @@ def _check(signature: Signature, method: str) -> None:
     if method == REGRESS and len(signature.outputs) != 1:
         raise InvalidArgument("Expected one output Tensor.")
     if "inputs" not in signature.inputs:
-        raise FailedPrecondition(f"No {word} inputs found in SignatureDef: {signature}")
-    if method == CLASSIFY and not signature.outputs.keys() & {"classes", "scores"}:
-        raise FailedPrecondition(
+        complaint = f"No {word} inputs found in SignatureDef: "
+    elif method == CLASSIFY and not signature.outputs.keys() & {"classes", "scores"}:
+        complaint = (
             'Expected classification signature outputs to contain at least one of "classes" or "scores". '
-            f"Signature was: {signature}"
+            "Signature was: "
         )
-    if method == REGRESS and "outputs" not in signature.outputs:
-        raise FailedPrecondition(f"No regression outputs found in SignatureDef: {signature}")
+    elif method == REGRESS and "outputs" not in signature.outputs:
+        complaint = "No regression outputs found in SignatureDef: "
+    else:
+        return
+    definitions = messages.SignatureDefMap.FromString(runner.signature_def_map)
+    raise InvalidArgument(complaint + text_format.MessageToString(definitions.signature_def[name]))
 
 
 async def _classify(

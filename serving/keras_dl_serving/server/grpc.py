@@ -29,6 +29,7 @@ class GrpcApi:
         reload: serves other models from now on.
         threads: where models run.
         tensor_content: outputs as blocks of bytes instead of typed values.
+        check_method_names: classify and regress ask for a signature that says so itself.
     """
 
     def __init__(
@@ -39,15 +40,18 @@ class GrpcApi:
         threads: Executor,
         *,
         tensor_content: bool = False,
+        check_method_names: bool = False,
     ) -> None:
         self._core = core
         self._metrics = metrics
         self._reload = reload
         self._threads = threads
         self._tensor_content = tensor_content
+        self._check_method_names = check_method_names
 
     def _runner(self, servable: Servable, api: str) -> Runner:
-        return Running(servable, self._threads, self._metrics.runtime_latency, api)
+        checks, latency = self._check_method_names, self._metrics.runtime_latency
+        return Running(servable, self._threads, latency, api, checks_method_names=checks)
 
     async def predict(self, request: messages.PredictRequest) -> messages.PredictResponse:
         """PredictionService.Predict."""

@@ -87,6 +87,8 @@ class GrpcServer:
             self._add("grpc.health.v1.Health", "Watch", self._watch())
         # The socket asks for the same certificates as the port: else it would be a way around them.
         credentials = tls.credentials(settings.grpc_tls, "grpc_tls") if settings.grpc_tls else None
+        if settings.grpc_alts:
+            credentials = grpc.alts_server_credentials()
         if settings.grpc_socket:
             self._listen(f"unix:{settings.grpc_socket}", credentials)
         self.port = self._listen(address, credentials) if address else None

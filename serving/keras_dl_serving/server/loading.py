@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from keras_dl_export import ReleaseError
 from keras_dl_export.release import is_release, open_release
 from keras_dl_serving.errors import DataLoss
-from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions
+from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions, from_proto
+from keras_dl_serving.server.config import read_file
 from keras_dl_serving.server.engines import AUTOMATIC, Engine, Threads, open_engine
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.warmup import warm_up
+from keras_dl_serving.wire import messages
+
+_BATCHING_FILE = "batching_params.pbtxt"
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,10 @@ class Loading:
         warm_up_iterations: each of them so many times.
         verify_releases: refuse a release whose files are not those in its `release.json`.
         batching: run requests together.
+        per_model_batching: by the parameters in a version's own `batching_params.pbtxt`, and only where there
+            is one; the number of threads is that of `batching`.
+        check_method_names: classify and regress ask for a signature that says so itself, which those that
+            TensorFlow 2 writes never do.
         threads: for each run.
     """
 
@@ -31,6 +40,8 @@ class Loading:
     warm_up_iterations: int = 1
     verify_releases: bool = False
     batching: BatchingOptions | None = None
+    per_model_batching: bool = False
+    check_method_names: bool = False
     threads: Threads = AUTOMATIC
 
     def __call__(self, folder: VersionFolder) -> Engine:
@@ -44,13 +55,24 @@ class Loading:
                 open_release(folder.path)
             except ReleaseError as error:
                 raise DataLoss(str(error)) from None
+        batching = self._batching(folder.path)
         engine = open_engine(
             folder.path, folder.platform, prefer_tflite=self.prefer_tflite, threads=self.threads
         )
         try:
             if self.warm_up:
-                warm_up(engine, folder.path, self.warm_up_iterations)
+                checks = self.check_method_names
+                warm_up(engine, folder.path, self.warm_up_iterations, check_method_names=checks)
         except BaseException:
             engine.close()
             raise
-        return BatchingEngine(engine, self.batching) if self.batching else engine
+        return BatchingEngine(engine, batching) if batching else engine
+
+    def _batching(self, folder: Path) -> BatchingOptions | None:
+        file = folder / _BATCHING_FILE
+        if self.batching is None or not self.per_model_batching:
+            return self.batching
+        if not file.exists():
+            return None
+        own = from_proto(read_file(file, messages.BatchingParameters))
+        return replace(own, threads=self.batching.threads)

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from keras_dl_serving.errors import InvalidArgument, ServerStartError, StatusError
 from keras_dl_serving.server import batching, process, tls
-from keras_dl_serving.server.config import PLATFORMS, ModelConfig, read_file
+from keras_dl_serving.server.config import PLATFORMS, ModelConfig, local_path, read_file
 from keras_dl_serving.server.core import Retries
 from keras_dl_serving.server.engines import Threads
 from keras_dl_serving.server.loading import Loading
@@ -42,8 +42,7 @@ _WITHOUT_EFFECT = (
     *("num_load_threads", "num_unload_threads", "flush_filesystem_caches", "saved_model_tags"),
     *("tensorflow_session_config_file", "per_process_gpu_memory_fraction", "platform_config_file"),
     *("remove_unused_fields_from_bundle_metagraph", "num_tflite_pools", "num_tflite_interpreters_per_pool"),
-    *("enable_signature_method_name_check", "xla_cpu_compilation_enabled", "xla_gpu_compilation_enabled"),
-    *("thread_pool_factory_config_file", "enable_per_model_batching_params"),
+    *("xla_cpu_compilation_enabled", "xla_gpu_compilation_enabled", "thread_pool_factory_config_file"),
     *("mixed_precision", "skip_initialize_tpu", "enforce_session_run_timeout", "should_retry_model_load"),
 )
 
@@ -99,7 +98,7 @@ def run(server: Server) -> int:
         _leave()
     starting.result()
     if server.grpc_port:
-        _log.info("Running gRPC ModelServer at %s:%d ...", server.host, server.grpc_port)
+        _log.info("Running gRPC ModelServer at %s ...", server.grpc_url.partition("://")[2])
     if server.rest_port:
         _log.info("Exporting HTTP/REST API at:%s ...", server.rest_url)
     events.get()
@@ -151,13 +150,13 @@ def create_server(flags: argparse.Namespace) -> Server:
         raise InvalidArgument(
             "Both server_options.model_base_path and server_options.model_config_file are empty!"
         )
-    one = ModelConfig(flags.model_name, Path(flags.model_base_path), flags.model_platform)
+    one = ModelConfig(flags.model_name, local_path(flags.model_base_path), flags.model_platform)
     polling = flags.file_system_poll_wait_seconds
     config_polling = flags.model_config_file_poll_wait_seconds
     return Server(
         rest_port=flags.rest_api_port or None,
         grpc_port=flags.port or (None if flags.grpc_socket_path else 0),
-        host="0.0.0.0",
+        host=flags.host,
         poll_seconds=polling if polling > 0 else None,
         models=() if flags.model_config_file else (one,),
         config_file=flags.model_config_file or None,
@@ -174,6 +173,8 @@ def _settings(flags: argparse.Namespace) -> Settings:
             warm_up_iterations=flags.num_request_iterations_for_warmup,
             verify_releases=flags.verify_releases,
             batching=_batching(flags),
+            per_model_batching=flags.enable_per_model_batching_parameters,
+            check_method_names=flags.enable_signature_method_name_check,
             threads=_threads(flags),
         ),
         retries=Retries(flags.max_num_load_retries, max(flags.load_retry_interval_micros, 0) * 1e-6),
@@ -190,6 +191,7 @@ def _settings(flags: argparse.Namespace) -> Settings:
         grpc_options=_channel_arguments(flags.grpc_channel_arguments),
         grpc_socket=Path(flags.grpc_socket_path) if flags.grpc_socket_path else None,
         grpc_tls=_tls(flags.ssl_config_file),
+        grpc_alts=flags.use_alts_credentials,
         rest_tls=_tls(flags.rest_ssl_config_file),
     )
 
@@ -269,6 +271,14 @@ def _parser() -> argparse.ArgumentParser:
     switch("allow_version_labels_for_unavailable_models", "let new labels name versions not there yet")
     switch("enable_batching", "run requests together")
     add("--batching_parameters_file", default="", help="BatchingParameters")
+    switch(
+        "enable_per_model_batching_parameters",
+        "with --enable_batching: by batching_params.pbtxt in a version's folder, and only where there is one",
+    )
+    switch(
+        "enable_signature_method_name_check",
+        "classify and regress with signatures of that method name alone, which TensorFlow 2 never writes",
+    )
     add("--tensorflow_session_parallelism", type=int, default=0, help="sets both that follow; 0 is automatic")
     add("--tensorflow_intra_op_parallelism", type=int, default=0, help="threads within an operation")
     add("--tensorflow_inter_op_parallelism", type=int, default=0, help="operations at the same time")
@@ -276,6 +286,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--num_request_iterations_for_warmup", type=int, default=1, help="each of them so many times")
     switch("prefer_tflite_model", "load model.tflite where there is one")
     add("--monitoring_config_file", default="", help="MonitoringConfig: metrics for Prometheus")
+    switch("use_alts_credentials", "Google's ALTS for gRPC, which works on its cloud alone")
     add("--ssl_config_file", default="", help="SSLConfig: TLS for gRPC")
     switch("enable_grpc_healthcheck_service", "offer grpc.health.v1.Health")
     switch("enable_profiler", "offer TensorFlow's profiler service over gRPC")
@@ -286,6 +297,9 @@ def _parser() -> argparse.ArgumentParser:
     ours = parser.add_argument_group("beyond TensorFlow Serving")
     ours.add_argument(
         "--model_platform", choices=("", *PLATFORMS), default="", help="of the model at --model_base_path"
+    )
+    ours.add_argument(
+        "--host", default="::", help="address to listen on; 127.0.0.1 for this machine alone; :: is all"
     )
     ours.add_argument("--rest_ssl_config_file", default="", help="SSLConfig: TLS for REST")
     switch("access_log", "log every request as JSON", to=ours.add_argument)

@@ -23,7 +23,8 @@ def find_signature(runner: Runner, name: str) -> Signature:
     try:
         return runner.signatures[name]
     except KeyError:
-        raise FailedPrecondition(f'Serving signature key "{name}" not found.') from None
+        missing = f'Serving signature key "{name}" not found.'
+        raise FailedPrecondition(runner.refused.get(name, missing)) from None
 
 
 def check_inputs(signature: Signature, inputs: Mapping[str, _Value]) -> None:

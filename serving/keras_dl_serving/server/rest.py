@@ -177,21 +177,27 @@ class RestApi:
         pattern = {"POST": _POST, "GET": _GET}.get(method)
         match = pattern.fullmatch(path) if pattern else None
         # Paths match in any case, but the verb itself only in lower case.
-        if not match or (method == "POST" and match["verb"] != match["verb"].lower()):
-            raise InvalidArgument(f"Malformed request: {method} {path}")
-        spec = ModelSpec(
-            _decode(match["name"] or ""), _version(match["version"]), _decode_optional(match["label"])
-        )
-        if method == "GET":
+        if match and method == "POST" and match["verb"] != match["verb"].lower():
+            match = None
+        name = _decode(match["name"] or "") if match else ""
+        api = match["verb"] if match and method == "POST" else ""  # the original's name for all else
+        with self._metrics.request(name, api, "REST"):
+            if not match:
+                raise InvalidArgument(f"Malformed request: {method} {path}")
+            spec = ModelSpec(name, _version(match["version"]), _decode_optional(match["label"]))
+            return await self._dispatch(request, match["verb"], spec, body)
+
+    async def _dispatch(self, request: Request, verb: str | None, spec: ModelSpec, body: bytes) -> bytes:
+        if request.method == "GET":
             if not spec.name:
                 raise InvalidArgument("Missing model name in request.")
-            return self._metadata(spec) if match["verb"] == "metadata" else self._status(spec)
+            return self._metadata(spec) if verb and verb.lower() == "metadata" else self._status(spec)
         if _is_gzip(request):
             most = min(self._settings.max_body_bytes, _MAX_UNPACKED_BYTES)
             body = await self._apart(None, _inflate, body, most)
-        if match["verb"] == "predict":
+        if verb == "predict":
             return await self._predict(spec, body)
-        if match["verb"] == "classify":
+        if verb == "classify":
             return await self._of_examples(
                 spec, body, "Classify", classify, json_examples.format_classifications
             )
@@ -204,16 +210,14 @@ class RestApi:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
 
     async def _predict(self, spec: ModelSpec, body: bytes) -> bytes:
-        with self._metrics.request(spec.name, "Predict", "REST"):
-            request = await self._apart(len(body), json_tensor.parse_predict, body)
-            with self._core.use(spec) as servable:
-                signature = _signature(servable, request.signature_name)
-                inputs = await self._apart(len(body), request.tensors, signature.inputs)
-                outputs = await predict(
-                    self._runner(servable, "Predict"), request.signature_name, inputs, _keep
-                )
-            size = sum(array.nbytes for array in outputs.values())
-            return await self._apart(size, json_response.format_response, outputs, request.form)
+        request = await self._apart(len(body), json_tensor.parse_predict, body)
+        with self._core.use(spec) as servable:
+            signature = _signature(servable, request.signature_name)
+            inputs = await self._apart(len(body), request.tensors, signature.inputs)
+            runner = self._runner(servable, "Predict")
+            outputs = await predict(runner, request.signature_name, inputs, _keep)
+        size = sum(array.nbytes for array in outputs.values())
+        return await self._apart(size, json_response.format_response, outputs, request.form)
 
     async def _of_examples(
         self,
@@ -223,15 +227,16 @@ class RestApi:
         infer: Callable[[Runner, str, messages.Input], Awaitable[_Result]],
         format_result: Callable[[_Result], bytes],
     ) -> bytes:
-        with self._metrics.request(spec.name, api, "REST"):
-            signature_name, request = await self._apart(len(body), json_examples.parse_examples, body)
-            with self._core.use(spec) as servable:
-                result = await infer(self._runner(servable, api), signature_name, request)
-            self._metrics.example_count.add(spec.name, count=len(examples_of(request)))
-            return format_result(result)
+        signature_name, request = await self._apart(len(body), json_examples.parse_examples, body)
+        with self._core.use(spec) as servable:
+            result = await infer(self._runner(servable, api), signature_name, request)
+        self._metrics.example_count.add(spec.name, count=len(examples_of(request)))
+        return format_result(result)
 
     def _runner(self, servable: Servable, api: str) -> Runner:
-        return Running(servable, self._threads, self._metrics.runtime_latency, api)
+        checks = self._settings.loading.check_method_names
+        latency = self._metrics.runtime_latency
+        return Running(servable, self._threads, latency, api, checks_method_names=checks)
 
     def _status(self, spec: ModelSpec) -> bytes:
         versions = [
@@ -296,7 +301,8 @@ def _signature(servable: Servable, name: str) -> Signature:
         return servable.engine.signatures[name]
     except KeyError:
         # The same mistake has another text and code over gRPC.
-        raise InvalidArgument(f'Serving signature name: "{name}" not found in signature def') from None
+        missing = f'Serving signature name: "{name}" not found in signature def'
+        raise InvalidArgument(servable.engine.refused.get(name, missing)) from None
 
 
 def _keep(_: str, array: Array) -> Array:

@@ -18,6 +18,7 @@ from keras_dl_serving.server.rest import RestApi, give_up
 from keras_dl_serving.server.settings import Settings
 
 _KEEP_ALIVE_SECONDS = 75  # above the 60 s for which proxies keep a connection, so that theirs end it
+_ALL = "::"
 _MAX_HEAD_BYTES = 2**20
 _MAX_MILLISECONDS = 2**31 - 1  # of TCP_USER_TIMEOUT
 
@@ -27,7 +28,7 @@ class RestServer:
 
     Args:
         app: what answers.
-        host: the address.
+        host: the address; `::` is every one, of IPv6 and IPv4.
         port: the port; 0 takes a free one.
         settings: how long to wait, and which certificates there are.
 
@@ -39,8 +40,12 @@ class RestServer:
     def __init__(self, app: RestApi, host: str, port: int, settings: Settings) -> None:
         self._app = app
         context = tls.context(settings.rest_tls, "rest_tls") if settings.rest_tls else None
+        if host == _ALL and not socket.has_dualstack_ipv6():
+            host = "0.0.0.0"
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         try:
+            if host == _ALL:
+                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if settings.rest_timeout is not None and sys.platform == "linux":
                 # Who takes nothing of a response for so long is let go by the system; connections inherit it.

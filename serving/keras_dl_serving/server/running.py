@@ -21,11 +21,25 @@ DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
 class Runner(Protocol):
-    """What a request runs on: an engine whose runs are awaited."""
+    """What a request runs on: an engine whose runs are awaited.
+
+    Attributes:
+        checks_method_names: whether classify and regress ask for a signature that says so itself.
+    """
+
+    checks_method_names: bool
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
         """What can be asked, by signature name."""
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Why each of the other signatures cannot be asked."""
+
+    @property
+    def signature_def_map(self) -> bytes:
+        """All of them as a serialised `SignatureDefMap`."""
 
     async def run(
         self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]
@@ -41,9 +55,19 @@ class Running:
         threads: where it runs, unless it has threads of its own to run batches.
         latency: where the time of a run is noted.
         api: under which name.
+        checks_method_names: as in `Runner`.
     """
 
-    def __init__(self, servable: Servable, threads: Executor, latency: Histogram, api: str) -> None:
+    def __init__(
+        self,
+        servable: Servable,
+        threads: Executor,
+        latency: Histogram,
+        api: str,
+        *,
+        checks_method_names: bool = False,
+    ) -> None:
+        self.checks_method_names = checks_method_names
         self._servable = servable
         self._threads = threads
         self._latency = latency
@@ -53,6 +77,14 @@ class Running:
     @property
     def signatures(self) -> Mapping[str, Signature]:
         return self._servable.engine.signatures
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        return self._servable.engine.refused
+
+    @property
+    def signature_def_map(self) -> bytes:
+        return self._servable.engine.signature_def_map
 
     async def run(
         self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]
@@ -80,14 +112,24 @@ class Immediate:
 
     Args:
         engine: what runs.
+        checks_method_names: as in `Runner`.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, checks_method_names: bool = False) -> None:
+        self.checks_method_names = checks_method_names
         self._engine = engine
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
         return self._engine.signatures
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        return self._engine.refused
+
+    @property
+    def signature_def_map(self) -> bytes:
+        return self._engine.signature_def_map
 
     async def run(
         self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]

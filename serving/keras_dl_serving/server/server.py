@@ -14,7 +14,7 @@ from typing import Self
 from keras_dl_serving import grpc_forks
 from keras_dl_serving.errors import ServerStartError, StatusError
 from keras_dl_serving.server import releases
-from keras_dl_serving.server.config import ModelConfig, model_configs, read_file
+from keras_dl_serving.server.config import ModelConfig, local_path, model_configs, read_file
 from keras_dl_serving.server.core import Core
 from keras_dl_serving.server.event_loop import EventLoop
 from keras_dl_serving.server.grpc import GrpcApi
@@ -46,7 +46,7 @@ class Server:
         releases: the folder; None where `models` or `config_file` says what to serve.
         rest_port: the port for REST; 0 takes a free one, None is off.
         grpc_port: the port for gRPC, likewise.
-        host: the address to listen on; `"0.0.0.0"` for all.
+        host: the address to listen on; `"::"` for all of IPv6 and IPv4, `"0.0.0.0"` for all of IPv4.
         poll_seconds: how often to look for new versions; None loads once.
         threads: how many requests run at once on each port; by default four per core.
         models: what to serve instead of a folder of releases.
@@ -57,6 +57,7 @@ class Server:
         settings: everything else: batching, TLS, labels, metrics, ...
 
     Raises:
+        Unimplemented: the folder is in a file system that is not this machine's, such as `s3://`.
         ValueError: a port or the polling time makes no sense, or it is not said once what to serve.
     """
 
@@ -90,7 +91,7 @@ class Server:
             )
         if poll_seconds is not None and poll_seconds <= 0:
             raise ValueError(f"poll_seconds must be positive, or None to load once, but is {poll_seconds}.")
-        self.releases = None if releases is None else Path(releases)
+        self.releases = None if releases is None else local_path(os.fspath(releases))
         self.host = host
         self.rest_port = rest_port
         self.grpc_port = grpc_port
@@ -225,8 +226,14 @@ class Server:
             host = f"[{self.host}]" if ":" in self.host else self.host
             address = None if grpc_port is None else f"{host}:{grpc_port}"
             threads = self._settings.pool(self._settings.grpc_threads, "keras_dl_grpc")
-            content = self._settings.tensor_content
-            methods = GrpcApi(self._core, metrics, self._lifecycle.reload, threads, tensor_content=content)
+            methods = GrpcApi(
+                self._core,
+                metrics,
+                self._lifecycle.reload,
+                threads,
+                tensor_content=self._settings.tensor_content,
+                check_method_names=self._settings.loading.check_method_names,
+            )
             try:
                 self._grpc = GrpcServer(methods, address, self._settings, threads)
             except OSError as error:

@@ -35,6 +35,7 @@ class Settings:
         grpc_options: channel arguments for gRPC.
         grpc_socket: a UNIX socket on which gRPC answers, too.
         grpc_tls: keys and certificates for gRPC.
+        grpc_alts: Google's ALTS for gRPC instead, which works on its cloud alone.
         rest_tls: keys and certificates for REST.
     """
 
@@ -54,6 +55,7 @@ class Settings:
     grpc_options: tuple[tuple[str, int | str], ...] = ()
     grpc_socket: Path | None = None
     grpc_tls: messages.SSLConfig | None = None
+    grpc_alts: bool = False
     rest_tls: messages.SSLConfig | None = None
 
     def pool(self, threads: int | None, name: str) -> ThreadPoolExecutor:

@@ -23,13 +23,16 @@ _CHECKSUM = 4
 _MASK = 0xA282EAD8  # of the checksums in TFRecord files
 
 
-def warm_up(engine: Engine, version_folder: Path, iterations: int = 1) -> int:
+def warm_up(
+    engine: Engine, version_folder: Path, iterations: int = 1, *, check_method_names: bool = False
+) -> int:
     """Run a version's warm-up requests.
 
     Args:
         engine: of this version.
         version_folder: where its files are.
         iterations: how often each request runs.
+        check_method_names: as for requests of clients.
 
     Returns:
         How many requests there were.
@@ -50,7 +53,7 @@ def warm_up(engine: Engine, version_folder: Path, iterations: int = 1) -> int:
         except DecodeError:
             raise InvalidArgument(f"Failed to parse warmup record: {count - 1} from {file}") from None
         for _ in range(iterations):
-            run_to_end(_run(Immediate(engine), log))
+            run_to_end(_run(Immediate(engine, checks_method_names=check_method_names), log))
     return count
 
 

@@ -59,6 +59,10 @@ class Engine(Protocol):
         """What can be asked, by signature name."""
 
     @property
+    def refused(self) -> Mapping[str, str]:
+        """Why each of the other signatures cannot be asked."""
+
+    @property
     def signature_def_map(self) -> bytes:
         """The same as a serialised `SignatureDefMap`, which is what metadata requests are answered with."""
 

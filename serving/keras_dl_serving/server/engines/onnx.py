@@ -34,6 +34,7 @@ class OnnxEngine:
         self.signatures: Mapping[str, Signature] = {
             name: self._endpoints[name].signature for name in sorted(self._endpoints)
         }
+        self.refused: Mapping[str, str] = {}
         self.signature_def_map = serialise(self.signatures)
 
     def run(

@@ -26,6 +26,7 @@ from keras_dl_serving.signatures import Signature, from_proto, read_all
 from keras_dl_serving.wire import messages, tensors
 
 _LOOPS = ("While", "StatelessWhile", "NextIteration", "RefNextIteration")
+_VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
 _QUICK_SECONDS = 0.02
 _MAX_KINDS = 10_000
 _MAX_MILLISECONDS = 2**31 - 1
@@ -42,14 +43,19 @@ class SavedModelEngine:
         self._session = tf.compat.v1.Session(graph=graph, config=config)
         try:
             with graph.as_default():
-                loader = SavedModelLoader(str(version_folder))
+                loader = _Loader(str(version_folder))
                 meta_graph = loader.load(self._session, [tf.saved_model.SERVING])
         except Exception as error:
             self._session.close()
             raise _status_error(error) from error
         protos = messages.SignatureDefMap.FromString(_serialised_signatures(meta_graph))
         self.signature_def_map = protos.SerializeToString()
-        self.signatures: Mapping[str, Signature] = read_all(protos.signature_def, from_proto)[0]
+        self.signatures: Mapping[str, Signature]
+        self.signatures, unreadable = read_all(protos.signature_def, from_proto)
+        self.refused: Mapping[str, str] = {
+            name: f'Serving signature "{name}" cannot be served: {reason}'
+            for name, reason in unreadable.items()
+        }
         self._protos = {name: protos.signature_def[name] for name in self.signatures}
         self._defaults = {name: _defaults(proto) for name, proto in self._protos.items()}
         self._run_options = RunOptions()
@@ -154,6 +160,19 @@ def _serialised_signatures(meta_graph: Any) -> bytes:
     for name, signature in meta_graph.signature_def.items():
         collected.signature_def[name].ParseFromString(signature.SerializeToString())
     return collected.SerializeToString()
+
+
+class _Loader(SavedModelLoader):
+    """TensorFlow's loader; as the one in C++, it needs no folder of variables for a model that has none."""
+
+    def restore_variables(self, sess: Any, saver: Any, import_scope: str | None = None) -> None:
+        index = Path(f"{self._variables_path}.index")
+        if index.exists():
+            super().restore_variables(sess, saver, import_scope)
+        elif any(node.op in _VARIABLES for node in sess.graph.as_graph_def().node):
+            raise FileNotFoundError(
+                f"The model has variables, but {index} is missing. Copy the whole folder of the version."
+            )
 
 
 def _has_loops(graph: Any) -> bool:

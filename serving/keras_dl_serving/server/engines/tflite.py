@@ -13,9 +13,10 @@ from ai_edge_litert.interpreter import Interpreter
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument
-from keras_dl_serving.server.engines import Cancellation, Threads
+from keras_dl_serving.server.engines import Cancellation, Threads, tflite_metadata
 from keras_dl_serving.server.engines.definitions import serialise
-from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
+from keras_dl_serving.signatures import DEFAULT_SIGNATURE, PREDICT_METHOD, Signature, TensorSpec
+from keras_dl_serving.wire import messages
 
 
 class TFLiteEngine:
@@ -28,17 +29,24 @@ class TFLiteEngine:
             raise InvalidArgument(f"LiteRT cannot load {file.name}: {error}") from error
         self._lock = threading.Lock()
         names = list(self._interpreter.get_signature_list())
-        self._runners: dict[str, Any] = (
-            {name: self._interpreter.get_signature_runner(name) for name in names}
-            if names
-            else {DEFAULT_SIGNATURE: _Unnamed(self._interpreter)}
-        )
+        definitions = tflite_metadata.signature_defs(file.read_bytes())
+        if definitions:
+            self._runners: dict[str, Any] = {
+                name: _Tensors(self._interpreter, definition) for name, definition in definitions.items()
+            }
+        elif names:
+            self._runners = {name: self._interpreter.get_signature_runner(name) for name in names}
+        else:
+            self._runners = {DEFAULT_SIGNATURE: _Tensors(self._interpreter)}
         self.signatures: Mapping[str, Signature] = {
             name: Signature(
-                inputs=_specs(runner.get_input_details()), outputs=_specs(runner.get_output_details())
+                inputs=_specs(runner.get_input_details()),
+                outputs=_specs(runner.get_output_details()),
+                method_name=definitions[name].method_name if definitions else PREDICT_METHOD,
             )
             for name, runner in sorted(self._runners.items())
         }
+        self.refused: Mapping[str, str] = {}
         self.signature_def_map = serialise(self.signatures)
 
     def run(
@@ -68,18 +76,41 @@ class TFLiteEngine:
         del self._interpreter
 
 
-class _Unnamed:
-    """What a signature's runner is, for a file without signatures."""
+class _Tensors:
+    """What a signature's runner is, for the tensors of the file itself.
 
-    def __init__(self, interpreter: Interpreter) -> None:
+    Args:
+        interpreter: has them.
+        definition: their aliases; by default their own names are.
+
+    Raises:
+        InvalidArgument: the definition names a tensor that is not there.
+    """
+
+    def __init__(self, interpreter: Interpreter, definition: messages.SignatureDef | None = None) -> None:
         self._interpreter = interpreter
+        self._definition = definition
         interpreter.allocate_tensors()
+        self.get_input_details()
+        self.get_output_details()
 
     def get_input_details(self) -> dict[str, Any]:
-        return {detail["name"]: detail for detail in self._interpreter.get_input_details()}
+        return self._details(self._interpreter.get_input_details(), "inputs")
 
     def get_output_details(self) -> dict[str, Any]:
-        return {detail["name"]: detail for detail in self._interpreter.get_output_details()}
+        return self._details(self._interpreter.get_output_details(), "outputs")
+
+    def _details(self, details: list[Any], kind: str) -> dict[str, Any]:
+        found = {_bare(detail["name"]): detail for detail in details}
+        if self._definition is None:
+            return found
+        aliases = {alias: _bare(info.name) for alias, info in getattr(self._definition, kind).items()}
+        for alias, name in aliases.items():
+            if name not in found:
+                raise InvalidArgument(
+                    f"Signature {kind[:-1]} {alias} references an unknown tensor: Unknown tensor '{name}'."
+                )
+        return {alias: found[name] for alias, name in aliases.items()}
 
     def __call__(self, **inputs: Array) -> dict[str, Array]:
         details = self.get_input_details()
@@ -96,11 +127,22 @@ class _Unnamed:
         }
 
 
+def _bare(name: str) -> str:
+    # TensorFlow's names end in the number of the output, which converters may leave away.
+    return name.partition(":")[0]
+
+
 def _check(name: str, array: Array, spec: TensorSpec) -> None:
-    # The interpreter resizes its inputs to whatever comes, and some shapes crash it.
-    fits = spec.shape is None or (
-        len(spec.shape) == array.ndim
-        and all(want in (None, size) for want, size in zip(spec.shape, array.shape, strict=True))
+    # The interpreter resizes its inputs to whatever comes. A file that says which axes are free is taken at
+    # its word; one that was converted with a size for each is resized, as in the original.
+    fixed = spec.shape is not None and None not in spec.shape
+    fits = (
+        spec.shape is None
+        or fixed
+        or (
+            len(spec.shape) == array.ndim
+            and all(want in (None, size) for want, size in zip(spec.shape, array.shape, strict=True))
+        )
     )
     if not fits:
         raise InvalidArgument(
