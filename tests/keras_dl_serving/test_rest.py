@@ -120,10 +120,15 @@ def test_gzip_bodies(ask: Ask) -> None:
             "half_plus_two",
             "[1",
             400,
-            "JSON Parse error: Missing a comma or ] after an array element. at offset: 2",
+            "JSON Parse error: Missing a comma or ']' after an array element. at offset: 2",
         ),
         # The document is looked at before the model, and its signature before its values.
-        ("nobody", "[1", 400, "JSON Parse error: Missing a comma or ] after an array element. at offset: 2"),
+        (
+            "nobody",
+            "[1",
+            400,
+            "JSON Parse error: Missing a comma or ']' after an array element. at offset: 2",
+        ),
         ("nobody", "{}", 404, "Servable not found for request: Latest(nobody)"),
         (
             "half_plus_two/versions/99",
