@@ -12,7 +12,10 @@ import base64
 import ssl
 import time
 import urllib.request
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -60,15 +63,20 @@ class HttpConnections:
         self._headers = _headers(url, connection)
         self._blocking = blocking
         self._slots = Slots(AT_ONCE, blocking=blocking)
+        # httpcore's pools can lose connections of calls that are interrupted or cancelled, and search all for
+        # each call: here each holds one connection, and is closed after a call that failed.
         pool: Any = httpcore.ConnectionPool if blocking else httpcore.AsyncConnectionPool
-        self._pool = pool(
+        self._open: Callable[[], Any] = partial(
+            pool,
             # Without TLS no certificates: loading them takes longer than the first request.
             ssl_context=context_of(connection) if parts.scheme == "https" else None,
             proxy=_proxy(parts.scheme, host.decode()),
-            max_connections=AT_ONCE,
+            max_connections=1,
             keepalive_expiry=_IDLE_SECONDS,
             network_backend=_Backend() if blocking else None,
         )
+        self._connections: set[Any] = set()
+        self._idle: deque[tuple[Any, float]] = deque()  # with the time since when; the last used at the end
 
     async def ask(
         self, method: str, path: str, request: Request, timeout: float | None, body: bytes | None = None
@@ -91,15 +99,15 @@ class HttpConnections:
         url = httpcore.URL(scheme=scheme, host=host, port=port, target=(self._path + path).encode())
         headers = self._headers if body is None else [*self._headers, (b"Content-Type", b"application/json")]
         try:
-            async with self._slots.taken(timeout, request):
+            async with self._slots.taken(timeout, request), self._connection() as connection:
                 if self._blocking:
                     steps = dict.fromkeys(("connect", "read", "write"), deadline)
-                    response = self._pool.request(
+                    response = connection.request(
                         method, url, headers=headers, content=body, extensions={"timeout": steps}
                     )
                 else:
                     async with asyncio.timeout_at(_loop_time(deadline)):
-                        response = await self._pool.request(method, url, headers=headers, content=body)
+                        response = await connection.request(method, url, headers=headers, content=body)
         except (httpcore.TimeoutException, TimeoutError) as error:
             raise too_late(timeout, request) from error
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError) as error:
@@ -113,12 +121,36 @@ class HttpConnections:
             response.status, response.extensions.get("reason_phrase", b"").decode("latin-1"), response.content
         )
 
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """A connection for one exchange, which is kept if that comes to its end."""
+        try:
+            connection, _ = self._idle.pop()
+        except IndexError:
+            connection = self._open()
+            self._connections.add(connection)
+        try:
+            yield connection
+        except BaseException:  # an interrupt, too: the rest of the answer is no one else's
+            await self._end(connection)
+            raise
+        self._idle.append((connection, time.monotonic()))
+        with suppress(IndexError):  # another thread may have been first
+            while self._idle[0][1] < time.monotonic() - _IDLE_SECONDS:
+                await self._end(self._idle.popleft()[0])
+
+    async def _end(self, connection: Any) -> None:
+        self._connections.discard(connection)
+        if self._blocking:
+            connection.close()
+        else:
+            await connection.aclose()
+
     async def close(self) -> None:
         """Close the connections."""
-        if self._blocking:
-            self._pool.close()
-        else:
-            await self._pool.aclose()
+        self._idle.clear()
+        for connection in list(self._connections):
+            await self._end(connection)
 
 
 def _loop_time(deadline: float | None) -> float | None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from keras_dl_serving.errors import DeadlineExceeded, InvalidRequest, Request
 
-# Calls of a client that are in flight; further ones wait here. httpcore's own queue takes quadratic time, and
-# a gRPC server with 1,000 calls waiting cancels some of those that follow.
+# Calls of a client that are in flight; further ones wait here. Over REST each has a connection, and a gRPC
+# server with 1,000 calls waiting cancels some of those that follow.
 AT_ONCE = 100
 _LONGEST_SECONDS = 1e8  # three years; neither gRPC nor a lock can count much further
 
