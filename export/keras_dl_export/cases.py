@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dl_export.dtypes import numpy_dtype
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
-from keras_dl_export.errors import first_line
+from keras_dl_export.errors import reason_of
 from keras_dl_export.field_cases import field_cases
 from keras_dl_export.names import by_word
 from keras_dl_export.predictor import Answers
@@ -202,7 +202,7 @@ def answer_examples(
             cases += field_cases(endpoint.inputs, insight, sizes, further, ask, distinct=distinct)
         return tuple(cases)
     raise ValueError(
-        f"endpoint {name!r}: the model itself fails on example inputs: {first_line(failure)} Pass inputs= "
+        f"endpoint {name!r}: the model itself fails on example inputs: {reason_of(failure)} Pass inputs= "
         "with real examples by input name if the drawn ones make no sense to it."
     ) from failure
 

@@ -61,7 +61,7 @@ class ReleaseError(ExportError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return an error's reason as one paragraph, without what frameworks put around it.
+    """Return an error's reason in a line, without what frameworks put around it.
 
     Keras wraps the reason in the call that it came from, AutoGraph puts it under the code that led there,
     TensorFlow under a stack trace, and the converters after a place in a C++ file. The innermost call stays.
@@ -80,24 +80,29 @@ def first_line(error: BaseException) -> str:
         else:
             break
         text = text.strip()
-    reason = _paragraph(_IN_GRAPH.sub("", text, count=1))
+    reason = _said(_IN_GRAPH.sub("", text, count=1))
     if not reason or isinstance(error, KeyError):
         reason = f"{type(error).__name__} {reason}".strip()
-    if not reason.endswith((".", "!", "?")):
-        reason += "."
     return f"in {place}: {reason}" if place else reason
 
 
-def _paragraph(text: str) -> str:
-    """Join the lines of the first paragraph, and of the next where the first announces it."""
+def reason_of(error: BaseException) -> str:
+    """Return `first_line` as a sentence that another can follow."""
+    reason = first_line(error)
+    return reason if reason.endswith((".", "!", "?", "...")) else f"{reason}."
+
+
+def _said(text: str) -> str:
+    """Return the first line, and the rest of the paragraph where it only announces that."""
     if blamed := _MLIR.search(text):
-        text = text[blamed.end() :].split("\n", 1)[0]
-    paragraphs = [
-        " ".join(_LOCATIONS.sub("", _NODE.sub(r"\2 in '\1'", paragraph)).split())
-        for paragraph in re.split(r"\n\s*\n", text)
-    ]
-    paragraphs = [paragraph for paragraph in paragraphs if paragraph]
-    joined = paragraphs.pop(0) if paragraphs else ""
-    while paragraphs and joined.endswith(":"):
-        joined += f" {paragraphs.pop(0)}"
-    return textwrap.shorten(joined, _LONGEST, placeholder=" ...")
+        text = text[blamed.end() :]
+    cleaned = "\n".join(" ".join(_clean(line).split()) for line in text.splitlines())
+    said, _, rest = cleaned.strip().partition("\n")
+    while rest.strip() and said.endswith((":", ",")):
+        paragraph, _, rest = rest.strip().partition("\n\n")
+        said = f"{said} {' '.join(paragraph.split())}"
+    return textwrap.shorten(said, _LONGEST, placeholder=" ...")
+
+
+def _clean(line: str) -> str:
+    return _LOCATIONS.sub("", _NODE.sub(r"\2 in '\1'", line))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keras_dl_export.dtypes import as_array
-from keras_dl_export.errors import first_line
+from keras_dl_export.errors import reason_of
 
 _ENOUGH = 32  # examples to compare on
 
@@ -76,7 +76,7 @@ def read_batches(argument: str, data: Any) -> Iterator[Any]:
             return
         except Exception as error:
             raise ValueError(
-                f"{argument}: reading the {type(data).__name__} failed: {first_line(error)}"
+                f"{argument}: reading the {type(data).__name__} failed: {reason_of(error)}"
             ) from error
         inputs = batch[0] if _is_pair(batch) else batch
         if isinstance(inputs, Mapping):

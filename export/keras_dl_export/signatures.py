@@ -17,7 +17,7 @@ from keras_dl_export.cases import (
     smallest_vocabulary,
 )
 from keras_dl_export.endpoints import Endpoint, endpoints_of, graph_function, pick, with_batch_size
-from keras_dl_export.errors import ConversionError, first_line
+from keras_dl_export.errors import ConversionError, reason_of
 from keras_dl_export.lowering import (
     TFLITE_OPERATORS,
     Emitter,
@@ -247,7 +247,7 @@ def _trace(
     except Exception as error:
         raise ConversionError(
             f"endpoint {name!r}: it could not be traced into a TensorFlow graph"
-            f"{f', at layer {scopes.failed!r}' * bool(scopes.failed)}: {first_line(error)} Build it of "
+            f"{f', at layer {scopes.failed!r}' * bool(scopes.failed)}: {reason_of(error)} Build it of "
             "keras.ops or TensorFlow operations, which a graph can hold."
         ) from error
     if narrowed and not dtypes:

@@ -36,10 +36,10 @@ def _caught(function: Any, *arguments: Any) -> str:
 @pytest.mark.parametrize(
     ("error", "decisive"),
     [
-        (ValueError("the depth is 3"), "the depth is 3."),
-        (ValueError("two lines:\n  of a reason\n  in one"), "two lines: of a reason in one."),
-        (ValueError("the case is announced:\n\nand told below\n\nand more"), "announced: and told below."),
-        (KeyError("weights"), "KeyError weights."),
+        (ValueError("the depth is 3"), "the depth is 3"),
+        (ValueError("two lines:\n  of a reason\n  in one"), "two lines: of a reason in one"),
+        (ValueError("the case is announced:\n\nand told below\n\nand more"), "announced: and told below"),
+        (KeyError("weights"), "KeyError weights"),
         (AssertionError(), "AssertionError"),
         (None, "7"),
     ],
@@ -82,13 +82,13 @@ def test_what_a_resource_is_follows_the_announcement() -> None:
             '<unknown>:0: error: loc(callsite(fused["Erfinv:", "m/a@__inference_f"] at fused["b"])): '
             "'tf.Erfinv' op is neither a custom op nor a flex op\n<unknown>:0: note: called from\n"
             "Could not translate MLIR to FlatBuffer.",
-            "'tf.Erfinv' op is neither a custom op nor a flex op.",
+            "'tf.Erfinv' op is neither a custom op nor a flex op",
         ),
         (
             "tensorflow/lite/kernels/reshape.cc:92 num_input_elements != num_output_elements (3 != 7)",
-            "num_input_elements != num_output_elements (3 != 7).",
+            "num_input_elements != num_output_elements (3 != 7)",
         ),
-        ("   ", "RuntimeError."),
+        ("   ", "RuntimeError"),
         ("It ends with a question?\n\nAnd goes on.", "It ends with a question?"),
     ],
 )
