@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from keras_dl_export.backend import require_tensorflow_backend
+from keras_dl_export.calls import Leaf, first_call, keep_calls
+from keras_dl_export.dtypes import as_array
 from keras_dl_export.names import as_words, in_graph
 from keras_dl_export.specs import Spec
 
+keep_calls()  # of models that are called from now on
 DEFAULT_ENDPOINT = "serving_default"
+_FLAGS = ("training", "mask")  # Keras's own arguments of `call`
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,9 @@ def endpoints_of(
 
     Args:
         model: a built Keras 3 model.
-        examples: real inputs, an array or a dict of arrays. Keras records neither the dtypes nor all the
-            arguments of a subclassed model's `call`: they are taken from here; without examples there is the
-            first argument alone, in float32.
+        examples: real inputs, an array or a dict of arrays, by which the arguments of a subclassed model's
+            `call` are told. Without any they are those of the model's first call, if Keras was imported
+            before this package; or else what Keras itself keeps, the first argument alone, in float32.
 
     Raises:
         TypeError: `model` is no Keras model, or its `endpoints()` does not return a dict of `Endpoint`.
@@ -138,29 +141,31 @@ def graph_function(endpoint: Endpoint) -> Callable[..., dict[str, Any]]:
 def _from_call(model: Any, examples: Any) -> Endpoint:
     import keras
 
-    signature = inspect.signature(model.call).parameters
-    if getattr(model, "inputs", None):
+    signature = inspect.signature(model.call)
+    constants: dict[str, Any] = {"training": False} if "training" in signature.parameters else {}
+    if functional := bool(getattr(model, "inputs", None)):
         arguments = {"": model.inputs[0] if isinstance(model, keras.Sequential) else model.input}
         names = _names([*arguments.values()], [tensor.name for tensor in model.inputs])
     else:
-        parameters = _call_parameters(model)
-        arguments = _recorded(model, parameters)
+        arguments, others = _recorded(model)
+        constants = {**others, **constants}
+        parameters = [
+            name
+            for name in signature.parameters
+            if name not in constants and (name not in _FLAGS or name in arguments)
+        ]
         if examples is not None:
             arguments = _exemplified(model, parameters, arguments, examples)
         _check_complete(model, parameters, arguments)
         names = _argument_names(arguments)
     tensors = dict(zip(names, keras.tree.flatten([*arguments.values()]), strict=True))
-    keywords = {"training": False} if "training" in signature else {}
-    # The first by its place, as Keras wants it, and others by name, because some before them may be left out.
-    by_name = [
-        name for name in [*arguments][1:] if signature[name].kind is not inspect.Parameter.POSITIONAL_ONLY
-    ]
 
     def serving_default(**inputs: Any) -> dict[str, Any]:
         given = keras.tree.pack_sequence_as([*arguments.values()], [inputs[name] for name in names])
-        values = dict(zip(arguments, given, strict=True))
-        named = {name: values.pop(name) for name in by_name}
-        outputs = model(*values.values(), **named, **keywords)
+        if functional:
+            outputs = model(*given, **constants)
+        else:
+            outputs = _call(model, signature, {**dict(zip(arguments, given, strict=True)), **constants})
         fallback = getattr(model, "output_names", ()) if isinstance(outputs, list | tuple) else ("output",)
         return dict(zip(_names(outputs, fallback), keras.tree.flatten(outputs), strict=True))
 
@@ -170,41 +175,76 @@ def _from_call(model: Any, examples: Any) -> Endpoint:
     )
 
 
-def _call_parameters(model: Any) -> list[str]:
-    """Return the names of the tensors that `call` takes: its arguments but for Keras's own flags."""
-    parameters = inspect.signature(model.call).parameters.values()
-    return [
-        parameter.name
-        for parameter in parameters
-        if parameter.name not in ("training", "mask")
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    ]
+def _call(model: Any, signature: inspect.Signature, given: Mapping[str, Any]) -> Any:
+    """Call a model: the first argument by its place, as Keras wants it, others by name if they have one."""
+    kinds = {name: signature.parameters[name].kind for name in signature.parameters if name in given}
+    by_place = inspect.Parameter.VAR_POSITIONAL in kinds.values()
+    first = next(iter(signature.parameters))
+    arguments: list[Any] = []
+    named: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            arguments.extend(given[name])
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            named.update(given[name])
+        elif kind is inspect.Parameter.POSITIONAL_ONLY or (
+            kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and (by_place or name == first)
+        ):
+            arguments.append(given[name])
+        else:
+            named[name] = given[name]
+    return model(*arguments, **named)
 
 
-def _recorded(model: Any, parameters: Sequence[str]) -> dict[str, Any]:
-    """Return symbolic arguments, by name, of the shapes that Keras kept when it built the model."""
+def _recorded(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return symbolic arguments, by name, as the model was called first, and those that are no tensors.
+
+    Of a model that was built without a call, Keras kept the shapes.
+    """
     import keras
 
+    def symbol(leaf: Leaf) -> Any:
+        floating = leaf.dtype.startswith(("float", "bfloat"))
+        shape = leaf.shape and (None, *leaf.shape[1:])
+        return keras.KerasTensor(shape, model.input_dtype if floating else leaf.dtype)
+
+    arguments: dict[str, Any] = {}
+    constants: dict[str, Any] = {}
+    for name, value in first_call(model).items():
+        leaves = keras.tree.flatten(value)
+        if leaves and all(leaf.shape is not None for leaf in leaves):
+            arguments[name] = keras.tree.map_structure(symbol, value)
+        elif any(leaf.value is not None for leaf in leaves) and all(leaf.shape is None for leaf in leaves):
+            constants[name] = keras.tree.map_structure(lambda leaf: leaf.value, value)
+    if arguments:
+        return arguments, constants
+    parameters = [name for name in inspect.signature(model.call).parameters if name not in _FLAGS]
     shapes = model._build_shapes_dict or {}
-    named = {key.removesuffix("_shape"): shape for key, shape in shapes.items()}
+    named = {key.removesuffix("_shape"): shape for key, shape in shapes.items() if shape is not None}
     if not set(named) <= set(parameters):
-        named = dict(zip(parameters, shapes.values(), strict=False))
+        named = dict(zip(parameters, named.values(), strict=False))
     return {
         name: keras.tree.map_shape_structure(
-            lambda shape: keras.KerasTensor((None, *shape[1:]), model.input_dtype), named[name]
+            lambda shape: symbol(Leaf(tuple(shape), model.input_dtype)), named[name]
         )
         for name in parameters
         if name in named
-    }
+    }, {}
 
 
 def _check_complete(model: Any, parameters: Sequence[str], arguments: Mapping[str, Any]) -> None:
     signature = inspect.signature(model.call).parameters
-    required = [name for name in parameters if signature[name].default is inspect.Parameter.empty]
+    required = [
+        name
+        for name in parameters
+        if signature[name].default is inspect.Parameter.empty
+        and signature[name].kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    ]
     if not arguments or any(name not in arguments for name in required):
         raise ValueError(
-            f"model: Keras kept no shapes for {', '.join(required)} of {type(model).__name__}.call(). "
-            "Pass inputs= with one example array per argument, or give the class an endpoints() method."
+            f"model: Keras kept no shapes for {', '.join(required or parameters)} of "
+            f"{type(model).__name__}.call(). Pass inputs= with one example array per argument, "
+            "call the model on data once, or give the class an endpoints() method."
         )
 
 
@@ -218,13 +258,15 @@ def _exemplified(
     import keras
 
     def symbol(example: Any) -> Any:
-        array = np.asarray(example)
+        if isinstance(example, Mapping):
+            return {name: symbol(value) for name, value in example.items()}
+        array = as_array("inputs", example)
         # Python's floats come as float64, which Keras would cast.
         dtype = {"S": "string", "U": "string", "O": "string", "f": model.input_dtype}.get(array.dtype.kind)
         return keras.KerasTensor((None, *array.shape[1:]), dtype or array.dtype.name)
 
     if not isinstance(examples, Mapping):
-        return {parameters[0]: symbol(examples)}
+        return {parameters[0]: symbol(examples)} if parameters else {}
     symbols = {name: symbol(example) for name, example in examples.items()}
     if set(symbols) <= set(parameters):
         return {name: symbols[name] for name in parameters if name in symbols}

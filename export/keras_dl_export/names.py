@@ -38,7 +38,8 @@ def by_word(given: Mapping[str, Any], words: Collection[str]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in given.items():
         nested = by_word(value, ()) if isinstance(value, Mapping) else {"": value}
-        flat.update({f"{name}_{inner}" if inner else str(name): leaf for inner, leaf in nested.items()})
+        for inner, leaf in nested.items():
+            flat[inner if inner in words else f"{name}_{inner}" if inner else str(name)] = leaf
     mended = {name: name if name in words else as_word(name) for name in flat}
     clear = {
         name: word for name, word in mended.items() if word in words and [*mended.values()].count(word) == 1

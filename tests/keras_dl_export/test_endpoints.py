@@ -89,8 +89,7 @@ def test_a_subclassed_model_takes_dtypes_and_arguments_from_the_examples() -> No
         "user": Spec(("batch",), "int32"),
         "features": Spec(("batch", 4), "float32"),
     }
-    # Keras itself records the first argument alone, and no dtype.
-    assert _named(model) == {"user": Spec(("batch",), "float32")}
+    assert _named(model, examples["user"]) == {"user": Spec(("batch",), "int32")}
 
 
 def test_a_dict_argument_of_a_subclassed_model_is_taken_apart() -> None:
