@@ -156,6 +156,7 @@ def test_train_evaluate_sample_export_verify_benchmark(tmp_path, monkeypatch):
     for text in ("p95", "opset 18", manifest["latency"]["machine"]):
         assert text in page
     assert "p95" in re.sub(r"\s+", " ", shown)
+    assert "Tried on samples that are uniform, large, zeros" in re.sub(r"\s+", " ", shown)
     with pytest.raises(ValueError, match="which is never changed. Write it beside"):
         invoke("verify", "releases/small", "--html", str(release / "page.html"))
     table = invoke("benchmark", "releases/small", "--calls", "3")
@@ -164,6 +165,30 @@ def test_train_evaluate_sample_export_verify_benchmark(tmp_path, monkeypatch):
     (release / "onnx" / "decode.onnx").write_bytes(b"altered")
     with pytest.raises(Exception, match=r"onnx/decode\.onnx has changed"):
         invoke("verify", "releases/small")
+
+
+def test_a_file_is_verified_against_its_model(tmp_path, monkeypatch):
+    import keras
+
+    from keras_dl.export import to_onnx
+
+    monkeypatch.chdir(tmp_path)
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, keras.layers.Dense(2)(x))
+    model.save("m.keras")
+    to_onnx(model, "m.onnx")
+    shown = CliRunner().invoke(cli.app, ["verify", "m.onnx", "--model", "m.keras"], env={"COLUMNS": "100"})
+    assert not shown.exception
+    for text in ("uniform", "large, zeros", "ok", "m.onnx agrees with the model"):
+        assert text in shown.stdout
+    with pytest.raises(ValueError, match="--model: expected the Keras model"):
+        raise CliRunner().invoke(cli.app, ["verify", "m.onnx"]).exception
+    model.set_weights([weight + 1e-3 for weight in model.get_weights()])
+    model.save("other.keras")
+    arguments = ["verify", "m.onnx", "--model", "other.keras"]
+    with pytest.raises(Exception, match=r"m\.onnx: endpoint 'serving_default', output 'output'"):
+        raise CliRunner().invoke(cli.app, arguments).exception
+    assert not CliRunner().invoke(cli.app, [*arguments, "--tolerance", "0.01"]).exception
 
 
 def test_what_a_format_cannot_express_is_said(tmp_path, monkeypatch):
