@@ -47,6 +47,8 @@ def open_parts(
         ValueError: as `open_arrays`; or parts of unequal shape.
     """
     features = {part: _as_features(x, alone=y is None) for part, (x, y) in parts.items()}
+    for _, y in parts.values():
+        _refuse_masked(y)
     given = {part: np.asarray(y) for part, (_, y) in parts.items() if y is not None}
     for part, y in given.items():
         if y.ndim and len(y) != len(features[part]):
@@ -79,6 +81,7 @@ def open_parts(
 
 
 def _as_features(x: ArrayLike, *, alone: bool) -> NDArray[Any]:
+    _refuse_masked(x)
     try:
         features = np.asarray(x)
     except Exception as error:  # ragged lists, and whatever the `__array__` of another library raises
@@ -100,12 +103,22 @@ def _as_features(x: ArrayLike, *, alone: bool) -> NDArray[Any]:
     return _check_features(features) if features.ndim == 2 else _check_images(features, alone=alone)
 
 
+def _refuse_masked(values: Any) -> None:
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"source: expected arrays without masked values, got {int(np.ma.getmaskarray(values).sum()):,} "
+            "of them. Fill them in, x.filled(value), or leave out these examples."
+        )
+
+
 def _advice(x: Any) -> str:
     if type(x).__name__.endswith("Dataset") and hasattr(x, "element_spec"):
         return (
             "A tf.data.Dataset is a pipeline already: pass it to fit itself, or pass the arrays that it was "
             "made of."
         )
+    if hasattr(x, "toarray"):
+        return "Make the sparse array a dense one, x.toarray()."
     return "Reshape it, with the examples along the first axis."
 
 
@@ -163,19 +176,20 @@ def _check_images(images: NDArray[Any], *, alone: bool) -> NDArray[Any]:
     low, high = float(images.min()), float(images.max())
     if not (low >= 0 and high <= 1):  # also true for NaN
         raise ValueError(
-            f"source: expected float images in [0, 1], got values from {low:g} to {high:g}"
-            f"{_first_strange(images)}. "
-            "Divide pixels of 0...255 by 255, and undo a normalization to [-1, 1] or zero mean."
+            f"source: expected float images in [0, 1], got values from {low:g} to {high:g}{_remedy(images)}"
         )
     return images.astype(np.float32)
 
 
-def _first_strange(images: NDArray[Any]) -> str:
+def _remedy(images: NDArray[Any]) -> str:
     strange = ~np.isfinite(images)
     if not strange.any():
-        return ""
+        return ". Divide pixels of 0...255 by 255, and undo a normalization to [-1, 1] or zero mean."
     place = tuple(int(axis) for axis in np.argwhere(strange)[0])
-    return f" ({images[place]} at {place}, the first of {int(strange.sum()):,} values that are not finite)"
+    return (
+        f" ({images[place]} at {place}, the first of {int(strange.sum()):,} values that are not finite). "
+        "Fill them in, or leave out these images."
+    )
 
 
 def _check_whole(images: NDArray[Any]) -> NDArray[np.uint8]:

@@ -42,6 +42,8 @@ def read_cells(path: Path, separator: str | None, encoding: str | None) -> Cells
     Raises:
         ValueError: the file is written otherwise.
     """
+    if separator in ("\\t", "tab"):  # as a command line spells it
+        separator = "\t"
     if separator is not None and (
         not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n'
     ):
@@ -65,7 +67,7 @@ def read_cells(path: Path, separator: str | None, encoding: str | None) -> Cells
             f"source: {path} holds no examples. "
             "Expected a line of column names and at least one row below it."
         )
-    header, *rows = rows
+    header, *rows = _without_empty_columns(rows)
     _check_header(path, header)
     header = [name or f"Unnamed: {number}" for number, name in enumerate(header)]
     _check_lengths(path, header, rows, lines[1:], chosen)
@@ -91,6 +93,16 @@ def _parsed(path: Path, text: str, separator: str, skipped: int) -> tuple[list[l
         rows.pop()
         lines.pop()
     return rows, lines
+
+
+def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
+    """The rows without columns at the end that have no name and no cell, as spreadsheets write them."""
+    width = len(rows[0])
+    while (
+        width > 1 and not rows[0][width - 1] and all(len(row) < width or not row[width - 1] for row in rows)
+    ):
+        width -= 1
+    return [row[:width] if len(row) <= len(rows[0]) else row for row in rows]
 
 
 def _malformed(path: Path, line: int, error: csv.Error) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -116,7 +117,7 @@ def _part_folders(path: Path, notices: list[str]) -> dict[str, Path]:
     found: dict[str, list[Path]] = {}
     others = []
     for folder in _folders(path):
-        part = PARTS.get(folder.name.lower())
+        part = PARTS.get(folder.name.strip().lower())
         if part is None:
             others.append(folder.name)
         else:
@@ -183,7 +184,7 @@ def _files(path: Path, notices: list[str]) -> list[_ImageFile]:
         if not others.keys().isdisjoint((".heic", ".heif")):
             notices.append(".heic is read once pillow_heif.register_heif_opener() was called")
     if without_images:
-        notices.append(f"no images in {listed(sorted(without_images))}, which is no class")
+        notices.append(f"no images in {listed(sorted(without_images))}, so no such class")
     return sorted(images, key=lambda file: file.path)
 
 
@@ -258,21 +259,33 @@ def _check_nesting(files: Mapping[str, list[_ImageFile]], path: Path, notices: l
         return
     inner = sorted({file.folders[1] for file in nested})
     outer = sorted({file.folders[0] for file in nested})
-    if len(nested) == len(inside) and all(name.lower() in PARTS for name in inner):
+    if len(nested) == len(inside):
+        _check_arrangement(nested, inner, outer, path)
+    notices.append(
+        f"images in folders within {listed(outer)} ({listed(inner)}) count as the class of the outer folder"
+    )
+
+
+def _check_arrangement(nested: list[_ImageFile], inner: list[str], outer: list[str], path: Path) -> None:
+    """Raise where the outer folders are no classes, or the inner ones are splits."""
+    words = [set(re.split(r"[^a-z]+", name.lower())) for name in outer]
+    if all(not each.isdisjoint(PARTS) for each in words):
+        raise ValueError(
+            f"source: the folders {listed(outer)} of {path} look like splits, not classes. Name them "
+            "'train', 'validation' and 'test', with the folders of the classes directly in them."
+        )
+    if len(outer) > 1 and all(name.lower() in PARTS for name in inner):
         raise ValueError(
             f"source: the splits of {path} ({', '.join(inner)}) lie within its class folders "
             f"({listed(outer)}). Arrange them the other way round: train/{outer[0]} and not "
             f"{outer[0]}/train."
         )
-    if len(nested) == len(inside) and len(outer) == 1:
+    if len(outer) == 1:
         raise ValueError(
             f"source: {path} has the one class folder {outer[0]}, which holds only folders "
             f"({listed(inner)}). Pass {nested[0].path.parents[len(nested[0].folders) - 1]} if these are the "
-            "classes, or labels=False if there are none."
+            "classes or splits, or labels=False if there are none."
         )
-    notices.append(
-        f"images in folders within {listed(outer)} ({listed(inner)}) count as the class of the outer folder"
-    )
 
 
 def _labels(files: list[_ImageFile], class_names: tuple[str, ...] | None) -> np.ndarray | None:

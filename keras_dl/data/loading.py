@@ -171,6 +171,7 @@ def load(
 def describe(
     source: SourceLike,
     *,
+    labels: bool = True,
     image_size: int | tuple[int, int] | None = None,
     label_column: str | None = "label",
     separator: str | None = None,
@@ -187,6 +188,7 @@ def describe(
 
     Args:
         source: as for `load`.
+        labels: as for `load`; with False there are no class names, and a folder need not have any.
         image_size: the `image_size` that `load` will be given; the description's image_shape follows it.
         label_column: the labels' column in a table, None where it has none.
         separator: as for `load`.
@@ -202,7 +204,7 @@ def describe(
     size = height_and_width(image_size)
     options = Options(
         image_size=size,
-        labels=label_column is not None,
+        labels=labels,
         label_column=label_column,
         separator=separator,
         encoding=encoding,

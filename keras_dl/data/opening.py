@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_dl.data.arrays import open_arrays
+from keras_dl.data.arrays import open_arrays, open_parts
 from keras_dl.data.columnar import columns_of, open_mapping, read_arrays, read_parquet
 from keras_dl.data.digits import open_digits
 from keras_dl.data.folder import OnCorrupt, open_folder
@@ -61,13 +62,11 @@ def open_source(source: SourceLike, options: Options) -> Source:
         LookupError: there is no such data set, file or folder.
         ConnectionError: the data set is neither prepared nor downloadable.
     """
-    if options.on_corrupt not in ("raise", "skip"):
-        raise ValueError(
-            f"on_corrupt: expected 'raise' or 'skip', got {options.on_corrupt!r}. Pass one of the two."
-        )
+    _check_options(options)
     if not isinstance(source, str | os.PathLike):
         return _open_object(source, options)
     if source == "digits":
+        _refuse_unused(options, "digits", "drop", "separator", "encoding")
         return open_digits()
     path = Path(source).expanduser()
     is_path = isinstance(source, os.PathLike) or path.suffix or len(path.parts) > 1 or source.endswith(os.sep)
@@ -77,7 +76,7 @@ def open_source(source: SourceLike, options: Options) -> Source:
                 f"source: there is no file or folder {path}. Give the path of one that exists."
             )
         try:
-            return open_tfds(
+            opened = open_tfds(
                 str(source),
                 data_dir=None if options.data_dir is None else os.fspath(options.data_dir),
                 image_size=options.image_size,
@@ -86,6 +85,9 @@ def open_source(source: SourceLike, options: Options) -> Source:
         except LookupError:
             if not (source and path.exists()):
                 raise
+        else:
+            _refuse_unused(options, str(source), "drop", "separator", "encoding")
+            return opened
     return _open_path(path, options)
 
 
@@ -95,8 +97,11 @@ def _open_object(source: Any, options: Options, name: str = "arrays") -> Source:
         return _open_table(opened, options) if isinstance(opened, Columns) else opened
     if (columns := columns_of(source)) is not None:
         return _open_table(columns, options)
-    x, y = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
     _refuse_unused(options, name, "drop", "separator", "encoding")
+    if isinstance(source, tuple) and len(source) == 2 and all(_is_pair(part) for part in source):
+        train, test = source  # as keras.datasets gives them
+        return open_parts({"train": train, "test": test}, name=name, max_classes=options.max_classes)
+    x, y = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
     return open_arrays(x, y, name=name, max_classes=options.max_classes)
 
 
@@ -148,6 +153,26 @@ def _refuse_unused(options: Options, name: str, *arguments: str) -> None:
                 f"{argument}: expected none, because {name} holds no {uses[argument]}, got {value!r}. Leave "
                 f"{argument} out."
             )
+
+
+def _check_options(options: Options) -> None:
+    if options.on_corrupt not in ("raise", "skip"):
+        raise ValueError(
+            f"on_corrupt: expected 'raise' or 'skip', got {options.on_corrupt!r}. Pass one of the two."
+        )
+    most = options.max_classes
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise ValueError(
+            f"max_classes: expected a whole number of at least 1, got {most!r}. Pass such a number."
+        )
+    drop = options.drop
+    if not isinstance(drop, list | tuple | str) or not all(isinstance(name, str) for name in drop):
+        raise ValueError(f"drop: expected the name of a column or several, got {drop!r}. Pass drop=['id'].")
+
+
+def _is_pair(part: Any) -> bool:
+    """Whether it is (x, y), and not one of two arrays."""
+    return isinstance(part, tuple) and len(part) == 2 and np.ndim(part[0]) > 1
 
 
 def _suffix(path: Path) -> str:

@@ -36,9 +36,11 @@ def read_text(path: Path, encoding: str | None) -> str:
                 ".gz from its name if it is not compressed."
             ) from None
     marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    if marked == "utf-8-sig" and not (encoding or "utf").lower().startswith("utf"):
+        encoding = None  # a mark of UTF-8 is no text of any other encoding
     chosen = encoding or marked or "utf-8"
     try:
-        text = content.decode("utf-8-sig" if codecs.lookup(chosen).name == "utf-8" else chosen)
+        text = content.decode(chosen).removeprefix("\ufeff")
     except LookupError:
         raise ValueError(
             f"encoding: expected the name of an encoding, got {encoding!r}. Pass for example 'utf-8', "
@@ -47,8 +49,9 @@ def read_text(path: Path, encoding: str | None) -> str:
     except UnicodeError as error:
         raise ValueError(_wrong_encoding(path, content, chosen, error)) from None
     if "\0" in text:
-        wide = text[1::2].count("\0") + text[::2].count("\0") > len(text) // 4
-        remedy = 'Pass encoding="utf-16".' if wide else "Give a text file."
+        even, odd = (text[first::2].count("\0") / (len(text) / 2) for first in (0, 1))
+        wide = "utf-16-le" if odd > 0.7 else "utf-16-be" if even > 0.7 else None
+        remedy = f"Pass encoding={wide!r}." if wide else "Give a text file."
         raise ValueError(
             f"source: {path} is not a text in {chosen.upper()}: it holds NUL characters. {remedy}"
         )
@@ -60,9 +63,21 @@ def _wrong_encoding(path: Path, content: bytes, chosen: str, error: UnicodeError
         return f"source: {path} is not a text in {chosen.upper()} ({error}). Pass its encoding, encoding=."
     start = error.start
     line = content.count(b"\n", 0, start) + 1
+    if error.reason == "truncated data":
+        return f"source: {path} is not a text in {chosen.upper()}: it ends within a character. Copy it again."
     guess = "cp1252" if any(0x80 <= byte < 0xA0 for byte in content[start : start + 10_000]) else "latin-1"
+    if chosen != "utf-8" and _is_utf8(content):
+        guess = "utf-8"
     context = content[max(0, start - 12) : start + 12].decode(guess, "replace")
     return (
         f"source: {path} is not a text in {chosen.upper()}: {error.reason} at byte {start:,}, in line "
         f"{line:,}. Pass the encoding that it was saved in; encoding={guess!r} would read {context!r} there."
     )
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -256,7 +256,7 @@ class Recipe:
             train,
             validation,
             test,
-            describe(self.data, **told),
+            describe(self.data, labels=self.task.labels, **told),
             lambda: read(shuffle=False)[0],
             lambda share: read(epoch=epoch, share=share)[:2],
         )
@@ -343,9 +343,11 @@ def _options_of_load(recipe: Recipe) -> dict[str, Parameter]:
         return {name: options[name] for name in options if name not in ("split", "batch_size", "seed")}
     takes = parameters_of(recipe.model)
     names = {*recipe.load}
-    names |= {"image_size"} if "image_shape" in takes else set()
-    names |= {"label_column"} if "num_classes" in takes else set()
-    names |= {"sequence_length"} if "vocabulary" in takes else set()
+    names |= {"image_size", "on_corrupt"} if "image_shape" in takes else set()
+    names |= (
+        {"label_column", "separator", "encoding", "drop", "max_classes"} if "num_classes" in takes else set()
+    )
+    names |= {"sequence_length", "encoding"} if "vocabulary" in takes else set()
     options = parameters_of(load)
     found = {name: options[name] for name in names if name in options}
     return {**found, _STREAM: Parameter(bool, False)} if "image_shape" in takes else found

@@ -7,6 +7,7 @@ from typing import Literal
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn import metrics
 
 from keras_dl.data import Description, load
@@ -261,6 +262,26 @@ def test_the_label_column_of_a_table_is_a_setting(tmp_path):
     splits = recipe.splits()
     assert splits.description.class_names == ("iris", "lily", "rose")
     assert recipe.build(splits).num_classes == 3
+
+
+def test_how_a_table_is_written_is_a_setting(tmp_path):
+    table = tmp_path / "flowers.csv"
+    table.write_bytes(
+        b"id\tnote\ta\tlabel\n" + "7\tä\t1\trose\n3\tö\t2\tiris\n".encode("latin-1") * 10
+    )
+    settings = {"separator": "\\t", "encoding": "latin-1", "drop": "id,note"}
+    splits = get_recipe("mlp-digits").configured(data=str(table), settings=settings).splits()
+    assert splits.description.class_names == ("iris", "rose")
+    assert splits.description.num_features == 1
+
+
+def test_images_without_labels_need_no_class_folders(tmp_path):
+    for number in range(40):
+        path = tmp_path / "photos" / "album" / f"{number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), number, np.uint8)).save(path)
+    splits = get_recipe("vae-digits").configured(data=str(tmp_path / "photos")).splits()
+    assert splits.description.image_shape == (8, 8, 1)
 
 
 # Goals and evaluations

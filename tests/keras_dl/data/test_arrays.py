@@ -149,6 +149,35 @@ def test_tensors_of_another_library_are_arrays():
         load(Tensor(PHOTOS, RuntimeError("use detach first")), labels=False)
 
 
+def test_masked_values_are_refused():
+    x = np.ma.masked_array(np.ones((4, 2)), np.eye(4, 2))
+    for source in (x, (np.ones((4, 2)), np.ma.masked_array([0, 1, 0, 1], [0, 0, 0, 1]))):
+        with pytest.raises(ValueError, match=r"source: .* masked values, got \d"):
+            load(source, labels=isinstance(source, tuple) and not isinstance(source, np.ndarray))
+
+
+def test_what_keras_data_sets_give_has_two_parts():
+    source = ((PHOTOS, np.arange(6) % 3), (PHOTOS[:2], np.arange(2)))
+    assert describe(source).num_examples == {"train": 6, "test": 2}
+    assert batch(source, split="test")[1].tolist() == [0, 1]
+
+
+def test_sparse_arrays_are_told():
+    class Sparse:
+        def toarray(self):
+            raise NotImplementedError
+
+    with pytest.raises(ValueError, match=r"x.toarray\(\)"):
+        load(Sparse(), labels=False)
+
+
+@pytest.mark.parametrize("options", [{"max_classes": 0}, {"max_classes": "9"}, {"drop": 3}, {"drop": [3]}])
+def test_a_wrong_option_is_named(options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"{name}: expected"):
+        describe((np.ones((2, 2)), [0, 1]), **options)
+
+
 def test_a_pipeline_is_told_that_it_is_one():
     with pytest.raises(ValueError, match=r"source: .*tf.data.Dataset is a pipeline already"):
         load(tf.data.Dataset.from_tensor_slices(PHOTOS))

@@ -335,6 +335,25 @@ def test_a_folder_around_the_class_folders_is_told(tmp_path, animals):
     assert load(outer, labels=False).element_spec.shape[1:] == (6, 8, 1)
 
 
+@pytest.mark.parametrize(
+    "names", [("train_data", "test_data"), ("seg_train", "seg_test/seg_test"), ("Train-1", "TEST")]
+)
+def test_folders_that_look_like_splits_are_told(tmp_path, names):
+    for name in names:
+        for label in "ab":
+            save(tmp_path / name / label / "1.png", image(1))
+    with pytest.raises(ValueError, match=r"source: the folders .* look like splits.*Name them 'train'"):
+        load(tmp_path)
+
+
+def test_a_folder_around_the_splits_is_told(tmp_path):
+    for name in ("data/train/a", "data/train/b", "data/test/a"):
+        save(tmp_path / name / "1.png", image(1))
+    with pytest.raises(ValueError, match=r"one class folder data, .*\(test, train\). Pass .*/data if"):
+        load(tmp_path)
+    assert describe(tmp_path, labels=False).num_examples == {"train": 3}
+
+
 def test_splits_within_class_folders_are_told(tmp_path):
     for name in ("a/train", "a/test", "b/train"):
         save(tmp_path / name / "1.png", image(1))

@@ -102,6 +102,19 @@ def test_the_advised_encoding_is_the_right_one(table):
             load(path)
 
 
+def test_a_mark_of_utf_8_is_believed(table):
+    path = table("label,a\ncafé,1\n", encoding="utf-8-sig")
+    for encoding in ("utf-8", "latin-1", "cp1252"):
+        assert describe(path, encoding=encoding).class_names == ("café",)
+
+
+def test_unnamed_columns_without_cells_are_none(table):
+    path = table("a,label,,\n1,x,,\n2,y\n3,y,\n")
+    assert only_batch(load(path, shuffle=False))[0].tolist() == [[1], [2], [3]]
+    with pytest.raises(ValueError, match="row 3 .* 5 cells, its header 2"):
+        load(table("a,label,,\n1,x,,\n2,y,,,7\n"))
+
+
 def test_an_unknown_encoding(table):
     with pytest.raises(ValueError, match=r"encoding: .*'utf-9'"):
         load(table("a,label\n1,0\n"), encoding="utf-9")

@@ -112,8 +112,13 @@ def test_another_encoding_is_named_and_read_where_it_is_given(tmp_path):
         load(path)
     assert "é" in describe(path, encoding="latin-1").vocabulary
     path.write_bytes("plain text".encode("utf-16-le"))
-    with pytest.raises(ValueError, match=r"source: .*NUL characters. Pass encoding=.utf-16"):
+    with pytest.raises(ValueError, match=r"source: .*NUL characters. Pass encoding='utf-16-le'"):
         load(path)
+
+
+def test_a_text_in_utf_8_is_advised_to_be_read_so(text_file):
+    with pytest.raises(ValueError, match=r"not a text in ASCII.*encoding='utf-8' would read .*café"):
+        load(text_file("café"), encoding="ascii")
 
 
 def test_a_packed_text(tmp_path):
