@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras_dl.models.batch_checks import MARK, checked_finite, given
 from keras_dl.models.named_batches import unnamed
 from keras_dl.models.presets import load_preset
+from keras_dl.models.saved_state import check_path, load_seeds, save_seeds, say_what_weights_lack
 from keras_dl.replicas import weighed_replica
 
 _SHUFFLE = 8  # the place of shuffle among the arguments of fit after x
@@ -65,8 +66,38 @@ class CheckedModel(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as the saved model was, with room for the state of its optimizer."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None and self.built:
-            self.optimizer.build(self.trainable_variables)
+        self._build_optimizer()
+
+    def _build_optimizer(self) -> None:
+        optimizer = getattr(self, "optimizer", None)  # there is none before the model is compiled
+        if optimizer is not None and self.built and not optimizer.built:
+            optimizer.build(self.trainable_variables)
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Save as `.keras`, with the optimizers and the state of all random generators.
+
+        Raises:
+            ValueError: the path ends in .h5, a format that could not be read back.
+        """
+        check_path(filepath)
+        super().save(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.save_weights`: no file to go on with a training from, of which it warns once."""
+        super().save_weights(filepath, *args, **kwargs)
+        say_what_weights_lack(filepath)
+
+    def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.load_weights`; a compiled model gets the state of its optimizer, if it is there."""
+        self._build_optimizer()
+        super().load_weights(filepath, *args, **kwargs)
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        save_seeds(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        super().load_own_variables(load_seeds(self, store))
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; a `tf.data.Dataset` has its own order, of which Keras need not warn.

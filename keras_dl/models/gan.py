@@ -18,6 +18,7 @@ from keras_dl.models.batch_checks import checked_finite, checked_images, checked
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl.models.latent_space import PRIORS, analogy, draw_latents, straight_line
 from keras_dl.models.players import (
+    PlayersOptimizers,
     check_players,
     player_inputs,
     player_objective,
@@ -178,18 +179,21 @@ class GAN(CheckedModel):
         scale_loss = kwargs.pop("auto_scale_loss", True)
         self.generator_optimizer, self.discriminator_optimizer = players_optimizers(*players, scale_loss)
         super().compile(optimizer=None, **kwargs)
+        self.optimizer = PlayersOptimizers(self.generator_optimizer, self.discriminator_optimizer)
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.fit`; callbacks that change the learning rate do so for both players."""
+        history = super().fit(*args, **kwargs)
+        self.optimizer.finalize_variable_values()
+        return history
 
     def get_compile_config(self) -> dict[str, Any]:
         if not self.compiled:
             return {}
         serialize = keras.saving.serialize_keras_object
-        return {
-            "generator_optimizer": serialize(self.generator_optimizer),
-            "discriminator_optimizer": serialize(self.discriminator_optimizer),
-            "run_eagerly": self.run_eagerly,
-            "steps_per_execution": self.steps_per_execution,
-            "jit_compile": self.jit_compile,
-        }
+        optimizers = {name: serialize(getattr(self, name)) for name in map("{}_optimizer".format, _PLAYERS)}
+        options = ("run_eagerly", "steps_per_execution", "jit_compile")
+        return {**optimizers, **{name: getattr(self, name) for name in options}}
 
     def checked_data(self, data: Any) -> tuple[Any, ...]:
         """The batch's images, and what both players are told besides."""

@@ -75,12 +75,14 @@ class LanguageModel(RecurrentModel):
         self.embedding = keras.layers.Embedding(
             len(self.vocabulary), self.embedding_dim, dtype=self.dtype_policy
         )
+        self.embedding.supports_masking = True  # which hands on the mask that the tokens come with
         self.recurrent_layers = [
             self.recurrent_layer(return_sequences=True, return_state=True) for _ in range(num_layers)
         ]
         self.head = keras.layers.Dense(len(self.vocabulary), dtype="float32")
         self.state_names = ("h", "c") if cell == "lstm" else ("h",)
         self._ids = {character: index for index, character in enumerate(self.vocabulary)}
+        self.supports_masking = True  # the loss of masked tokens does not count
         self.build((None, None))
 
     def build(self, input_shape: Any) -> None:
@@ -107,7 +109,7 @@ class LanguageModel(RecurrentModel):
         return [ops.zeros((batch_size, self.num_layers * self.units)) for _ in self.state_names]
 
     def read(
-        self, tokens: Any, states: Sequence[Any] | None = None, training: bool = False
+        self, tokens: Any, states: Sequence[Any] | None = None, training: bool = False, mask: Any = None
     ) -> tuple[Any, list[Any]]:
         """Read on from where the states are.
 
@@ -115,6 +117,7 @@ class LanguageModel(RecurrentModel):
             tokens: (B, T).
             states: what the last call handed on; None is no past.
             training: whether dropout acts.
+            mask: (B, T), False at tokens to pass over; None passes over none.
 
         Returns:
             The logits of the character after each token, (B, T, V), and the states after the last.
@@ -123,7 +126,7 @@ class LanguageModel(RecurrentModel):
         before = [None] * self.num_layers if states is None else self._by_layer(states)
         after = []
         for index, layer in enumerate(self.recurrent_layers):
-            x, *state = layer(x, initial_state=before[index], training=training)
+            x, *state = layer(x, initial_state=before[index], mask=mask, training=training)
             x = self.drop(index, x, training)
             after.append(state)
         return self.head(x), self._side_by_side(after)
@@ -164,8 +167,8 @@ class LanguageModel(RecurrentModel):
         kinds = zip(*by_layer, strict=True)
         return [ops.cast(ops.concatenate(layers, axis=-1), "float32") for layers in kinds]
 
-    def call(self, tokens: Any, training: bool = False) -> Any:
-        return self.read(tokens, training=training)[0]
+    def call(self, tokens: Any, training: bool = False, mask: Any = None) -> Any:
+        return self.read(tokens, training=training, mask=mask)[0]
 
     # Training.
 

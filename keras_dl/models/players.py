@@ -64,6 +64,40 @@ def refuse_common_arguments(arguments: dict[str, Any], model: str) -> None:
             )
 
 
+class PlayersOptimizers:
+    """Both players' optimizers as `model.optimizer`, where Keras's callbacks look for those of a model.
+
+    They find several optimizers in `optimizers`: `ReduceLROnPlateau`, `LearningRateScheduler`,
+    `SwapEMAWeights` and `TensorBoard` act on each of them.
+
+    Args:
+        generator: the generator's.
+        discriminator: the discriminator's.
+    """
+
+    built = True
+
+    def __init__(self, generator: Any, discriminator: Any) -> None:
+        # Callbacks set and read what a LossScaleOptimizer hands on to the one within.
+        self.optimizers = [getattr(each, "inner_optimizer", each) for each in (generator, discriminator)]
+        self._outer = generator, discriminator
+
+    @property
+    def iterations(self) -> Any:
+        """The generator's updates."""
+        return self.optimizers[0].iterations
+
+    @property
+    def variables(self) -> list[Any]:
+        """Those of both optimizers."""
+        return [variable for each in self._outer for variable in each.variables]
+
+    def finalize_variable_values(self) -> None:
+        """Leave the averages of optimizers that keep some (`use_ema`) in the weights, as Keras's `fit`."""
+        for each in self.optimizers:
+            each.finalize_variable_values(each._trainable_variables)
+
+
 def players_optimizers(
     generator: tuple[Any, Any], discriminator: tuple[Any, Any], scale_loss: bool
 ) -> tuple[Any, Any]:

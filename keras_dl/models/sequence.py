@@ -18,7 +18,10 @@ from keras_dl_export import Endpoint, Spec
 
 
 class _SequenceModel(RecurrentModel):
-    """Recurrent layers that read a sequence, or an image row by row, and hand on the last output."""
+    """Recurrent layers that read a sequence, or an image row by row, and hand on the last output.
+
+    After `keras.layers.Masking`, or given a mask, they pass over the masked steps.
+    """
 
     def __init__(self, cell: CellName, units: int, *, head_size: int, **kwargs: Any) -> None:
         super().__init__(cell, units, **kwargs)
@@ -27,6 +30,7 @@ class _SequenceModel(RecurrentModel):
         self.recurrent_layers = [*below, self.recurrent_layer()]
         self.head = keras.layers.Dense(int(head_size), dtype="float32")
         self.example_shape: tuple[int | None, ...] | None = None
+        self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         example = tuple(input_shape[1:])
@@ -45,12 +49,20 @@ class _SequenceModel(RecurrentModel):
         self.head.build((None, self.units))
         self.built = True
 
-    def last_output(self, inputs: Any, training: bool) -> Any:
-        """(B, T, D), or (B, H, W, C) as H rows of W x C numbers -> (B, units)."""
+    def last_output(self, inputs: Any, training: bool, mask: Any = None) -> Any:
+        """(B, T, D), or (B, H, W, C) as H rows of W x C numbers -> (B, units).
+
+        Steps at which the mask (B, T) is False are passed over.
+        """
         x = ops.cast(self._rows(ops.convert_to_tensor(inputs)), self.compute_dtype)
+        if mask is not None and len(mask.shape) > 2:  # of the columns of images
+            mask = ops.any(mask, axis=tuple(range(2, len(mask.shape))))
         for index, layer in enumerate(self.recurrent_layers):
-            x = self.drop(index, layer(x, training=training), training)
+            x = self.drop(index, layer(x, mask=mask, training=training), training)
         return x
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
+        """None: the outputs have no time."""
 
     def _rows(self, x: Any) -> Any:
         """(B, T, D) or (B, H, W, C) -> (B, T, D)."""
@@ -100,6 +112,7 @@ class SequenceClassifier(_SequenceModel, Classifier):
 
     Input: sequences (B, T, D) of any length T, or images (B, H, W, C) in [0, 1]. Output: probabilities (B,
     num_classes), float32.
+    Masked steps, as `keras.layers.Masking` in front of the model marks them, are passed over.
 
     Raises:
         ValueError: an argument is out of its range; inputs of another shape; in use, an image outside [0, 1];
@@ -138,8 +151,11 @@ class SequenceClassifier(_SequenceModel, Classifier):
         if image_shape is not None:
             self.build((None, *check_image_shape(image_shape)))
 
-    def logits(self, inputs: Any, training: bool = False) -> Any:
-        return self.head(self.last_output(inputs, training))
+    def logits(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        return self.head(self.last_output(inputs, training, mask))
+
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        return keras.activations.softmax(self.logits(inputs, training, mask))
 
     def checked_inputs(self, inputs: Any) -> Any:
         """`inputs` themselves, images once they lie between 0 and 1; sequences may be of any numbers."""
@@ -180,6 +196,7 @@ class SequenceRegressor(_SequenceModel):
         seed: of the dropout.
 
     Input: sequences (B, T, D) of any length T, or images (B, H, W, C). Output: y, (B, num_outputs), float32.
+    Masked steps, as `keras.layers.Masking` in front of the model marks them, are passed over.
 
     Raises:
         ValueError: an argument is out of its range; inputs of another shape.
@@ -213,8 +230,8 @@ class SequenceRegressor(_SequenceModel):
         )
         self.num_outputs = int(num_outputs)
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        return self.head(self.last_output(inputs, training))
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        return self.head(self.last_output(inputs, training, mask))
 
     def endpoints(self) -> dict[str, Endpoint]:
         """`serving_default(sequence)`, or `(image)`, `-> value`.

@@ -231,7 +231,7 @@ class VAE(CheckedModel):
         Raises:
             ValueError: a loss or metrics are passed.
         """
-        for name in ("loss", "metrics", "weighted_metrics"):
+        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if kwargs.get(name) is not None:
                 raise ValueError(
                     f"{name}: expected none, because a VAE trains on its bound of log p(x) and reports the "

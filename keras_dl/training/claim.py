@@ -27,7 +27,8 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
     Raises:
         FileExistsError: another training holds the folder, or there is something in it and `resume` is False.
     """
-    existed, new = folder.exists(), not _content(folder)
+    new = not _content(folder)
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
@@ -39,9 +40,9 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
                     _clear(folder)
                 raise
     finally:
-        if not existed:
-            with suppress(OSError):  # it holds a run
-                folder.rmdir()
+        with suppress(OSError):  # the first of them that holds something stays, and those above it
+            for each in missing:
+                each.rmdir()
 
 
 def check_free(folder: Path, resume: bool) -> None:

@@ -84,10 +84,11 @@ def _new_folder(wanted: Path) -> Path:
 
 @contextmanager
 def _emptied(folder: Path, out: str | Path | None) -> Iterator[Path]:
-    """A folder that this training has named itself goes if nothing came into it."""
+    """The folder; one that this training has named itself goes if nothing came into it."""
     try:
         yield folder
     finally:
         if out is None:
             with suppress(OSError):
                 folder.rmdir()
+                RUNS.rmdir()

@@ -62,6 +62,26 @@ def test_the_lock_of_a_killed_training_is_void(tmp_path):
     assert not (tmp_path / LOCK).exists()
 
 
+def test_trainings_of_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("keras_dl.training.folder.time.strftime", lambda *given: "now")
+    inner = []
+
+    def train_another():
+        inner.append(train("mlp-digits", epochs=1, **TINY))
+
+    outer = train("mlp-digits", epochs=2, callbacks=[AtEpoch(1, train_another)], **TINY)
+    assert [str(run.folder) for run in (outer, *inner)] == ["runs/mlp-digits-now", "runs/mlp-digits-now-2"]
+
+
+def test_a_refused_training_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in (None, "new/run"):
+        with pytest.raises(LookupError, match="no-such-set"):
+            train("mlp-digits", data="no-such-set", out=out, verbose=False)
+    assert not list(tmp_path.iterdir())
+
+
 # On with it
 
 
