@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from keras_dl_serving.server import model_server
 from keras_dl_serving.server.config import read_file
 from keras_dl_serving.wire import messages
+from tests.keras_dl_serving.conftest import save_linear
 from tests.keras_dl_serving.test_model_server import certificate
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
@@ -21,9 +25,35 @@ def blocks(language: str) -> list[str]:
 
 
 def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a notebook has it: where an event loop runs."""
     monkeypatch.chdir(tmp_path)
-    for block in blocks("python"):
-        exec(compile(block, "docs/serving.md", "exec"), {})
+
+    async def cells() -> None:
+        for block in blocks("python"):
+            exec(compile(block, "docs/serving.md", "exec"), {})
+
+    asyncio.run(cells())
+
+
+def test_its_fastapi_application_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fastapi = pytest.importorskip("fastapi", reason="needs fastapi, of the dev group")
+    monkeypatch.chdir(tmp_path)
+    save_linear(tmp_path / "releases" / "digits" / "1")
+    (text,) = blocks('python title="app.py"')
+    module: dict[str, Any] = {}
+    exec(compile(text, "app.py", "exec"), module)
+
+    async def ask() -> dict[str, Any]:
+        app = module["app"]
+        assert isinstance(app, fastapi.FastAPI)
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app=app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+                response = await client.get("/digit", params={"x": 2.0})
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    assert asyncio.run(ask())["total"] == [6.0]
 
 
 def test_its_commands_make_servers_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,8 @@ def faulty() -> Iterator[tuple[dict[str, str], list[int], list[str]]]:
         status = statuses.pop(0)
         if status != 200:
             unknown = grpc.StatusCode.UNKNOWN
-            context.abort({503: grpc.StatusCode.UNAVAILABLE}.get(status, unknown), "busy")
+            codes = {503: grpc.StatusCode.UNAVAILABLE, 499: grpc.StatusCode.CANCELLED}
+            context.abort(codes.get(status, unknown), "busy")
         return b""
 
     rpc = grpc.server(ThreadPoolExecutor(2))
@@ -84,7 +85,7 @@ def faulty() -> Iterator[tuple[dict[str, str], list[int], list[str]]]:
 def test_busy_servers_are_asked_again(client_class: Any, protocol: str, faulty: Any) -> None:
     urls, statuses, asked = faulty
     with client_class(urls[protocol], headers={"Authorization": "Bearer t"}) as client:
-        statuses[:] = [503, 503, 200]
+        statuses[:] = [503, 499, 200]
         assert client.status("m") == []
         assert asked == ["Bearer t"] * 3
         statuses[:] = [503] * 4

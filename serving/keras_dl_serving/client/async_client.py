@@ -26,7 +26,7 @@ class AsyncClient:
         async with AsyncClient("grpc://localhost:8500") as client:
             await client.predict("digits", {"image": images})
 
-    To be used in one event loop.
+    Each event loop that it is used in has connections of its own, which are closed with the loop.
     """
 
     def __init__(

@@ -33,11 +33,12 @@ class Client:
 
     The model's metadata is fetched once for each model, over REST again after five seconds; inputs are
     checked against it and cast before they are sent, and outputs come back with its dtypes over either
-    protocol. Connections are kept, over REST at most 100. May be used from several threads.
+    protocol. At most 100 calls are in flight; their connections are kept. May be used from several threads
+    and, each with connections of its own, after a fork and once pickled.
 
-    A call that finds the server away or busy (gRPC's UNAVAILABLE, REST's 503) is made again after a pause,
-    each twice as long as the last, while its timeout allows. `reload_config` alone is not: the others change
-    nothing.
+    A call that finds the server away or busy (gRPC's UNAVAILABLE or CANCELLED, REST's 503) is made again
+    after a pause, each twice as long as the last, while its timeout allows. `reload_config` alone is not: the
+    others change nothing.
 
     Args:
         url: `http://HOST:PORT` or `https://...` for REST, `grpc://HOST:PORT` or `grpcs://...` for gRPC,
