@@ -90,6 +90,8 @@ UNPUBLISHED = {
     "HealthCheckResponse",
     *("ProfileRequest", "ProfileResponse", "TerminateRequest", "TerminateResponse"),
     *("MonitorRequest", "MonitorResponse"),
+    *("ServerReflectionRequest", "ServerReflectionResponse", "FileDescriptorResponse", "ErrorResponse"),
+    *("ListServiceResponse", "ServiceResponse"),
 }
 PACKED_AS_BYTES = {"float_val", "double_val", "scomplex_val", "dcomplex_val"}
 MESSAGES_AS_BYTES = {"resource_handle_val", "variant_val", "examples", "context"}

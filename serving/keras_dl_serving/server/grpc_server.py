@@ -15,13 +15,15 @@ from google.protobuf.message import DecodeError, Message
 
 from keras_dl_serving import grpc_forks
 from keras_dl_serving.errors import Internal, StatusError
-from keras_dl_serving.server import access_log, tls
+from keras_dl_serving.server import access_log, reflection, tls
 from keras_dl_serving.server.grpc import GrpcApi
 from keras_dl_serving.server.health import Health
 from keras_dl_serving.server.profiler import Profiler
+from keras_dl_serving.server.reflection import Reflection
 from keras_dl_serving.server.running import DEADLINE
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
+from keras_dl_serving.wire.descriptors import Method
 
 _log = logging.getLogger("keras_dl_serving")
 _STATUS_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
@@ -58,6 +60,8 @@ class GrpcServer:
         self._profiler = Profiler()
         self._threads = threads
         self._log = settings.access_log
+        self._services: dict[str, dict[str, Method]] = {}
+        self._reflection = Reflection(self._services)
         self._server = grpc_forks.polled_for(grpc.aio.server(options=[*_OPTIONS, *settings.grpc_options]))
         self._offer(
             "tensorflow.serving.PredictionService",
@@ -84,7 +88,10 @@ class GrpcServer:
             )
         if settings.health:
             self._offer("grpc.health.v1.Health", Check=(self._health.check, messages.HealthCheckRequest))
-            self._add("grpc.health.v1.Health", "Watch", self._watch())
+            watch = Method(messages.HealthCheckRequest.DESCRIPTOR.name, answers_many=True)
+            self._add("grpc.health.v1.Health", "Watch", self._watch(), watch)
+        for service in reflection.SERVICES:
+            self._add(service, "ServerReflectionInfo", self._reflect(), reflection.METHOD)
         # The socket asks for the same certificates as the port: else it would be a way around them.
         credentials = tls.credentials(settings.grpc_tls, "grpc_tls") if settings.grpc_tls else None
         if settings.grpc_alts:
@@ -101,6 +108,7 @@ class GrpcServer:
         """Take no more requests and let those in flight finish for so long."""
         self._health.close()
         self._profiler.close()
+        self._reflection.close()
         await self._server.stop(seconds)
         self._threads.shutdown(wait=False)
 
@@ -119,9 +127,11 @@ class GrpcServer:
     def _offer(self, service: str, **methods: tuple[_Method, type[Message]]) -> None:
         for name, (method, kind) in methods.items():
             answer = self._answer(f"/{service}/{name}", method, kind)
-            self._add(service, name, grpc.unary_unary_rpc_method_handler(answer))
+            handler = grpc.unary_unary_rpc_method_handler(answer)
+            self._add(service, name, handler, Method(kind.DESCRIPTOR.name))
 
-    def _add(self, service: str, name: str, handler: Any) -> None:
+    def _add(self, service: str, name: str, handler: Any, method: Method) -> None:
+        self._services.setdefault(service, {})[name] = method
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service, {name: handler}),)
         )
@@ -142,6 +152,13 @@ class GrpcServer:
             request_deserializer=messages.HealthCheckRequest.FromString,
             response_serializer=lambda reply: reply.SerializeToString(),
         )
+
+    def _reflect(self) -> Any:
+        async def reflect(requests: Any, _: Any) -> AsyncIterator[bytes]:
+            async for response in self._reflection.info(aiter(requests)):
+                yield response.SerializeToString()
+
+        return grpc.stream_stream_rpc_method_handler(reflect)
 
     def _answer(self, path: str, method: _Method, kind: type[Message]) -> Any:
         async def answer(message: bytes, context: Any) -> bytes:

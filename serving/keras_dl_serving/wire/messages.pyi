@@ -401,3 +401,37 @@ class TerminateRequest(Message):
 class TerminateResponse(Message): ...
 class MonitorRequest(Message): ...
 class MonitorResponse(Message): ...
+
+class ServerReflectionRequest(Message):
+    host: str
+    file_by_filename: str
+    file_containing_symbol: str
+    all_extension_numbers_of_type: str
+    list_services: str
+    def __init__(self, *, file_by_filename: str = ..., list_services: str = ...) -> None: ...
+
+class FileDescriptorResponse(Message):
+    @property
+    def file_descriptor_proto(self) -> MutableSequence[bytes]: ...
+
+class ServiceResponse(Message):
+    name: str
+
+class ListServiceResponse(Message):
+    @property
+    def service(self) -> _Messages[ServiceResponse]: ...
+
+class ErrorResponse(Message):
+    error_code: int
+    error_message: str
+
+class ServerReflectionResponse(Message):
+    valid_host: str
+    @property
+    def original_request(self) -> ServerReflectionRequest: ...
+    @property
+    def file_descriptor_response(self) -> FileDescriptorResponse: ...
+    @property
+    def list_services_response(self) -> ListServiceResponse: ...
+    @property
+    def error_response(self) -> ErrorResponse: ...
