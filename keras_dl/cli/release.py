@@ -18,7 +18,9 @@ def export(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN_OR_KERAS_FILE", help="A run folder or a .keras file.", show_default=False
+            metavar="RUN_OR_KERAS_FILE",
+            help="A run folder, a .keras file, or a whole model in an .h5 file.",
+            show_default=False,
         ),
     ],
     out: Annotated[
@@ -110,7 +112,7 @@ def verify(
         Path | None,
         typer.Option(
             metavar="RUN_OR_KERAS_FILE",
-            help="Compare with this Keras model; a release is else compared with its SavedModel.",
+            help="Compare with this Keras model (also .h5); a release is else compared with its SavedModel.",
             show_default=False,
         ),
     ] = None,
@@ -226,7 +228,7 @@ def _show_notes(release: Release) -> None:
 
 
 def _model(source: Path) -> tuple[Any, str]:
-    """The model of a run folder or a .keras file, and the name to release it under."""
+    """The model of a run folder, a .keras or an .h5 file, and the name to release it under."""
     if source.is_dir():
         from keras_dl.training import load_run
 
@@ -234,7 +236,8 @@ def _model(source: Path) -> tuple[Any, str]:
         return run.model, run.recipe.name
     from keras_dl.models import load_model
 
-    return load_model(source), source.stem
+    # What a file is compiled with is not released, and old ones name losses that Keras 3 does not find.
+    return load_model(source, compile=False), source.stem
 
 
 def _kinds(quantize: str | None) -> str | dict[str, str] | None:
