@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from keras_dl_export.errors import reason_of
 from keras_dl_export.field_cases import field_cases
 from keras_dl_export.names import by_word
 from keras_dl_export.predictor import Answers
-from keras_dl_export.sample_kinds import NON_FINITE, REAL, UNIFORM
+from keras_dl_export.sample_kinds import REAL, UNIFORM
 from keras_dl_export.specs import Spec
 from keras_dl_export.usage import Insight
 
@@ -39,7 +39,7 @@ class Case:
     Attributes:
         sizes: the size of every dynamic axis, by its name.
         inputs: the arrays that go in, by name.
-        outputs: the arrays that come out, by name.
+        outputs: the arrays that come out, by name; of strange inputs, those that have numbers alone.
         kinds: which kinds of samples the inputs are, of `sample_kinds`.
         noise: returns by how much rounding alone may move each element of each output; see `Predictor.noise`.
     """
@@ -178,11 +178,16 @@ def answer_examples(
             for key, spec in endpoint.inputs.items()
         }
 
-    def ask(sizes: Mapping[str, int], inputs: dict[str, NDArray[Any]], *kinds: str) -> Case:
-        outputs = answers(inputs)
-        if NON_FINITE in kinds:
-            outputs = _numbers(outputs, answers.eagerly(inputs))
-        return Case(sizes, inputs, outputs, kinds, functools.partial(answers.noise, inputs))
+    def ask(
+        sizes: Mapping[str, int],
+        inputs: dict[str, NDArray[Any]],
+        *kinds: str,
+        outputs: Iterable[str] | None = None,
+    ) -> Case:
+        found = answers(inputs)
+        if outputs is not None:
+            found = _numbers({name: found[name] for name in outputs}, answers.eagerly(inputs))
+        return Case(sizes, inputs, found, kinds, functools.partial(answers.noise, inputs))
 
     for factor, distinct in itertools.product(_DRAWN_FACTORS, (True, False)):
         try:

@@ -53,9 +53,9 @@ def field_cases(
     batch = _batch_axis(inputs)
     wide = {**sizes, **({batch: len(_ROWS)} if batch else {})}
 
-    def attempt(sizes: Mapping[str, int], changed: Arrays, *kinds: str) -> Iterator[_Case]:
+    def attempt(sizes: Mapping[str, int], changed: Arrays, *kinds: str, **options: Any) -> Iterator[_Case]:
         with contextlib.suppress(Exception):  # what the model cannot answer is nobody's parity
-            yield ask(sizes, {**draw(sizes), **changed}, *kinds)
+            yield ask(sizes, {**draw(sizes), **changed}, *kinds, **options)
 
     def answered(changed: Arrays) -> bool:
         with contextlib.suppress(Exception):
@@ -65,8 +65,8 @@ def field_cases(
 
     for kinds, changed in _large(inputs, draw(wide)):
         yield from attempt(wide, changed, *kinds)
-    for changed in _non_finite(insight, draw(wide)):
-        yield from attempt(wide, changed, NON_FINITE)
+    for changed, outputs in _non_finite(insight, draw(wide)):
+        yield from attempt(wide, changed, NON_FINITE, outputs=outputs)
     for kind in WILD_INTEGERS:
         for changed in _wild(kind, inputs, insight, draw(wide), answered):
             yield from attempt(wide, changed, kind)
@@ -102,18 +102,17 @@ def _large(inputs: Mapping[str, Spec], drawn: Arrays) -> Iterator[tuple[tuple[st
         yield tuple(dict.fromkeys(batch)), changed
 
 
-def _non_finite(insight: Insight, drawn: Arrays) -> Iterator[Arrays]:
-    """Yield infinities for the inputs that keep them, and NaN where it is compared with something."""
-    values = {
-        name: (np.inf, -np.inf, np.nan if usage.compares_nan else -np.inf)
-        for name, usage in insight.inputs.items()
-        if usage.keeps_infinities
-    }
-    if not values:
-        return
-    examples = min((len(drawn[name]) for name in values if drawn[name].ndim), default=1)
-    for first in range(0, len(_ROWS), max(examples, 1)):
-        yield {name: non_finite(drawn[name], each[first:] + each[:first]) for name, each in values.items()}
+def _non_finite(insight: Insight, drawn: Arrays) -> Iterator[tuple[Arrays, frozenset[str]]]:
+    """Yield infinities and NaN in one input at a time, each with the outputs that they tell something of."""
+    for name, usage in insight.inputs.items():
+        if name not in drawn or drawn[name].dtype.kind != "f":
+            continue
+        examples = len(drawn[name]) if drawn[name].ndim else 1
+        if usage.infinity_outputs:
+            for values in ((np.inf, -np.inf),) if examples > 1 else ((np.inf,), (-np.inf,)):
+                yield {name: non_finite(drawn[name], values)}, usage.infinity_outputs
+        if usage.nan_outputs:
+            yield {name: non_finite(drawn[name], (np.nan,))}, usage.nan_outputs
 
 
 def _wild(

@@ -182,7 +182,7 @@ def _compare_case(
     answers = _ask(f"{place}{_describe(case)}", runner, case, _CALLS if case.plain else 1)
     noise = _Noise(case)
     found = []
-    for output in reference.outputs:
+    for output in case.outputs:
         where = f"{place}output {output!r}, {_describe(case)}"
         compared = [_compare(where, case, output, answer[output], relative, noise) for answer in answers]
         error, allowed = (max(column) for column in zip(*compared, strict=True))
@@ -196,7 +196,7 @@ def _run_case(
     """Run a quantised file where it is not held to numbers."""
     place = f"{label}: endpoint {endpoint!r}, "
     (answer,) = _ask(f"{place}{_describe(case)}", runner, case, 1)
-    for output in reference.outputs:
+    for output in case.outputs:
         expected, got = case.outputs[output], answer[output]
         where = f"{place}output {output!r}, {_describe(case)}"
         _check_array(where, expected, got)

@@ -335,8 +335,9 @@ def _output_axis(output: str, axis: int, shape: Any, cases: tuple[Case, ...]) ->
     """Return the axis's fixed size, or the name of the input axis that it went along with in every case."""
     if shape.rank is not None and shape[axis] is not None:
         return int(shape[axis])
-    seen = [case.outputs[output].shape[axis] for case in cases]
+    known = [case for case in cases if output in case.outputs]
+    seen = [case.outputs[output].shape[axis] for case in known]
     for word in cases[0].sizes:
-        if [case.sizes[word] for case in cases] == seen:
+        if [case.sizes[word] for case in known] == seen:
             return word
     return f"{output}_axis{axis}"

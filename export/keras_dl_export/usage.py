@@ -56,7 +56,19 @@ _MIXING = {
         "Conv2DBackpropInput",
     ),
     *("Conv3D", "Conv3DBackpropInputV2", "Cumsum", "DepthwiseConv2dNative", "Einsum", "FusedBatchNormV3"),
-    *("LogSoftmax", "MatMul", "MaxPool", "MaxPool3D", "Mean", "Prod", "Softmax", "Sum", "TopKV2"),
+    *(
+        "LogSoftmax",
+        "MatMul",
+        "Max",
+        "MaxPool",
+        "MaxPool3D",
+        "Mean",
+        "Min",
+        "Prod",
+        "Softmax",
+        "Sum",
+        "TopKV2",
+    ),
     *("ResizeBilinear", "ResizeBicubic", "StatelessWhile", "While", "StatefulPartitionedCall"),
     *("PartitionedCall", "If", "StatelessIf"),
 }
@@ -82,14 +94,14 @@ class Usage:
     Attributes:
         sizes: whether its values decide on how large a tensor is, or how often a loop runs.
         looks_up: whether its values are indices, of an embedding for example, as they come.
-        keeps_infinities: whether infinities in it reach an output, or are tested for, before they are summed.
-        compares_nan: whether a NaN in it is compared with something before anything else becomes of it.
+        infinity_outputs: those that infinities in it reach, or a test for them, before they are summed.
+        nan_outputs: those that depend on a comparison with a NaN in it.
     """
 
     sizes: bool = False
     looks_up: bool = False
-    keeps_infinities: bool = False
-    compares_nan: bool = False
+    infinity_outputs: frozenset[str] = frozenset()
+    nan_outputs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -118,15 +130,18 @@ def look_into(function: Any, inputs: Iterable[str], layers: Iterable[Any] = ()) 
         layers: of the model that it belongs to.
     """
     operations = function.graph.get_operations()
-    outputs = {tensor.name for tensor in function.graph.outputs}
+    named = zip(sorted(function.structured_outputs), function.graph.outputs, strict=False)
+    outputs = {tensor.name: name for name, tensor in named}
     words = {name: word for word, name in in_graph(inputs).items()}
     return Insight(
         {
             words[name]: Usage(
                 _sizes(tensor, operations),
                 _looks_up(tensor, operations),
-                _keeps_infinities(tensor, operations, outputs),
-                _compares_nan(tensor, operations),
+                _outputs_of(tensor, operations, outputs, _TESTS, _MIXING, untested=True),
+                _outputs_of(
+                    tensor, operations, outputs, _COMPARISONS, _MIXING | _PASSING_OVER, untested=False
+                ),
             )
             for name, tensor in _arguments(function)
         },
@@ -185,33 +200,39 @@ def _looks_up(tensor: Any, operations: Iterable[Any]) -> bool:
     return False
 
 
-def _keeps_infinities(tensor: Any, operations: Iterable[Any], outputs: set[str]) -> bool:
+def _outputs_of(
+    tensor: Any,
+    operations: Iterable[Any],
+    outputs: Mapping[str, str],
+    tests: set[str],
+    stops: set[str],
+    *,
+    untested: bool,
+) -> frozenset[str]:
+    """Return the outputs that strange values in a tensor reach in a way that every runtime must agree on.
+
+    Args:
+        tensor: the input.
+        operations: of its graph, in order.
+        outputs: the endpoint's names of the graph's outputs.
+        tests: operators whose answer makes numbers of the values: whatever follows counts.
+        stops: operators behind which the values themselves are nothing to compare.
+        untested: whether an output that the values reach untested counts, too.
+    """
     if not tensor.dtype.is_floating:
-        return False
-    reached = {tensor.name}
+        return frozenset()
+    reached: set[str] = {tensor.name}
+    tested: set[str] = set()
     for operation in operations:
-        if not any(each.name in reached for each in operation.inputs):
+        names = {each.name for each in operation.inputs}
+        made = {each.name for each in operation.outputs}
+        if operation.type in _BLIND or not names & (reached | tested):
             continue
-        if operation.type in _TESTS:
-            return True
+        raw = bool(names & reached)
+        if names & tested or (raw and operation.type in tests):
+            tested |= made
         casts = operation.type == "Cast" and not operation.outputs[0].dtype.is_floating
-        if operation.type in _BLIND | _MIXING or casts:
-            continue
-        reached.update(each.name for each in operation.outputs)
-    return bool(reached & outputs)
-
-
-def _compares_nan(tensor: Any, operations: Iterable[Any]) -> bool:
-    if not tensor.dtype.is_floating:
-        return False
-    reached, compared = {tensor.name}, False
-    for operation in operations:
-        if not any(each.name in reached for each in operation.inputs):
-            continue
-        if operation.type in _COMPARISONS:
-            compared = True
-        elif operation.type in _PASSING_OVER:
-            return False
-        elif operation.type not in _BLIND | _MIXING:
-            reached.update(each.name for each in operation.outputs)
-    return compared
+        if raw and operation.type not in stops and not casts:
+            reached |= made
+    kept = tested | (reached if untested else set())
+    return frozenset(word for name, word in outputs.items() if name in kept)

@@ -130,6 +130,10 @@ def test_infinities_are_tried_where_they_are_kept_and_nan_where_it_is_compared()
     assert np.isinf(tried(ops.relu)).any()
     assert not np.isnan(tried(ops.relu)).any(), "kernels differ in what they make of a NaN"
     assert not cases_of(model_of((4,), layers.Dense(2)), "non-finite"), "they spoil every sum"
+    two = model_of((4,), lambda x: {"flag": ops.isnan(x), "sum": ops.relu(layers.Dense(2)(x))})
+    both = cases_of(two, "non-finite")
+    assert both
+    assert all(set(case.outputs) == {"flag"} for case in both)
 
 
 def test_indices_stay_in_range_while_other_integers_are_wild() -> None:
@@ -159,7 +163,7 @@ def test_indices_stay_in_range_while_other_integers_are_wild() -> None:
     ],
 )
 def test_integers_that_size_something_are_not_wild(function: Any, sizes: bool) -> None:
-    traced = tf.function(lambda **inputs: function(inputs["x"]), autograph=False)
+    traced = tf.function(lambda **inputs: {"y": function(inputs["x"])}, autograph=False)
     graph = traced.get_concrete_function(x=tf.TensorSpec((None, 4), tf.int32, name="x"))
     assert look_into(graph, ["x"]).inputs["x"].sizes is sizes
 
