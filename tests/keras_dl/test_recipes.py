@@ -266,9 +266,7 @@ def test_the_label_column_of_a_table_is_a_setting(tmp_path):
 
 def test_how_a_table_is_written_is_a_setting(tmp_path):
     table = tmp_path / "flowers.csv"
-    table.write_bytes(
-        b"id\tnote\ta\tlabel\n" + "7\tä\t1\trose\n3\tö\t2\tiris\n".encode("latin-1") * 10
-    )
+    table.write_bytes(b"id\tnote\ta\tlabel\n" + "7\tä\t1\trose\n3\tö\t2\tiris\n".encode("latin-1") * 10)
     settings = {"separator": "\\t", "encoding": "latin-1", "drop": "id,note"}
     splits = get_recipe("mlp-digits").configured(data=str(table), settings=settings).splits()
     assert splits.description.class_names == ("iris", "rose")

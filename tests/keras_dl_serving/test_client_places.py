@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,10 @@ import pytest
 from keras_dl_serving import (
     AsyncClient,
     Client,
+    DeadlineExceeded,
     InvalidRequest,
-    NotReady,
     Server,
     ServerStartError,
-    grpc_forks,
 )
 from tests.keras_dl_serving.conftest import save_scale
 from tests.keras_dl_serving.places import (
@@ -89,20 +88,20 @@ def test_a_fork_while_threads_ask(server: Server) -> None:
         assert [each.result() for each in asking] == [[]] * 8
 
 
-def refused_around_a_fork(url: str) -> list[Any]:
-    """What children get that are forked while a thread is in a blocking call of gRPC."""
-    with Client(url, timeout=20) as client, ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(client.wait_ready, "nothing", timeout=3)
-        time.sleep(1)
-        with grpc_forks.blocking_call():
+def around_a_fork_during_a_call(url: str) -> list[Any]:
+    """What a child gets that is forked while a thread is in a blocking call of gRPC, and one forked later."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as threads:
+        other = Client(f"grpc://127.0.0.1:{silent.getsockname()[1]}", timeout=2, retries=0)
+        call = threads.submit(other.status, "m")
+        time.sleep(0.5)
+        with Client(url, timeout=20) as client:
             found = in_children(lambda: wrong(client, 0))
-        with suppress(NotReady):
-            waiting.result()
-        return found + in_children(lambda: wrong(client, 0))
+            assert isinstance(call.exception(), DeadlineExceeded)
+            return found + in_children(lambda: wrong(client, 0))
 
 
 def test_grpc_is_refused_in_a_child_forked_during_a_call(server: Server) -> None:
-    during, after = spawned(refused_around_a_fork, server.grpc_url)
+    during, after = spawned(around_a_fork_during_a_call, server.grpc_url)
     assert isinstance(during, InvalidRequest)
     assert "spawn" in str(during)
     assert after == []
