@@ -71,6 +71,7 @@ FUNCTIONS_OF_ONE_FLOAT: dict[str, tuple[Callable[..., Any], Callable[..., Any]]]
         ops.selu,
         lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),
     ),
+    "sign": (ops.sign, np.sign),
     "rsqrt": (lambda x: ops.rsqrt(ops.abs(x)), lambda x: 1.0 / np.sqrt(np.abs(x))),
     "sinh": (ops.sinh, np.sinh),
     "cosh": (ops.cosh, np.cosh),
@@ -102,6 +103,23 @@ def test_functions_of_two_floats_on_infinite_and_missing_values(tmp_path: Path) 
         np.testing.assert_array_equal(found["maximum"], np.maximum(x, y))
         np.testing.assert_array_equal(found["minimum"], np.minimum(x, y))
         np.testing.assert_array_equal(found["floor_divide"], np.floor(x / y))
+
+
+def test_the_largest_of_missing_values_is_missing(tmp_path: Path) -> None:
+    x = np.float32([[7, NAN, 4], [NAN, NAN, NAN], [1, INF, -INF], [3, 2, 9]])
+    functions = {name: lambda x, name=name: getattr(ops, name)(x, axis=-1) for name in ("max", "min")}
+    functions["kept"] = lambda x: ops.max(x, axis=-1, keepdims=True)
+    found = answers(tmp_path / "model.tflite", {"x": x}, functions)
+    np.testing.assert_array_equal(found["max"], x.max(-1))
+    np.testing.assert_array_equal(found["min"], x.min(-1))
+    np.testing.assert_array_equal(found["kept"], x.max(-1, keepdims=True))
+
+
+def test_roots_of_infinity_are_infinite(tmp_path: Path) -> None:
+    x = np.float32([[INF, 9, 16, INF, 0, NAN, 1e-30, 2]])
+    found = answers(tmp_path / "model.tflite", {"x": x}, {"sqrt": ops.sqrt, "own": Own(tf.sqrt)})
+    for name in found:
+        np.testing.assert_allclose(found[name], np.sqrt(x), rtol=1e-6)
 
 
 def test_narrow_integers_of_negative_floats_wrap_around(tmp_path: Path) -> None:
@@ -206,6 +224,17 @@ def test_arithmetic_of_integers_wraps_around_as_in_numpy(dtype: str, tmp_path: P
     with np.errstate(all="ignore"):
         for name, reference in of_numpy.items():
             np.testing.assert_array_equal(found[name], reference(x, y), err_msg=name)
+
+
+def test_places_of_int64(tmp_path: Path) -> None:
+    x = np.int64([[3, 2**40 + 1, 2**40, 2**40 + 1], [-(2**40), -(2**40) - 1, 5, -(2**40) - 1]])
+    found = answers(
+        tmp_path / "model.tflite",
+        {"x": x},
+        {"largest": lambda x: ops.argmax(x, -1), "smallest": Own(lambda x: tf.argmin(x, -1))},
+    )
+    np.testing.assert_array_equal(found["largest"], x.argmax(-1))
+    np.testing.assert_array_equal(found["smallest"], x.argmin(-1))
 
 
 def test_reductions_and_order_of_narrow_integers(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from keras_dl_export.lowering.operators import Operator, Replacement
 
 Tensor = Any
@@ -60,11 +62,33 @@ def _selu(operator: Operator) -> Tensor:
     return tf.where(x > 0.0, scale * x, (scale * alpha) * tf.nn.elu(x))
 
 
-def _rsqrt(operator: Operator) -> Tensor:
-    """XNNPACK's reciprocal root of 0 is NaN; the converter makes one of 1 / sqrt(x) too."""
+def _sqrt(x: Tensor) -> Tensor:
+    """XNNPACK's root of infinity is NaN on some processors."""
     import tensorflow as tf
 
-    return tf.sqrt(1.0 / operator.inputs[0])
+    return tf.where(tf.equal(x, tf.constant(np.inf, x.dtype)), x, tf.sqrt(x))
+
+
+def _rsqrt(operator: Operator) -> Tensor:
+    """XNNPACK's reciprocal root of 0 is NaN; the converter makes one of 1 / sqrt(x) too."""
+    return _sqrt(1.0 / operator.inputs[0])
+
+
+def _extremum(operator: Operator) -> Tensor:
+    """TFLite's largest and smallest values pass over NaN."""
+    import tensorflow as tf
+
+    x, axes = operator.inputs
+    keepdims = operator.attributes["keep_dims"].b
+    reduce = tf.reduce_max if operator.type == "Max" else tf.reduce_min
+    missing = tf.reduce_any(tf.not_equal(x, x), axes, keepdims=keepdims)
+    return tf.where(missing, tf.constant(np.nan, x.dtype), reduce(x, axes, keepdims=keepdims))
+
+
+def _sign(x: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    return _unless_missing(x, tf.sign(x))
 
 
 def _may_be_zero(operator: Operator) -> bool:
@@ -167,12 +191,16 @@ ON_FLOATS = {
     "Exp": _floats(_exp),
     "Expm1": _floats(lambda x: _exp(x) - 1.0),
     "FloorDiv": Replacement(_float_floor_div, _is_float),
+    "Max": Replacement(_extremum, _is_float),
     "Maximum": Replacement(_larger_or_missing, _is_of_two_floats),
+    "Min": Replacement(_extremum, _is_float),
     "Minimum": Replacement(_larger_or_missing, _is_of_two_floats),
     "Rsqrt": Replacement(_rsqrt, _may_be_zero),
     "Selu": Replacement(_selu, _is_float),
+    "Sign": _floats(_sign),
     "Sinh": _floats(lambda x: _half_exp(x) - _half_exp(-x)),
     "Softplus": Replacement(_softplus, _is_float),
+    "Sqrt": Replacement(lambda operator: _sqrt(operator.inputs[0]), _is_float),
     "Sum": Replacement(_sum_of_squares, _is_of_squares),
     "Tan": _floats(_tan),
 }

@@ -71,6 +71,17 @@ def _floor_div(operator: Operator) -> Tensor:
     return quotient
 
 
+def _place(operator: Operator) -> Tensor:
+    """Return the first place of the largest or smallest."""
+    import tensorflow as tf
+
+    x, axis = operator.inputs
+    reduce = tf.reduce_max if operator.type == "ArgMax" else tf.reduce_min
+    found = tf.cast(tf.equal(x, reduce(x, axis, keepdims=True)), tf.int32)
+    dtype = tf.dtypes.as_dtype(operator.attributes["output_type"].type)
+    return tf.argmax(found, axis, output_type=dtype)
+
+
 def _power(operator: Operator) -> Tensor:
     """Multiply and square, by the bits of a constant exponent."""
     import tensorflow as tf
@@ -218,6 +229,8 @@ _ARITHMETIC = """
 ON_NARROW = {name: Replacement(_as_int32, _is_narrow) for name in _ARITHMETIC.split()}
 ON_INT64 = {
     "Abs": Replacement(_abs, _is_int64),
+    "ArgMax": Replacement(_place, _is_int64),
+    "ArgMin": Replacement(_place, _is_int64),
     "FloorDiv": Replacement(_floor_div, _is_int64),
     "Pow": Replacement(_power, _has_constant_exponent),
     "Sign": Replacement(_sign, _is_int64),
