@@ -28,6 +28,10 @@ _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _STRING = re.compile(rb'("(?:[^"\\]++|\\.)*+")(\s*:)?', re.DOTALL)  # with the colon, a name
 _FEW_NAMES = 8  # for which counting each is faster than going through all strings
+# Numbers, each with its comma: long lists of them are read in one go, up to where the mistake is.
+_NUMBERS = re.compile(
+    rb"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?[ \t\n\r]*+,[ \t\n\r]*+)++"
+)
 _ESCAPES = {b'"': '"', b"\\": "\\", b"/": "/", b"b": "\b", b"f": "\f", b"n": "\n", b"r": "\r", b"t": "\t"}
 _BOM = b"\xef\xbb\xbf"
 
@@ -287,6 +291,7 @@ class _Reader:
         if self._take(b"]"):
             return items
         while True:
+            items += self._numbers()
             items.append(self._value(depth))
             self._skip_space()
             if self._take(b"]"):
@@ -294,6 +299,18 @@ class _Reader:
             if not self._take(b","):
                 self._fail("Missing a comma or ']' after an array element.")
             self._skip_space()
+
+    def _numbers(self) -> list[Any]:
+        """Those that come next, as far as they are plain."""
+        found = _NUMBERS.match(self._text, self._at)
+        if not found:
+            return []
+        try:
+            numbers: list[Any] = orjson.loads(b"[%b]" % found[0].rstrip(b" \t\n\r,"))
+        except orjson.JSONDecodeError:  # one of them is too big
+            return []
+        self._at = found.end()
+        return numbers
 
     def _string(self) -> str:
         self._at += 1

@@ -178,3 +178,14 @@ def test_long_quotes_are_cut_without_writing_all_of_it() -> None:
 )
 def test_numbers_have_six_digits_or_all(value: float, single: bool, text: str) -> None:
     assert format_number(value, single=single) == text
+
+
+def test_a_long_list_of_numbers_is_read_up_to_its_mistake() -> None:
+    numbers = b"[" + b"1, -2.5e1 ,\n0," * 1000
+    with pytest.raises(InvalidArgument, match=f"Invalid value. at offset: {len(numbers)}"):
+        parse(numbers + b"}")
+    with pytest.raises(InvalidArgument, match=f"too big.* at offset: {len(numbers)}"):
+        parse(numbers + b"1e999, 1, 2]")
+    values = parse(numbers + b"NaN]")
+    assert values[:-1] == [1, -25.0, 0] * 1000
+    assert math.isnan(values[-1])

@@ -22,8 +22,8 @@ _UNPACKED_NUMBERS = {
     "dcomplex_val": (12, "<u8"),
 }
 # Fewer values than the shape has elements stand for repeats of the last: a few bytes must not become
-# terabytes.
-_MAX_EXPANDED_BYTES = 2**31
+# gigabytes.
+_MAX_EXPANDED_BYTES = 2**28
 
 
 def write(array: Array, proto: TensorProto, *, as_content: bool) -> None:
