@@ -65,7 +65,7 @@ def test_models_that_are_gone_are_not_listed(tmp_path: Path) -> None:
     save_scale(tmp_path / "stays" / "1", 2)
     (tmp_path / "broken" / "1").mkdir(parents=True)
     (tmp_path / "broken" / "1" / "model.onnx").write_bytes(b"broken")
-    with Server(tmp_path, rest_port=0, grpc_port=None, poll_seconds=0.05) as server:
+    with Server(tmp_path, rest_port=0, grpc_port=None, poll_seconds=0.05, require_models=False) as server:
         assert served(server) == (["broken", "gone", "stays"], ["broken"])
         shutil.rmtree(tmp_path / "gone")
         eventually(lambda: served(server) == (["broken", "stays"], ["broken"]))
