@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import struct
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,9 +97,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _opened(path: Path) -> Image.Image:
     if not path.exists():
         raise FileNotFoundError("it is a link to a file that does not exist")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # below Pillow's limit a large photo is no bomb
-        return Image.open(path, formats=_formats())
+    return Image.open(path, formats=_formats())
 
 
 def _orientation(image: Image.Image) -> int:
