@@ -153,7 +153,7 @@ def _write(
         quantization = quantizations.get("tflite")
         calibrated = quantization is not None and quantization.kind == "int8"
         lowered = lower(signatures, TFLiteRecurrent(calibrated=calibrated))
-        same = not any(signature.lowered for signature in signatures.values())
+        same = all(lowered[name] is signature for name, signature in signatures.items())
         write_tflite(model, lowered, path, quantization, saved_model=staged if same else None)
         say("Checking TFLite")
         write = functools.partial(write_tflite, model, quantization=quantization)

@@ -158,6 +158,16 @@ def test_a_release_records_its_tolerance_and_what_was_tried(perceptron: keras.Mo
         verify(tmp_path / "r", other)
 
 
+def test_a_release_has_the_tflite_file_that_is_written_alone(tmp_path: Path) -> None:
+    """Operators are replaced for TFLite in a graph of its own, which the release's SavedModel is not."""
+    x = keras.Input((3,), name="x")
+    model = keras.Model(x, layers.UnitNormalization()(x))
+    release = export(model, tmp_path / "r", ["tflite"])
+    alone = to_tflite(model, tmp_path / "alone.tflite")
+    (released,) = (artifact for artifact in release.artifacts if artifact.format == "tflite")
+    assert released.operators == alone.operators
+
+
 class Faulty(layers.Layer):
     """Gives other numbers while a file is written: as if a converter were wrong about it."""
 
