@@ -58,7 +58,12 @@ def endpoints_of(
     import keras
 
     if not isinstance(model, keras.Model):
-        raise TypeError(f"model: expected a built keras.Model, got {type(model).__name__}.")
+        remedy = "Build one of layers, or load one with keras.saving.load_model."
+        if isinstance(model, keras.Layer | keras.Function):
+            remedy = "Wrap it: x = keras.Input(shape); keras.Model(x, it(x))."
+        raise TypeError(f"model: expected a built keras.Model, got {type(model).__name__}. {remedy}")
+    if isinstance(model, keras.Sequential) and not model.layers:
+        raise ValueError(f"model: {model.name!r} has no layers, so that nothing can be exported. Add some.")
     if not model.built:
         raise ValueError(
             f"model: {model.name!r} is not built, so that it has no weights and no input shapes yet. Call it "
@@ -122,7 +127,8 @@ def call_endpoint(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, An
     """Call an endpoint's function and check that it returns named tensors."""
     outputs = endpoint.function(**inputs)
     if not isinstance(outputs, Mapping) or not outputs:
-        raise TypeError(f"expected a dict of named tensors from the endpoint, got {type(outputs).__name__}.")
+        got = "none" if isinstance(outputs, Mapping) else type(outputs).__name__
+        raise TypeError(f"expected a dict of named tensors from the endpoint, got {got}.")
     if strange := [name for name in outputs if not name.isidentifier()]:
         raise ValueError(f"expected output names of letters, digits and _, got {strange[0]!r}.")
     return dict(outputs)
@@ -167,7 +173,9 @@ def _from_call(model: Any, examples: Any) -> Endpoint:
         else:
             outputs = _call(model, signature, {**dict(zip(arguments, given, strict=True)), **constants})
         fallback = getattr(model, "output_names", ()) if isinstance(outputs, list | tuple) else ("output",)
-        return dict(zip(_names(outputs, fallback), keras.tree.flatten(outputs), strict=True))
+        named = zip(_names(outputs, fallback), keras.tree.flatten(outputs), strict=True)
+        # An output that is None here, such as that of a loss in training, is none of the file's.
+        return {name: keras.ops.convert_to_tensor(value) for name, value in named if value is not None}
 
     return Endpoint(
         serving_default,
@@ -240,6 +248,11 @@ def _check_complete(model: Any, parameters: Sequence[str], arguments: Mapping[st
         if signature[name].default is inspect.Parameter.empty
         and signature[name].kind not in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     ]
+    if not parameters:
+        raise ValueError(
+            f"model: {type(model).__name__}.call() takes no tensors, and a file without inputs would hold "
+            "one answer alone. Give call() an input, or save what it returns."
+        )
     if not arguments or any(name not in arguments for name in required):
         raise ValueError(
             f"model: Keras kept no shapes for {', '.join(required or parameters)} of "

@@ -101,6 +101,7 @@ def _said(text: str) -> str:
     while rest.strip() and said.endswith((":", ",")):
         paragraph, _, rest = rest.strip().partition("\n\n")
         said = f"{said} {' '.join(paragraph.split())}"
+    said = said.partition(" You can attempt the following resolutions")[0]  # they are not for exporting
     return textwrap.shorten(said, _LONGEST, placeholder=" ...")
 
 

@@ -319,7 +319,7 @@ def _allowed(case: Case, output: str, relative: float) -> NDArray[np.float64]:
     if expected.dtype.kind not in "fV":
         return np.zeros(())
     magnitudes = np.abs(expected.astype(np.float64))
-    magnitudes[~np.isfinite(magnitudes)] = 0.0
+    magnitudes = np.where(np.isfinite(magnitudes), magnitudes, 0.0)
     return np.asarray(relative * (1.0 + _largest_of_sample(case, magnitudes)))
 
 

@@ -6,7 +6,7 @@ import errno
 import gc
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def write_saved_model(model: Any, signatures: Mapping[str, Signature], folder: P
             id(variable): variable for function in functions.values() for variable in function.graph.variables
         }.values()
     )
-    module.tables_used = _tables(functions.values())
+    module.tables_used = _tables(functions)
     with silence(), any_scope():  # variables are named after layers, too
         try:
             tf.saved_model.save(module, str(folder), signatures=functions)
@@ -98,22 +98,47 @@ def read_warmup_requests(folder: Path) -> dict[str, NDArray[Any]]:
     return inputs
 
 
-def _tables(functions: Iterable[Any]) -> list[Any]:
+def _tables(functions: Mapping[str, Any]) -> list[Any]:
     """Return the lookup tables that functions captured, wherever the model keeps them.
 
     A function holds a table's handle alone, and a table that is not saved by its owner comes back empty. The
     owner may be in a list, a closure or a module's global: only the garbage collector knows them all.
+
+    Raises:
+        ConversionError: a function captured what no SavedModel holds.
     """
+    captured = {
+        id(handle): (name, inner)
+        for name, function in functions.items()
+        for handle, inner in function.graph.captures
+        if handle.dtype.name == "resource"
+    }
+    for function in functions.values():
+        for variable in function.graph.variables:
+            captured.pop(id(variable.handle), None)
+    if not captured:
+        return []
+    tables = _owners(captured)
+    if len(tables) < len(captured) and gc.get_freeze_count():  # a program may keep objects from the collector
+        gc.unfreeze()
+        tables = _owners(captured)
+        gc.collect()
+        gc.freeze()
+    for table in tables:
+        captured.pop(id(table._resource_handle), None)
+    for name, inner in captured.values():
+        used = next(iter(inner.consumers()), inner.op)
+        raise ConversionError(
+            f"saved_model: endpoint {name!r}: layer {used.name.rpartition('/')[0] or used.name!r} uses a "
+            f"resource ({used.type}) that no SavedModel holds. Keep its values in variables or in lookup "
+            "tables, or take them as an input."
+        )
+    return tables
+
+
+def _owners(handles: Collection[int]) -> list[Any]:
     from tensorflow.saved_model.experimental import TrackableResource
 
-    handles = {
-        id(tensor)
-        for function in functions
-        for tensor in function.captured_inputs
-        if tensor.dtype.name == "resource"
-    } - {id(variable.handle) for function in functions for variable in function.graph.variables}
-    if not handles:
-        return []
     return [
         thing
         for thing in gc.get_objects()

@@ -95,7 +95,8 @@ def _check_whole_model(path: Path) -> None:
 def _unreadable(path: Path, error: Exception) -> ValueError:
     return ValueError(
         f"path: Keras 3 cannot read the legacy model in {path}: {first_line(error)}. Load it where it was "
-        "written, and save it with model.save('model.keras'); or pass compile=False if a loss or metric is missing."
+        "written, and save it with model.save('model.keras'); or pass compile=False if a loss or metric is "
+        "missing."
     )
 
 

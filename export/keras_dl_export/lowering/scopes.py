@@ -17,9 +17,11 @@ class Scopes:
 
     Attributes:
         failed: the innermost layer that an error came out of; an empty string where there is none.
+        graph: the graph that it is in.
     """
 
     failed = ""
+    graph: Any = None
 
 
 @contextlib.contextmanager
@@ -45,7 +47,9 @@ def any_scope() -> Iterator[Scopes]:
             try:
                 yield scope
             except BaseException:
-                scopes.failed = scopes.failed or (graph.get_name_scope() if name else "")
+                # A branch or a body has a graph of its own, and the layer is in the outer one.
+                if name and scopes.graph is not graph:
+                    scopes.failed, scopes.graph = graph.get_name_scope(), graph
                 raise
 
     with _one_at_a_time:
