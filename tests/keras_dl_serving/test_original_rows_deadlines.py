@@ -214,6 +214,27 @@ def test_a_batch_ends_when_the_last_of_its_requests_is_given_up() -> None:
     asyncio.run(ask())
 
 
+def test_a_batch_is_not_kept_by_its_requests() -> None:
+    import asyncio
+    import gc
+    import weakref
+
+    from keras_dl_serving.server.batching import BatchingEngine
+
+    async def ask() -> weakref.ref[Array]:
+        engine = BatchingEngine(FakeEngine(), BatchingOptions(max_batch_size=2, threads=1))
+        x = np.ones(1, np.float32)
+        await engine.submit("serving_default", {"x": x}, ["y"], Cancellation())
+        await asyncio.get_running_loop().run_in_executor(None, engine.close)
+        return weakref.ref(x)
+
+    gc.disable()
+    try:
+        assert asyncio.run(ask())() is None
+    finally:
+        gc.enable()
+
+
 def test_rest_requests_that_wait_for_a_thread_are_dropped_when_given_up() -> None:
     ran: list[float] = []
     gate = threading.Event()

@@ -252,6 +252,8 @@ class BatchingEngine:
 
     def _finish(self, batch: _Batch, done: asyncio.Future[list[list[Array]]]) -> None:
         self._idle += 1
+        for task in batch.tasks:
+            task.cancellation.settle()
         error = done.exception()
         if error is None:
             for task, result in zip(batch.tasks, done.result(), strict=True):

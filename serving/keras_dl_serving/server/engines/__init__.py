@@ -38,6 +38,10 @@ class Cancellation:
         if self.cancelled:
             act()
 
+    def settle(self) -> None:
+        """Forget what to call, as the run is over: it would keep alive what it refers to."""
+        self._act = None
+
     def check(self) -> None:
         """Raise what a run that has not begun yet ends with.
 
