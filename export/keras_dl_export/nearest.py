@@ -20,7 +20,7 @@ _NEAREST = {
     "BitwiseXor": _OPSET_18,
     "Cholesky": _SOLVE,
     "Conv2DBackpropInput": "Take dilation_rate=1, or UpSampling2D before a dilated Conv2D",
-    "Cumprod": "Take the exponential of a cumsum of logarithms",
+    "Cumprod": "Fix the size of the axis that is multiplied over",
     "DenseBincount": "Sum a one_hot over the axis that is counted",
     "Erf": "Take keras.activations.gelu(x, approximate=True) or a tanh",
     "ImageProjectiveTransformV3": "Transform the images outside the model",

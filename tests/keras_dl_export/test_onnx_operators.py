@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import onnxruntime
 import pytest
+import tensorflow as tf
 from keras import layers, ops
 
 from keras_dl_export import ConversionError, to_onnx
@@ -220,6 +221,35 @@ def test_values_for_one_place_are_added_up(tmp_path: Path) -> None:
     np.testing.assert_array_equal(summed, wanted)
     np.testing.assert_array_equal(segments, wanted)
     np.testing.assert_array_equal(largest[3], [5, 4])
+
+
+def test_products_and_ranks_of_scores(tmp_path: Path) -> None:
+    x = np.float32([[3, -2, 0.5, 4, 1], [0, 1, 2, 3, 4], [5, 5, 1, 5, 0]])
+    target = np.array([1, 4, 3], np.int32)
+    outer = layers.Lambda(lambda x: tf.einsum("bI,bi->bIi", x, x))
+    functions: list[tuple[Callable[..., Any], np.ndarray]] = [
+        (lambda x, t: ops.cumprod(x, axis=1), np.cumprod(x, axis=1)),
+        (lambda x, t: ops.in_top_k(t, x, 2), np.array([False, True, True])),
+        (lambda x, t: ops.in_top_k(t + 3, x, 2), np.array([False, False, False])),
+        (lambda x, t: outer(x), x[:, :, None] * x[:, None, :]),
+    ]
+    model = model_of(lambda *tensors: [function(*tensors) for function, _ in functions], x, target)
+    for (_, wanted), got in zip(functions, run(model, tmp_path, x, target), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def test_triangles_and_margins_of_infinities(tmp_path: Path) -> None:
+    x = np.full((2, 3, 4), np.inf, np.float32)
+    margins = ((0, 0), (1, 2), (3, 1))
+    functions: list[tuple[Callable[..., Any], np.ndarray]] = [
+        (ops.tril, np.tril(x)),
+        (lambda x: ops.triu(x, 1), np.triu(x, 1)),
+        (lambda x: ops.pad(x, margins, mode="symmetric"), np.pad(x, margins, mode="symmetric")),
+        (lambda x: ops.pad(x, margins, mode="reflect"), np.pad(x, margins, mode="reflect")),
+    ]
+    model = model_of(lambda x: [function(x) for function, _ in functions], x)
+    for (_, wanted), got in zip(functions, run(model, tmp_path, x, opset=15), strict=True):
+        np.testing.assert_array_equal(got, wanted)
 
 
 def test_what_the_opset_lacks_is_refused_with_the_opset_that_has_it(tmp_path: Path) -> None:

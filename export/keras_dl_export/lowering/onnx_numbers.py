@@ -193,6 +193,55 @@ def _where(node: Replacement) -> None:
     node.finish("Where", *node.inputs)
 
 
+def _cumprod(node: Replacement) -> None:
+    """Multiply each place by that 1, 2, 4 ... places before it, until all before it are in the product."""
+    axis, shape = node.static(1), node.shape(node.inputs[0])
+    if axis is None or shape is None or shape[int(axis)] < 0:
+        return
+    size = shape[int(axis)]
+    reverse = bool(node.node.get_attr_value("reverse", 0))
+    product = node.inputs[0]
+    if node.node.get_attr_value("exclusive", 0):
+        product = _moved(node, product, 1, int(axis) % len(shape), len(shape), reverse)
+    distance = 1
+    while distance < size:
+        before = _moved(node, product, distance, int(axis) % len(shape), len(shape), reverse)
+        product = node.make("Mul", product, before)
+        distance *= 2
+    node.finish("Identity", product)
+
+
+def _moved(node: Replacement, value: str, by: int, axis: int, rank: int, back: bool) -> str:
+    """Return a value moved along an axis, with ones where it was."""
+    pads = [0] * (2 * rank)
+    pads[axis], pads[axis + rank] = (-by, by) if back else (by, -by)
+    return node.make("Pad", value, node.constant(pads, np.int64), _one(node))
+
+
+def _in_top_k(node: Replacement) -> None:
+    """Fewer than k scores are above that of the target, and all are finite."""
+    scores, targets, count = node.inputs
+    shape = node.shape(scores)
+    if shape is None:
+        return
+    zero, last = node.constant(0, np.float32), node.constant([-1], np.int64)
+    end = node.axes("Squeeze", node.sizes(scores, 1, 2), 0)
+    classes = node.make("Range", node.constant(0, np.int64), end, node.constant(1, np.int64))
+    chosen = node.make("Equal", node.axes("Unsqueeze", node.cast(targets, np.int64), -1), classes)
+    score = node.make("ReduceSum", node.make("Where", chosen, scores, zero), last, keepdims=1)
+    above = node.cast(node.make("Greater", scores, score), np.int64)
+    few = node.make("Less", node.make("ReduceSum", above, last, keepdims=0), node.cast(count, np.int64))
+    finite = node.make("Equal", node.make("Sub", scores, scores), zero)
+    # A target that is no class has no score, and is in no top.
+    counted = node.make("ReduceSum", node.cast(chosen, np.int64), last, keepdims=0)
+    known = node.make("Greater", counted, node.constant(0, np.int64))
+    infinite = node.cast(node.make("Not", finite), np.int64)
+    bounded = node.make(
+        "Equal", node.make("ReduceSum", infinite, last, keepdims=0), node.constant(0, np.int64)
+    )
+    node.finish("And", node.make("And", few, known), bounded)
+
+
 def _einsum(node: Replacement) -> None:
     """Name the axes anew, by small letters: tf2onnx writes all small, and makes one axis of `A` and `a`."""
     equation = node.node.get_attr_value("equation").decode().replace(" ", "")
@@ -205,6 +254,9 @@ def _einsum(node: Replacement) -> None:
 
 NUMBERS: dict[str, Handler] = {
     "Atan2": replaced_by(_arctan2),
+    "Cumprod": replaced_by(_cumprod),
+    "Einsum": replaced_by(_einsum),
+    "InTopKV2": replaced_by(_in_top_k),
     "Bucketize": replaced_by(_bucketize),
     "Erfc": replaced_by(_erfc),
     "Expm1": replaced_by(_expm1),
