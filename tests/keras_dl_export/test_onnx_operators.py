@@ -231,6 +231,9 @@ def test_products_and_ranks_of_scores(tmp_path: Path) -> None:
         (lambda x, t: ops.cumprod(x, axis=1), np.cumprod(x, axis=1)),
         (lambda x, t: ops.in_top_k(t, x, 2), np.array([False, True, True])),
         (lambda x, t: ops.in_top_k(t + 3, x, 2), np.array([False, False, False])),
+        (lambda x, t: ops.cross(x[:, :3], x[:, 2:]), np.cross(x[:, :3], x[:, 2:])),
+        (lambda x, t: ops.relu(t - 2), np.maximum(target - 2, 0)),
+        (lambda x, t: ops.linspace(x[:, 0], x[:, 1], 3, axis=1), np.linspace(x[:, 0], x[:, 1], 3, axis=1)),
         (lambda x, t: outer(x), x[:, :, None] * x[:, None, :]),
     ]
     model = model_of(lambda *tensors: [function(*tensors) for function, _ in functions], x, target)

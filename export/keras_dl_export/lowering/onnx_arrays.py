@@ -98,6 +98,23 @@ def _dynamic_update_slice(node: Replacement) -> None:
     return node.finish("ScatterND", array, node.make("Concat", *grid, axis=-1), block)
 
 
+def _broadcast_args(node: Replacement) -> None:
+    """The shape that two shapes broadcast to: of two sizes the one that is not 1."""
+    lengths = [node.shape(value) for value in node.inputs]
+    if any(length is None or length[0] < 0 for length in lengths):
+        return
+    rank = max(length[0] for length in lengths if length)
+    left, right = (
+        node.make(
+            "Concat", node.constant([1] * (rank - length[0]), np.int64), node.cast(value, np.int64), axis=0
+        )
+        for value, length in zip(node.inputs, lengths, strict=True)
+        if length
+    )
+    is_one = node.make("Equal", left, node.constant(1, np.int64))
+    node.finish_cast(node.make("Where", is_one, right, left))
+
+
 def _scatter_nd(node: Replacement) -> None:
     """Values that go to one place are added up."""
     indices, values, shape = node.inputs
@@ -225,6 +242,7 @@ def _matrix_band_part(node: Replacement) -> None:
 
 ARRAYS: dict[str, Handler] = {
     **dict.fromkeys(("MirrorPad", "Pad", "PadV2"), replaced_by(_pad)),
+    "BroadcastArgs": replaced_by(_broadcast_args),
     "MatrixBandPart": replaced_by(_matrix_band_part),
     "OneHot": replaced_by(_one_hot),
     "ResizeArea": LEFT_AS_IT_IS,  # tf2onnx would interpolate, which gives other numbers

@@ -193,6 +193,26 @@ def _where(node: Replacement) -> None:
     node.finish("Where", *node.inputs)
 
 
+def _relu(node: Replacement) -> None:
+    if _is_float(node):
+        return node.finish("Relu", node.inputs[0])
+    return node.finish("Max", node.inputs[0], node.constant(0, node.output_dtype))
+
+
+def _cross(node: Replacement) -> None:
+    left, right = node.inputs
+    after, later = node.constant([1, 2, 0], np.int64), node.constant([2, 0, 1], np.int64)
+
+    def product(first: str, second: str) -> str:
+        return node.make(
+            "Mul",
+            node.make("Gather", left, first, axis=-1),
+            node.make("Gather", right, second, axis=-1),
+        )
+
+    node.finish("Sub", product(after, later), product(later, after))
+
+
 def _cumprod(node: Replacement) -> None:
     """Multiply each place by that 1, 2, 4 ... places before it, until all before it are in the product."""
     axis, shape = node.static(1), node.shape(node.inputs[0])
@@ -254,6 +274,8 @@ def _einsum(node: Replacement) -> None:
 
 NUMBERS: dict[str, Handler] = {
     "Atan2": replaced_by(_arctan2),
+    "Cross": replaced_by(_cross),
+    "Relu": replaced_by(_relu),
     "Cumprod": replaced_by(_cumprod),
     "Einsum": replaced_by(_einsum),
     "InTopKV2": replaced_by(_in_top_k),
