@@ -15,9 +15,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import keras
 import keras_peers
@@ -38,7 +40,7 @@ from side_by_side import (
 from keras_dl.data import load
 from keras_dl.layers import GRU, LSTM, VanillaRNN
 from keras_dl.metrics import importance_sampled_nll
-from keras_dl.models import CNN, DCGAN, VAE
+from keras_dl.models import CNN, DCGAN, MLP, VAE, checked_model, vae
 from keras_dl.optimizers import Adam
 
 BATCH = 128
@@ -145,6 +147,22 @@ def recurrent_step(cell: str, options: Options) -> Iterator[Comparison]:
         yield Comparison(f"{cell} {'x'.join(map(str, size))}", _keras_step(ours, sequences, labels), peers)
 
 
+def finite_check(options: Options) -> Iterator[Comparison]:
+    """A step that refuses NaN and infinity, against the same step without that check."""
+    rows, labels = _random(1).standard_normal((BATCH, 784), np.float32), _labels(BATCH)
+    for name, make, batch in (("mlp", _mlp, (rows, labels)), ("vae", _vae, (_images(BATCH),))):
+        step = _keras_step(make(), *batch)
+        with ExitStack() as patches:
+            for module in (checked_model, vae):
+                unchecked = mock.patch.object(
+                    module, "checked_finite", lambda **tensors: (*tensors.values(),)
+                )
+                patches.enter_context(unchecked)
+            plain = _keras_step(make(), *batch)
+            plain()  # traced without the check
+        yield Comparison(f"finite check, {name}", step, {"unchecked": Peer(plain, at_most=1.02)})
+
+
 # More than a step.
 
 
@@ -217,6 +235,7 @@ WORKLOADS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
     "lstm": lambda options: recurrent_step("lstm", options),
     "gru": lambda options: recurrent_step("gru", options),
     "rnn": lambda options: recurrent_step("rnn", options),
+    "finite": finite_check,
     "fit": fit_epoch,
     "nll": importance_sampling,
     "import": import_time,
@@ -242,6 +261,16 @@ def _vae() -> Any:
     vae = VAE(latent_dim=LATENT_DIM)
     vae.compile(Adam(1e-3), jit_compile=False)
     return vae
+
+
+def _as_they_are(**tensors: Any) -> tuple[Any, ...]:
+    return tuple(tensors.values())
+
+
+def _mlp() -> Any:
+    mlp = MLP(image_shape=(784,))
+    _compile_classifier(mlp, Adam, from_logits=False)
+    return mlp
 
 
 def _players_adam(adam: Any) -> tuple[Any, Any]:

@@ -189,6 +189,7 @@ class CheckedModel(keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.train_function is None or force:
+            self._check_accumulation()
             with self._uncompiled():
                 super().make_train_function(force)
             self.train_function = self._explaining("train_function")
@@ -207,6 +208,17 @@ class CheckedModel(keras.Model):
                 super().make_predict_function(force)
             self.predict_function = self._explaining("predict_function")
         return self.predict_function
+
+    def _check_accumulation(self) -> None:
+        held = [value for value in vars(self).values() if isinstance(value, keras.Optimizer)]
+        inner = [getattr(each, "inner_optimizer", each) for each in held]
+        steps = [each.gradient_accumulation_steps for each in inner if each.gradient_accumulation_steps]
+        strategy = self._distribute_strategy  # None for one device without a strategy
+        if steps and strategy is not None and strategy.extended._use_merge_call():
+            raise ValueError(
+                "gradient_accumulation_steps: expected None under this strategy, under which Keras cannot "
+                f"accumulate, got {steps[0]}. Raise batch_size instead, which the replicas share."
+            )
 
     @contextmanager
     def _uncompiled(self) -> Iterator[None]:

@@ -237,3 +237,10 @@ def test_a_language_model_accumulates():
     assert bits(*model.trainable_weights) == weights
     model.train_on_batch(TOKENS, TOKENS)
     assert bits(*model.trainable_weights) != weights
+
+
+def test_accumulation_under_a_strategy_says_what_to_do():
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = vae(sgd(2))
+    with pytest.raises(ValueError, match=r"^gradient_accumulation_steps: .*batch_size"):
+        model.fit(IMAGES, verbose=0)
