@@ -9,9 +9,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from keras_dl_export.arguments import as_path
 from keras_dl_export.artifact import Artifact
 from keras_dl_export.cases import Examples, Reference, answer_examples, check_examples
 from keras_dl_export.endpoints import Endpoint, endpoints_of
+from keras_dl_export.examples import take_examples
 from keras_dl_export.matching import MatchedRunner, fit_endpoint, match_endpoints
 from keras_dl_export.parity import Comparison, Parity, check_parity, check_tolerance
 from keras_dl_export.predictor import Answers
@@ -54,7 +56,8 @@ def verify(
         ValueError: a single file without a model, or `inputs` that do not fit.
         FileNotFoundError: there is nothing at `artifact`.
     """
-    path = Path(artifact)
+    path = as_path("artifact", artifact, "releases/digits")
+    inputs = take_examples("inputs", inputs)
     check_tolerance(tolerance)
     if not path.exists():
         raise FileNotFoundError(f"artifact: expected a model file or a release, found nothing at {path}.")

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_dl_export import ReleaseError, export, load_artifact, to_onnx, to_saved_model
+from keras_dl_export import ReleaseError, export, load_artifact, to_onnx, to_saved_model, verify
 from keras_dl_export.endpoints import endpoints_of
 from keras_dl_export.examples import take_examples
 from keras_dl_export.quantization import check_quantization
@@ -136,6 +136,7 @@ def test_paths_that_no_file_has(path: Any, model: keras.Model, tmp_path: Path) -
         (lambda: to_saved_model(model, inside), "folder"),
         (lambda: to_onnx(model, inside), "path"),
         (lambda: load_artifact(inside), "path"),
+        (lambda: verify(inside), "artifact"),
     ):
         with pytest.raises((TypeError, ValueError), match=rf"{argument}: expected"):
             call()
