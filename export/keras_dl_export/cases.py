@@ -228,13 +228,13 @@ def _numbers(
         other = others[name]
         if array.dtype.kind in "fV":
             with np.errstate(invalid="ignore"):
-                same = np.abs(array - other) <= _SAME * (1 + np.abs(other))
-            found[name] = np.where(same & np.isfinite(array), array, np.array(np.nan, array.dtype))
+                same = (array == other) | (np.abs(array - other) <= _SAME * (1 + np.abs(other)))
+            found[name] = np.where(same, array, np.array(np.nan, array.dtype))
         elif not np.array_equal(array, other):
             raise ValueError(f"{name} depends on how it is computed")
         else:
             found[name] = array
-    if all(array.dtype.kind in "fV" and np.isnan(array).all() for array in found.values()):
+    if all(array.dtype.kind in "fV" and not np.isfinite(array).any() for array in found.values()):
         raise ValueError("there are no numbers")
     return found
 

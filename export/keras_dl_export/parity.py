@@ -275,7 +275,8 @@ def _compare(
     error[(got == expected) | (np.isnan(got) & np.isnan(expected))] = 0.0
     error[np.isnan(error)] = np.inf
     if not case.plain:
-        error[np.isnan(expected)] = 0.0  # where the model gives no number, none is right or wrong
+        # Where the model gives no number, none is right or wrong.
+        error[~np.isfinite(expected) if NON_FINITE in case.kinds else np.isnan(expected)] = 0.0
     if not error.size:
         return 0.0, relative
     allowed = np.broadcast_to(_allowed(case, output, relative), error.shape)
