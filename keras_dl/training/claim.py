@@ -26,11 +26,12 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
 
     Raises:
         FileExistsError: another training holds the folder, or there is something in it and `resume` is False.
+        OSError: the folder cannot be created; the message names it.
     """
     new = not _content(folder)
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         with _locked(folder):
             check_free(folder, resume)
             try:
@@ -66,8 +67,22 @@ def check_unused(folder: Path) -> None:
     Raises:
         FileExistsError: one does.
     """
-    with suppress(FileNotFoundError, NotADirectoryError), (folder / LOCK).open(encoding="utf-8") as file:
+    try:
+        file = (folder / LOCK).open(encoding="utf-8")
+    except OSError:  # nothing to hold there, or nothing that can be held: `claimed` says why
+        return
+    with file:
         _lock(file, folder)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (
+            f"out: {folder} cannot be created ({error.strerror}). Choose a folder that can be written to."
+        )
+        raise type(error)(error.errno, reason) from error
 
 
 def _content(folder: Path) -> list[Path]:
