@@ -80,9 +80,11 @@ def _cast_graph(graph: Any, inferred: Any, opset: int, outer: Mapping[str, int])
     types.update({tensor.name: tensor.data_type for tensor in inferred.initializer})
     nodes: list[Any] = []
     for node, known in zip(graph.node, inferred.node, strict=True):
-        for body, inferred_body in zip(_bodies(node), _bodies(known), strict=True):
+        bodies = _bodies(node)
+        for body, inferred_body in zip(bodies, _bodies(known), strict=True):
             _cast_graph(body, inferred_body, opset, types)
-        nodes += _cast_node(node, opset, types)
+        # A loop or a branch takes values of any dtypes at once.
+        nodes += [node] if bodies else _cast_node(node, opset, types)
     del graph.node[:]
     graph.node.extend(nodes)
 
@@ -91,8 +93,7 @@ def _bodies(node: Any) -> list[Any]:
     """Return the graphs inside of a loop or a branch."""
     import onnx
 
-    found = [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
-    return found
+    return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
 
 
 def _cast_node(node: Any, opset: int, types: Mapping[str, int]) -> Iterator[Any]:
@@ -103,11 +104,12 @@ def _cast_node(node: Any, opset: int, types: Mapping[str, int]) -> Iterator[Any]
     kernels = _kernels().get((node.domain, node.op_type), ())
     fitting = [constraints for first, last, constraints in kernels if first <= schema.since_version <= last]
     inputs, outputs = _variables(schema.inputs, node.input), _variables(schema.outputs, node.output)
-    bound = {
-        variable: _word(types[name])
-        for name, variable in zip(node.input, inputs, strict=True)
-        if variable is not None and types.get(name)
-    }
+    words = [_word(types[name]) if types.get(name) else None for name in node.input]
+    bound: dict[str, str] = {}
+    for word, variable in zip(words, inputs, strict=True):
+        # tf2onnx counts the steps of a loop as int64 and compares them with TensorFlow's int32.
+        if variable and word and not (bound.get(variable) == "int64" and word == "int32"):
+            bound[variable] = word
     computed = _computed(node.op_type, bound, fitting)
     if computed is None:
         listed = " and ".join(dict.fromkeys(_PYTHON_NAMES.get(word, word) for word in bound.values()))
@@ -117,14 +119,14 @@ def _cast_node(node: Any, opset: int, types: Mapping[str, int]) -> Iterator[Any]
         )
     changed = {variable: word for variable, word in computed.items() if word != bound[variable]}
     after = []
+    for index, (name, word, variable) in enumerate(zip(list(node.input), words, inputs, strict=True)):
+        if variable and word and word != computed[variable]:
+            wide = f"{node.name}_{index}_{computed[variable]}"
+            yield onnx.helper.make_node(
+                "Cast", [name], [wide], f"{wide}_cast", to=_number(computed[variable])
+            )
+            node.input[index] = wide
     if changed:
-        for index, (name, variable) in enumerate(zip(node.input, inputs, strict=True)):
-            if variable in changed and name:
-                wide = f"{node.name}_{index}_{changed[variable]}"
-                yield onnx.helper.make_node(
-                    "Cast", [name], [wide], f"{wide}_cast", to=_number(changed[variable])
-                )
-                node.input[index] = wide
         for index, (name, variable) in enumerate(zip(node.output, outputs, strict=True)):
             if variable in changed and name:
                 wide = f"{node.name}_out{index}_{changed[variable]}"
