@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_dl_export.names import by_word
+
 if TYPE_CHECKING:
     from keras_dl.serving import Signature, TensorSpec
 
@@ -33,7 +35,8 @@ def read_inputs(words: Sequence[str], signature: Signature) -> dict[str, Any]:
     found: dict[str, list[Any]] = {}
     for word in words:
         name, equals, text = word.partition("=")
-        if not equals or not name.isidentifier():
+        (name,) = by_word({name: text}, signature.inputs)  # the model's own name may be `my-x`
+        if not equals or not (name.isidentifier() or name in signature.inputs):
             name, text = "", word
         content = _content(text)
         if not name:

@@ -36,7 +36,8 @@ Headers = Annotated[
 
 
 def serve(
-    releases: Annotated[Path, typer.Argument(help="A folder of `<name>/<version>/`.", show_default=False)],
+    # Text, as a path would lose a slash of `s3://`, which the server names.
+    releases: Annotated[str, typer.Argument(help="A folder of `<name>/<version>/`.", show_default=False)],
     rest_port: Annotated[int, typer.Option(help="0 takes a free one, -1 is off.", min=-1)] = 8501,
     grpc_port: Annotated[int, typer.Option(help="0 takes a free one, -1 is off.", min=-1)] = 8500,
     host: Annotated[str, typer.Option(help="The address to listen on; :: for all.")] = "127.0.0.1",

@@ -288,8 +288,15 @@ def test_encoded_images_and_several_inputs(tmp_path: Path) -> None:
     two = Signature({name: TensorSpec((None,), "float32") for name in "ab"}, {})
     assert read_inputs(["a=[1]", "a=[2]", "b=[3, 4]"], two)["a"].tolist() == [1, 2]
     assert read_inputs(['{"a": [1], "b": [2]}'], two) == {"a": [1], "b": [2]}
+    own = Signature({name: TensorSpec((None,), "float32") for name in ("_1st", "my_x")}, {})
+    assert read_inputs(["1st=[1]", "my-x=[3]"], own) == {"_1st": [1], "my_x": [3]}
     with pytest.raises(ValueError, match=r"expected NAME=VALUE, as the model has the inputs 'a', 'b', got"):
         read_inputs(["[1]"], two)
+
+
+def test_serve_names_a_folder_of_another_file_system_whole(run: Callable[..., str]) -> None:
+    error = run("serve", "s3://bucket/m", "--rest-port", "0", "--grpc-port", "0", status=1)
+    assert "s3://bucket/m" in error
 
 
 def test_serve_answers_without_tensorflow_and_stops_on_sigterm(releases: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -60,6 +61,20 @@ def test_the_call_after_an_interrupt_gets_its_own_answer(protocol: str, triple: 
                 interrupted += 1
             assert client.predict("triple", [-float(number)])["y"].tolist() == [-3.0 * number]
     assert interrupted > 5
+
+
+@pytest.mark.usefixtures("interrupts")
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_an_interrupt_of_predict_batches_does_not_wait_for_those_in_flight(scheme: str) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        Client(f"{scheme}://127.0.0.1:{silent.getsockname()[1]}", timeout=30) as client,
+    ):
+        began = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(Interrupted):
+            list(client.predict_batches("triple", [[1.0]] * 9, in_flight=3))
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import pickle
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from keras_dl_serving import (
     Server,
     ServerStartError,
 )
+from keras_dl_serving.server.settings import Settings
 from tests.keras_dl_serving.conftest import save_scale
 from tests.keras_dl_serving.places import (
     in_children,
@@ -176,6 +178,22 @@ def test_a_copy_reads_its_files_where_it_is_used(tmp_path: Path) -> None:
         pickle.loads(copied).status("m")
 
 
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_has_connections_of_its_own(copied: Callable[[Any], Any], server: Server) -> None:
+    with Client(server.rest_url) as client:
+        with copied(client) as other:
+            assert wrong(other, 0, 3) == []
+        assert wrong(client, 0, 3) == []
+
+    async def ask() -> list[Any]:
+        async with AsyncClient(server.rest_url) as client:
+            async with copied(client) as other:
+                found = await wrong_of_gathered(other, 0, 3)
+            return found + await wrong_of_gathered(client, 0, 3)
+
+    assert asyncio.run(ask()) == []
+
+
 def test_answers_and_errors_are_pickled(server: Server) -> None:
     with Client(server.grpc_url) as client:
         metadata = client.metadata("triple")
@@ -213,3 +231,38 @@ def test_a_server_in_forked_processes(server: Server) -> None:
         assert "grpc_port" in str(grpc)
         assert "spawn" in str(grpc)
         assert wrong(client, 0) == []
+
+
+def of_a_child_that_outlives_its_parents_server(folder: str) -> list[str]:
+    """Whether connections end and ports are free when a server stops whose process has a forked child."""
+    socket_path = f"{folder}/socket"
+    settings = Settings(grpc_socket=Path(socket_path), rest_timeout=0.5)
+    with Server(folder, rest_port=0, grpc_port=0, settings=settings) as server:
+        assert server.rest_port
+        assert server.grpc_port
+        slow = socket.create_connection(("127.0.0.1", server.rest_port), timeout=20)
+        slow.sendall(b"POST /v1/models/triple:predict HTTP/1.1\r\nContent-Length: 9\r\n\r\n")
+        time.sleep(0.1)  # the server has it
+        child = os.fork()
+        if not child:
+            slow.close()
+            time.sleep(60)
+            os._exit(0)
+        try:
+            found = [b" 504 " in slow.recv(99), *iter(lambda: slow.recv(2**16), b"")][:1]
+            server.stop()
+            for port in (server.rest_port, server.grpc_port):
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection(("127.0.0.1", port), timeout=20)
+            with socket.socket(socket.AF_UNIX) as unix, pytest.raises(OSError, match=r"refused|No such file"):
+                unix.connect(socket_path)
+            with Server(folder, rest_port=server.rest_port, grpc_port=None):
+                return found
+        finally:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+
+
+def test_a_child_holds_neither_ports_nor_connections_of_its_parents_server(tmp_path: Path) -> None:
+    save_scale(tmp_path / "triple" / "1", 3.0)
+    assert spawned(of_a_child_that_outlives_its_parents_server, str(tmp_path)) == [True]

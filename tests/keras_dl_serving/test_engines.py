@@ -101,6 +101,27 @@ def test_onnx_input_and_output_of_one_name(tmp_path: Path) -> None:
     engine.close()
 
 
+def test_tflite_inputs_of_any_name(formats: Path, tmp_path: Path) -> None:
+    """LiteRT takes inputs by keyword, where `self` is its own."""
+    import flatbuffers
+    from ai_edge_litert.schema_py_generated import Model, ModelT
+
+    file = (formats / "tflite_linear" / "1" / "model.tflite").read_bytes()
+    for name in ("self", "class", "\u00e4 x", "input_0"):
+        model = ModelT.InitFromObj(Model.GetRootAs(file))
+        for signature in model.signatureDefs:
+            signature.inputs[0].name = name.encode()
+        builder = flatbuffers.Builder()
+        builder.Finish(model.Pack(builder), b"TFL3")
+        (tmp_path / "model.tflite").write_bytes(builder.Output())
+        engine = open_engine(tmp_path)
+        assert list(engine.signatures["serving_default"].inputs) == [name]
+        for rows in (2, 1):
+            (y,) = engine.run("serving_default", {name: X[:rows]}, ["y"])
+            np.testing.assert_allclose(y, X[:rows] @ WEIGHTS, rtol=1e-6)
+        engine.close()
+
+
 def test_tflite(formats: Path) -> None:
     engine = open_engine(formats / "tflite_linear" / "1")
     assert [str(spec) for spec in engine.signatures["serving_default"].inputs.values()] == [

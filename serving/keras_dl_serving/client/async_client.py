@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -43,6 +44,9 @@ class AsyncClient:
         self.url = url
         connection = connection_of(ca_file, cert_file, key_file, headers)
         self._sessions = Sessions(Settings(url, connection, timeout, retries, blocking=False))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_sessions": copy(self._sessions)}  # a copy has its own
 
     async def predict(
         self,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from keras_dl_serving.errors import InvalidRequest, Request
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,20 @@ def _cut(inputs: Any, size: int, request: Request) -> Batches:
             yield rows if isinstance(inputs, Mapping) else rows[""]
 
     return Batches(each(), len(starts))
+
+
+def in_background(work: Callable[[], _Result]) -> Future[_Result]:
+    """Do something in a thread for which the process does not wait when it ends."""
+    future: Future[_Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="keras_dl_client", daemon=True).start()
+    return future
 
 
 @contextmanager

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
+from copy import copy
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +15,7 @@ from typing import Any, Literal, Self, cast
 
 from numpy.typing import ArrayLike
 
-from keras_dl_serving.client.batches import Batches, batches_of, shown
+from keras_dl_serving.client.batches import Batches, batches_of, in_background, shown
 from keras_dl_serving.client.sessions import Sessions, Settings
 from keras_dl_serving.client.transport import Classification, Connection, ModelMetadata, VersionStatus
 from keras_dl_serving.coroutines import run_to_end
@@ -70,6 +72,9 @@ class Client:
         self.url = url
         connection = connection_of(ca_file, cert_file, key_file, headers)
         self._sessions = Sessions(Settings(url, connection, timeout, retries, blocking=True))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_sessions": copy(self._sessions)}  # a copy has its own
 
     def predict(
         self,
@@ -173,20 +178,18 @@ class Client:
         def ask(batch: Any) -> dict[str, Array]:
             return run_to_end(self._sessions.here(request).predict(request, batch, outputs, timeout))
 
-        with (
-            ThreadPoolExecutor(in_flight, "keras_dl_client") as threads,
-            shown(progress, str(request.model), batches.count) as advance,
-        ):
+        with shown(progress, str(request.model), batches.count) as advance:
             try:
                 for batch in cast(Iterator[Any], batches.each):
-                    waiting.append(threads.submit(ask, batch))
+                    waiting.append(in_background(partial(ask, batch)))
                     if len(waiting) == in_flight:
                         yield first()
                 while waiting:
                     yield first()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            except (Exception, GeneratorExit):  # an interrupt does not wait for what is in flight
+                if os.getpid() == process:
+                    wait(waiting)
+                raise
 
     def classify(
         self,

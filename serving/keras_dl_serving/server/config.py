@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from keras_dl_serving.errors import InvalidArgument, Unimplemented
 from keras_dl_serving.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+")
 PLATFORMS = ("tensorflow", "onnx", "tflite")
 _TENSORFLOW = 1  # in the deprecated field model_type
 
@@ -66,15 +68,16 @@ def local_path(text: str) -> Path:
     Raises:
         Unimplemented: it is in another file system.
     """
-    scheme, separator, rest = text.partition("://")
-    if not separator:
+    scheme, separator, rest = text.partition(":/")
+    if not separator or not _SCHEME.fullmatch(scheme):
         return Path(text)
+    double, rest = rest.startswith("/"), rest.removeprefix("/")  # a `Path` keeps one slash of the two
     if scheme != "file":
         raise Unimplemented(
-            f"File system scheme '{scheme}' not implemented (file: '{text}'). Mount it, or copy the model to "
-            "a folder of this machine."
+            f"File system scheme '{scheme}' not implemented (file: '{scheme}://{rest}'). Mount it, or copy "
+            "the model to a folder of this machine."
         )
-    return Path(rest)
+    return Path(rest if double else f"/{rest}")
 
 
 def read_file(path: Path, kind: type[_File]) -> _File:

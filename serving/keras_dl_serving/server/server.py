@@ -13,7 +13,7 @@ from typing import Self
 
 from keras_dl_serving import grpc_forks
 from keras_dl_serving.errors import ServerStartError, StatusError
-from keras_dl_serving.server import releases
+from keras_dl_serving.server import inherited, releases
 from keras_dl_serving.server.config import ModelConfig, local_path, model_configs, read_file
 from keras_dl_serving.server.core import Core
 from keras_dl_serving.server.event_loop import EventLoop
@@ -239,6 +239,8 @@ class Server:
             except OSError as error:
                 raise _port_error("grpc_port", self.host, grpc_port, error) from error
             self.grpc_port = self._grpc.port
+        unix = self._settings.grpc_socket
+        inherited.listens(self, self.rest_port, self.grpc_port, None if unix is None else str(unix))
 
     async def _answer(self) -> None:
         for protocol in (self._rest, self._grpc):
@@ -249,6 +251,7 @@ class Server:
         protocols = [protocol for protocol in (self._rest, self._grpc) if protocol]
         await asyncio.gather(*(protocol.stop(_STOP_SECONDS) for protocol in protocols))
         self._rest = self._grpc = None
+        inherited.listens(self)
 
 
 def _known(port: int | None, name: str) -> int:

@@ -31,11 +31,11 @@ class TFLiteEngine:
         names = list(self._interpreter.get_signature_list())
         definitions = tflite_metadata.signature_defs(file.read_bytes())
         if definitions:
-            self._runners: dict[str, Any] = {
+            self._runners: dict[str, _Signature | _Tensors] = {
                 name: _Tensors(self._interpreter, definition) for name, definition in definitions.items()
             }
         elif names:
-            self._runners = {name: self._interpreter.get_signature_runner(name) for name in names}
+            self._runners = {name: _Signature(self._interpreter.get_signature_runner(name)) for name in names}
         else:
             self._runners = {DEFAULT_SIGNATURE: _Tensors(self._interpreter)}
         self.signatures: Mapping[str, Signature] = {
@@ -65,7 +65,7 @@ class TFLiteEngine:
             with contextlib.suppress(RuntimeError, ValueError):  # nothing is allocated before the first call
                 self._interpreter.reset_all_variables()  # a fused LSTM would go on from the call before
             try:
-                results = self._runners[signature_name](**inputs)
+                results = self._runners[signature_name](inputs)
             except (ValueError, RuntimeError) as error:
                 raise InvalidArgument(str(error)) from error
         return [results[name] for name in outputs]
@@ -76,8 +76,37 @@ class TFLiteEngine:
         del self._interpreter
 
 
+class _Signature:
+    """A signature of the file, with inputs of any name.
+
+    The runner of LiteRT takes its inputs by keyword, and its method has a parameter `self` of its own.
+
+    Args:
+        runner: LiteRT's.
+    """
+
+    def __init__(self, runner: Any) -> None:
+        self._runner = runner
+        self._input_details = runner.get_input_details()
+        self._parameters = {name: f"input_{place}" for place, name in enumerate(self._input_details)}
+        indices = runner._inputs
+        runner._inputs = {self._parameters[name]: index for name, index in indices.items()}
+
+    def get_input_details(self) -> dict[str, Any]:
+        return dict(self._input_details)
+
+    def get_output_details(self) -> dict[str, Any]:
+        return dict(self._runner.get_output_details())
+
+    def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        found: dict[str, Array] = self._runner(
+            **{self._parameters[name]: array for name, array in inputs.items()}
+        )
+        return found
+
+
 class _Tensors:
-    """What a signature's runner is, for the tensors of the file itself.
+    """The tensors of the file itself, as a signature.
 
     Args:
         interpreter: has them.
@@ -112,7 +141,7 @@ class _Tensors:
                 )
         return {alias: found[name] for alias, name in aliases.items()}
 
-    def __call__(self, **inputs: Array) -> dict[str, Array]:
+    def __call__(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         details = self.get_input_details()
         for name, array in inputs.items():
             if tuple(details[name]["shape"]) != array.shape:
