@@ -95,8 +95,8 @@ def around_a_fork_during_a_call(url: str) -> list[Any]:
     with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as threads:
         other = Client(f"grpc://127.0.0.1:{silent.getsockname()[1]}", timeout=2, retries=0)
         call = threads.submit(other.status, "m")
-        time.sleep(0.5)
-        with Client(url, timeout=20) as client:
+        connection, _ = silent.accept()  # the call is in flight
+        with connection, Client(url, timeout=20) as client:
             found = in_children(lambda: wrong(client, 0))
             assert isinstance(call.exception(), DeadlineExceeded)
             return found + in_children(lambda: wrong(client, 0))
