@@ -57,7 +57,7 @@ def read_cells(path: Path, separator: str | None, encoding: str | None) -> Cells
     if (said := re.match(r"sep=(.)\r?\n", text)) is not None:  # Excel's own note of the separator
         text, skipped, chosen = text[said.end() :], 1, separator or said[1]
     rows, lines = _parsed(path, text, chosen, skipped)
-    if rows and len(rows[0]) == 1 and (other := _other_separator(text, chosen)) is not None:
+    if (other := _other_separator(text, chosen, rows[:2], separator)) is not None:
         raise ValueError(
             f"separator: expected the columns of {path} to be separated by {_name(chosen)}, got lines with "
             f"{_name(other)}. Pass separator={other!r}."
@@ -124,13 +124,16 @@ def _malformed(path: Path, line: int, error: csv.Error) -> str:
     )
 
 
-def _other_separator(text: str, chosen: str) -> str | None:
+def _other_separator(text: str, chosen: str, rows: list[list[str]], given: str | None) -> str | None:
     """What splits the first two lines into as many cells, more than one, where the chosen one does not."""
+    whole = bool(rows) and len(rows[0]) == 1
+    if not whole and (len(rows) < 2 or (given and len(rows[0]) == len(rows[1]))):
+        return None
     first, second = ([*text.splitlines()[:2], "", ""])[:2]
-    for other in (";", "\t", "|", ",", " "):
+    for other in ";\t|, " if whole else ";\t|":
         if other != chosen and first.count(other) and first.count(other) == second.count(other):
             return other
-    return next((other for other in ";\t" if other != chosen and other in first), None)
+    return next((other for other in ";\t" if whole and other != chosen and other in first), None)
 
 
 def _name(separator: str) -> str:
@@ -161,7 +164,9 @@ def _check_lengths(
     line, cells = wrong[0]
     others = f"; {len(wrong):,} rows in all differ from it" if len(wrong) > 1 else ""
     remedy = "Give every row one cell a column."
-    if len(wrong) == len(rows) and all(count == len(header) + 1 for _, count in wrong):
+    if len(header) == 1 and len({count for _, count in wrong}) == 1:
+        remedy = f"Remove the first line if it is a title and no name of a column, {header[0][:60]!r}."
+    elif len(wrong) == len(rows) and all(count == len(header) + 1 for _, count in wrong):
         remedy = (
             "Add a name to the header if the first column has none, or remove the last separator of each row."
         )

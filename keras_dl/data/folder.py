@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_dl.data.images import Header, is_image_file, read_header, read_pixels
+from keras_dl.data.labels import doubtful_classes
 from keras_dl.data.notices import listed, notify
 from keras_dl.data.source import Description, Examples, Indices, Source, size_to_read
 
@@ -246,9 +247,9 @@ def _class_names(
         if missing := names["train"] - found_names:
             notices.append(f"the {part} part has no images of {listed(sorted(missing))}")
     _check_nesting(files, path, notices)
-    if len(names["train"]) == 1:
-        notices.append(f"there is one class alone, {next(iter(names['train']))}")
-    return tuple(sorted(names["train"]))
+    class_names = tuple(sorted(names["train"]))
+    notices.extend(doubtful_classes(class_names))
+    return class_names
 
 
 def _check_nesting(files: Mapping[str, list[_ImageFile]], path: Path, notices: list[str]) -> None:

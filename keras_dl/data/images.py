@@ -96,7 +96,11 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def _opened(path: Path) -> Image.Image:
     if not path.exists():
-        raise FileNotFoundError("it is a link to a file that does not exist")
+        raise FileNotFoundError(
+            "it is a link to a file that does not exist"
+            if path.is_symlink()
+            else "it does not exist any more"
+        )
     return Image.open(path, formats=_formats())
 
 

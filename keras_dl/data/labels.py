@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ def encode_labels(
             f"{len(missing):,} of {len(labels):,} ({listed([row(index) for index in missing])}). Fill them "
             "in, or remove these examples."
         )
-    labels = _as_numbers(labels)
+    labels = _as_numbers(labels, argument)
     if labels.dtype.kind == "f":
         _check_whole(labels, argument, row)
         labels = labels.astype(np.int64)
@@ -71,7 +71,23 @@ def encode_labels(
         )
     classes, encoded = np.unique(labels, return_inverse=True)
     _check_number(classes, len(labels), argument, max_classes)
-    return encoded.astype(np.int32), tuple(str(name) for name in classes)
+    names = tuple(str(name) for name in classes)
+    for doubt in doubtful_classes(names):
+        notify(f"{argument}: {doubt}.")
+    return encoded.astype(np.int32), names
+
+
+def doubtful_classes(names: Sequence[str]) -> list[str]:
+    """What is odd about the names of the classes: a class alone, or two that are meant to be one."""
+    doubts = [f"there is one class alone, {names[0]}"] if len(names) == 1 else []
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    for group in alike.values():
+        if len(group) > 1:
+            spelled = listed([repr(name) for name in group])
+            doubts.append(f"{spelled} are different classes, though only case or spaces differ")
+    return doubts
 
 
 def _missing(labels: NDArray[Any]) -> list[int]:
@@ -82,10 +98,10 @@ def _missing(labels: NDArray[Any]) -> list[int]:
     return [index for index, label in enumerate(labels.tolist()) if is_missing(label)]
 
 
-def _as_numbers(labels: NDArray[Any]) -> NDArray[Any]:
+def _as_numbers(labels: NDArray[Any], argument: str) -> NDArray[Any]:
     """Text and objects as what they hold: truth values, numbers or names."""
     if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8")
+        labels = _decoded(labels, argument)
     if labels.dtype.kind not in "UO":
         return labels
     values = labels.tolist()
@@ -94,7 +110,20 @@ def _as_numbers(labels: NDArray[Any]) -> NDArray[Any]:
     try:
         return np.array([float(value) for value in values])
     except (TypeError, ValueError):
-        return np.array([value.decode() if isinstance(value, bytes) else str(value) for value in values])
+        return np.array(
+            [_decoded(each, argument) if isinstance(each, bytes) else str(each) for each in values]
+        )
+
+
+def _decoded(names: Any, argument: str) -> Any:
+    """Names in bytes as text: one, or an array of them."""
+    try:
+        return np.char.decode(names, "utf-8")[()]
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"source: expected {argument} in UTF-8, got the bytes {error.object[:40]!r}. Decode them, for "
+            "example with numpy.char.decode(y, 'latin-1')."
+        ) from None
 
 
 def _check_whole(labels: NDArray[Any], argument: str, row: Callable[[int], str]) -> None:

@@ -137,6 +137,8 @@ def load(
     if cache is None:
         num_examples = sum(len(indices) for selection in selections for _, indices in selection)
         cache = opened.decode is None or _fits_into_memory(opened.description, num_examples, size)
+    if opened.decode is not None:
+        _check_batch(opened.description, batch_size, size)
 
     def dataset(split: str, selection: Selection) -> tf.data.Dataset:
         examples = _read(opened, selection)
@@ -236,16 +238,35 @@ def _fits_into_memory(
     height, width, channels = description.image_shape or (0, 0, 0)
     height, width = size_to_read((height, width, channels), image_size) or (height, width)
     size = num_examples * (height or 0) * (width or 0) * channels
-    try:
-        limit = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 4
-    except (AttributeError, ValueError):  # Windows does not tell it this way
-        limit = 2**32
+    limit = _memory() / 4
     if size > limit:
         notify(
             f"{description.name}: its {num_examples:,} images would take {size / 2**30:.1f} GiB of memory "
             "and are decoded at every pass instead. Pass a smaller image_size, or cache=True to keep them."
         )
     return size <= limit
+
+
+def _check_batch(description: Description, batch_size: int, image_size: tuple[int, int] | None) -> None:
+    """Refuse batches of which several, as a pipeline makes them, would not fit into memory."""
+    height, width, channels = description.image_shape or (0, 0, 0)
+    height, width = image_size or (height or 0, width or 0)
+    examples = min(batch_size, max(description.num_examples.values()))
+    size = 4 * examples * height * width * channels
+    if size > _memory() / 4:
+        raise ValueError(
+            f"image_size: expected batches of at most {_memory() / 2**32:.1f} GiB, a quarter of the memory, "
+            f"got {size / 2**30:.1f} GiB: {examples:,} images of {height} x {width} in {description.name}. "
+            "Pass a smaller image_size, such as image_size=224, or a smaller batch_size."
+        )
+
+
+def _memory() -> float:
+    """The machine's memory in bytes."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError):  # Windows does not tell it this way
+        return 2.0**34
 
 
 def _check_fits(source: Source, *, labels: bool, image_size: tuple[int, int] | None) -> None:

@@ -30,6 +30,10 @@ _REMEDIES = {
     **dict.fromkeys(
         (".h5", ".hdf5", ".mat", ".pkl", ".pickle", ".bin", ".tfrecord", ".db", ".sqlite"), _CONVERT
     ),
+    **dict.fromkeys(
+        (".json", ".jsonl", ".ndjson", ".geojson", ".ipynb"),
+        f"{_CONVERT} To train on its characters, copy it to a .txt file.",
+    ),
     **dict.fromkeys((".zip", ".tar", ".tgz", ".rar", ".7z", ".bz2", ".xz", ".zst"), _UNPACK),
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic"), _IMAGE),
     **dict.fromkeys((".pdf", ".docx", ".doc", ".epub"), "Save its text as a .txt file."),
@@ -128,7 +132,7 @@ def _open_path(path: Path, options: Options) -> Source:
     _refuse_unused(options, str(path), "drop")
     if suffix in _REMEDIES:
         raise ValueError(
-            f"source: {path} is not a text in UTF-8, a table or a folder of images. {_REMEDIES[suffix]}"
+            f"source: {path} is not a plain text, a table or a folder of images. {_REMEDIES[suffix]}"
         )
     return open_text(path, options.sequence_length, options.encoding)
 
@@ -164,6 +168,11 @@ def _check_options(options: Options) -> None:
     if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
         raise ValueError(
             f"max_classes: expected a whole number of at least 1, got {most!r}. Pass such a number."
+        )
+    if not isinstance(options.label_column, str | None):
+        raise ValueError(
+            f"label_column: expected the name of a column, got {options.label_column!r}. Pass the name that "
+            "stands in the table's first line."
         )
     drop = options.drop
     if not isinstance(drop, list | tuple | str) or not all(isinstance(name, str) for name in drop):

@@ -17,7 +17,7 @@ _MARKS = {
 
 
 def read_text(path: Path, encoding: str | None) -> str:
-    """The text of a file, unpacked where its name ends in `.gz`; a byte order mark is no part of it.
+    """The text of a file, unpacked if it is compressed by gzip; a byte order mark is no part of it.
 
     Args:
         path: the file.
@@ -27,7 +27,12 @@ def read_text(path: Path, encoding: str | None) -> str:
         ValueError: the encoding is unknown, or the file is written in another.
     """
     content = path.read_bytes()
-    if path.suffix.lower() == ".gz":
+    if content.startswith(b"PK\x03\x04"):
+        raise ValueError(
+            f"source: expected {path} to be a text, got a ZIP archive or a workbook of a spreadsheet. Unpack "
+            "it, or save the workbook as a CSV file."
+        )
+    if path.suffix.lower() == ".gz" or content.startswith(b"\x1f\x8b"):
         try:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
@@ -50,7 +55,7 @@ def read_text(path: Path, encoding: str | None) -> str:
         raise ValueError(_wrong_encoding(path, content, chosen, error)) from None
     if "\0" in text:
         even, odd = (text[first::2].count("\0") / (len(text) / 2) for first in (0, 1))
-        wide = "utf-16-le" if odd > 0.7 else "utf-16-be" if even > 0.7 else None
+        wide = "utf-16-le" if odd > 0.7 > even else "utf-16-be" if even > 0.7 > odd else None
         remedy = f"Pass encoding={wide!r}." if wide else "Give a text file."
         raise ValueError(
             f"source: {path} is not a text in {chosen.upper()}: it holds NUL characters. {remedy}"

@@ -20,7 +20,25 @@ from keras_dl.data.source import Description, Examples, Source, resident
 _USUAL_LABELS = ("label", "labels", "class", "target", "y", "species", "category", "diagnosis", "outcome")
 _USUAL_INDEX = re.compile(r"(?i:unnamed: \d+|index|idx|row|rownames|id|.*[ _]id)|\w*[a-z]I[dD]")
 _COMMA = re.compile(r"[-+]?\d+,\d+")
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
+_POINTS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+(,\d+)?")  # of thousands, or of decimals
+# Cells that could be written as numbers, and how; the first kind that fits a cell counts.
+_REMEDIES = {
+    re.compile(
+        r"[-+]?\d{1,3}([,'’\s]\d{3})+([.,]\d+)?"
+    ): "write thousands without a separator, 1234 and not 1,234",
+    _POINTS: "write thousands without a separator, 1234,5 and not 1.234,5",
+    _COMMA: "write decimal points, 1.5 and not 1,5",
+    re.compile(r"(?i:true|false|yes|no)"): "write 1 and 0 for true and false",
+    re.compile(
+        r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b.*"
+    ): "write dates as numbers, such as days since the first of them",
+    re.compile(
+        r"\W{0,3}\d[\d.,]*\s?(%|\D{1,4})|[^\w\s]{1,4}\s?\d[\d.,]*"
+    ): "write numbers alone, without units or signs",
+    re.compile(r"(?i:.*\.(jpe?g|png|gif|bmp|webp|tiff?))"): (
+        "sort image files into one folder a class and pass the folder"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -115,6 +133,8 @@ def open_columns(
             f"{listed(names, at_most=20)}.{_near(label_column, names)} Name the labels' column with "
             "label_column=, or pass labels=False to take the features alone."
         )
+    if not len(next(iter(columns.cells.values()))):
+        raise ValueError(f"source: {columns.name} holds no examples. Give a table with at least one row.")
     feature_names = [name for name in names if name != label_column and name not in dropped]
     if not feature_names:
         raise ValueError(
@@ -170,6 +190,11 @@ def _numbers(
         numbers = cells.astype(np.float64)
     else:
         numbers = np.array([_number(cell, decimal_comma) for cell in cells], np.float64)
+        if decimal_comma and any(_is_decimal_comma(cell) for cell in cells):
+            # 1.234 beside 1,5 is a thousand, which float() reads as little more than 1.
+            numbers[[isinstance(cell, str) and _POINTS.fullmatch(cell) is not None for cell in cells]] = (
+                np.nan
+            )
     with np.errstate(over="ignore"):
         return numbers, [int(row) for row in np.flatnonzero(~np.isfinite(numbers.astype(np.float32)))]
 
@@ -202,12 +227,8 @@ def _not_numbers(columns: Columns, wrong: Mapping[str, list[int]]) -> str:
     remedies = []
     if any(is_missing(value) for value in bad):
         remedies.append("fill in what is missing, for example with the column's mean, or remove these rows")
-    if any(_THOUSANDS.fullmatch(text) for text in texts):
-        remedies.append("write thousands without a comma, 1234 and not 1,234")
-    elif any(_COMMA.fullmatch(text) for text in texts):
-        remedies.append("write decimal points, 1.5 and not 1,5")
-    if any(re.search(r"\.(jpe?g|png|gif|bmp|webp|tiff?)$", text, re.IGNORECASE) for text in texts):
-        remedies.append("sort image files into one folder a class and pass the folder")
+    kinds = [next((each for each in _REMEDIES if each.fullmatch(text)), None) for text in texts]
+    remedies += [remedy for kind, remedy in _REMEDIES.items() if kind in kinds]
     text_columns = [name for name, rows in wrong.items() if _is_text(columns.cells[name], rows)]
     remedies.append(f"encode text as numbers or leave it out, drop={text_columns or sorted(wrong)!r}")
     return (
@@ -237,7 +258,10 @@ def _tell_of_indices(columns: Columns, names: Sequence[str], features: NDArray[n
         if counts or (named and len(np.unique(column)) == len(column)):
             indices.append(name)
     if indices:
+        columns_are = (
+            "columns {} number the rows and are" if len(indices) > 1 else "column {} numbers the rows and is"
+        )
         notify(
-            f"{columns.name}: the column{'s' if len(indices) > 1 else ''} {', '.join(map(repr, indices))} "
-            f"number the rows and are read as features. Pass drop={indices!r} to leave them out."
+            f"{columns.name}: the {columns_are.format(', '.join(map(repr, indices)))} read as features. "
+            f"Pass drop={indices!r} to leave them out."
         )

@@ -357,3 +357,13 @@ def test_options_of_tables_are_refused_for_arrays(argument):
     (name,) = argument
     with pytest.raises(ValueError, match=rf"{name}: expected none, because arrays holds no"):
         load(PHOTOS, labels=False, **argument)
+
+
+def test_columns_without_rows_are_named():
+    with pytest.raises(ValueError, match=r"^source: .*no examples"):
+        load({"a": np.zeros(0), "label": np.zeros(0, int)})
+
+
+def test_bytes_that_are_no_utf_8_are_no_names():
+    with pytest.raises(ValueError, match=r"^source: .*UTF-8.*decode"):
+        load((np.zeros((2, 4, 4)), np.array([b"a", "é".encode("latin-1")])))

@@ -169,11 +169,24 @@ def test_large_images_of_one_size_are_resized_as_they_are_read(tmp_path, cache):
 
 def test_images_beyond_the_memory_are_decoded_at_every_pass(animals, monkeypatch):
     expected = only_batch(animals)
-    monkeypatch.setattr(loading.os, "sysconf", lambda name: 1)
+    size = expected[0].nbytes // 4  # in memory a pixel is a byte
+    monkeypatch.setattr(loading, "_memory", lambda: 4 * size - 1)
     with pytest.warns(DataWarning, match=r"decoded at every pass.*cache=True"):
-        images, labels = only_batch(animals)
+        dataset = load(animals, shuffle=False, batch_size=1)
+    images, labels = (np.concatenate(parts) for parts in zip(*dataset.as_numpy_iterator(), strict=True))
     np.testing.assert_array_equal(images, expected[0])
     np.testing.assert_array_equal(labels, expected[1])
+
+
+def test_batches_beyond_the_memory_are_refused(animals, monkeypatch):
+    size = only_batch(animals)[0].nbytes
+    monkeypatch.setattr(loading, "_memory", lambda: 4 * size)
+    load(animals)
+    monkeypatch.setattr(loading, "_memory", lambda: 4 * size - 1)
+    with pytest.raises(ValueError, match=r"^image_size: .*quarter of the memory.*batch_size"):
+        load(animals)
+    load(animals, image_size=2)
+    load(animals, batch_size=1)
 
 
 @pytest.mark.parametrize("names", [("Train", "Test", "Val"), ("training", "TESTING", "Validation")])
@@ -184,6 +197,14 @@ def test_splits_have_their_names_in_any_case(tmp_path, names):
     description = describe(tmp_path)
     assert description.class_names == ("a", "b")
     assert description.num_examples == {"train": 2, "test": 2, "validation": 2}
+
+
+def test_classes_that_differ_by_case_or_spaces_are_told(tmp_path):
+    for name in ("Cats", "cats", "big dogs", "big  dogs "):
+        save(tmp_path / name / "1.png", image(1))
+    with pytest.warns(DataWarning, match=r"'Cats', 'cats' are different") as told:
+        assert len(describe(tmp_path).class_names) == 4
+    assert "'big  dogs ', 'big dogs' are different" in str(told[0].message)
 
 
 def test_two_folders_of_one_split(tmp_path):

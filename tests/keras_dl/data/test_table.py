@@ -238,7 +238,8 @@ def test_a_first_column_that_counts_is_told(table):
 
 def test_measurements_are_no_index(table):
     path = table(
-        "fixed acid,humid,label\n" + "".join(f"{number + 0.5},{number},x\n" for number in (7, 3, 5, 4))
+        "fixed acid,humid,label\n"
+        + "".join(f"{number + 0.5},{number},{'xy'[number % 2]}\n" for number in (7, 3, 5, 4))
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -262,3 +263,63 @@ def test_a_price_is_no_class(table):
     path = table("a,price\n" + "".join(f"{number},{number * 1739 % 997 * 100}\n" for number in range(200)))
     with pytest.raises(ValueError, match="max_classes: .*column 'price'.*200 distinct whole numbers"):
         load(path, label_column="price")
+
+
+@pytest.mark.parametrize(
+    ("cell", "remedy"),
+    [
+        ("2024-01-31", "dates as numbers"),
+        ("31.01.2024 12:00", "dates as numbers"),
+        ("True", "write 1 and 0"),
+        ("12.5%", "without units"),
+        ("$3.50", "without units"),
+        ("3.50 €", "without units"),
+        ("1'234'567.8", "1234 and not"),
+        ("1\xa0234", "1234 and not"),
+        ("large", "encode text"),
+    ],
+)
+def test_cells_that_could_be_numbers_are_told_with_the_way_to_write_them(table, cell, remedy):
+    with pytest.raises(ValueError, match=rf"column 'a' of row 2 .*{remedy}"):
+        load(table(f"a,label\n{cell},x\n2,y\n"))
+
+
+def test_points_of_thousands_beside_decimal_commas_are_no_decimals(table):
+    path = table("a;label\n1.234;x\n999,5;y\n")
+    with pytest.raises(ValueError, match=r"column 'a' of row 2 .*'1\.234'.*thousands"):
+        load(path, separator=";")
+    path = table("a;b;label\n1.234;1,5;x\n2.5;2;y\n")
+    features, _ = only_batch(load(path, separator=";", shuffle=False))
+    np.testing.assert_array_equal(features, np.float32([[1.234, 1.5], [2.5, 2]]))
+
+
+def test_semicolons_below_names_with_commas(table):
+    with pytest.raises(ValueError, match=r"separator: .*semicolons.*';'"):
+        load(table("height, cm;width;label\n1,5;2;x\n2,5;3;y\n"))
+
+
+def test_a_title_above_the_names_is_told(table):
+    with pytest.raises(ValueError, match=r"title.*'# measured in May'"):
+        load(table("# measured in May\na,label\n1,x\n2,y\n"))
+
+
+def test_a_compressed_file_is_known_by_its_content(table):
+    path = table("")
+    path.write_bytes(gzip.compress(b"a,label\n1,x\n2,y\n"))
+    assert describe(path).class_names == ("x", "y")
+    path.write_bytes(b"PK\3\4" + bytes(60))
+    with pytest.raises(ValueError, match="ZIP archive or a workbook"):
+        load(path)
+
+
+@pytest.mark.parametrize("column", [0, -1, ["label"]])
+def test_a_label_column_that_is_no_name(table, column):
+    with pytest.raises(ValueError, match=r"^label_column: expected the name"):
+        load(table("a,label\n1,x\n2,y\n"), label_column=column)
+
+
+def test_doubtful_classes_are_told(table):
+    with pytest.warns(DataWarning, match=r"'label'.*'Cat', 'cat' are different"):
+        load(table("a,label\n1,Cat\n2,cat\n"))
+    with pytest.warns(DataWarning, match="one class alone, x"):
+        load(table("a,label\n1,x\n2,x\n"))

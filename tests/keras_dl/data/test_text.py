@@ -88,7 +88,7 @@ def test_an_empty_text(text_file):
 def test_bytes_that_are_no_text(tmp_path):
     path = tmp_path / "model.bin"
     path.write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(ValueError, match=r"source: .*model.bin is not a text in UTF-8"):
+    with pytest.raises(ValueError, match=r"source: .*model.bin is not a plain text"):
         load(path)
 
 
@@ -137,3 +137,10 @@ def test_more_characters_than_fit_into_two_bytes(tmp_path):
 def test_separators_are_of_no_use_to_a_text(text_file):
     with pytest.raises(ValueError, match="separator: expected none"):
         load(text_file("abc"), separator=";")
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.ipynb"])
+def test_records_are_no_prose(tmp_path, name):
+    (tmp_path / name).write_text('{"a": 1, "label": "x"}\n' * 9)
+    with pytest.raises(ValueError, match=r"^source: .*CSV.*\.txt"):
+        load(tmp_path / name, sequence_length=4)
