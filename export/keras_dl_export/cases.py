@@ -28,6 +28,7 @@ Examples = ArrayLike | Mapping[str, ArrayLike] | None
 _BATCH_SIZES = (1, 3)
 _SAME = 1e-4  # of two ways to compute a number
 _DRAWN_FACTORS = (1, 8)  # for models whose windows leave nothing of the smaller sizes
+_DRAWN_LEAST = (0, 1)  # of integers: for models that divide by them
 _DRAWN_TIME = (5, 8)  # lengths of a dynamic axis without examples
 _DRAWN_SIDE = (32, 48)  # sides of an image without examples: whole numbers of the usual strides
 
@@ -168,13 +169,13 @@ def answer_examples(
     given = {key: examples[key] for key in endpoint.inputs if key in examples}
 
     def draw(
-        sizes: Mapping[str, int], seed: int, given: Mapping[str, NDArray[Any]]
+        sizes: Mapping[str, int], seed: int, given: Mapping[str, NDArray[Any]], least: int
     ) -> dict[str, NDArray[Any]]:
         random = np.random.default_rng(seed)
         return {
             key: _take(given[key], spec, sizes, seed)
             if key in given
-            else _draw(spec, sizes, random, vocabulary, examples.get(key))
+            else _draw(spec, sizes, random, vocabulary, examples.get(key), least)
             for key, spec in endpoint.inputs.items()
         }
 
@@ -189,21 +190,21 @@ def answer_examples(
             found = _numbers({name: found[name] for name in outputs}, answers.eagerly(inputs))
         return Case(sizes, inputs, found, kinds, functools.partial(answers.noise, inputs))
 
-    for factor, distinct in itertools.product(_DRAWN_FACTORS, (True, False)):
+    for factor, least, distinct in itertools.product(_DRAWN_FACTORS, _DRAWN_LEAST, (True, False)):
         try:
             first, second = (_sizes(endpoint.inputs, examples, index, distinct, factor) for index in (0, 1))
             chosen = [(first, 0), (second, _BATCH_SIZES[0])][: 2 if first != second else 1]
             kind = REAL if given else UNIFORM
-            cases = [ask(sizes, draw(sizes, start, given), kind) for sizes, start in chosen]
+            cases = [ask(sizes, draw(sizes, start, given, least), kind) for sizes, start in chosen]
         except Exception as error:
             failure = error
             continue
         if given:
             with contextlib.suppress(Exception):
-                cases += [ask(sizes, draw(sizes, start, {}), UNIFORM) for sizes, start in chosen]
+                cases += [ask(sizes, draw(sizes, start, {}, least), UNIFORM) for sizes, start in chosen]
         if insight is not None:
             sizes = {**_sizes(endpoint.inputs, {}, 0, distinct, factor), **(first if given else {})}
-            further = functools.partial(draw, seed=2, given={})
+            further = functools.partial(draw, seed=2, given={}, least=least)
             cases += field_cases(endpoint.inputs, insight, sizes, further, ask, distinct=distinct)
         return tuple(cases)
     raise ValueError(
@@ -303,6 +304,7 @@ def _draw(
     random: np.random.Generator,
     vocabulary: int,
     examples: NDArray[Any] | None = None,
+    least: int = 0,
 ) -> NDArray[Any]:
     shape = tuple(sizes[word] if isinstance(word, str) else word for word in spec.shape)
     if spec.dtype == "string":
@@ -312,7 +314,7 @@ def _draw(
     if dtype.kind in "iu" and examples is not None:
         return random.integers(examples.min(), examples.max(), shape, dtype, endpoint=True)
     if dtype.kind in "iu":
-        return random.integers(0, min(vocabulary, np.iinfo(dtype).max + 1), shape).astype(dtype)
+        return random.integers(least, min(vocabulary, np.iinfo(dtype).max + 1), shape).astype(dtype)
     if dtype.kind == "b":
         return random.random(shape) < 0.5
     return random.uniform(-1.0, 1.0, shape).astype(dtype)

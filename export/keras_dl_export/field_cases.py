@@ -124,7 +124,8 @@ def _wild(
 ) -> Iterator[Arrays]:
     """Yield integers of a kind for all inputs at once that the model takes them in.
 
-    What holds a few of the kind alone is filled several times.
+    What holds a few of the kind alone is filled several times. Two inputs differ in every place, or a file
+    that compares or divides them wrongly would be right.
     """
     suited: dict[str, list[int]] = {}
     for name, spec in inputs.items():
@@ -138,11 +139,14 @@ def _wild(
 
     def fill(names: Iterable[str], time: int) -> Arrays:
         return {
-            name: filled(suited[name], drawn[name].shape, drawn[name].dtype, time * drawn[name].size)
-            for name in names
+            name: filled(pool, drawn[name].shape, drawn[name].dtype, time * drawn[name].size + place)
+            for place, (name, pool) in enumerate(suited.items())
+            if name in names
         }
 
     names = list(suited)
+    if names and not answered(fill(names, 0)):  # the model divides by zero
+        suited = {name: [value for value in pool if value] for name, pool in suited.items()}
     if names and not answered(fill(names, 0)):  # some are out of a range
         names = [name for name in names if len(suited) > 1 and answered(fill([name], 0))]
     if names:

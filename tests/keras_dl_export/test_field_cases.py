@@ -152,6 +152,20 @@ def test_indices_stay_in_range_while_other_integers_are_wild() -> None:
     assert {3599, 3600, 3601, -3600} <= set(values.tolist())
 
 
+def test_a_divisor_is_never_zero_and_differs_from_what_it_divides(tmp_path: Path) -> None:
+    def quotient(floor: bool) -> keras.Model:
+        tensors = [keras.Input((3,), dtype="int32", name=name) for name in ("x", "y")]
+        divide = layers.Lambda(lambda pair: pair[0] // pair[1] if floor else tf.truncatediv(*pair))
+        return keras.Model(tensors, divide(tensors))
+
+    model = quotient(floor=True)
+    cases = cases_of(model, "negative integers")
+    assert cases
+    assert all(case.inputs["y"].all() and (case.inputs["x"] != case.inputs["y"]).all() for case in cases)
+    with pytest.raises(ParityError, match="negative integers"):
+        file_passes(model, quotient(floor=False), tmp_path / "wrong")
+
+
 @pytest.mark.parametrize(
     ("function", "sizes"),
     [

@@ -101,12 +101,34 @@ def test_integers_are_ordered_and_reduced_exactly(dtype: str, tmp_path: Path) ->
         np.testing.assert_array_equal(got, wanted)
 
 
-def test_integer_sums_wrap_around_as_the_models_do(tmp_path: Path) -> None:
+def test_integer_sums_and_products_wrap_around_as_the_models_do(tmp_path: Path) -> None:
     small = np.array([[2**31 - 1, 5, 7], [-(2**31), -1, 0]], np.int32)
     large = np.array([[2**53 + 1, 2, -4], [2**63 - 1, 1, 5]], np.int64)
-    model = model_of(lambda x, y: [ops.sum(x, axis=-1), ops.sum(y, axis=-1)], small, large)
-    for got, given in zip(run(model, tmp_path, small, large), (small, large), strict=True):
-        np.testing.assert_array_equal(got, given.sum(axis=-1, dtype=given.dtype))
+    functions: list[tuple[Any, Any]] = [(ops.sum, np.sum), (ops.prod, np.prod)]
+    model = model_of(lambda *xs: [made(x, axis=-1) for made, _ in functions for x in xs], small, large)
+    wanted = [function(x, axis=-1, dtype=x.dtype) for _, function in functions for x in (small, large)]
+    for got, want in zip(run(model, tmp_path, small, large), wanted, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_the_lowest_integer_by_minus_one_wraps_around(dtype: str, tmp_path: Path) -> None:
+    """The processor has no such quotient, and ends a process that asks it for one."""
+    lowest = np.iinfo(dtype).min
+    x, y = np.array([[lowest, lowest, 7, -7]], dtype), np.array([[-1, 2, -1, 2]], dtype)
+    truncated = layers.Lambda(lambda pair: tf.truncatediv(*pair))
+    model = model_of(lambda x, y: [x // y, x % y, truncated((x, y)), x // -1], x, y)
+    down, rest, to_zero, opposite = run(model, tmp_path, x, y)
+    np.testing.assert_array_equal(down, [[lowest, lowest // 2, -7, -4]])
+    np.testing.assert_array_equal(rest, [[0, 0, 0, 1]])
+    np.testing.assert_array_equal(to_zero, [[lowest, lowest // 2, -7, -3]])
+    np.testing.assert_array_equal(opposite, [[lowest, lowest, -7, 7]])
+
+
+def test_windows_of_large_integers_are_compared_exactly(tmp_path: Path) -> None:
+    x = np.array(BIG, np.int32).reshape(1, 2, 3, 1)
+    (got,) = run(model_of(lambda x: ops.max_pool(x, (1, 2), 1), x), tmp_path, x)
+    np.testing.assert_array_equal(got, np.maximum(x[:, :, :-1], x[:, :, 1:]))
 
 
 @pytest.mark.parametrize("opset", [13, 18])

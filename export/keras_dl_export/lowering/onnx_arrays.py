@@ -240,7 +240,26 @@ def _matrix_band_part(node: Replacement) -> None:
     node.finish("Where", node.make("And", *conditions), matrix, node.constant(0, node.output_dtype))
 
 
+def _max_pool(graph: Any, node: Any, name: str, args: Any) -> None:
+    """Compare large integers as float64; tf2onnx casts them to float32."""
+    from tf2onnx.onnx_opset.nn import PoolOp
+
+    operator, replaced = node.type, Replacement(graph, node)
+    node.type = "MaxPool"
+    dtype = replaced.output_dtype
+    if dtype.kind in "iu" and dtype.itemsize > 2:
+        cast = replaced.cast(node.input[0], np.float64)
+        graph.replace_input(node, node.input[0], cast, 0)
+        wide = graph.get_dtype(cast)
+        narrow, shape = graph.get_dtype(node.output[0]), graph.get_shape(node.output[0])
+        back = graph.make_node("Cast", [node.output[0]], attr={"to": narrow}, shapes=[shape], dtypes=[narrow])
+        graph.insert_node_on_output(back, node.output[0])
+        graph.set_dtype(node.output[0], wide)
+    PoolOp._convert(graph, node, tf_op=operator)
+
+
 ARRAYS: dict[str, Handler] = {
+    **dict.fromkeys(("MaxPool", "MaxPool3D", "MaxPoolV2"), (_max_pool, [])),
     **dict.fromkeys(("MirrorPad", "Pad", "PadV2"), replaced_by(_pad)),
     "BroadcastArgs": replaced_by(_broadcast_args),
     "MatrixBandPart": replaced_by(_matrix_band_part),

@@ -35,18 +35,29 @@ def _is_float(node: Replacement) -> bool:
     return node.dtype(node.inputs[0]).kind == "f"
 
 
+def _operands(node: Replacement) -> list[str]:
+    """Return dividend and divisor, -x and 1 for x and -1: -2^31 by -1 ends onnxruntime's process."""
+    dividend, divisor = node.inputs
+    known = node.static(1)
+    if node.output_dtype.kind != "i" or (known is not None and not (known == -1).any()):
+        return [dividend, divisor]
+    opposite = node.make("Equal", divisor, node.constant(-1, node.output_dtype))
+    turned = node.make("Where", opposite, node.make("Neg", dividend), dividend)
+    return [turned, node.make("Where", opposite, _one(node), divisor)]
+
+
+def _truncate_div(node: Replacement) -> None:
+    node.finish("Div", *_operands(node))
+
+
 def _floor_div(node: Replacement) -> None:
     """Round the quotient down; ONNX's Div of integers rounds it towards zero."""
-    dividend, divisor = node.inputs
-    quotient = node.make("Div", dividend, divisor)
+    dividend, divisor = _operands(node)
     if _is_float(node):
-        return node.finish("Floor", quotient)
+        return node.finish("Floor", node.make("Div", dividend, divisor))
     if node.output_dtype.kind == "u":
-        return node.finish("Identity", quotient)
-    # One less where the remainder of the truncated quotient is not the one with the divisor's sign.
-    truncated = node.make("Sub", dividend, node.make("Mul", quotient, divisor))
-    differs = node.make("Not", node.make("Equal", truncated, node.make("Mod", dividend, divisor)))
-    return node.finish("Sub", quotient, node.cast(differs, node.output_dtype))
+        return node.finish("Div", dividend, divisor)
+    return node.finish("Identity", _floor_quotient(node, dividend, divisor))
 
 
 def _floor_mod(node: Replacement) -> None:
@@ -88,11 +99,10 @@ def _shift(node: Replacement) -> None:
 
 
 def _floor_quotient(node: Replacement, dividend: str, divisor: str) -> str:
-    """Divide by a positive integer, rounding down: the remainder is taken away first."""
-    remainder = node.make("Mod", dividend, divisor)
+    """Divide integers, rounding down: one less where the truncated quotient leaves another remainder."""
     truncated = node.make("Div", dividend, divisor)
     rest = node.make("Sub", dividend, node.make("Mul", truncated, divisor))
-    differs = node.make("Not", node.make("Equal", rest, remainder))
+    differs = node.make("Not", node.make("Equal", rest, node.make("Mod", dividend, divisor)))
     return node.make("Sub", truncated, node.cast(differs, node.output_dtype))
 
 
@@ -134,6 +144,32 @@ def _sum(node: Replacement) -> None:
     high = node.make("Div", node.make("Sub", whole, low), base)
     low, high = (node.make("ReduceSum", half, axes, **reduction) for half in (low, high))
     return node.finish_cast(node.make("Add", node.make("Mul", high, base), low))
+
+
+def _prod(node: Replacement) -> None:
+    """Multiply integers in halves: onnxruntime's ReduceProd saturates where TensorFlow's wraps around."""
+    value, axes = node.inputs[0], node.static(1)
+    shape, keep = node.shape(value), int(node.node.get_attr_value("keep_dims", 0))
+    if axes is None or shape is None:
+        return
+    places = [int(axis) % len(shape) for axis in axes.reshape(-1)]
+    if node.output_dtype.kind not in "iu" or any(shape[axis] < 0 for axis in places):
+        places = places or list(range(len(shape)))
+        return node.finish("ReduceProd", value, axes=places, keepdims=keep)
+    one = _one(node)
+    for axis in places:
+        half = 1 << max(shape[axis] - 1, 0).bit_length()
+        pads = np.zeros(2 * len(shape), np.int64)
+        pads[len(shape) + axis] = half - shape[axis]
+        value = node.make("Pad", value, node.constant(pads), one) if pads.any() else value
+        while half > 1:
+            half //= 2
+            left, right = (
+                node.make("Slice", value, *(node.constant([edge], np.int64) for edge in (first, last, axis)))
+                for first, last in ((0, half), (half, 2 * half))
+            )
+            value = node.make("Mul", left, right)
+    node.finish("Identity", value if keep or not places else node.axes("Squeeze", value, *places))
 
 
 def _softplus(node: Replacement) -> None:
@@ -290,12 +326,14 @@ NUMBERS: dict[str, Handler] = {
     "Log1p": replaced_by(_log1p),
     "Mod": replaced_by(_truncate_mod),
     "Pow": replaced_by(_pow),
+    "Prod": replaced_by(_prod),
     "RightShift": replaced_by(_shift),
     "Select": replaced_by(_where),
     "SelectV2": replaced_by(_where),
     "Sign": replaced_by(_in_float32("Sign")),
     "Softplus": replaced_by(_softplus),
     "Sum": replaced_by(_sum),
+    "TruncateDiv": replaced_by(_truncate_div),
     "TruncateMod": replaced_by(_truncate_mod),
     # tf2onnx casts their operands to float32; `onnx_kernels` casts where onnxruntime has no kernel.
     **dict.fromkeys(("Greater", "Less", "Log"), LEFT_AS_IT_IS),
