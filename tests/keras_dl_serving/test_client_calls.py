@@ -163,7 +163,7 @@ def test_classify_and_regress(client: Client) -> None:
     values = client.regress("examples", examples, version=1)
     assert (values.dtype, values.tolist()) == (np.float32, [2.75, 1.0, 2.0])
     assert client.regress("examples", [{}, {"other": b"\xff"}], context={"x": 6.0}).tolist() == [5.0, 5.0]
-    with pytest.raises(InvalidArgument, match="Expected classification signature method_name"):
+    with pytest.raises(InvalidArgument, match="Expected classification signature outputs"):
         client.classify("examples", examples)
 
 

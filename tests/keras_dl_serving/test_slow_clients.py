@@ -143,7 +143,7 @@ def test_a_response_is_kept_for_who_takes_it(tmp_path: Path, reads: bool) -> Non
     save_scale(tmp_path / "m" / "1", 2)
     body = b'{"instances": [' + b"0.12345678, " * 1_200_000 + b"1.0]}"
     with (
-        Server(tmp_path, rest_port=0, grpc_port=None, settings=Settings(rest_timeout=3.0)) as server,
+        Server(tmp_path, rest_port=0, grpc_port=None, settings=Settings(rest_timeout=6.0)) as server,
         socket.socket() as connection,
     ):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**17)
@@ -152,7 +152,7 @@ def test_a_response_is_kept_for_who_takes_it(tmp_path: Path, reads: bool) -> Non
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         assert connection.recv(15) == b"HTTP/1.1 200 OK"
         taken = 0
-        for _ in range(40):
+        for _ in range(60):
             time.sleep(0.2)
             if reads:
                 taken += len(connection.recv(2**16))
