@@ -33,7 +33,7 @@ _DRAWN_TIME = (5, 8)  # lengths of a dynamic axis without examples
 _DRAWN_SIDE = (32, 48)  # sides of an image without examples: whole numbers of the usual strides
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # cases are told apart as they are: arrays have no one answer to ==
 class Case:
     """Inputs, and what the model answers to them.
 

@@ -29,6 +29,7 @@ _Case = TypeVar("_Case")
 
 _ROWS = (LARGE, LARGE, ZEROS)  # of one batch: a call costs more than an example
 _MOST_FILLINGS = 4
+_UNBOUNDED, _HUGE = (np.inf, -np.inf), (1e30, -1e30)  # the latter stand for missing values, too
 
 
 def field_cases(
@@ -109,7 +110,7 @@ def _non_finite(insight: Insight, drawn: Arrays) -> Iterator[tuple[Arrays, froze
             continue
         examples = len(drawn[name]) if drawn[name].ndim else 1
         if usage.infinity_outputs:
-            for values in ((np.inf, -np.inf),) if examples > 1 else ((np.inf,), (-np.inf,)):
+            for values in (_UNBOUNDED, _HUGE) if examples > 1 else [(value,) for value in _UNBOUNDED + _HUGE]:
                 yield {name: non_finite(drawn[name], values)}, usage.infinity_outputs
         if usage.nan_outputs:
             yield {name: non_finite(drawn[name], (np.nan,))}, usage.nan_outputs

@@ -51,7 +51,8 @@ _NEAREST = {
 }
 
 
-def nearest(operators: Iterable[str]) -> str:
+def nearest(operators: Iterable[str], format: str) -> str:
     """Say what comes nearest to TensorFlow operators that a format lacks, as the begin of a sentence."""
-    known = dict.fromkeys(_NEAREST[operator] for operator in operators if operator in _NEAREST)
+    found = (_NEAREST[operator] for operator in operators if operator in _NEAREST)
+    known = dict.fromkeys(each for each in found if format == "onnx" or each not in (_OPSET_16, _OPSET_18))
     return "; ".join(known) or _BUILD

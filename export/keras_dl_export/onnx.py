@@ -181,7 +181,7 @@ def _refuse_unmapped(endpoint: str, model: Any, opset: int) -> None:
         )
         raise ConversionError(
             f"onnx: endpoint {endpoint!r} needs operators that ONNX does not have: {listed}. "
-            f"{nearest(unmapped)}, or leave 'onnx' out."
+            f"{nearest(unmapped, 'onnx')}, or leave 'onnx' out."
         )
 
 

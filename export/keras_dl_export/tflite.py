@@ -132,11 +132,11 @@ def _explain(error: Exception, noise: Sequence[str]) -> str:
         return f"tflite: the converter failed: {first_line(error)}"
     places = {operator: node.rpartition("/")[0] or node for operator, node in reversed(blamed)}
     listed = ", ".join(f"{operator} in {layer!r}" for operator, layer in sorted(places.items()))
-    if re.search(r"[x<]b?f(16|64)>", text):
+    if wide := re.search(r"[x<](b?f16|f64)>", text):
+        dtype = {"f16": "float16", "bf16": "bfloat16", "f64": "float64"}[wide[1]]
         remedy = (
-            "They are float32 there: build the model with keras.config.set_dtype_policy('float32') and load "
-            "its weights."
+            f"They compute in {dtype} there, which TFLite does not: cast to float32, or leave 'tflite' out."
         )
     else:
-        remedy = f"{nearest(sorted(places))}, or leave 'tflite' out."
+        remedy = f"{nearest(sorted(places), 'tflite')}, or leave 'tflite' out."
     return f"tflite: the builtin operators of TFLite cannot express {listed}. {remedy}"

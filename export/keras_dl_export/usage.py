@@ -44,8 +44,9 @@ _LOOKING_UP = {"Gather": 1, "GatherNd": 1, "GatherV2": 1, "ResourceGather": 1, "
 _BOUNDING = {"ClipByValue", "FloorMod", "Maximum", "Minimum", "Mod"}
 # They tell the size of a tensor, whatever it holds.
 _BLIND = {"OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike"}
-# One infinity among what they sum spoils the whole sum, and runtimes differ in what they make of it.
-_MIXING = {
+# One infinity among what they sum spoils the whole sum, and runtimes differ in what they make of it; a
+# sine of 1e30 is one of a rounding error.
+MIXING = {
     *(
         "AvgPool",
         "AvgPool3D",
@@ -69,7 +70,8 @@ _MIXING = {
         "Sum",
         "TopKV2",
     ),
-    *("ResizeBilinear", "ResizeBicubic", "StatelessWhile", "While", "StatefulPartitionedCall"),
+    *("HSVToRGB", "RGBToHSV", "ResizeArea", "ResizeBicubic", "ResizeBilinear", "ScaleAndTranslate"),
+    *("StatelessWhile", "While", "StatefulPartitionedCall", "Cos", "Sin", "Tan"),
     *("PartitionedCall", "If", "StatelessIf"),
 }
 _TESTS = {"IsFinite", "IsInf", "IsNan"}
@@ -78,6 +80,7 @@ _COMPARISONS = {
     *("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual", "Select", "SelectV2"),
     *_TESTS,
 }
+_CHOICES = {"Select", "SelectV2"}
 # They may pass over a NaN or not, as the order of their operands has it: TensorFlow's own kernels differ.
 _PASSING_OVER = {
     *("ArgMax", "ArgMin", "Max", "MaxPool", "MaxPool3D", "Maximum", "Min", "Minimum", "Relu", "Relu6"),
@@ -138,9 +141,9 @@ def look_into(function: Any, inputs: Iterable[str], layers: Iterable[Any] = ()) 
             words[name]: Usage(
                 _sizes(tensor, operations),
                 _looks_up(tensor, operations),
-                _outputs_of(tensor, operations, outputs, _TESTS, _MIXING, untested=True),
+                _outputs_of(tensor, operations, outputs, _TESTS, MIXING, untested=True),
                 _outputs_of(
-                    tensor, operations, outputs, _COMPARISONS, _MIXING | _PASSING_OVER, untested=False
+                    tensor, operations, outputs, _COMPARISONS, MIXING | _PASSING_OVER, untested=False
                 ),
             )
             for name, tensor in _arguments(function)
@@ -229,10 +232,13 @@ def _outputs_of(
         if operation.type in _BLIND or not names & (reached | tested):
             continue
         raw = bool(names & reached)
+        if raw and not untested and operation.type in stops:
+            continue  # it makes of a NaN what it likes, whatever else was compared with it
         if names & tested or (raw and operation.type in tests):
             tested |= made
         casts = operation.type == "Cast" and not operation.outputs[0].dtype.is_floating
-        if raw and operation.type not in stops and not casts:
+        chooses = not untested and operation.type in _CHOICES  # as of a NaN and a number
+        if raw and operation.type not in stops and not casts and not chooses:
             reached |= made
     kept = tested | (reached if untested else set())
     return frozenset(word for name, word in outputs.items() if name in kept)

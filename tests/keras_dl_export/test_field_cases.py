@@ -241,3 +241,14 @@ def test_a_16_bit_model_is_not_asked_where_it_overflows() -> None:
     model = model_of((4,), layers.Dense(2, dtype="mixed_float16"))
     (signature,) = sign(model).values()
     assert {kind for case in signature.cases for kind in case.kinds} == {"uniform"}
+
+
+def test_a_model_that_fails_on_all_integers_says_why() -> None:
+    x = keras.Input((4,), dtype="int32", name="x")
+    with pytest.raises(ValueError, match=r"fails on example inputs: .*division by zero.*Pass inputs="):
+        sign(keras.Model(x, x // (x * 0)))
+
+
+def test_magnitudes_that_stand_for_missing_values_are_tried() -> None:
+    found = cases_of(model_of((4,), lambda x: ops.sigmoid(x)), "non-finite")
+    assert any((np.abs(case.inputs["x"]) == np.float32(1e30)).any() for case in found)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_dl_export.lowering.operators import Operator, Replacement
+from keras_dl_export.usage import MIXING
 
 Tensor = Any
 
@@ -71,7 +72,64 @@ def _sqrt(x: Tensor) -> Tensor:
 
 def _rsqrt(operator: Operator) -> Tensor:
     """XNNPACK's reciprocal root of 0 is NaN; the converter makes one of 1 / sqrt(x) too."""
-    return _sqrt(1.0 / operator.inputs[0])
+    import tensorflow as tf
+
+    reciprocal = 1.0 / operator.inputs[0]
+    infinite = tf.equal(tf.abs(reciprocal), tf.constant(np.inf, reciprocal.dtype))
+    return tf.where(infinite, reciprocal, tf.sqrt(reciprocal))
+
+
+def _sigmoid(operator: Operator) -> Tensor:
+    """XNNPACK's sigmoid is NaN from 1e28 on; it is 0 and 1 long before."""
+    import tensorflow as tf
+
+    (x,) = operator.inputs
+    return _unless_missing(x, tf.sigmoid(tf.clip_by_value(x, -100.0, 100.0)))
+
+
+def _is_as_large_as_an_input(operator: Operator) -> bool:
+    """Tell whether values of an input come here as they are, neither multiplied by weights nor summed up.
+
+    Behind a convolution or a dense layer such magnitudes mean nothing, and an operator costs time.
+    """
+    reached, seen = [operator.inputs[0]], set()
+    while reached:
+        operation = getattr(reached.pop(), "op", None)
+        if operation is None or operation.name in seen or operation.type in MIXING:
+            continue
+        seen.add(operation.name)
+        if operation.type == "Placeholder" and operation.outputs[0].dtype.is_floating:
+            return True
+        reached += operation.inputs
+    return False
+
+
+# Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26.
+_ERFC = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
+
+
+def _erfc(x: Tensor) -> Tensor:
+    """A polynomial in t = 1 / (1 + 0.3275911 |x|), times exp(-x^2): right to 1.5e-7."""
+    import tensorflow as tf
+
+    t = 1.0 / (1.0 + 0.3275911 * tf.abs(x))
+    polynomial = tf.zeros_like(t)
+    for factor in reversed(_ERFC):
+        polynomial = (polynomial + factor) * t
+    tail = polynomial * tf.exp(-x * x)
+    return tf.where(x < 0.0, 2.0 - tail, tail)
+
+
+def _is_not_of_gelu(operator: Operator) -> bool:
+    """Tell whether the input is none of what the converter makes a GELU of: x times or by a root of two."""
+    (x,) = operator.inputs
+    op = getattr(x, "op", None)
+    factors = [] if op is None or op.type not in ("Mul", "RealDiv") else [*map(_constant, op.inputs)]
+    roots = [2.0**0.5, 0.5**0.5]
+    return _is_float(operator) and not any(
+        factor is not None and factor.size == 1 and np.isclose(np.abs(factor), roots).any()
+        for factor in factors
+    )
 
 
 def _extremum(operator: Operator) -> Tensor:
@@ -188,6 +246,8 @@ ON_FLOATS = {
     "Atanh": _floats(_atanh),
     "Cast": Replacement(_cast, _narrows_float),
     "Cosh": _floats(lambda x: _half_exp(x) + _half_exp(-x)),
+    "Erf": Replacement(lambda operator: 1.0 - _erfc(operator.inputs[0]), _is_not_of_gelu),
+    "Erfc": Replacement(lambda operator: _erfc(operator.inputs[0]), _is_not_of_gelu),
     "Exp": _floats(_exp),
     "Expm1": _floats(lambda x: _exp(x) - 1.0),
     "FloorDiv": Replacement(_float_floor_div, _is_float),
@@ -197,6 +257,7 @@ ON_FLOATS = {
     "Minimum": Replacement(_larger_or_missing, _is_of_two_floats),
     "Rsqrt": Replacement(_rsqrt, _may_be_zero),
     "Selu": Replacement(_selu, _is_float),
+    "Sigmoid": Replacement(_sigmoid, _is_as_large_as_an_input),
     "Sign": _floats(_sign),
     "Sinh": _floats(lambda x: _half_exp(x) - _half_exp(-x)),
     "Softplus": Replacement(_softplus, _is_float),

@@ -5,6 +5,7 @@ Each of them is exact on the whole range of its dtype.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from keras_dl_export.lowering.operators import Operator, Replacement
@@ -18,11 +19,6 @@ def _is_int64(operator: Operator) -> bool:
 
 def _is_int32(operator: Operator) -> bool:
     return bool(operator.inputs[0].dtype.name == "int32")
-
-
-def _is_narrow(operator: Operator) -> bool:
-    dtype = operator.inputs[0].dtype
-    return bool(dtype.is_integer and dtype.size < 4)
 
 
 def _abs(operator: Operator) -> Tensor:
@@ -54,14 +50,13 @@ def _invert(operator: Operator) -> Tensor:
     return tf.constant(-1, x.dtype) - x
 
 
-def _floor_div(operator: Operator) -> Tensor:
-    """Divide what is divisible once the remainder is gone, in floats of 24 bits that are refined.
+def floor_div(x: Tensor, y: Tensor) -> Tensor:
+    """Return x // y of int64: divide what is divisible without a rest, in floats of 24 bits that are refined.
 
     An estimate of the quotient is off by 2^-22 of it: of the largest, three leave less than one half.
     """
     import tensorflow as tf
 
-    x, y = operator.inputs
     divisible = x - tf.math.floormod(x, y)
     divisor = tf.cast(y, tf.float32)
     quotient = tf.cast(tf.round(tf.cast(divisible, tf.float32) / divisor), tf.int64)
@@ -71,7 +66,7 @@ def _floor_div(operator: Operator) -> Tensor:
     return quotient
 
 
-def _place(operator: Operator) -> Tensor:
+def place(operator: Operator) -> Tensor:
     """Return the first place of the largest or smallest."""
     import tensorflow as tf
 
@@ -129,12 +124,7 @@ def _both(x: Tensor, y: Tensor) -> Tensor:
     return upper_x + upper_y - tf.bitwise.bitwise_xor(upper_x, upper_y) + (x % 2) * (y % 2)
 
 
-def _and(operator: Operator) -> Tensor:
-    return _both(*operator.inputs)
-
-
-def _or(operator: Operator) -> Tensor:
-    x, y = operator.inputs
+def _either(x: Tensor, y: Tensor) -> Tensor:
     return x + (y - _both(x, y))
 
 
@@ -191,56 +181,65 @@ def _matmul(operator: Operator) -> Tensor:
     return tf.reduce_sum(tf.expand_dims(x, -1) * tf.expand_dims(y, -3), -2)
 
 
+def _shift_right(operator: Operator) -> Tensor:
+    import tensorflow as tf
+
+    x, bits = operator.inputs
+    return floor_div(x, tf.constant(2 ** tf.get_static_value(bits), x.dtype))
+
+
+def _in_halves(of_int32: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Operator], Tensor]:
+    """Return a function of the bits of int64, made of one of those of int32."""
+
+    def write(operator: Operator) -> Tensor:
+        import tensorflow as tf
+
+        whole = tf.constant(2**32, tf.int64)
+        zero, half = tf.constant(0, tf.int64), tf.constant(2**31, tf.int64)
+
+        def halves(x: Tensor) -> tuple[Tensor, Tensor]:
+            lower = tf.math.floormod(x, whole)
+            signed = lower - tf.where(lower >= half, whole, zero)
+            return tf.cast(floor_div(x, whole), tf.int32), tf.cast(signed, tf.int32)
+
+        upper, lower = (
+            tf.cast(of_int32(*pair), tf.int64) for pair in zip(*map(halves, operator.inputs), strict=True)
+        )
+        return upper * whole + lower + tf.where(lower < zero, whole, zero)
+
+    return write
+
+
+def _xor(x: Tensor, y: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    return tf.bitwise.bitwise_xor(x, y)
+
+
 def _is_whole(operator: Operator) -> bool:
     return _is_int32(operator) or _is_int64(operator)
 
 
-def _as_int32(operator: Operator) -> Any:
-    """Make the same operator of 32 bits, and cut what comes out."""
-    import tensorflow as tf
-    from tensorflow.python.framework import op_def_library, op_def_registry
-
-    definition = op_def_registry.get(operator.type)
-    inferred = {argument.type_attr for argument in definition.input_arg}
-    attributes = {
-        name: tf.dtypes.as_dtype(value.type) if value.HasField("type") else value.b
-        for name, value in operator.attributes.items()
-        if name not in inferred and not name.startswith("_")
-    }
-    narrow = operator.inputs[0].dtype
-    tensors = {
-        argument.name: tf.cast(tensor, tf.int32) if argument.type_attr == "T" else tensor
-        for argument, tensor in zip(definition.input_arg, operator.inputs, strict=True)
-    }
-    outputs = op_def_library.apply_op(operator.type, **tensors, **attributes)
-    outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
-    return [
-        tf.cast(tensor, narrow) if argument.type_attr == "T" else tensor
-        for argument, tensor in zip(definition.output_arg, outputs, strict=True)
-    ]
-
-
-_ARITHMETIC = """
-    Abs Add AddV2 ArgMax ArgMin BatchMatMulV2 Cumsum Equal FloorDiv FloorMod Greater GreaterEqual Less
-    LessEqual MatMul Max Maximum Min Minimum Mul Neg NotEqual Pow Prod Relu Sign Square SquaredDifference
-    Sub Sum TopKV2
-"""
-
-ON_NARROW = {name: Replacement(_as_int32, _is_narrow) for name in _ARITHMETIC.split()}
 ON_INT64 = {
     "Abs": Replacement(_abs, _is_int64),
-    "ArgMax": Replacement(_place, _is_int64),
-    "ArgMin": Replacement(_place, _is_int64),
-    "FloorDiv": Replacement(_floor_div, _is_int64),
+    "ArgMax": Replacement(place, _is_int64),
+    "ArgMin": Replacement(place, _is_int64),
+    "BitwiseAnd": Replacement(_in_halves(_both), _is_int64),
+    "BitwiseOr": Replacement(_in_halves(_either), _is_int64),
+    "BitwiseXor": Replacement(_in_halves(_xor), _is_int64),
+    "FloorDiv": Replacement(lambda operator: floor_div(*operator.inputs), _is_int64),
     "Pow": Replacement(_power, _has_constant_exponent),
+    "RightShift": Replacement(
+        _shift_right, lambda operator: _is_int64(operator) and _is_shifted_by_a_constant(operator)
+    ),
     "Sign": Replacement(_sign, _is_int64),
 }
 ON_INTEGERS = {
     "BatchMatMulV2": Replacement(_matmul, _is_whole),
     "BatchMatMulV3": Replacement(_matmul_of_int8, _multiplies_int8),
-    "BitwiseAnd": Replacement(_and, _is_int32),
-    "BitwiseOr": Replacement(_or, _is_int32),
-    "Invert": Replacement(_invert, lambda operator: not _is_narrow(operator)),
+    "BitwiseAnd": Replacement(lambda operator: _both(*operator.inputs), _is_int32),
+    "BitwiseOr": Replacement(lambda operator: _either(*operator.inputs), _is_int32),
+    "Invert": Replacement(_invert, _is_whole),
     "LeftShift": Replacement(_shift_left, _is_shifted_by_a_constant),
     "MatMul": Replacement(_matmul, _is_whole),
     "Relu6": Replacement(_relu6, _is_whole),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from keras_dl_export.lowering.operators import Replacement
 from keras_dl_export.lowering.tflite_arrays import ON_ARRAYS
 from keras_dl_export.lowering.tflite_floats import ON_FLOATS
-from keras_dl_export.lowering.tflite_integers import ON_INT64, ON_INTEGERS, ON_NARROW
+from keras_dl_export.lowering.tflite_images import ON_IMAGES
+from keras_dl_export.lowering.tflite_integers import ON_INT64, ON_INTEGERS
+from keras_dl_export.lowering.tflite_widths import ON_FLOAT16, ON_NARROW, ON_UINT32
 
-_TABLES = (ON_ARRAYS, ON_FLOATS, ON_INTEGERS, ON_INT64, ON_NARROW)
+# The first that is needed is taken: float16 comes before what is made of any float.
+_TABLES = (ON_FLOAT16, ON_ARRAYS, ON_FLOATS, ON_IMAGES, ON_INTEGERS, ON_INT64, ON_NARROW, ON_UINT32)
 
 TFLITE_OPERATORS: dict[str, tuple[Replacement, ...]] = {
     name: tuple(table[name] for table in _TABLES if name in table)
