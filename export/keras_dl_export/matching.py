@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ def fit_endpoint(
     Raises:
         ParityError: the file takes other inputs.
     """
-    names = _match(label, name, "inputs", endpoint.inputs, runner.inputs)
+    names = _match(label, name, "inputs", endpoint.inputs, _in_floats(runner.inputs, runner.input_scales))
     fixed = {
         word: size
         for key, spec in endpoint.inputs.items()
@@ -95,7 +95,9 @@ class MatchedRunner(Runner):
         super().__init__(name, inputs, outputs)
         self._runner = runner
         self._inputs = names
-        self._outputs = _match(label, name, "outputs", outputs, runner.outputs)
+        self._outputs = _match(
+            label, name, "outputs", outputs, _in_floats(runner.outputs, runner.output_scales)
+        )
         self.notes: list[str] = []
         for wanted, found, specs, file in (
             (inputs, self._inputs, "input", runner.inputs),
@@ -123,6 +125,11 @@ class MatchedRunner(Runner):
             key: np.asarray(answers[name]).astype(numpy_dtype(self.outputs[key].dtype))
             for key, name in self._outputs.items()
         }
+
+
+def _in_floats(specs: Mapping[str, Spec], scales: Collection[str]) -> dict[str, Spec]:
+    """Return specs with floats where the file has integers with a scale, which stand for floats."""
+    return {name: Spec(spec.shape, "float32") if name in scales else spec for name, spec in specs.items()}
 
 
 def _match(

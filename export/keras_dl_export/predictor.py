@@ -142,8 +142,10 @@ def _arrays(outputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
 def _moved(array: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
     if array.dtype.kind != "f":
         return array
+    # Never by the same twice: the changes of two neighbors that a sum takes from each other would cancel out.
+    change = random.choice((-1.0, 1.0), array.shape) * random.uniform(0.5, 1.0, array.shape)
     with np.errstate(invalid="ignore", over="ignore"):
-        moved = array * (1.0 + _ROUNDING * random.choice((-1.0, 1.0), array.shape))
+        moved = array * (1.0 + _ROUNDING * change)
     return np.asarray(moved, array.dtype)
 
 

@@ -96,7 +96,7 @@ def test_endpoints_that_the_data_cannot_feed_stay_float_and_the_notes_say_so(int
     assert "QUANTIZE" in artifacts["model.tflite"].operators
     # Calibrated files are compared where they are right, on what they were calibrated with.
     assert {c.inputs for c in artifacts["encode.onnx"].parity.comparisons} == {"real"}
-    assert {c.inputs for c in artifacts["decode.onnx"].parity.comparisons} == {"uniform"}
+    assert set(artifacts["decode.onnx"].parity.kinds) == {"uniform", "large", "zeros"}
 
 
 def test_every_file_of_a_quantised_release_is_near_the_model(
