@@ -173,8 +173,8 @@ def _moved_casts(seed: int) -> Iterator[None]:
         whole = getattr(getattr(x, "dtype", None), "is_integer", False)
         if threading.get_ident() != thread or not whole or not tf.as_dtype(dtype).is_floating:
             return made
-        signs = tf.sign(tf.random.stateless_uniform(tf.shape(made), (seed, 0), -1.0, 1.0))
-        return made * kept(1.0 + _ROUNDING * signs, made.dtype)
+        drawn = tf.random.stateless_uniform(tf.shape(made), (seed, 0), -0.5, 0.5)
+        return made * kept(1.0 + _ROUNDING * (drawn + 0.5 * tf.sign(drawn)), made.dtype)
 
     with _one_at_a_time:
         tf.cast = cast
