@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keras_dl_export.arguments import as_path
+from keras_dl_export.dtypes import encode
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT
 from keras_dl_export.errors import ExportError, first_line
 from keras_dl_export.names import as_parameters, by_word
@@ -334,8 +335,17 @@ class _OnnxRunner(Runner):
         )
 
     def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        feeds = {self._written[name]: array for name, array in inputs.items()}
+        feeds = {self._written[name]: _as_text(array) for name, array in inputs.items()}
         return dict(zip(self.outputs, self._session.run(list(self.outputs), feeds), strict=True))
+
+
+def _as_text(array: NDArray[Any]) -> NDArray[Any]:
+    """Return strings as onnxruntime takes them, which would make the text `b'a'` of the bytes."""
+    if array.dtype != object:
+        return array
+    decoded = np.empty(array.shape, object)
+    decoded.ravel()[:] = [encode(text).decode("utf-8", "replace") for text in array.flat]
+    return decoded
 
 
 def _open_onnx(path: Path, threads: int | None) -> dict[str, Runner]:

@@ -1,14 +1,16 @@
 """One rule of casting, for a file that runs here and for a server that is asked."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
-from keras_dl_export import Runner, Spec
+from keras_dl_export import Runner, Spec, load_artifact
 from keras_dl_export.dtypes import conform
 from keras_dl_serving import InvalidRequest, Signature, TensorSpec
 from keras_dl_serving.client.inputs import prepare
@@ -124,3 +126,14 @@ def test_both_ways_say_the_same() -> None:
 def test_a_missing_axis_is_named(shape: tuple[int, ...], advice: str) -> None:
     with pytest.raises(ValueError, match=rf"x: expected shape \(batch, 2, 2, 1\), got .*{advice}"):
         conform("x", np.zeros(shape), "float32", ("batch", 2, 2, 1))
+
+
+def test_bytes_and_text_are_the_same_string_in_onnx(tmp_path: Path) -> None:
+    vector = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.STRING, ["batch"]) for name in "xy"]
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "same", vector[:1], vector[1:])
+    opsets = [onnx.helper.make_opsetid("", 18)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9), str(tmp_path / "m.onnx"))
+    runner = load_artifact(tmp_path / "m.onnx")
+    for given in (["a", "\u00e4"], [b"a", "\u00e4".encode()], np.array([b"a", b"\xc3\xa4"])):
+        assert runner({"x": given})["y"].tolist() == ["a", "\u00e4"]
