@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +150,7 @@ def _from_call(model: Any, examples: Any) -> Endpoint:
     signature = inspect.signature(model.call)
     constants: dict[str, Any] = {"training": False} if "training" in signature.parameters else {}
     if functional := bool(getattr(model, "inputs", None)):
+        _refuse_ragged(model.inputs)
         arguments = {"": model.inputs[0] if isinstance(model, keras.Sequential) else model.input}
         names = _names([*arguments.values()], [tensor.name for tensor in model.inputs])
     else:
@@ -181,6 +182,16 @@ def _from_call(model: Any, examples: Any) -> Endpoint:
         serving_default,
         {name: Spec.named(name, tensor.shape, str(tensor.dtype)) for name, tensor in tensors.items()},
     )
+
+
+def _refuse_ragged(inputs: Iterable[Any]) -> None:
+    for tensor in inputs:
+        if getattr(tensor, "ragged", False):
+            raise ValueError(
+                f"model: input {tensor.name!r} is ragged, but a file takes dense tensors, whose padding "
+                "would count as values. Build the model with keras.Input(shape) and Masking or "
+                "mask_zero=True, and set its weights."
+            )
 
 
 def _call(model: Any, signature: inspect.Signature, given: Mapping[str, Any]) -> Any:

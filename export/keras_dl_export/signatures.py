@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -191,7 +191,7 @@ def _sign(
         cases,
         endpoint=endpoint,
         random=random,
-        reference_notes=_eager_notes(name, cases[0], answers, precision),
+        reference_notes=(*_eager_notes(name, cases[0], answers, precision), *_sparse_notes(name, layers)),
         **traced,
     )
 
@@ -285,6 +285,15 @@ def _eager_notes(name: str, case: Case, answers: Answers, precision: str) -> tup
         for output in case.outputs
         if (difference := differs(case, output, eager[output], TOLERANCES[precision]))
     )
+
+
+def _sparse_notes(name: str, layers: Iterable[Any]) -> Iterator[str]:
+    """Say which inputs of a model may be sparse and are dense in a file."""
+    import keras
+
+    for layer in layers:
+        if isinstance(layer, keras.layers.InputLayer) and layer.sparse:
+            yield f"endpoint {name!r}: the sparse input {layer.name!r} is dense in the file."
 
 
 def _refuse_hidden_state(name: str, function: Any, random: str) -> None:

@@ -219,26 +219,28 @@ def _outputs_of(
         operations: of its graph, in order.
         outputs: the endpoint's names of the graph's outputs.
         tests: operators whose answer makes numbers of the values: whatever follows counts.
-        stops: operators behind which the values themselves are nothing to compare.
+        stops: operators behind which nothing is left to compare, unless the values were replaced before.
         untested: whether an output that the values reach untested counts, too.
     """
     if not tensor.dtype.is_floating:
         return frozenset()
     reached: set[str] = {tensor.name}
     tested: set[str] = set()
+    spoiled: set[str] = set()
     for operation in operations:
         names = {each.name for each in operation.inputs}
         made = {each.name for each in operation.outputs}
-        if operation.type in _BLIND or not names & (reached | tested):
+        if operation.type in _BLIND or not names & (reached | tested | spoiled):
             continue
         raw = bool(names & reached)
-        if raw and not untested and operation.type in stops:
-            continue  # it makes of a NaN what it likes, whatever else was compared with it
+        if names & spoiled or (raw and operation.type in stops):
+            spoiled |= made
+            continue
         if names & tested or (raw and operation.type in tests):
             tested |= made
         casts = operation.type == "Cast" and not operation.outputs[0].dtype.is_floating
-        chooses = not untested and operation.type in _CHOICES  # as of a NaN and a number
-        if raw and operation.type not in stops and not casts and not chooses:
+        chooses = operation.type in _CHOICES and names & tested  # a number for each that failed the test
+        if raw and not casts and not chooses:
             reached |= made
     kept = tested | (reached if untested else set())
     return frozenset(word for name, word in outputs.items() if name in kept)

@@ -252,3 +252,10 @@ def test_a_model_that_fails_on_all_integers_says_why() -> None:
 def test_magnitudes_that_stand_for_missing_values_are_tried() -> None:
     found = cases_of(model_of((4,), lambda x: ops.sigmoid(x)), "non-finite")
     assert any((np.abs(case.inputs["x"]) == np.float32(1e30)).any() for case in found)
+
+
+def test_an_infinity_that_a_softmax_mixes_with_others_is_not_compared() -> None:
+    masked = model_of((5, 2), lambda x: layers.Softmax(axis=1)(x, mask=x > 0))
+    assert not any(np.isinf(case.inputs["x"]).any() for case in cases_of(masked, "non-finite"))
+    replaced = model_of((5,), lambda x: ops.softmax(ops.nan_to_num(x, nan=0.0, posinf=9.0, neginf=-9.0)))
+    assert any(np.isinf(case.inputs["x"]).any() for case in cases_of(replaced, "non-finite"))

@@ -86,3 +86,17 @@ def test_a_branch_that_fails_is_told_by_its_layer(tmp_path: Path) -> None:
 def test_what_is_no_model_says_what_to_do(model: Any, decisive: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"model: .*{decisive}"):
         endpoints_of(model)
+
+
+def test_a_ragged_input_is_refused_and_a_sparse_one_is_dense_in_the_file(tmp_path: Path) -> None:
+    ragged = keras.Input((None,), ragged=True, name="words")
+    with pytest.raises(ValueError, match=r"'words' is ragged.*Masking"):
+        to_saved_model(keras.Model(ragged, keras.ops.sum(ragged, 1)), tmp_path / "ragged")
+    sparse = keras.Input((4,), sparse=True, name="counts")
+    model = keras.Model(sparse, keras.layers.Dense(2)(sparse))
+    artifact = to_saved_model(model, tmp_path / "sparse")
+    assert any("'counts'" in note and "dense" in note for note in artifact.notes)
+    counts = np.float32([[0, 3, 0, 1]])
+    found = load_artifact(artifact)({"counts": counts})["output"]
+    kernel, bias = model.get_weights()
+    np.testing.assert_allclose(found, counts @ kernel + bias, rtol=1e-6)
