@@ -296,9 +296,11 @@ class Recipe:
         )
         optimizers = optimizer if isinstance(optimizer, dict) else {"optimizer": optimizer}
         model.compile(**optimizers, **self.task.compile, jit_compile=_jit(model))
-        if model.optimizer is not None:  # models of several optimizers build their own
-            # A checkpoint may be restored before the first step.
-            model.optimizer.build(model.trainable_variables)
+        optimizer = model.optimizer  # None where a model has several and builds them itself
+        if (
+            optimizer is not None and not optimizer.built
+        ):  # a checkpoint may be restored before the first step
+            optimizer.build(model.trainable_variables)
         return model
 
     def _fact(self, name: str, description: Description) -> Any:

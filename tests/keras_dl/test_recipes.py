@@ -214,6 +214,15 @@ def test_the_order_of_the_data_is_that_of_the_epoch_and_seed():
     assert (labels(plain.configured(seed=1), 0) != passes[0]).any()
 
 
+@pytest.mark.parametrize("name", ["dcgan-mnist", "cgan-mnist", "vae-mnist"])
+def test_models_are_built_with_the_state_of_their_optimizers(name):
+    images = np.random.default_rng(0).random((40, 28, 28, 1))
+    recipe = get_recipe(name).configured(data=(images, np.arange(40) % 3), settings={"filters": (2, 3)})
+    model = recipe.build(recipe.splits())
+    assert model.optimizer.built
+    assert len(model.optimizer.variables) > len(model.trainable_variables)
+
+
 def test_no_xla_on_cpu():
     model = plain.build(plain.splits())
     assert model.jit_compile is False
