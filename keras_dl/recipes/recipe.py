@@ -296,11 +296,9 @@ class Recipe:
         )
         optimizers = optimizer if isinstance(optimizer, dict) else {"optimizer": optimizer}
         model.compile(**optimizers, **self.task.compile, jit_compile=_jit(model))
-        optimizer = model.optimizer  # None where a model has several and builds them itself
-        if (
-            optimizer is not None and not optimizer.built
-        ):  # a checkpoint may be restored before the first step
-            optimizer.build(model.trainable_variables)
+        held = model.optimizer  # None where a model has several and builds them itself
+        if held is not None and not held.built:  # a checkpoint may be restored before the first step
+            held.build(model.trainable_variables)
         return model
 
     def _fact(self, name: str, description: Description) -> Any:
