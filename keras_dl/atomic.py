@@ -31,11 +31,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if error.filename not in (None, str(draft)):
             raise
         reason = error.strerror or str(error).partition("\n")[0]
-        raise OSError(
-            error.errno,
-            f"{path}: cannot be written ({reason}); what was there before is kept. Make room on its disk, or "
-            "choose a folder that can be written to.",
-        ) from error
+        state = (
+            "what was there before is kept. Make room on its disk, or choose a folder that can be written to."
+        )
+        if not path.parent.exists():
+            state = "its folder does not exist, or not any more. Begin anew, and leave the folder in place."
+        raise OSError(error.errno, f"{path}: cannot be written ({reason}); {state}") from error
     finally:
         with suppress(OSError):  # the reason why the block failed counts
             draft.unlink(missing_ok=True)

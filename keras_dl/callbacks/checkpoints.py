@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,9 +55,15 @@ def restore_state(model: keras.Model, path: str | Path) -> None:
         ValueError: the file belongs to another model or other optimizers.
     """
     variables = _state(model)
-    with np.load(path) as file:
-        # By position and not by name: Keras numbers the names of layers on through a process.
-        arrays = [file[name] for name in sorted(file.files)]
+    try:
+        with np.load(path) as file:
+            # By position and not by name: Keras numbers the names of layers on through a process.
+            arrays = [file[name] for name in sorted(file.files)]
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"checkpoint: {path} cannot be read ({error}). Remove it: the training goes on from the "
+            "checkpoint before it, or from the start where there is none."
+        ) from None
     shapes = [tuple(array.shape) for array in arrays]
     if shapes != [tuple(variable.shape) for variable in variables]:
         raise ValueError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from keras_dl.data.share import Share, shared
 from keras_dl.data.source import Examples
+from keras_dl.pipeline_errors import reading_error
 
 
 def batches(
@@ -116,8 +116,8 @@ def decoded(features: NDArray[Any], decode: Callable[[Any], Any]) -> NDArray[np.
             images[first : first + len(batch)] = batch
             first += len(batch)
     except tf.errors.OpError as error:
-        if named := re.search(r"ValueError: (source: .*)", error.message):
-            raise ValueError(named[1]) from None
+        if (broken := reading_error(error)) is not None:
+            raise broken from None
         _raise_on_broken(features, decode)
         raise
     return images

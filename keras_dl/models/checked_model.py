@@ -14,15 +14,29 @@ import tensorflow as tf
 from keras_dl.models.batch_checks import MARK, checked_finite, given
 from keras_dl.models.named_batches import unnamed
 from keras_dl.models.presets import load_preset
-from keras_dl.models.saved_state import check_path, load_seeds, save_seeds, say_what_weights_lack
+from keras_dl.models.saved_state import (
+    check_format,
+    check_path,
+    load_seeds,
+    save_seeds,
+    say_what_weights_lack,
+)
+from keras_dl.pipeline_errors import reading_error
 from keras_dl.replicas import weighed_replica
 
 _SHUFFLE = 8  # the place of shuffle among the arguments of fit after x
+_NO_EXAMPLES = "x: expected at least one example, got none. Look at what was left out of the data."
 
 
 def _unnamed(x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
     """The positional arguments of `fit` or `evaluate`, with labels that x may hold in their place."""
     x, y = unnamed(x, args[0] if args else kwargs.get("y"))
+    for name in ("sample_weight", "class_weight"):
+        if y is None and kwargs.get(name) is not None and hasattr(x, "shape"):  # which Keras would drop
+            raise ValueError(
+                f"{name}: expected none for inputs without labels, got {type(kwargs[name]).__name__}. Leave "
+                "it out, or pass labels if the model learns from some."
+            )
     if args:
         return x, y, *args[1:]
     if y is not None:
@@ -82,6 +96,11 @@ class CheckedModel(keras.Model):
         check_path(filepath)
         super().save(filepath, *args, **kwargs)
 
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor; refused where Keras's functions ask for them to write HDF5."""
+        check_format()
+        return super().get_config()  # type: ignore[no-any-return]
+
     def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """As `keras.Model.save_weights`: no file to go on with a training from, of which it warns once."""
         super().save_weights(filepath, *args, **kwargs)
@@ -109,11 +128,17 @@ class CheckedModel(keras.Model):
         if isinstance(held_out := kwargs.get("validation_data"), Mapping | tf.data.Dataset):
             inputs, labels = unnamed(held_out)
             kwargs["validation_data"] = inputs if labels is None else (inputs, labels)
-        return super().fit(*_unnamed(x, args, kwargs), **kwargs)
+        history = super().fit(*_unnamed(x, args, kwargs), **kwargs)
+        if history.epoch and not history.history:
+            raise ValueError(_NO_EXAMPLES)
+        return history
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`; batches may be dicts as in `fit`."""
-        return super().evaluate(*_unnamed(x, args, kwargs), **kwargs)
+        figures = super().evaluate(*_unnamed(x, args, kwargs), **kwargs)
+        if isinstance(figures, list | dict) and not figures:
+            raise ValueError(_NO_EXAMPLES)
+        return figures
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.predict`; batches may be dicts as in `fit`."""
@@ -239,6 +264,8 @@ class CheckedModel(keras.Model):
                 return function(*args)
             except tf.errors.InvalidArgumentError as error:
                 _, mark, report = error.message.partition(f"[{MARK}]")
+                if (broken := reading_error(error)) is not None:
+                    raise broken from None
                 if not mark:
                     raise
                 line = report.partition("\n")[0]

@@ -183,6 +183,12 @@ class LanguageModel(RecurrentModel):
         loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
 
+    def checked_data(self, data: Any) -> Any:
+        x, y, weight = super().checked_data(data)
+        if weight is not None and weight.shape.rank == 1:  # of examples: all of their characters weigh so
+            weight = ops.expand_dims(weight, 1)
+        return x, y, weight
+
     def checked_batch(self, x: Any, y: Any) -> tuple[Any, Any]:
         tokens = checked_tokens(x, len(self.vocabulary), name="tokens")
         return tokens, None if y is None else checked_tokens(y, len(self.vocabulary), name="next tokens")

@@ -6,7 +6,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from keras.src.backend.common import global_state
+
 _SEED = "seed_"  # in a store, before the number of a random generator
+_REFUSAL = (
+    "filepath: expected a path that ends in .keras, got {got}, for Keras's old HDF5 format, which cannot "
+    "hold a model that is a class of its own. Save it with model.save('model.keras')."
+)
 _said: set[str] = set()
 
 
@@ -17,10 +23,17 @@ def check_path(path: Any) -> None:
         ValueError: the path ends in .h5 or .hdf5.
     """
     if Path(str(path)).suffix.lower() in (".h5", ".hdf5"):
-        raise ValueError(
-            f"filepath: expected a path that ends in .keras, got {str(path)!r}, for Keras's old HDF5 format, "
-            "which cannot hold a model that is a class of its own. Save it with model.save('model.keras')."
-        )
+        raise ValueError(_REFUSAL.format(got=repr(str(path))))
+
+
+def check_format() -> None:
+    """Refuse to write a model as HDF5 by a function of Keras, which asks no model by a method of its own.
+
+    Raises:
+        ValueError: such a function is at work.
+    """
+    if global_state.get_global_attribute("use_legacy_config", False):
+        raise ValueError(_REFUSAL.format(got="a file of .h5"))
 
 
 def say_what_weights_lack(path: Any) -> None:

@@ -150,8 +150,26 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_recipe_record(folder: Path) -> dict[str, Any]:
-    """What recipe.json says."""
-    return _plain_object((folder / "recipe.json").read_text(encoding="utf-8"))
+    """What recipe.json says.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    return read_json(folder / "recipe.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a run folder.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        return _plain_object(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"folder: {path} is damaged ({error}). Restore it from a copy, or train anew in another folder."
+        ) from None
 
 
 def _plain(record: Mapping[str, Any]) -> dict[str, Any]:

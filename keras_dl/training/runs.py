@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +65,7 @@ def load_run(folder: str | Path) -> Run:
         folder=folder,
         recipe=recipe,
         model=load_model(folder / "model.keras"),
-        metrics=json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["figures"],
+        metrics=records.read_json(folder / "metrics.json")["figures"],
         history=read_history(folder / "history.csv"),
     )
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,3 +243,25 @@ def test_a_recipe_of_a_known_name_is_not_taken_for_the_known_one(tmp_path):
         evaluate(load_run(tmp_path))
     with pytest.raises(ValueError, match="^model: "):
         train("mlp-digits", out=tmp_path, resume=True, verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("recipe.json", r"^folder: .*recipe\.json is damaged"),
+        ("checkpoints/epoch-0002.npz", r"^checkpoint: .*epoch-0002.npz cannot be read.*Remove"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named(name, message, tmp_path):
+    with pytest.raises(TrainingInterrupted):
+        train("mlp-digits", epochs=3, out=tmp_path, callbacks=[Interrupt(2)], **TINY)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:40])
+    with pytest.raises(ValueError, match=message):
+        train("mlp-digits", out=tmp_path, resume=True, verbose=False)
+
+
+def test_a_folder_that_vanishes_in_a_training_is_named(tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(OSError, match=r"history\.csv: cannot be written .*not any more"):
+        train("mlp-digits", epochs=3, out=out, callbacks=[AtEpoch(1, lambda: shutil.rmtree(out))], **TINY)
+    assert not out.exists()

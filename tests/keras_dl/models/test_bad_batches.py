@@ -3,7 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
+from keras_dl.data import load
 from keras_dl.layers.arguments import check_positive_int, check_sizes
 from keras_dl.models import (
     CNN,
@@ -183,3 +186,53 @@ def test_a_seed_is_a_whole_number(make):
     for wrong in (None, -1, 0.5):
         with pytest.raises(ValueError, match="^seed: expected an int of at least 0, got "):
             make(seed=wrong)
+
+
+def vae():
+    model = VAE(2, (8, 8, 1), "mlp", units=(4,))
+    model.compile("sgd")
+    return model
+
+
+@pytest.mark.parametrize("weights", [{"sample_weight": np.ones(6)}, {"class_weight": {0: 2.0}}])
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_weights_without_labels_are_not_dropped(method, weights):
+    if method == "evaluate" and "class_weight" in weights:
+        pytest.skip("evaluate takes no class_weight")
+    (name,) = weights
+    with pytest.raises(ValueError, match=rf"^{name}: expected none"):
+        getattr(vae(), method)(np.zeros((6, 8, 8, 1)), **weights, verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:.*ran out of data")
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_data_without_examples_are_refused(method):
+    dataset = tf.data.Dataset.from_tensor_slices(np.zeros((6, 8, 8, 1), np.float32)).batch(2).take(0)
+    for nothing in (np.zeros((0, 8, 8, 1)), dataset):
+        with pytest.raises(ValueError, match=r"^x: expected at least one example"):
+            getattr(vae(), method)(nothing, verbose=0)
+
+
+def test_a_file_that_breaks_in_the_pass_is_named(tmp_path):
+    for label in "ab":
+        for number in range(3):
+            path = tmp_path / label / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(random.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(
+        ValueError, match=r"^source: .*b/2\.png cannot be decoded .*on_corrupt=\S+ to pass over such files\.$"
+    ):
+        vae().fit(load(tmp_path, labels=False, cache=False), verbose=0)
+
+
+def test_weights_of_examples_weigh_all_of_their_characters():
+    tokens = np.random.default_rng(0).integers(0, 3, (4, 5))
+    weight = np.array([0.0, 2.0, 0.0, 1.0])
+    losses = []
+    for x, options in ((tokens, {"sample_weight": weight}), (tokens[[1, 1, 3]], {})):
+        keras.utils.set_random_seed(0)
+        model = LanguageModel("abc", "rnn", 2)
+        model.compile("sgd")
+        losses.append(model.evaluate(x[:, :-1], x[:, 1:], verbose=0, **options))
+    np.testing.assert_allclose(losses[0] * 4, losses[1] * 3, rtol=1e-5)  # Keras divides by the examples

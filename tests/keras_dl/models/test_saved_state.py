@@ -141,3 +141,9 @@ def test_a_training_is_backed_up_and_restored_with_both_optimizers(tmp_path):
     restored = fitted(keras.callbacks.BackupAndRestore(tmp_path), epochs=4)
     assert len(all_of(restored)) == len(all_of(whole))
     assert int(restored.optimizer.iterations) == int(whole.optimizer.iterations)
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.hdf5"])
+def test_functions_of_keras_write_no_hdf5_either(name, tmp_path):
+    with pytest.raises(ValueError, match=r"^filepath: .*\.keras.*HDF5"):
+        keras.saving.save_model(MLP((4,), 3, image_shape=(8, 8, 1)), tmp_path / name)
