@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,17 @@ def test_products_and_ranks_of_scores(tmp_path: Path) -> None:
     model = model_of(lambda *tensors: [function(*tensors) for function, _ in functions], x, target)
     for (_, wanted), got in zip(functions, run(model, tmp_path, x, target), strict=True):
         np.testing.assert_array_equal(got, wanted)
+
+
+def test_colors_are_converted_as_in_the_standard_library(tmp_path: Path) -> None:
+    random = np.random.default_rng(0).random((1, 4, 5, 3))
+    corners = np.array([[0, 0, 0], [1, 1, 1], [1, 0, 0], [1, 0, 1], [0.5, 0.5, 0.2]]).reshape(1, 1, 5, 3)
+    x = np.concatenate([random, corners], axis=1).astype(np.float32)
+    model = model_of(lambda x: [ops.image.rgb_to_hsv(x), ops.image.hsv_to_rgb(x)], x)
+    functions = (colorsys.rgb_to_hsv, colorsys.hsv_to_rgb)
+    for function, got in zip(functions, run(model, tmp_path, x), strict=True):
+        wanted = np.apply_along_axis(lambda color, function=function: np.array(function(*color)), -1, x)
+        np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
 def test_triangles_and_margins_of_infinities(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Iterator
 
 from keras_dl_export.lowering.onnx_arrays import ARRAYS
+from keras_dl_export.lowering.onnx_colors import COLORS
 from keras_dl_export.lowering.onnx_nodes import Handler
 from keras_dl_export.lowering.onnx_numbers import NUMBERS
 from keras_dl_export.lowering.onnx_recurrent import RECURRENT_OPERATORS
 
-OPERATORS: dict[str, Handler] = {**ARRAYS, **NUMBERS, **RECURRENT_OPERATORS}
+OPERATORS: dict[str, Handler] = {**ARRAYS, **COLORS, **NUMBERS, **RECURRENT_OPERATORS}
 
 
 @contextlib.contextmanager
