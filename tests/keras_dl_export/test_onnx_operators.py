@@ -275,6 +275,17 @@ def test_colors_are_converted_as_in_the_standard_library(tmp_path: Path) -> None
         np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(7, 9, 3), (None, None, 2)])
+def test_images_are_resized_by_cubic_curves(shape: tuple[int | None, ...], tmp_path: Path) -> None:
+    tensor = keras.Input(shape, name="x")
+    model = keras.Model(
+        tensor, [ops.image.resize(tensor, size, interpolation="bicubic") for size in ((13, 11), (3, 2))]
+    )
+    x = np.random.default_rng(0).random((2, 7, 9, shape[-1] or 1)).astype(np.float32)
+    for got, wanted in zip(run(model, tmp_path, x, tolerance=3e-3), model.predict(x, verbose=0), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=3e-3)  # TensorFlow rounds the places on the curve
+
+
 def test_triangles_and_margins_of_infinities(tmp_path: Path) -> None:
     x = np.full((2, 3, 4), np.inf, np.float32)
     margins = ((0, 0), (1, 2), (3, 1))

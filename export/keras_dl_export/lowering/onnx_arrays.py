@@ -258,7 +258,35 @@ def _max_pool(graph: Any, node: Any, name: str, args: Any) -> None:
     PoolOp._convert(graph, node, tf_op=operator)
 
 
+def _resize_bicubic(node: Replacement) -> None:
+    """Resize each channel as an image of its own.
+
+    onnxruntime moves a transposition from before a Resize behind it, where it has no cubic one, but not over a
+    Reshape. TensorFlow rounds the places on the curve to 1/1024, which ONNX does not.
+    """
+    images, size = node.inputs
+    shape = node.shape(images)
+    if shape is None or shape[3] < 0 or not node.node.get_attr_value("half_pixel_centers"):
+        return
+    channels_first = node.make("Transpose", node.cast(images, np.float32), perm=[0, 3, 1, 2])
+    planes = node.make("Reshape", channels_first, node.constant([-1, 1, 0, 0], np.int64))
+    sizes = node.make("Concat", node.sizes(planes, 0, 2), node.cast(size, np.int64), axis=0)
+    resized = node.make(
+        "Resize",
+        planes,
+        *(node.constant([], np.float32) for _ in range(2)),  # neither a region nor scales
+        sizes,
+        mode="cubic",
+        coordinate_transformation_mode="half_pixel",
+        cubic_coeff_a=-0.5,
+        exclude_outside=1,
+    )
+    together = node.make("Reshape", resized, node.constant([-1, shape[3], 0, 0], np.int64))
+    node.finish("Transpose", together, perm=[0, 2, 3, 1])
+
+
 ARRAYS: dict[str, Handler] = {
+    "ResizeBicubic": replaced_by(_resize_bicubic),
     **dict.fromkeys(("MaxPool", "MaxPool3D", "MaxPoolV2"), (_max_pool, [])),
     **dict.fromkeys(("MirrorPad", "Pad", "PadV2"), replaced_by(_pad)),
     "BroadcastArgs": replaced_by(_broadcast_args),
