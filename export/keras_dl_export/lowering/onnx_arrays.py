@@ -261,7 +261,7 @@ def _max_pool(graph: Any, node: Any, name: str, args: Any) -> None:
 def _resize_bicubic(node: Replacement) -> None:
     """Resize each channel as an image of its own.
 
-    onnxruntime moves a transposition from before a Resize behind it, where it has no cubic one, but not over a
+    onnxruntime moves a transposition before a Resize behind it, where it has no cubic one, but not over a
     Reshape. TensorFlow rounds the places on the curve to 1/1024, which ONNX does not.
     """
     images, size = node.inputs
