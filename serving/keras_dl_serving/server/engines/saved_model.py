@@ -63,6 +63,7 @@ class SavedModelEngine:
             # In the thread that asks: the way to TensorFlow's own costs more than a small model.
             self._run_options.inter_op_thread_pool = -1
         self._callables: dict[tuple[str, tuple[str, ...]], Callable[..., list[Any]]] = {}
+        self._places: dict[tuple[str, tuple[str, ...]], tuple[list[Any], list[Any]]] = {}
         # Runs that have been quick, by signature, outputs and shapes, and so will be again: these need no
         # time limit, and run in the thread that asks. How long a loop takes is for its values to say.
         self._quick: set[tuple[Any, ...]] = set()
@@ -122,24 +123,32 @@ class SavedModelEngine:
         """Run in TensorFlow's threads, which is what its time limit needs and costs 0.1 ms."""
         milliseconds = max(math.ceil((deadline - time.monotonic()) * 1e3), 1)
         options = RunOptions(timeout_in_ms=min(milliseconds, _MAX_MILLISECONDS))
-        tensor, proto = self._session.graph.get_tensor_by_name, self._protos[signature_name]
-        names = self.signatures[signature_name].inputs
+        fed, fetched = self._tensors(signature_name, outputs)
         buffer = tf_session.TF_NewBufferFromString(options.SerializeToString())
         try:
             # `session.run` itself checks feeds and fetches, which takes longer than a small model.
             found: list[Any] = self._session._call_tf_sessionrun(
-                buffer,
-                {
-                    tensor(_tensor_name(proto.inputs[name]))._as_tf_output(): array
-                    for name, array in zip(names, feeds, strict=True)
-                },
-                [tensor(_tensor_name(proto.outputs[name]))._as_tf_output() for name in outputs],
-                [],
-                None,
+                buffer, dict(zip(fed, feeds, strict=True)), fetched, [], None
             )
         finally:
             tf_session.TF_DeleteBuffer(buffer)
         return found
+
+    def _tensors(self, signature_name: str, outputs: tuple[str, ...]) -> tuple[list[Any], list[Any]]:
+        """What a signature takes and gives, as the session knows it."""
+        key = (signature_name, outputs)
+        if key not in self._places:
+            proto = self._protos[signature_name]
+            infos = (
+                [proto.inputs[name] for name in self.signatures[signature_name].inputs],
+                [proto.outputs[name] for name in outputs],
+            )
+            fed, fetched = (
+                [self._session.graph.get_tensor_by_name(_tensor_name(info))._as_tf_output() for info in each]
+                for each in infos
+            )
+            self._places[key] = fed, fetched
+        return self._places[key]
 
     def _callable(self, signature_name: str, outputs: tuple[str, ...]) -> Callable[..., list[Any]]:
         key = (signature_name, outputs)
