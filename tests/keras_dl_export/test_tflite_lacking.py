@@ -52,6 +52,12 @@ def test_error_functions_and_gelu(tmp_path: Path) -> None:
         assert to_tflite(keras.Model(i, gelu), tmp_path / "gelu.tflite").operators.keys() == {"GELU"}
 
 
+def test_expm1_keeps_its_digits_next_to_zero(tmp_path: Path) -> None:
+    x = np.float32([[1e-7, -3e-6, 1e-4, 0.0, 0.99, -0.99, 1.01, 60.0, -60.0]])
+    found = answers(tmp_path / "model.tflite", {"x": x}, {"expm1": ops.expm1})
+    np.testing.assert_allclose(found["expm1"], np.expm1(x.astype(np.float64)), rtol=1e-5)
+
+
 def test_reciprocal_roots_keep_the_sign_of_zero(tmp_path: Path) -> None:
     found = answers(tmp_path / "model.tflite", {"x": np.float32([[0.0, -0.0, 4.0]])}, {"root": ops.rsqrt})
     np.testing.assert_array_equal(found["root"], [[INF, -INF, 0.5]])

@@ -49,6 +49,14 @@ def _exp(x: Tensor) -> Tensor:
     return _unless_missing(x, tf.exp(x))
 
 
+def _expm1(x: Tensor) -> Tensor:
+    """Next to zero 2 t / (1 - t) of t = tanh(x / 2), where exp(x) - 1 has no digits left."""
+    import tensorflow as tf
+
+    t = tf.tanh(0.5 * x)
+    return tf.where(tf.abs(x) < 1.0, 2.0 * t / (1.0 - t), _exp(x) - 1.0)
+
+
 def _half_exp(x: Tensor) -> Tensor:
     """exp(x) / 2, which is finite a little longer than exp(x)."""
     root = _exp(0.5 * x)
@@ -249,7 +257,7 @@ ON_FLOATS = {
     "Erf": Replacement(lambda operator: 1.0 - _erfc(operator.inputs[0]), _is_not_of_gelu),
     "Erfc": Replacement(lambda operator: _erfc(operator.inputs[0]), _is_not_of_gelu),
     "Exp": _floats(_exp),
-    "Expm1": _floats(lambda x: _exp(x) - 1.0),
+    "Expm1": _floats(_expm1),
     "FloorDiv": Replacement(_float_floor_div, _is_float),
     "Max": Replacement(_extremum, _is_float),
     "Maximum": Replacement(_larger_or_missing, _is_of_two_floats),
