@@ -107,7 +107,8 @@ def _is_as_large_as_an_input(operator: Operator) -> bool:
             continue
         seen.add(operation.name)
         if operation.type == "Placeholder" and operation.outputs[0].dtype.is_floating:
-            return True
+            # Those of a loop's body are what was made outside, such as a recurrent layer's projected inputs.
+            return not hasattr(operation.graph.outer_graph, "outer_graph")
         reached += operation.inputs
     return False
 
