@@ -273,6 +273,8 @@ def _compare(
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.asarray(np.abs(got.astype(np.float64) - expected.astype(np.float64)))
     error[(got == expected) | (np.isnan(got) & np.isnan(expected))] = 0.0
+    if NON_FINITE not in case.kinds:
+        error[_overflows(got) & _overflows(expected) & (np.sign(got) == np.sign(expected))] = 0.0
     error[np.isnan(error)] = np.inf
     if not case.plain:
         # Where the model gives no number, none is right or wrong.
@@ -288,6 +290,12 @@ def _compare(
         why = f"a difference of {error[worst]:.3g} where {allowed[worst]:.3g} is allowed"
         _refuse(place, worst, expected, got, why)
     return float(error[np.isfinite(error)].max(initial=0.0)), float(allowed[np.isfinite(allowed)].max())
+
+
+def _overflows(array: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return what is beyond the dtype's numbers: infinite, or the largest, at which some runtimes stop."""
+    largest = float(np.finfo(array.dtype).max) if array.dtype.kind == "f" else np.inf
+    return np.asarray(np.abs(array.astype(np.float64)) >= largest)
 
 
 def _ties(case: Case, output: str, index: tuple[int, ...], got: NDArray[Any], relative: float) -> bool:

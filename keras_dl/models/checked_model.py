@@ -85,7 +85,8 @@ class CheckedModel(keras.Model):
     def _build_optimizer(self) -> None:
         optimizer = getattr(self, "optimizer", None)  # there is none before the model is compiled
         if optimizer is not None and self.built and not optimizer.built:
-            optimizer.build(self.trainable_variables)
+            with self.distribute_strategy.scope():
+                optimizer.build(self.trainable_variables)
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
         """Save as `.keras`, with the optimizers and the state of all random generators.

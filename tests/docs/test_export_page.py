@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import keras
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
@@ -13,8 +14,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def run_block(number):
-        names = {"__name__": "page"}
+    def run_block(number, **given):
+        names = {"__name__": "page", **given}
         exec(compile(BLOCKS[number], str(PAGE), "exec"), names)
         return names
 
@@ -22,7 +23,7 @@ def run(tmp_path, monkeypatch):
 
 
 def test_every_block_has_its_test():
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
 def test_recurrent_layers_become_native_nodes(run):
@@ -43,3 +44,10 @@ def test_a_release_is_quantised_and_judged(run):
     assert accuracy.examples == 359, "the whole test split"
     assert accuracy.before > 0.97
     assert accuracy.drop <= 0.01
+
+
+def test_a_file_of_another_writer_is_judged(run):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    model.predict(keras.ops.ones((1, 4)), verbose=0)  # Keras exports what was called
+    model.export("theirs.onnx", format="onnx", verbose=False)
+    assert "large" in run(2, model=model)["parity"].kinds

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_dl_export import ConversionError, export, load_artifact, to_onnx, to_saved_model, to_tflite
+from keras_dl_export import ExportError, export, load_artifact, to_onnx, to_saved_model, to_tflite
 from tests.keras_dl_export.zoo import SPECIMENS
 from tests.keras_dl_export.zoo_models import Specimen, disturbed
 
@@ -36,7 +36,7 @@ def test_all_formats_are_right_or_say_why_not(specimen: Specimen, tmp_path: Path
     before = state_of(model)
     expressed = [format for format in FORMATS if format not in specimen.refused]
     for format, message in specimen.refused.items():
-        with pytest.raises(ConversionError, match=f"(?s){message}"):
+        with pytest.raises(ExportError, match=f"(?s){message}"):
             FORMATS[format](model, tmp_path / "refused", inputs=specimen.inputs)
         assert not any(tmp_path.iterdir())
     if expressed:
