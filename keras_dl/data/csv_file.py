@@ -1,4 +1,4 @@
-"""The cells of a CSV file, or the reason why they are none."""
+"""The cells of a CSV file, or the reason why it cannot be read."""
 
 from __future__ import annotations
 

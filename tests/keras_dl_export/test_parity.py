@@ -7,7 +7,7 @@ import pytest
 
 from keras_dl_export import ParityError, Runner, Spec
 from keras_dl_export.cases import Case, Reference
-from keras_dl_export.parity import check_parity
+from keras_dl_export.parity import check_parity, differs
 
 # The scale of each sample is its own: 40, 2 and 3.
 LOGITS = np.array([[0.0, 1.0, 40.0], [2.0, 2.0 - 1e-5, 0.0], [3.0, 0.0, 1.0]], np.float32)
@@ -167,3 +167,11 @@ def test_a_file_that_its_runtime_cannot_run_is_one_sentence() -> None:
         "m.tflite: endpoint 'serving_default', batch 3: the file fails in its own runtime: node 3 failed"
     )
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "equal"), [("large", True), ("uniform", False)])
+def test_the_largest_float_is_an_infinity_only_where_a_sample_overflows(kind: str, equal: bool) -> None:
+    infinite = np.array([[-np.inf]], np.float32)
+    largest = np.array([[np.finfo(np.float32).min]], np.float32)
+    case = Case({"batch": 1}, {"x": np.ones((1, 1), np.float32)}, {"y": infinite}, (kind,))
+    assert (differs(case, "y", largest, 1e-5) == "") is equal

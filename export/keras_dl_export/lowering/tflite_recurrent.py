@@ -47,7 +47,7 @@ class TFLiteRecurrent:
         calibrated: whether the file is for int8. Every tensor is then calibrated by itself, so that steps are
             written out as long as they can be; and a loop within a loop crashes the converter.
         operators: what takes the place of operators that TFLite computes otherwise.
-        float32_only: whether floats of 16 bits are none that the target computes in.
+        float32_only: whether the target cannot compute in 16-bit floats.
     """
 
     calibrated: bool = False
