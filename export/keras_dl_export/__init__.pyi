@@ -4,7 +4,15 @@ from .backend import require_tensorflow_backend
 from .cases import draw_inputs
 from .conversion import to_onnx, to_saved_model, to_tflite
 from .endpoints import Endpoint
-from .errors import AccuracyError, BackendError, ConversionError, ExportError, ParityError, ReleaseError
+from .errors import (
+    AccuracyError,
+    BackendError,
+    ConversionError,
+    ExportError,
+    KerasDLError,
+    ParityError,
+    ReleaseError,
+)
 from .exporter import export
 from .latency import Latency, measure_latency
 from .parity import Comparison, Parity
@@ -24,6 +32,7 @@ __all__ = [
     "Endpoint",
     "ExportError",
     "IntegerScale",
+    "KerasDLError",
     "Latency",
     "Parity",
     "ParityError",

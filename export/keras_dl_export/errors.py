@@ -1,14 +1,16 @@
-"""What can go wrong between a model and its release.
+"""Errors of the three packages, and the reason that a framework's error gives, in one line.
 
-An argument that is wrong in itself (an unknown endpoint, an unbuilt model, inputs of the wrong shape) is a
-`ValueError` or a `TypeError`. Everything else is one of these, each a one-paragraph message:
+A wrong argument (an unknown endpoint, an unbuilt model, inputs of the wrong shape) is a `ValueError` or a
+`TypeError`. Everything else is one of these, each with a message of one paragraph:
 
-    ExportError
-        BackendError      Keras does not run on TensorFlow
-        ConversionError   a format cannot express the model; nothing was written
-        ParityError       a written file does not give the model's numbers in its own runtime
-        AccuracyError     a written file is right less often than its model, by more than was allowed
-        ReleaseError      a release folder is missing, half-written, altered or cannot be written
+    KerasDLError
+        ExportError           the exporter and the readers of releases
+            BackendError      Keras does not run on TensorFlow
+            ConversionError   a format cannot express the model; nothing was written
+            ParityError       a written file does not give the model's numbers in its own runtime
+            AccuracyError     a written file is right less often than its model, by more than allowed
+            ReleaseError      a release folder is missing, incomplete, altered or cannot be written
+        ServingError          the client and the server: its branch is in keras_dl_serving.errors
 """
 
 from __future__ import annotations
@@ -36,7 +38,11 @@ _LOCATIONS = re.compile(
 _LONGEST = 700  # letters of a reason
 
 
-class ExportError(Exception):
+class KerasDLError(Exception):
+    """Base of every error of keras_dl, keras_dl_export and keras_dl_serving that is not about an argument."""
+
+
+class ExportError(KerasDLError):
     """Base of every error of the exporter that is not about an argument."""
 
 
