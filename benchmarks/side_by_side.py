@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Literal
 
-from keras_dl.atomic import replacing
+from keras_dl_export.files import replacing
 
 Work = Callable[[], object]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_dl.atomic import replacing
+from keras_dl_export.files import replacing
 
 DOCS = Path(__file__).parent
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 from PIL import Image
 
-from keras_dl.atomic import replacing
+from keras_dl_export.files import replacing
 
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "examples"

@@ -15,7 +15,7 @@ from matplotlib import ticker
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from keras_dl.atomic import replacing
+from keras_dl_export.files import replacing
 
 _INK, _FAINT = "#1f2937", "#9ca3af"
 _TRAIN, _VALIDATION = "#2563eb", "#ea580c"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jinja2
 
-from keras_dl.atomic import replacing
+from keras_dl_export.files import replacing
 
 
 @dataclass(frozen=True)

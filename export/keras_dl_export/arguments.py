@@ -1,8 +1,11 @@
-"""Arguments that several functions take, checked before any work is done."""
+"""Checks of arguments: each returns the value, or raises an error that names the argument."""
 
 from __future__ import annotations
 
+import difflib
+import operator
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +13,16 @@ _LONGEST = 255  # bytes of a file's name, on nearly every file system
 
 
 def as_path(argument: str, value: Any, example: str) -> Path:
-    """Return a path that the file system may have.
+    """Return `value` as a path that the file system accepts.
 
     Args:
-        argument: what the error calls it.
+        argument: the argument's name.
         value: a str or a PathLike.
-        example: a good one.
+        example: a valid path, for the error.
 
     Raises:
-        TypeError: it is neither.
-        ValueError: it is empty, or no file can be called so.
+        TypeError: `value` is neither a str nor a PathLike.
+        ValueError: the path is empty, holds a NUL, or has a name that is too long for a file.
     """
     try:
         text = os.fspath(value)
@@ -37,3 +40,37 @@ def as_path(argument: str, value: Any, example: str) -> Path:
             f"{text[:40]!r}... Take a shorter name."
         )
     return path
+
+
+def check_int(argument: str, value: Any, least: int = 1) -> int:
+    """Return `value` as an int, if it is a whole number of at least `least`, Python's or NumPy's.
+
+    Args:
+        argument: the argument's name.
+        value: what was passed.
+        least: the smallest valid value.
+
+    Raises:
+        ValueError: `value` is below `least`, a bool, or not a whole number.
+    """
+    try:
+        number = least - 1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ValueError(
+            f"{argument}: expected an int of at least {least}, got {value!r}. Pass {least} or more."
+        )
+    return number
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
+    """Return a question such as " Did you mean 'cnn-digits'?" for a misspelled name, or an empty string.
+
+    Args:
+        name: what was passed.
+        known: the valid names.
+        most: how many of them the question offers.
+    """
+    close = difflib.get_close_matches(name, list(known), n=most)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

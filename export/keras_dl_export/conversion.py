@@ -16,6 +16,7 @@ from keras_dl_export.divergence import Divergence, Writer
 from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of, pick, with_batch_size
 from keras_dl_export.errors import ConversionError, ExportError
 from keras_dl_export.examples import take_examples
+from keras_dl_export.files import move_into_place, staging_folder
 from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
 from keras_dl_export.onnx import DEFAULT_OPSET, check_opset, count_onnx_operators, write_onnx
 from keras_dl_export.parity import check_parity, check_tolerance
@@ -24,7 +25,6 @@ from keras_dl_export.release import is_release
 from keras_dl_export.runtime import open_runners
 from keras_dl_export.saved_model import count_saved_model_operators, write_saved_model
 from keras_dl_export.signatures import Signature, sign
-from keras_dl_export.staging import staging_folder
 from keras_dl_export.tflite import count_tflite_operators, fuse_lstms, write_tflite
 from keras_dl_export.weights import refuse_non_finite_weights
 
@@ -279,9 +279,7 @@ def _write_into_place(
         written = staged / target.name
         write(signatures, written)
         artifact = prove(written, format, signatures, target.name, quantization, test, tolerance, write)
-        if target.is_dir():
-            target.rename(staged / "replaced")
-        written.replace(target)
+        move_into_place(written, target)
     return dataclasses.replace(artifact, path=target)
 
 

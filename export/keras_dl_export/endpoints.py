@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from keras_dl_export.arguments import check_int
 from keras_dl_export.backend import require_tensorflow_backend
 from keras_dl_export.calls import Leaf, first_call, keep_calls
 from keras_dl_export.dtypes import as_array
@@ -104,8 +105,7 @@ def with_batch_size(offered: Mapping[str, Endpoint], batch_size: int | None) -> 
     """
     if batch_size is None:
         return dict(offered)
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size: expected an int of at least 1, or None, got {batch_size!r}.")
+    batch_size = check_int("batch_size", batch_size)
 
     def fix(endpoint: str, name: str, spec: Spec) -> Spec:
         size, *rest = spec.shape or ("batch",)

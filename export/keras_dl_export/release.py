@@ -13,7 +13,6 @@ Importing this module costs no TensorFlow.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from typing import Any
 from keras_dl_export.accuracy import Accuracy
 from keras_dl_export.artifact import Artifact
 from keras_dl_export.errors import ReleaseError
+from keras_dl_export.files import sha256
 from keras_dl_export.flops import Flops
 from keras_dl_export.latency import Timing
 from keras_dl_export.parity import Comparison, Parity
@@ -239,5 +239,4 @@ def _files(folder: Path) -> list[str]:
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
+    return {"sha256": sha256(path), "bytes": path.stat().st_size}

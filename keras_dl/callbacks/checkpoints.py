@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_dl.atomic import replacing
+from keras_dl_export.files import replacing
 
 _NAME = re.compile(r"epoch-(\d+)\.npz")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import keras
 
-from keras_dl.atomic import replacing
 from keras_dl.callbacks.checkpoints import named_optimizers
+from keras_dl_export.files import replacing
 
 
 class HistoryFile(keras.callbacks.Callback):

@@ -141,7 +141,7 @@ def _save(answers: Mapping[str, Any], out: Path) -> None:
     """Write outputs as `.npz`, under any names; strings become NumPy's arrays of bytes."""
     import numpy as np
 
-    from keras_dl.atomic import replacing
+    from keras_dl_export.files import replacing
 
     with replacing(out) as draft, zipfile.ZipFile(draft, "w") as archive:
         for name, array in answers.items():

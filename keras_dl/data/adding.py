@@ -7,6 +7,7 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from keras_dl.data.pipeline import prefetched
+from keras_dl_export.arguments import check_int
 
 _SPLITS = {"train": 0, "validation": 1, "test": 2}
 
@@ -53,10 +54,7 @@ def adding_problem(
         ("num_examples", num_examples, 1),
         ("seed", seed, 0),
     ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(
-                f"{name}: expected a whole number of at least {least}, got {value!r}. Pass such a number."
-            )
+        check_int(name, value, least)
     key = tf.random.fold_in(tf.constant([seed, 0], tf.int64), _SPLITS[split])
 
     def example(index: Any) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ from keras_dl.data.opening import Options, SourceLike, open_source
 from keras_dl.data.share import Share
 from keras_dl.data.source import Description, Examples, Source, size_to_read
 from keras_dl.data.splits import Selection, select
+from keras_dl_export.arguments import check_int
 
 
 def load(
@@ -316,8 +317,4 @@ def height_and_width(image_size: int | tuple[int, int] | None) -> tuple[int, int
 
 def _check_at_least(least: int, **arguments: Any) -> None:
     for name, value in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(
-                f"{name}: expected a whole number of at least {least}, got {value!r}. "
-                f"Pass such a number as {name}=."
-            )
+        check_int(name, value, least)

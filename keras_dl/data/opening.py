@@ -19,6 +19,7 @@ from keras_dl.data.source import Source
 from keras_dl.data.table import Columns, open_columns, open_csv
 from keras_dl.data.text import open_text
 from keras_dl.data.tfds import open_tfds
+from keras_dl_export.arguments import check_int
 
 _CSV = (".csv", ".tsv", ".tab")
 _FILES = (*_CSV, ".txt", ".npy", ".npz", ".parquet")
@@ -164,11 +165,8 @@ def _check_options(options: Options) -> None:
         raise ValueError(
             f"on_corrupt: expected 'raise' or 'skip', got {options.on_corrupt!r}. Pass one of the two."
         )
-    most = options.max_classes
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-        raise ValueError(
-            f"max_classes: expected a whole number of at least 1, got {most!r}. Pass such a number."
-        )
+    if options.max_classes is not None:
+        check_int("max_classes", options.max_classes)
     if not isinstance(options.label_column, str | None):
         raise ValueError(
             f"label_column: expected the name of a column, got {options.label_column!r}. Pass the name that "

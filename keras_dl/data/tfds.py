@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import threading
@@ -18,6 +17,7 @@ import tensorflow as tf
 
 from keras_dl.data.source import Description, Examples, Indices, Source, size_to_read
 from keras_dl.data.text import characters
+from keras_dl_export.arguments import did_you_mean
 
 _PROBE_SECONDS = 5.0
 
@@ -159,8 +159,7 @@ def _builder(name: str, data_dir: str | None) -> Any:
             raise tfds.core.registered.DatasetNotFoundError
         return tfds.builder(name, data_dir=data_dir or os.environ.get("TFDS_DATA_DIR"))
     except tfds.core.registered.DatasetNotFoundError:
-        near = difflib.get_close_matches(name, ["digits", *tfds.list_builders()], n=5)
-        meant = f" Did you mean {' or '.join(repr(match) for match in near)}?" if near else ""
+        meant = did_you_mean(name, ["digits", *tfds.list_builders()], 5)
         raise LookupError(
             f"source: there is no data set, file or folder {name!r}.{meant} Expected 'digits', a name of "
             "TensorFlow Datasets such as 'mnist', the path of a folder of images, a .csv or a text file, or "

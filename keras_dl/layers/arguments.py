@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
-
-def check_positive_int(name: str, value: Any, *, least: int = 1) -> int:
-    """`value` as an int, once it is a whole number of at least `least`, Python's or NumPy's.
-
-    Args:
-        name: the argument's name.
-        value: what was passed.
-        least: the smallest value allowed.
-
-    Raises:
-        ValueError: it is anything else.
-    """
-    try:
-        number = least - 1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise ValueError(f"{name}: expected an int of at least {least}, got {value!r}. Pass {least} or more.")
-    return number
+from keras_dl_export.arguments import check_int
 
 
 def check_sizes(name: str, value: Any) -> tuple[int, ...]:
@@ -41,7 +22,7 @@ def check_sizes(name: str, value: Any) -> tuple[int, ...]:
             f"{name}: expected a tuple of ints, one a layer, got {value!r}. For a single layer of 64 pass "
             "(64,)."
         )
-    return tuple(check_positive_int(name, size) for size in value)
+    return tuple(check_int(name, size) for size in value)
 
 
 def check_choice(name: str, value: Any, *choices: str) -> Any:
@@ -90,7 +71,7 @@ def check_image_shape(value: Any) -> tuple[int, int, int]:
     """
     shape = tuple(value) if isinstance(value, list | tuple) else ()
     try:
-        height, width, channels = (check_positive_int("image_shape", size) for size in shape)
+        height, width, channels = (check_int("image_shape", size) for size in shape)
     except ValueError:
         raise ValueError(
             f"image_shape: expected (height, width, channels), three positive ints, got {value!r}. "

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_dl.layers.arguments import check_positive_int
+from keras_dl_export.arguments import check_int
 
 
 class _ClassConditioned(keras.layers.Layer):
@@ -16,7 +16,7 @@ class _ClassConditioned(keras.layers.Layer):
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.num_classes = check_positive_int("num_classes", num_classes, least=2)
+        self.num_classes = check_int("num_classes", num_classes, 2)
 
     def _check_inputs(self, input_shape: Any) -> tuple[int | None, ...]:
         """The features' shape, once the inputs are (features, class)."""

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_dl.layers.arguments import check_choice, check_positive_int
+from keras_dl.layers.arguments import check_choice
+from keras_dl_export.arguments import check_int
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -46,7 +47,7 @@ class Conv2D(keras.layers.Conv2D):
             sides = (0, 0)
         else:
             sides = tuple(padding) if isinstance(padding, list | tuple) else (padding, padding)
-        self.zeros = tuple(check_positive_int("padding", zeros, least=0) for zeros in sides)
+        self.zeros = tuple(check_int("padding", zeros, 0) for zeros in sides)
 
     def call(self, inputs: Any) -> Any:
         if self.zeros != (0, 0):

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 import keras
 from keras import ops
 
-from keras_dl.layers.arguments import check_positive_int
 from keras_dl.layers.recurrent_cells import (
     GRUGates,
     LSTMGates,
@@ -25,6 +24,7 @@ from keras_dl.layers.recurrent_cells import (
     gru_gates,
     lstm_gates,
 )
+from keras_dl_export.arguments import check_int
 
 _Gates = TypeVar("_Gates", LSTMGates, GRUGates)
 
@@ -116,10 +116,8 @@ class VanillaRNN(keras.layers.SimpleRNN):
         **kwargs: Any,
     ) -> None:
         _hold_equation("VanillaRNN", kwargs, {"activation": "tanh", "use_bias": False})
-        super().__init__(check_positive_int("units", units), **{**kwargs, "use_bias": False})
-        self.output_units = (
-            units if output_units is None else check_positive_int("output_units", output_units)
-        )
+        super().__init__(check_int("units", units), **{**kwargs, "use_bias": False})
+        self.output_units = units if output_units is None else check_int("output_units", output_units)
         self.output_initializer = keras.initializers.get(output_initializer)
         # V as a layer follows the cell in the order of weights; as a weight of this one it would come first.
         self.readout = keras.layers.Dense(
@@ -184,7 +182,7 @@ class LSTM(keras.layers.LSTM):
     def __init__(self, units: int, **kwargs: Any) -> None:
         equation = {"activation": "tanh", "recurrent_activation": "sigmoid", "use_bias": True}
         _hold_equation("LSTM", kwargs, equation)
-        super().__init__(check_positive_int("units", units), **kwargs)
+        super().__init__(check_int("units", units), **kwargs)
         self.supports_jit = False
 
     def gates(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> LSTMGates:
@@ -230,7 +228,7 @@ class GRU(keras.layers.GRU):
             "reset_after": False,
         }
         _hold_equation("GRU", kwargs, equation)
-        super().__init__(check_positive_int("units", units), **{**kwargs, "reset_after": False})
+        super().__init__(check_int("units", units), **{**kwargs, "reset_after": False})
         self.supports_jit = False
 
     def gates(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> GRUGates:

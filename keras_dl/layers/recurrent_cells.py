@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 from keras import ops
 
-from keras_dl.layers.arguments import check_positive_int
+from keras_dl_export.arguments import check_int
 
 Tensor = Any  # whatever the Keras backend computes with; also a NumPy array
 
@@ -86,7 +86,7 @@ class _Cell(keras.layers.Layer):
         self, units: int, kernel_initializer: Any, recurrent_initializer: Any, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.units = check_positive_int("units", units)
+        self.units = check_int("units", units)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.output_size = self.units
@@ -149,9 +149,7 @@ class VanillaRNNCell(_Cell):
         **kwargs: Any,
     ) -> None:
         super().__init__(units, kernel_initializer, recurrent_initializer, **kwargs)
-        self.output_units = (
-            self.units if output_units is None else check_positive_int("output_units", output_units)
-        )
+        self.output_units = self.units if output_units is None else check_int("output_units", output_units)
         self.output_initializer = keras.initializers.get(output_initializer)
         self.state_size = self.units
         self.output_size = self.output_units

@@ -7,7 +7,8 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from keras_dl.layers.arguments import check_choice, check_positive_int
+from keras_dl.layers.arguments import check_choice
+from keras_dl_export.arguments import check_int
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -33,7 +34,7 @@ class LongMemory(keras.initializers.Initializer):
 
     def __init__(self, cell: Literal["lstm", "gru"], memory_steps: int) -> None:
         self.cell = check_choice("cell", cell, "lstm", "gru")
-        self.memory_steps = check_positive_int("memory_steps", memory_steps, least=2)
+        self.memory_steps = check_int("memory_steps", memory_steps, 2)
 
     def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """The bias (4H,) of an LSTM, or (3H,) of a GRU."""

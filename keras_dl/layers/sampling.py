@@ -10,7 +10,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.layers.arguments import check_choice, check_positive_int, check_rate
+from keras_dl.layers.arguments import check_choice, check_rate
+from keras_dl_export.arguments import check_int
 
 _WORDS = 4  # numbers that one Philox counter value yields
 
@@ -109,7 +110,7 @@ class _NoiseLayer(keras.layers.Layer):
 
     def __init__(self, seed: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.seed = check_positive_int("seed", seed, least=0)
+        self.seed = check_int("seed", seed, 0)
 
     def _count_steps(self) -> None:
         self.step = self.add_weight(
@@ -263,7 +264,7 @@ class RandomShift(_NoiseLayer):
 
     def __init__(self, pixels: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.pixels = check_positive_int("pixels", pixels, least=0)
+        self.pixels = check_int("pixels", pixels, 0)
 
     def build(self, input_shape: Any) -> None:
         if len(input_shape) != 4:

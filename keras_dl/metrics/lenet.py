@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 from importlib import resources
 from typing import Any, NamedTuple
@@ -11,6 +10,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from keras_dl_export.files import sha256
 
 IMAGE_SHAPE = (28, 28, 1)
 NUM_FEATURES = 84
@@ -81,7 +82,7 @@ def build_lenet() -> Any:
 @functools.cache
 def _network() -> Any:
     content = resources.files(__package__).joinpath(WEIGHTS_FILE).read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
+    digest = sha256(content)
     if digest != WEIGHTS_SHA256:
         raise RuntimeError(
             f"{WEIGHTS_FILE}: expected SHA-256 {WEIGHTS_SHA256}, got {digest}: not the weights that the "

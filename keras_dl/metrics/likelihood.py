@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from keras_dl_export.arguments import check_int
+
 _LOG_2_PI = math.log(2 * math.pi)
 _IMAGES = 100  # images worked on together
 _DECODINGS = 2000  # decodings worked on together; more would need memory and save no time
@@ -54,10 +56,7 @@ def importance_sampled_nll(
             f"images: expected a batch (N, H, W, C) of at least one image, got shape {images.shape}. "
             "For a single image pass image[np.newaxis]."
         )
-    if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
-        raise ValueError(
-            f"num_samples: expected a whole number of at least 1, got {num_samples!r}. Pass K >= 1."
-        )
+    num_samples = check_int("num_samples", num_samples)
     rows = min(_IMAGES, len(images))
     draws = min(num_samples, max(1, _DECODINGS // rows))  # of each image at a time
 

@@ -8,10 +8,10 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.layers.arguments import check_positive_int
 from keras_dl.models.batch_checks import checked_labels
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl_export import Endpoint, Spec
+from keras_dl_export.arguments import check_int
 
 
 class Classifier(CheckedModel):
@@ -30,7 +30,7 @@ class Classifier(CheckedModel):
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.num_classes = check_positive_int("num_classes", num_classes, least=2)
+        self.num_classes = check_int("num_classes", num_classes, 2)
 
     def logits(self, inputs: Any, training: bool = False) -> Any:
         """What the softmax takes, in float32.

@@ -9,10 +9,11 @@ import keras
 from keras import ops
 
 from keras_dl.layers import BatchNormalization, Dropout, RandomShift
-from keras_dl.layers.arguments import check_image_shape, check_positive_int, check_rate, check_sizes
+from keras_dl.layers.arguments import check_image_shape, check_rate, check_sizes
 from keras_dl.models.batch_checks import checked_images, checked_shape
 from keras_dl.models.classifier import Classifier
 from keras_dl_export import Endpoint, Spec
+from keras_dl_export.arguments import check_int
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -62,7 +63,7 @@ class CNN(Classifier):
                 f"blocks, got {self.image_shape}. Resize the images, or pass fewer filters."
             )
         self.dropout = check_rate("dropout", dropout)
-        self.shift = check_positive_int("shift", shift, least=0)
+        self.shift = check_int("shift", shift, 0)
         self.seed = seed
         blocks: list[keras.Layer] = [keras.Input(self.image_shape)]
         if shift:

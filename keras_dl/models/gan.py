@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dl.layers import stateless_noise
-from keras_dl.layers.arguments import check_choice, check_positive_int, check_rate
+from keras_dl.layers.arguments import check_choice, check_rate
 from keras_dl.models import adversarial_losses
 from keras_dl.models.adversarial_losses import ADVERSARIAL_LOSSES, check_label_smoothing, penalty_weight
 from keras_dl.models.batch_checks import checked_finite, checked_images, checked_shape, unweighted
@@ -29,6 +29,7 @@ from keras_dl.models.players import (
 from keras_dl.optimizers import steps_done
 from keras_dl.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec
+from keras_dl_export.arguments import check_int
 
 # Streams of noise: each is for the latents, the next one for the shares of the gradient penalty. The further
 # turns of the discriminator have their own.
@@ -108,13 +109,13 @@ class GAN(CheckedModel):
         self.discriminator = discriminator
         self.loss = loss
         self.prior = check_choice("prior", prior, *PRIORS)
-        self.discriminator_steps = check_positive_int("discriminator_steps", discriminator_steps)
+        self.discriminator_steps = check_int("discriminator_steps", discriminator_steps)
         self.label_smoothing = check_label_smoothing(loss, label_smoothing)
         self.gradient_penalty = gradient_penalty
         self._penalty = penalty_weight(loss, gradient_penalty)
         self._game = ADVERSARIAL_LOSSES[loss]
         self.ema_momentum = None if ema_momentum is None else check_rate("ema_momentum", ema_momentum)
-        self.seed = check_positive_int("seed", seed, least=0)
+        self.seed = check_int("seed", seed, 0)
         self.generator_tracker = keras.metrics.Mean(name="generator_loss")
         self.discriminator_tracker = keras.metrics.Mean(name="discriminator_loss")
         self.build((None, self.latent_dim))
@@ -320,7 +321,7 @@ class GAN(CheckedModel):
         Returns:
             Latents (N, Z).
         """
-        count = check_positive_int("count", count)
+        count = check_int("count", count)
         return draw_latents(self.prior, count, self.latent_dim, seed=seed, step=0, stream=_USE)
 
     def generate(self, z: Any = 1, *, seed: int = 0) -> Any:

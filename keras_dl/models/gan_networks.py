@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from keras_dl.layers import BatchNormalization, ClassConcatenation, ClassProjection
-from keras_dl.layers.arguments import check_image_shape, check_positive_int, check_sizes
+from keras_dl.layers.arguments import check_image_shape, check_sizes
+from keras_dl_export.arguments import check_int
 
 Shape = tuple[int, int, int]
 
@@ -43,8 +44,8 @@ def convolutional_players(
         ValueError: an argument is out of its range.
     """
     shape = check_image_shape(image_shape)
-    latent_dim = check_positive_int("latent_dim", latent_dim)
-    kernel_size = check_positive_int("kernel_size", kernel_size)
+    latent_dim = check_int("latent_dim", latent_dim)
+    kernel_size = check_int("kernel_size", kernel_size)
     maps = check_sizes("filters", filters)
     if not maps:
         raise ValueError(

@@ -15,12 +15,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.layers.arguments import check_positive_int
 from keras_dl.models import densities
 from keras_dl.models.batch_checks import checked_classes, checked_finite, checked_shape, num_features_of
 from keras_dl.models.classifier import Classifier
 from keras_dl.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec
+from keras_dl_export.arguments import check_int
 
 
 class _FeatureClassifier(Classifier):
@@ -28,7 +28,7 @@ class _FeatureClassifier(Classifier):
 
     def __init__(self, num_classes: int, num_features: int | None, **kwargs: Any) -> None:
         super().__init__(num_classes, **kwargs)
-        self.num_features = None if num_features is None else check_positive_int("num_features", num_features)
+        self.num_features = None if num_features is None else check_int("num_features", num_features)
 
     def build(self, input_shape: Any) -> None:
         self.num_features = num_features_of(input_shape, type(self).__name__)

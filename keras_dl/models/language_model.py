@@ -13,10 +13,10 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from keras_dl.layers import stateless_noise
-from keras_dl.layers.arguments import check_positive_int
 from keras_dl.models.batch_checks import checked_tokens
 from keras_dl.models.recurrent import CellName, RecurrentModel
 from keras_dl_export import Endpoint, Spec
+from keras_dl_export.arguments import check_int
 
 _CHUNK = 256  # characters that are read in one call where a text is long
 
@@ -71,7 +71,7 @@ class LanguageModel(RecurrentModel):
             cell, units, num_layers=num_layers, dropout=dropout, clipnorm=clipnorm, seed=seed, **kwargs
         )
         self.vocabulary = _checked_vocabulary(vocabulary)
-        self.embedding_dim = check_positive_int("embedding_dim", embedding_dim)
+        self.embedding_dim = check_int("embedding_dim", embedding_dim)
         self.embedding = keras.layers.Embedding(
             len(self.vocabulary), self.embedding_dim, dtype=self.dtype_policy
         )
@@ -285,14 +285,14 @@ class LanguageModel(RecurrentModel):
             raise ValueError(
                 "prompt: expected at least one character to continue from, got ''. Give a beginning."
             )
-        length = check_positive_int("length", length)
+        length = check_int("length", length)
         if not 0 < temperature < math.inf:
             raise ValueError(
                 f"temperature: expected a positive number, got {temperature!r}. Pass 1 to draw from the "
                 "model as it is, 0.01 to take the likeliest characters."
             )
         if top_k is not None:
-            top_k = check_positive_int("top_k", top_k)
+            top_k = check_int("top_k", top_k)
         uniform = stateless_noise(length, (len(self.vocabulary),), seed=seed, step=0, distribution="uniform")
         with np.errstate(divide="ignore"):  # -log(-log(0)) is -inf: that character is not drawn
             gumbel = -np.log(-np.log(np.asarray(uniform, np.float64)))

@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 from keras_dl.layers import stateless_noise
-from keras_dl.layers.arguments import check_positive_int
+from keras_dl_export.arguments import check_int
 
 PRIORS: dict[str, dict[str, Any]] = {
     "uniform": {"distribution": "uniform", "minval": -1.0, "maxval": 1.0},
@@ -44,7 +44,7 @@ def straight_line(start: Any, end: Any, steps: int) -> Any:
     Raises:
         ValueError: `steps` is below 2, or the latents differ in shape.
     """
-    steps = check_positive_int("steps", steps, least=2)
+    steps = check_int("steps", steps, 2)
     start, end = (ops.convert_to_tensor(z, "float32") for z in (start, end))
     if start.shape != end.shape or len(start.shape) > 2:
         raise ValueError(

@@ -10,10 +10,11 @@ import keras
 from keras import ops
 
 from keras_dl.layers import Dropout
-from keras_dl.layers.arguments import check_positive_int, check_rate, check_sizes
+from keras_dl.layers.arguments import check_rate, check_sizes
 from keras_dl.models.batch_checks import checked_images, checked_shape
 from keras_dl.models.classifier import Classifier
 from keras_dl_export import Endpoint, Spec
+from keras_dl_export.arguments import check_int
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -56,7 +57,7 @@ class MLP(Classifier):
         super().__init__(num_classes, **kwargs)
         self.units = check_sizes("units", units)
         self.activation = activation
-        self.seed = check_positive_int("seed", seed, least=0)
+        self.seed = check_int("seed", seed, 0)
         self.dropout = check_rate("dropout", dropout)
         hidden: list[keras.Layer] = []
         for width in self.units:

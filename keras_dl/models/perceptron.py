@@ -8,7 +8,6 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.layers.arguments import check_positive_int
 from keras_dl.layers.perceptron import Heaviside
 from keras_dl.models.batch_checks import (
     checked_classes,
@@ -19,6 +18,7 @@ from keras_dl.models.batch_checks import (
 )
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl_export import Endpoint, Spec
+from keras_dl_export.arguments import check_int
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -58,7 +58,7 @@ class Perceptron(CheckedModel):
             raise ValueError(
                 f"learning_rate: expected a positive number, got {learning_rate!r}. Leave it at 1."
             )
-        self.num_features = None if num_features is None else check_positive_int("num_features", num_features)
+        self.num_features = None if num_features is None else check_int("num_features", num_features)
         self.learning_rate = learning_rate
         self.threshold = Heaviside(dtype="float32")
         self.accuracy = keras.metrics.Mean(name="accuracy")

@@ -11,8 +11,6 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import io
 import json
 from importlib import resources
@@ -22,6 +20,9 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+
+from keras_dl_export.arguments import did_you_mean
+from keras_dl_export.files import sha256
 
 INDEX_FILE = "index.json"
 FOLDER: Traversable = resources.files("keras_dl") / "presets"
@@ -36,10 +37,9 @@ def load_preset(model_class: type, name: str) -> Any:
     """The trained model of that name; see `from_preset` of the model classes."""
     index = read_index(FOLDER)
     if name not in index:
-        near = difflib.get_close_matches(name, index, n=3)
-        meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        question = did_you_mean(name, index)
         raise LookupError(
-            f"name: there is no preset {name!r}.{meant} All presets: {', '.join(sorted(index))}."
+            f"name: there is no preset {name!r}.{question} All presets: {', '.join(sorted(index))}."
         )
     record = index[name]
     its_class = keras.saving.get_registered_object(record["model"]["registered_name"])
@@ -61,12 +61,12 @@ def read_index(folder: Traversable) -> dict[str, Any]:
     return index
 
 
-def _read_weights(path: Traversable, sha256: str) -> list[NDArray[Any]]:
+def _read_weights(path: Traversable, expected: str) -> list[NDArray[Any]]:
     content = path.read_bytes() if path.is_file() else b""
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != sha256:
+    digest = sha256(content)
+    if digest != expected:
         raise RuntimeError(
-            f"{path.name}: expected weights with SHA-256 {sha256}, got {digest} of {len(content):,} bytes: "
+            f"{path.name}: expected weights with SHA-256 {expected}, got {digest} of {len(content):,} bytes: "
             "the file is missing, broken or changed. Install keras-dl again."
         )
     with np.load(io.BytesIO(content)) as arrays:

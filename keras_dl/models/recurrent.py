@@ -8,8 +8,9 @@ import keras
 from keras import ops
 
 from keras_dl.layers import GRU, LSTM, Dropout, LongMemory, VanillaRNN
-from keras_dl.layers.arguments import check_choice, check_positive_int, check_rate
+from keras_dl.layers.arguments import check_choice, check_rate
 from keras_dl.models.checked_model import CheckedModel
+from keras_dl_export.arguments import check_int
 
 CellName = Literal["rnn", "lstm", "gru"]
 
@@ -56,8 +57,8 @@ class RecurrentModel(CheckedModel):
                 f"clipnorm: expected a positive norm or None, got {clipnorm!r}. None turns it off."
             )
         self.cell = check_choice("cell", cell, *_LAYERS)
-        self.units = check_positive_int("units", units)
-        self.num_layers = check_positive_int("num_layers", num_layers)
+        self.units = check_int("units", units)
+        self.num_layers = check_int("num_layers", num_layers)
         self.dropout = check_rate("dropout", dropout)
         if memory_steps is not None and cell == "rnn":
             raise ValueError(
@@ -66,7 +67,7 @@ class RecurrentModel(CheckedModel):
             )
         self.memory_steps = memory_steps
         self.clipnorm = clipnorm
-        self.seed = check_positive_int("seed", seed, least=0)
+        self.seed = check_int("seed", seed, 0)
         self.drops = [
             Dropout(dropout, self.seed + index, dtype=self.dtype_policy) for index in range(self.num_layers)
         ]

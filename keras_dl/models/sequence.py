@@ -10,11 +10,12 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.layers.arguments import check_image_shape, check_positive_int
+from keras_dl.layers.arguments import check_image_shape
 from keras_dl.models.batch_checks import checked, checked_images
 from keras_dl.models.classifier import Classifier
 from keras_dl.models.recurrent import CellName, RecurrentModel
 from keras_dl_export import Endpoint, Spec
+from keras_dl_export.arguments import check_int
 
 
 class _SequenceModel(RecurrentModel):
@@ -225,7 +226,7 @@ class SequenceRegressor(_SequenceModel):
             memory_steps=memory_steps,
             clipnorm=clipnorm,
             seed=seed,
-            head_size=check_positive_int("num_outputs", num_outputs),
+            head_size=check_int("num_outputs", num_outputs),
             **kwargs,
         )
         self.num_outputs = int(num_outputs)

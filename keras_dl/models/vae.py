@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dl.layers import GaussianSampling, stateless_noise
-from keras_dl.layers.arguments import check_choice, check_image_shape, check_positive_int, check_sizes
+from keras_dl.layers.arguments import check_choice, check_image_shape, check_sizes
 from keras_dl.models import densities
 from keras_dl.models.batch_checks import checked_finite, checked_images, checked_shape, unweighted
 from keras_dl.models.checked_model import CheckedModel
@@ -20,6 +20,7 @@ from keras_dl.models.vae_networks import vae_networks
 from keras_dl.optimizers import steps_done
 from keras_dl.replicas import replica_mean, replica_sum
 from keras_dl_export import Endpoint, Spec
+from keras_dl_export.arguments import check_int
 
 # Streams of noise: each is for the latents, and the next one for the binarisation.
 _TRAINING, _EVALUATION = 0, 2
@@ -106,12 +107,12 @@ class VAE(CheckedModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.latent_dim = check_positive_int("latent_dim", latent_dim)
+        self.latent_dim = check_int("latent_dim", latent_dim)
         self.image_shape = check_image_shape(image_shape)
         self.architecture = check_choice("architecture", architecture, "conv", "mlp")
         self.likelihood = check_choice("likelihood", likelihood, "bernoulli", "gaussian")
         self.bound = check_choice("bound", bound, "elbo", "iwae")
-        self.num_samples = check_positive_int("num_samples", num_samples)
+        self.num_samples = check_int("num_samples", num_samples)
         self.filters = check_sizes("filters", filters)
         self.units = None if units is None else check_sizes("units", units)
         if not beta >= 0 or (bound == "iwae" and beta != 1):
@@ -138,7 +139,7 @@ class VAE(CheckedModel):
         self.activation = activation
         self.dynamic_binarization = dynamic_binarization
         self.sigma = sigma
-        self.seed = check_positive_int("seed", seed, least=0)
+        self.seed = check_int("seed", seed, 0)
         self.encoder, self.decoder = vae_networks(
             architecture,
             self.image_shape,
@@ -302,7 +303,7 @@ class VAE(CheckedModel):
 
     def sample(self, count: int = 1, *, seed: int = 0) -> Any:
         """Draw z ~ N(0, I) -> means of p(x | z), images (count, H, W, C) in [0, 1]."""
-        count = check_positive_int("count", count)
+        count = check_int("count", count)
         return self.decode(stateless_noise(count, (self.latent_dim,), seed=seed, step=0))
 
     def interpolate(self, start: Any, end: Any, steps: int = 8) -> Any:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from keras_dl.data import Description, Share, describe, load, shared, stream, streamed_files
 from keras_dl.recipes.optimizers import adam
 from keras_dl.recipes.settings import REQUIRED, Parameter, parameters_of, parsed
+from keras_dl_export.arguments import check_int
 
 _SPLITS = ("train", "validation", "test")
 _STREAM = "stream"  # the setting that reads images from their files at every pass
@@ -156,11 +157,7 @@ class Recipe:
         for name in ("load", "settings"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         for name, least in (("batch_size", 1), ("epochs", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(
-                    f"{name}: expected a whole number of at least {least}, got {value!r}. Pass such a number."
-                )
+            object.__setattr__(self, name, check_int(name, getattr(self, name), least))
         self._check_known(self.settings)
 
     def configured(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from importlib.metadata import entry_points
 
 from keras_dl.recipes.recipe import Recipe
+from keras_dl_export.arguments import did_you_mean
 
 # Each is the `recipe` of the module of its name, imported when it is asked for.
 _BUILT_IN = (
@@ -70,9 +70,9 @@ def get_recipe(name: str) -> Recipe:
     for entry_point in entry_points(group=_GROUP, name=name):
         return _checked(name, entry_point.load())
     known = list_recipes()
-    near = difflib.get_close_matches(name, known, n=3)
-    meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise LookupError(f"recipe: there is no recipe {name!r}.{meant} All recipes: {', '.join(known)}.")
+    raise LookupError(
+        f"recipe: there is no recipe {name!r}.{did_you_mean(name, known)} All recipes: {', '.join(known)}."
+    )
 
 
 def _checked(name: str, recipe: object) -> Recipe:

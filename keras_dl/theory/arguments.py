@@ -10,13 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 
-def check_int(name: str, value: Any, least: int = 1) -> int:
-    """`value`, once it is an int of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name}: expected an int of at least {least}, got {value!r}. Pass {least} or more.")
-    return int(value)
-
-
 def check_positive(name: str, value: Any, what: str = "number") -> float:
     """`value`, once it is a positive finite number."""
     if not 0 < value < np.inf:

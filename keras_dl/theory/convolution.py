@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_dl.theory.arguments import Array, check_array, check_int
+from keras_dl.theory.arguments import Array, check_array
+from keras_dl_export.arguments import check_int
 
 
 def conv_output_size(size: int, *, kernel_size: int, stride: int = 1, padding: int = 0) -> int:

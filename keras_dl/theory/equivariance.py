@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_dl.theory.arguments import Array, check_array, check_int
+from keras_dl.theory.arguments import Array, check_array
+from keras_dl_export.arguments import check_int
 
 
 def shift_images(images: ArrayLike, rows: int, columns: int, *, wrap: bool = False) -> Array:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from keras_dl import console, plots
-from keras_dl.atomic import replacing
 from keras_dl.callbacks import (
     AverageWeights,
     Checkpoints,
@@ -38,6 +37,7 @@ from keras_dl.training.folder import RUNS, team_folder
 from keras_dl.training.interruption import interruptible
 from keras_dl.training.runs import Run, load_run
 from keras_dl.training.team import Team, check_for_replicas, open_team
+from keras_dl_export.files import replacing
 
 _PICTURES = 5  # times during a training that pictures are drawn, about
 

@@ -8,7 +8,6 @@ down in `keras_dl/models/presets.py`. NAME is the recipe's by default. A preset 
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
@@ -19,10 +18,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_dl.atomic import replacing
 from keras_dl.models import presets
 from keras_dl.training.records import write_json
 from keras_dl.training.runs import load_run
+from keras_dl_export.files import replacing, sha256
 
 MOST_BYTES = 2_000_000
 
@@ -63,7 +62,7 @@ def make_preset(run: str | Path, name: str | None = None, *, into: str | Path | 
     content = _packed(finished.model)
     record = {
         "file": f"{name}.npz",
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": sha256(content),
         "bytes": len(content),
         "model": description,
         "run": json.loads((finished.folder / "metrics.json").read_text(encoding="utf-8")),

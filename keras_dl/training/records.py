@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from keras_dl.atomic import replacing
 from keras_dl.recipes import Evaluation, Recipe, get_recipe
 from keras_dl.recipes.recipe import ARRAYS, source_name
+from keras_dl_export.files import replacing
 
 
 def described(recipe: Recipe) -> dict[str, Any]:

@@ -177,7 +177,7 @@ def test_changes_leave_the_rest_and_drop_goals_of_other_data():
 
 @pytest.mark.parametrize(("name", "value"), [("epochs", 0), ("batch_size", 2.5), ("seed", -1)])
 def test_numbers_out_of_range_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name}: expected a whole number of at least .*, got {value}"):
+    with pytest.raises(ValueError, match=f"{name}: expected an int of at least .*, got {value}"):
         plain.configured(**{name: value})
 
 

@@ -247,7 +247,7 @@ def test_a_training_that_fails_before_its_first_checkpoint_leaves_nothing(tmp_pa
         ({"strategy": "multi-worker"}, ValueError, "TF_CONFIG: expected the cluster of .*, got none. Set it"),
         ({"strategy": "mirror"}, ValueError, "strategy: expected 'mirrored' .*, got 'mirror'. Name one"),
         ({"precision": "float8"}, ValueError, "precision: expected one of float32, .*, got 'float8'"),
-        ({"epochs": 0}, ValueError, "epochs: expected a whole number of at least 1, got 0"),
+        ({"epochs": 0}, ValueError, "epochs: expected an int of at least 1, got 0"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(arguments, kind, error, tmp_path):

@@ -32,8 +32,8 @@ from keras_dl_export import (
     runtime,
     verify,
 )
+from keras_dl_export.files import staging_folder
 from keras_dl_export.release import publish, write_manifest
-from keras_dl_export.staging import staging_folder
 from keras_dl_export.timing import count_cores
 
 FORMATS = ("saved_model", "tflite", "onnx")

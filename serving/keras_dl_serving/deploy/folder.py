@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+
+from keras_dl_export.files import move_into_place, sha256
 
 # In the format of `sha256sum`, so that `sha256sum --check` says what was edited.
 CHECKSUMS = "deploy.sha256"
@@ -31,28 +32,13 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
         for path, text in {**files, CHECKSUMS: _checksums(files)}.items():
             (draft / path).parent.mkdir(parents=True, exist_ok=True)
             (draft / path).write_text(text, encoding="utf-8", newline="\n")
-        _exchange(draft, folder)
+        move_into_place(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _exchange(draft: Path, folder: Path) -> None:
-    if not folder.exists():
-        draft.rename(folder)
-        return
-    # A folder cannot be renamed onto one that is not empty.
-    old = folder.with_name(f".old-{folder.name}")
-    folder.rename(old)
-    try:
-        draft.rename(folder)
-    except OSError:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old)
-
-
 def _checksums(files: Mapping[str, str]) -> str:
-    return "".join(f"{_sha256(text.encode())}  {path}\n" for path, text in sorted(files.items()))
+    return "".join(f"{sha256(text.encode())}  {path}\n" for path, text in sorted(files.items()))
 
 
 def _changed(folder: Path) -> list[str]:
@@ -66,11 +52,5 @@ def _changed(folder: Path) -> list[str]:
     lines = checksums.read_text().splitlines() if checksums else []
     written = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
     return sorted(
-        path
-        for path in {*found, *written}
-        if path not in found or written.get(path) != _sha256(found[path].read_bytes())
+        path for path in {*found, *written} if path not in found or written.get(path) != sha256(found[path])
     )
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -57,10 +57,10 @@ def test_its_shapes_and_number_of_batches_are_known():
     ("argument", "text"),
     [
         ({"split": "dev"}, "split: expected 'train', 'validation' or 'test', got 'dev'"),
-        ({"batch_size": 0}, "batch_size: expected a whole number of at least 1, got 0"),
-        ({"length": 1}, "length: expected a whole number of at least 2, got 1"),
-        ({"num_examples": 2.5}, "num_examples: expected a whole number of at least 1, got 2.5"),
-        ({"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
+        ({"batch_size": 0}, "batch_size: expected an int of at least 1, got 0"),
+        ({"length": 1}, "length: expected an int of at least 2, got 1"),
+        ({"num_examples": 2.5}, "num_examples: expected an int of at least 1, got 2.5"),
+        ({"seed": -1}, "seed: expected an int of at least 0, got -1"),
     ],
 )
 def test_errors(argument, text):

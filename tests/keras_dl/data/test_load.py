@@ -198,12 +198,12 @@ print({"tensorflow_datasets", "sklearn"} & set(sys.modules))
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"batch_size": 0}, "batch_size: expected a whole number of at least 1, got 0."),
-        ({"batch_size": 2.5}, "batch_size: expected a whole number of at least 1, got 2.5."),
-        ({"epoch": -1}, "epoch: expected a whole number of at least 0, got -1."),
-        ({"seed": "one"}, "seed: expected a whole number of at least 0, got 'one'."),
-        ({"image_size": 0}, "image_size: expected a whole number of at least 1, got 0."),
-        ({"image_size": 8.0}, "image_size: expected a whole number of at least 1, got 8.0."),
+        ({"batch_size": 0}, "batch_size: expected an int of at least 1, got 0."),
+        ({"batch_size": 2.5}, "batch_size: expected an int of at least 1, got 2.5."),
+        ({"epoch": -1}, "epoch: expected an int of at least 0, got -1."),
+        ({"seed": "one"}, "seed: expected an int of at least 0, got 'one'."),
+        ({"image_size": 0}, "image_size: expected an int of at least 1, got 0."),
+        ({"image_size": 8.0}, "image_size: expected an int of at least 1, got 8.0."),
         ({"split": None}, "split: expected the name of a split, or several, got None."),
         ({"split": ()}, "split: expected the name of a split, or several, got ()."),
         ({"image_size": (8,)}, "image_size: expected one side or (height, width), got (8,)."),

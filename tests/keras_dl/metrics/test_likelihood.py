@@ -109,8 +109,8 @@ def test_images_have_draws_of_their_own():
     ("images", "num_samples", "text"),
     [
         (np.zeros((0, 3, 4, 1)), 5, r"images: expected a batch \(N, H, W, C\) of at least one image"),
-        (IMAGES, 0, "num_samples: expected a whole number of at least 1, got 0"),
-        (IMAGES, 2.0, "num_samples: expected a whole number of at least 1, got 2.0"),
+        (IMAGES, 0, "num_samples: expected an int of at least 1, got 0"),
+        (IMAGES, 2.0, "num_samples: expected an int of at least 1, got 2.0"),
     ],
 )
 def test_wrong_arguments_are_named(images, num_samples, text):

@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_dl.data import load
-from keras_dl.layers.arguments import check_positive_int, check_sizes
+from keras_dl.layers.arguments import check_sizes
 from keras_dl.models import (
     CNN,
     DCGAN,
@@ -20,6 +20,7 @@ from keras_dl.models import (
     SequenceClassifier,
     SequenceRegressor,
 )
+from keras_dl_export.arguments import check_int
 
 random = np.random.default_rng(0)
 IMAGES = random.random((12, 8, 8, 1), dtype=np.float32)
@@ -167,7 +168,7 @@ def test_sizes_are_whole_numbers_of_python_or_numpy():
     assert [type(size) for size in (*model.units, model.num_classes)] == [int] * 3
     for wrong in (True, 2.0, "2", None, np.array([1, 2])):
         with pytest.raises(ValueError, match="^size: expected an int of at least 1, got "):
-            check_positive_int("size", wrong)
+            check_int("size", wrong)
     for wrong in (64, None, "64"):
         with pytest.raises(ValueError, match=r"^units: expected a tuple of ints, one a layer, got .*\(64,\)"):
             check_sizes("units", wrong)
