@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_dl.tables import format_figure
+from keras_dl.reports.tables import format_figure
 from keras_dl_export.files import replacing
 
 DOCS = Path(__file__).parent

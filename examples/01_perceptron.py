@@ -9,8 +9,8 @@ where they were after a few epochs.
 import numpy as np
 from chapter import chapter
 
+from keras_dl.reports.theory_figures import plot_lines, plot_mistakes, plot_separation
 from keras_dl.theory import novikoff_bound, separation, train_perceptron
-from keras_dl.theory.plots import plot_lines, plot_mistakes, plot_separation
 
 XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
 

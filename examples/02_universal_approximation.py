@@ -9,8 +9,8 @@ two; sigmoids become steps as they grow steep.
 import numpy as np
 from chapter import chapter
 
+from keras_dl.reports.theory_figures import plot_approximation, plot_lines, plot_surface
 from keras_dl.theory import bump_network, sup_error, tower_network
-from keras_dl.theory.plots import plot_approximation, plot_lines, plot_surface
 
 
 def wave(x):

@@ -9,8 +9,8 @@ falls with n; optimisation falls with the epochs. Together with the noise they a
 import numpy as np
 from chapter import chapter
 
+from keras_dl.reports.theory_figures import plot_error_terms
 from keras_dl.theory import ErrorTerms, decompose_error
-from keras_dl.theory.plots import plot_error_terms
 
 
 def wave(x):

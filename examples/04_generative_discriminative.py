@@ -12,8 +12,8 @@ from chapter import chapter
 from sklearn.datasets import load_digits
 
 from keras_dl.models import GaussianNaiveBayes, LogisticRegression
+from keras_dl.reports.theory_figures import plot_lines
 from keras_dl.theory import learning_curves
-from keras_dl.theory.plots import plot_lines
 
 
 def classifier(model, steps):

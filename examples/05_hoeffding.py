@@ -12,8 +12,8 @@ from chapter import chapter
 from keras_dl.callbacks import GeneralisationGap
 from keras_dl.data import load
 from keras_dl.models import MLP
+from keras_dl.reports.theory_figures import plot_lines, plot_tails
 from keras_dl.theory import hoeffding_bound, hoeffding_sample_size, simulated_tail
-from keras_dl.theory.plots import plot_lines, plot_tails
 
 
 def main():

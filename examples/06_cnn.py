@@ -12,8 +12,8 @@ from chapter import chapter
 from keras_dl.data import load
 from keras_dl.layers import Conv2D
 from keras_dl.models import CNN
+from keras_dl.reports.theory_figures import plot_images, plot_lines, plot_matrix
 from keras_dl.theory import conv_output_size, convolution_matrix, pool_output_size
-from keras_dl.theory.plots import plot_images, plot_lines, plot_matrix
 
 
 def main():

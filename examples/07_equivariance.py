@@ -12,8 +12,8 @@ from chapter import chapter
 
 from keras_dl.data import load
 from keras_dl.layers import Conv2D
+from keras_dl.reports.theory_figures import plot_images, plot_lines
 from keras_dl.theory import equivariance_gap, invariance_gap, shift_images
-from keras_dl.theory.plots import plot_images, plot_lines
 
 
 def main():

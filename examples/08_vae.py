@@ -10,8 +10,9 @@ import numpy as np
 from chapter import chapter
 
 from keras_dl.models import VAE
+from keras_dl.reports.style import FAINT
+from keras_dl.reports.theory_figures import plot_images, plot_lines
 from keras_dl.theory import LinearGaussianVAE
-from keras_dl.theory.plots import FAINT, plot_images, plot_lines
 
 
 def main():

@@ -14,7 +14,7 @@ from scipy import stats
 
 from keras_dl import theory
 from keras_dl.models import GAN
-from keras_dl.theory.plots import plot_lines, plot_points
+from keras_dl.reports.theory_figures import plot_lines, plot_points
 
 SIGMA = 0.05
 

@@ -10,7 +10,7 @@ import numpy as np
 from chapter import chapter
 
 from keras_dl.models import CNN, ConditionalGAN
-from keras_dl.theory.plots import plot_images, plot_matrix
+from keras_dl.reports.theory_figures import plot_images, plot_matrix
 
 
 def main():

@@ -10,8 +10,9 @@ import numpy as np
 from chapter import chapter
 from matplotlib import ticker
 
+from keras_dl.reports.style import style
+from keras_dl.reports.theory_figures import plot_gradient_norms, plot_lines
 from keras_dl.theory import bptt, clip_by_norm, random_recurrence, rnn_gradient_norms
-from keras_dl.theory.plots import plot_gradient_norms, plot_lines, style
 
 UNITS, FEATURES = 16, 4
 

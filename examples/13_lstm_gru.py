@@ -16,7 +16,7 @@ from keras_dl.callbacks import GradientFlow
 from keras_dl.data import load
 from keras_dl.layers import GRU, LSTM, VanillaRNN
 from keras_dl.models import SequenceClassifier
-from keras_dl.theory.plots import plot_gradient_norms
+from keras_dl.reports.theory_figures import plot_gradient_norms
 
 UNITS, FEATURES, STEPS = 32, 4, 100
 

@@ -13,7 +13,7 @@ from chapter import chapter
 from keras_dl.data import load
 from keras_dl.export import load_artifact, measure_latency, to_onnx, to_saved_model, to_tflite
 from keras_dl.models import CNN
-from keras_dl.theory.plots import COLOURS, style
+from keras_dl.reports.style import COLORS, style
 
 
 def main():
@@ -36,7 +36,7 @@ def main():
             )
     titles = ("size in KB", "largest error against Keras", "milliseconds for one image")
     for column, (axes, title) in enumerate(zip(page.axes(3), titles, strict=True)):
-        bars = axes.bar(list(rows), [row[column] for row in rows.values()], color=COLOURS[:3], width=0.6)
+        bars = axes.bar(list(rows), [row[column] for row in rows.values()], color=COLORS[:3], width=0.6)
         axes.bar_label(bars, fmt="%.3g", fontsize=8)
         style(axes, title=title)
     page.save()

@@ -15,8 +15,9 @@ from chapter import chapter
 from keras_dl.data import load
 from keras_dl.export import export
 from keras_dl.models import CNN
+from keras_dl.reports.style import COLORS, style
+from keras_dl.reports.theory_figures import plot_images
 from keras_dl.serving import Client, Server
-from keras_dl.theory.plots import COLOURS, plot_images, style
 
 
 def main():
@@ -42,7 +43,7 @@ def main():
         row, column = divmod(index, 8)
         colour = "#4ade80" if answer == labels[index] else "#f87171"
         first.text(9 * column + 0.1, 9 * row + 1.9, str(answer), color=colour, fontsize=9, weight="bold")
-    for (name, each), colour in zip(times.items(), COLOURS, strict=False):
+    for (name, each), colour in zip(times.items(), COLORS, strict=False):
         share = np.arange(1, calls + 1) / calls
         second.plot(1e3 * np.sort(each), share, color=colour, label=name)
     second.legend(frameon=False, fontsize=8)

@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from matplotlib.figure import Figure
 
-from keras_dl import plots
+from keras_dl.reports import figures
 
 
 class Chapter(NamedTuple):
@@ -30,7 +30,7 @@ class Chapter(NamedTuple):
     def save(self) -> None:
         """Write the figure and say where it is."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        print(f"Picture: {plots.save(self.figure, self.out, dpi=100)}")
+        print(f"Picture: {figures.save(self.figure, self.out, dpi=100)}")
 
 
 def chapter(width: float = 10, height: float = 3.4) -> Chapter:

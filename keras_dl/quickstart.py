@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_dl import console, plots
 from keras_dl.data import load
 from keras_dl.export import export, load_artifact, measure_latency
 from keras_dl.recipes import Recipe, get_recipe, list_recipes
 from keras_dl.recipes.tasks import LATENT_IMAGES
-from keras_dl.report import Picture, Section, Table, write_report
-from keras_dl.run_report import final_pictures
+from keras_dl.reports import console, figures
+from keras_dl.reports.html import Picture, Section, Table, write_report
+from keras_dl.reports.run import final_pictures
+from keras_dl.reports.tables import FORMAT_NAMES, figures_table, format_figure, latency_table, parity_table
 from keras_dl.serving import Client, Server
-from keras_dl.tables import FORMAT_NAMES, figures_table, format_figure, latency_table, parity_table
 from keras_dl.training import Run, train
 
 if TYPE_CHECKING:
@@ -157,8 +157,8 @@ def _ask_vae(vae: _Released, images: Images, rest: Client, grpc: Client, folder:
     z = np.random.default_rng(0).standard_normal((64, latent_dim), np.float32)
     drawn = grpc.predict(name, {"z": z}, signature_name="sample")["image"]
     console.out.print(f"{name}: {len(images)} images reconstructed over REST, {len(drawn)} drawn over gRPC")
-    plots.save(plots.reconstructions(images, reconstructed), folder / "reconstructions.png")
-    plots.save(plots.image_grid(drawn), folder / "samples.png")
+    figures.save(figures.reconstructions(images, reconstructed), folder / "reconstructions.png")
+    figures.save(figures.image_grid(drawn), folder / "samples.png")
     return [
         Picture(folder / "reconstructions.png", "Test images, and what the server made of them (REST)"),
         Picture(folder / "samples.png", "64 draws from the prior, decoded by the server (gRPC)"),

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from keras_dl import plots
+from keras_dl.reports import figures
 
 
 class GradientFlow(keras.callbacks.Callback):
@@ -79,7 +79,7 @@ class GradientFlow(keras.callbacks.Callback):
             self.folder.mkdir(parents=True, exist_ok=True)
             figure = Figure(figsize=(6, 0.28 * len(self.names) + 1.2), layout="constrained")
             self.plot(figure.add_subplot())
-            plots.save(figure, self.folder / f"gradients-{epoch:04d}.png", dpi=100)
+            figures.save(figure, self.folder / f"gradients-{epoch:04d}.png", dpi=100)
 
     def plot(self, axes: Axes) -> Axes:
         """Draw the norms on `axes`: a row a weight, before training and after the last measured epoch."""

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 from matplotlib.figure import Figure
 
-from keras_dl import plots
 from keras_dl.callbacks.averaging import averaged_weights
+from keras_dl.reports import figures
 
 
 class Pictures(keras.callbacks.Callback):
@@ -39,4 +39,4 @@ class Pictures(keras.callbacks.Callback):
             self.folder.mkdir(parents=True, exist_ok=True)
             with averaged_weights(self.model):
                 figure = self.draw(self.model)
-            plots.save(figure, self.folder / f"{self.name}-{epoch + 1:04d}.png", dpi=100)
+            figures.save(figure, self.folder / f"{self.name}-{epoch + 1:04d}.png", dpi=100)

@@ -7,8 +7,8 @@ import sys
 
 import typer
 
-from keras_dl import console
 from keras_dl.cli import deployment, release, serving, training
+from keras_dl.reports import console
 
 app = typer.Typer(
     name="keras-dl",

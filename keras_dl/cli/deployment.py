@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from keras_dl import console
+from keras_dl.reports import console
 
 
 def deploy(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_dl import console
 from keras_dl.cli.arguments import ReleaseFolder, name_and_value
+from keras_dl.reports import console
 
 if TYPE_CHECKING:
     from keras_dl.export import Release
@@ -134,7 +134,7 @@ def verify(
     console.load_tensorflow()
     from keras_dl.export import open_release, time_release
     from keras_dl.export import verify as verify_files
-    from keras_dl.release_report import release_sections, write_release_report
+    from keras_dl.reports.release import release_sections, write_release_report
     from keras_dl_export.release import holds_release
     from keras_dl_export.timing import this_machine
 
@@ -169,7 +169,7 @@ def verify(
 
 def _verify_file(path: Path, model: Any, tolerance: float | None) -> None:
     from keras_dl.export import verify as verify_file
-    from keras_dl.tables import comparisons_table
+    from keras_dl.reports.tables import comparisons_table
 
     if model is None:
         raise ValueError(
@@ -195,7 +195,7 @@ def benchmark(
     """Time every endpoint of a release in the runtime of each format."""
     console.load_tensorflow()
     from keras_dl.export import draw_inputs, load_artifact, measure_latency, open_release
-    from keras_dl.tables import FORMAT_NAMES, latency_table
+    from keras_dl.reports.tables import FORMAT_NAMES, latency_table
 
     opened = open_release(release)
     for endpoint in opened.inputs:
@@ -210,8 +210,8 @@ def benchmark(
 
 def _show_artifacts(release: Release, caption: str) -> None:
     """A table of the files, and what their formats could not express as well as the model."""
-    from keras_dl.release_report import accuracy_table
-    from keras_dl.tables import parity_table
+    from keras_dl.reports.release import accuracy_table
+    from keras_dl.reports.tables import parity_table
 
     console.show(parity_table(release.artifacts, caption))
     if accuracy := accuracy_table(release.artifacts):
@@ -220,7 +220,7 @@ def _show_artifacts(release: Release, caption: str) -> None:
 
 
 def _show_notes(release: Release) -> None:
-    from keras_dl.tables import FORMAT_NAMES
+    from keras_dl.reports.tables import FORMAT_NAMES
 
     for artifact in release.artifacts:
         for note in artifact.notes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_dl import console
+from keras_dl.reports import console
 
 if TYPE_CHECKING:
     from keras_dl.serving import Client
@@ -95,7 +95,7 @@ def query(
     headers: Headers = None,
 ) -> None:
     """Ask a model on a server; without inputs, show what it takes and gives."""
-    from keras_dl.tables import answers_table, signatures_table
+    from keras_dl.reports.tables import answers_table, signatures_table
 
     words = [*(values or []), *(inputs or [])]
     if words and data:
@@ -165,7 +165,7 @@ def models(
     headers: Headers = None,
 ) -> None:
     """Show what a server serves: models, versions and their states."""
-    from keras_dl.report import Table
+    from keras_dl.reports.html import Table
     from keras_dl.serving import NotFound
 
     rows, missing = [], []

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from keras_dl import console
 from keras_dl.cli.arguments import DataName, RunFolder, name_and_value
+from keras_dl.reports import console
 
 if TYPE_CHECKING:
     from keras_dl.training import Run
@@ -38,7 +38,7 @@ def recipes() -> None:
     console.load_tensorflow()
     from keras_dl.recipes import get_recipe, list_recipes
     from keras_dl.recipes.recipe import source_name
-    from keras_dl.report import Table
+    from keras_dl.reports.html import Table
 
     all_recipes = [get_recipe(name) for name in list_recipes()]
     rows = [(recipe.name, source_name(recipe.data), recipe.summary) for recipe in all_recipes]
@@ -124,7 +124,7 @@ def evaluate(run: RunFolder, data: DataName = None) -> None:
     """Measure a run's model on the test split."""
     console.load_tensorflow()
     from keras_dl import training
-    from keras_dl.tables import figures_table
+    from keras_dl.reports.tables import figures_table
 
     console.show(figures_table(training.evaluate(training.load_run(run), data=data)))
 
@@ -145,7 +145,7 @@ def sample(
 
 
 def _show_run(run: Run) -> None:
-    from keras_dl.tables import figures_table
+    from keras_dl.reports.tables import figures_table
 
     if not run.metrics:  # another worker than the chief
         console.out.print("trained; the first worker measures the model and writes the run")

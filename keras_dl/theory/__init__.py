@@ -1,4 +1,4 @@
-"""What the notes prove, as functions that return numbers; `plot_*` draw them on given axes.
+"""What the notes prove, as functions that return numbers. `keras_dl.reports.theory_figures` draws them.
 
 Names are imported when they are first used: the formulas need NumPy alone, `bump_network` and `tower_network`
 need Keras.

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_dl import console, plots
 from keras_dl.callbacks import (
     AverageWeights,
     Checkpoints,
@@ -28,7 +27,8 @@ from keras_dl.callbacks import (
     stalled,
 )
 from keras_dl.recipes import Recipe, Splits, get_recipe
-from keras_dl.run_report import write_run_report
+from keras_dl.reports import console, figures
+from keras_dl.reports.run import write_run_report
 from keras_dl.training import records
 from keras_dl.training.claim import claimed
 from keras_dl.training.environment import dtype_policy, make_reproducible
@@ -268,10 +268,10 @@ def _finish(
         with replacing(folder / "evaluation.npz") as draft:
             np.savez_compressed(draft, **outcome.arrays)  # type: ignore[arg-type]
     pictures = {name: draw(model) for name, draw in recipe.task.pictures(splits).items()}
-    pictures |= {**outcome.pictures, "learning-curves": plots.learning_curves(history)}
+    pictures |= {**outcome.pictures, "learning-curves": figures.learning_curves(history)}
     (folder / "samples").mkdir(exist_ok=True)
     for name, figure in pictures.items():
-        plots.save(figure, folder / "samples" / f"{name}.png")
+        figures.save(figure, folder / "samples" / f"{name}.png")
     measured = records.measured(recipe, model, outcome, history)
     write_run_report(folder, records.described(recipe), measured)
     records.write_json(folder / "metrics.json", measured)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_dl import plots
 from keras_dl.callbacks import latest_checkpoint, read_history
 from keras_dl.models import load_model
 from keras_dl.recipes import Recipe
 from keras_dl.recipes.recipe import ARRAYS
+from keras_dl.reports import figures
 from keras_dl.training import records
 from keras_dl.training.interruption import resume_command
 
@@ -109,4 +109,4 @@ def sample(run: Run, *, count: int = 64, seed: int = 0, out: str | Path | None =
             "of a VAE, GAN or language model."
         )
     path = Path(out) if out is not None else run.folder / "samples" / f"drawn-{seed}.png"
-    return plots.save(run.recipe.task.draw(run.model, count, seed), path)
+    return figures.save(run.recipe.task.draw(run.model, count, seed), path)

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from keras_dl import callbacks, plots
+from keras_dl import callbacks
+from keras_dl.reports import figures
 from tests.keras_dl.runs import assert_same_bits, weights
 
 x = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
@@ -228,7 +229,7 @@ def test_pictures_come_every_few_epochs(tmp_path):
 
     def draw(model):
         drawn.append(np.asarray(model.trainable_weights[0]))
-        return plots.image_grid(np.zeros((1, 2, 2, 1)))
+        return figures.image_grid(np.zeros((1, 2, 2, 1)))
 
     model = regression()
     fit(model, callbacks.Pictures(draw, tmp_path / "samples", every=2, name="grid"), epochs=5)

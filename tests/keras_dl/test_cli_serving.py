@@ -23,7 +23,7 @@ from PIL import Image
 
 from keras_dl import cli
 from keras_dl.cli.inputs import read_inputs
-from keras_dl.tables import answers_table
+from keras_dl.reports.tables import answers_table
 from keras_dl_serving import Client, Server, Signature, TensorSpec
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages

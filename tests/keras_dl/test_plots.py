@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_dl import plots
+from keras_dl.reports import figures
 
 
 def shown(figure):
@@ -15,7 +15,7 @@ def flat(*values):
 
 
 def test_a_grid_lays_images_row_by_row_with_white_lines_between():
-    pixels = shown(plots.image_grid(flat(0.1, 0.2, 0.3), columns=2))
+    pixels = shown(figures.image_grid(flat(0.1, 0.2, 0.3), columns=2))
     assert pixels.shape == (2 + 1 + 2, 3 + 1 + 3)
     np.testing.assert_allclose(pixels[0], [0.1] * 3 + [1] + [0.2] * 3)
     np.testing.assert_allclose(pixels[4], [0.3] * 3 + [1] * 4)
@@ -25,17 +25,17 @@ def test_a_grid_lays_images_row_by_row_with_white_lines_between():
 def test_a_grid_of_colours_keeps_them_and_clips_what_is_out_of_range():
     images = np.zeros((1, 2, 2, 3))
     images[..., 1] = 1.7
-    np.testing.assert_array_equal(shown(plots.image_grid(images)), np.broadcast_to([0, 1, 0], (2, 2, 3)))
+    np.testing.assert_array_equal(shown(figures.image_grid(images)), np.broadcast_to([0, 1, 0], (2, 2, 3)))
 
 
 @pytest.mark.parametrize("shape", [(4, 8, 8), (0, 8, 8, 1), (4, 8, 8, 2)])
 def test_what_is_no_batch_of_images_is_refused(shape):
     with pytest.raises(ValueError, match=r"images: expected shape \(N, H, W, C\)"):
-        plots.image_grid(np.zeros(shape))
+        figures.image_grid(np.zeros(shape))
 
 
 def test_reconstructions_stand_below_their_originals():
-    figure = plots.reconstructions(flat(0.1, 0.2, 0.3), flat(0.6, 0.7, 0.8), columns=2)
+    figure = figures.reconstructions(flat(0.1, 0.2, 0.3), flat(0.6, 0.7, 0.8), columns=2)
     middles = shown(figure)[::3][:, 1::4]  # one pixel of each image
     np.testing.assert_allclose(middles, [[0.1, 0.2], [0.6, 0.7], [0.3, 1], [0.8, 1]])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["original", "model"] * 2
@@ -43,12 +43,12 @@ def test_reconstructions_stand_below_their_originals():
 
 def test_reconstructions_of_other_images_are_refused():
     with pytest.raises(ValueError, match="expected images of the originals' shape"):
-        plots.reconstructions(flat(0.1, 0.2), flat(0.1))
+        figures.reconstructions(flat(0.1, 0.2), flat(0.1))
 
 
 def test_a_traversal_has_a_row_a_latent_and_names_it():
     images = np.stack([flat(0.1, 0.2, 0.3), flat(0.4, 0.5, 0.6)])
-    figure = plots.latent_traversal(images, [-1, 0, 1], latents=[3, 7])
+    figure = figures.latent_traversal(images, [-1, 0, 1], latents=[3, 7])
     np.testing.assert_allclose(shown(figure)[::3][:, 1::4], [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["$z_{4}$", "$z_{8}$"]
@@ -56,7 +56,7 @@ def test_a_traversal_has_a_row_a_latent_and_names_it():
 
 
 def test_a_confusion_matrix_is_shaded_by_shares_of_the_truth_and_says_the_counts():
-    figure = plots.confusion_matrix([[3, 1, 0], [0, 8, 0], [0, 0, 0]], ["a", "b", "c"])
+    figure = figures.confusion_matrix([[3, 1, 0], [0, 8, 0], [0, 0, 0]], ["a", "b", "c"])
     np.testing.assert_allclose(shown(figure), [[0.75, 0.25, 0], [0, 1, 0], [0, 0, 0]])
     texts = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
     assert texts == {(0, 0): "3", (1, 0): "1", (1, 1): "8"}  # (prediction, truth)
@@ -64,7 +64,7 @@ def test_a_confusion_matrix_is_shaded_by_shares_of_the_truth_and_says_the_counts
 
 def test_a_confusion_matrix_needs_a_name_for_each_class():
     with pytest.raises(ValueError, match=r"matrix: expected counts of shape \(1, 1\)"):
-        plots.confusion_matrix(np.eye(2), ["a"])
+        figures.confusion_matrix(np.eye(2), ["a"])
 
 
 def test_learning_curves_pair_training_with_validation():
@@ -75,7 +75,7 @@ def test_learning_curves_pair_training_with_validation():
         "val_loss": [4, 3],
         "val_extra": [5, 6],
     }
-    loss, extra = plots.learning_curves(history).axes
+    loss, extra = figures.learning_curves(history).axes
     assert {line.get_label(): list(line.get_ydata()) for line in loss.lines} == {
         "train": [2, 1],
         "validation": [4, 3],
@@ -86,12 +86,12 @@ def test_learning_curves_pair_training_with_validation():
 
 def test_no_history_no_curves():
     with pytest.raises(ValueError, match="history: expected at least one figure"):
-        plots.learning_curves({"seconds": [1.0]})
+        figures.learning_curves({"seconds": [1.0]})
 
 
 def test_a_picture_is_there_whole_or_not_at_all(tmp_path):
-    figure = plots.image_grid(flat(0.5))
-    path = plots.save(figure, tmp_path / "grid.png")
+    figure = figures.image_grid(flat(0.5))
+    path = figures.save(figure, tmp_path / "grid.png")
     assert path.read_bytes().startswith(b"\x89PNG\r\n")
     before = path.read_bytes()
 
@@ -101,6 +101,6 @@ def test_a_picture_is_there_whole_or_not_at_all(tmp_path):
 
     figure.savefig = fail
     with pytest.raises(OSError, match="disk full"):
-        plots.save(figure, path)
+        figures.save(figure, path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from keras_dl.report import Picture, Section, Table, write_report
+from keras_dl.reports.html import Picture, Section, Table, write_report
 
 
 class Page(HTMLParser):

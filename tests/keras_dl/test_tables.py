@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_dl.tables import format_figure
+from keras_dl.reports.tables import format_figure
 
 
 @pytest.mark.parametrize(

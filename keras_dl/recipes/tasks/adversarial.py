@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_dl import plots
 from keras_dl.metrics import lenet_outputs
 from keras_dl.recipes.recipe import Evaluation, Splits, Task
 from keras_dl.recipes.tasks.images import generate_many, quality
+from keras_dl.reports import figures
 
 _LINES, _STEPS = 6, 9  # of the interpolation shown
 
@@ -45,14 +45,14 @@ def _pictures(splits: Splits) -> dict[str, Callable[[Any], Figure]]:
 def _draw_samples(model: Any, count: int, seed: int) -> Figure:
     columns = getattr(model, "num_classes", None)  # one a class, as `generate` takes the classes in turn
     images = np.asarray(model.generate(count, seed=seed))
-    return plots.image_grid(images, columns=columns, title=f"{count} samples")
+    return figures.image_grid(images, columns=columns, title=f"{count} samples")
 
 
 def _draw_interpolation(model: Any) -> Figure:
     """Straight lines between two latents each, from left to right."""
     z = np.asarray(model.sample_prior(2 * _LINES, seed=1))
     images = np.asarray(model.interpolate(z[:_LINES], z[_LINES:], _STEPS))
-    return plots.image_grid(
+    return figures.image_grid(
         images.reshape(-1, *images.shape[2:]), columns=_STEPS, title="From one latent to another"
     )
 

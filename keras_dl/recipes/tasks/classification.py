@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_dl import plots
 from keras_dl.recipes.recipe import Evaluation, Splits, Task
+from keras_dl.reports import figures
 
 
 def _evaluate(model: Any, splits: Splits) -> Evaluation:
@@ -28,7 +28,7 @@ def _evaluate(model: Any, splits: Splits) -> Evaluation:
             "test_loss": float(-np.log(np.maximum(likelihood, np.finfo(np.float32).tiny)).mean()),
         },
         arrays={"confusion_matrix": matrix, "class_names": np.array(names)},
-        pictures={"confusion-matrix": plots.confusion_matrix(matrix, names, title=title)},
+        pictures={"confusion-matrix": figures.confusion_matrix(matrix, names, title=title)},
     )
 
 

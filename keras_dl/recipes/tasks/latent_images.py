@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_dl import plots
 from keras_dl.metrics import active_units, binarized, importance_sampled_nll, kl_per_unit
 from keras_dl.recipes.recipe import Evaluation, Splits, Task
 from keras_dl.recipes.tasks.images import images_of, quality
+from keras_dl.reports import figures
 
 _PAIRS = 20  # reconstructions shown
 _LATENTS = 8  # latents traversed at most
@@ -63,7 +63,7 @@ def _pictures(splits: Splits) -> dict[str, Callable[[Any], Figure]]:
     images = images_of(splits.validation, _PAIRS)
     return {
         "samples": lambda model: _draw_samples(model, 64, 0),
-        "reconstructions": lambda model: plots.reconstructions(
+        "reconstructions": lambda model: figures.reconstructions(
             images, np.asarray(model.reconstruct(images)), title="Unseen images and their reconstructions"
         ),
         "latent-traversal": lambda model: _draw_latent_traversal(model, images),
@@ -71,7 +71,7 @@ def _pictures(splits: Splits) -> dict[str, Callable[[Any], Figure]]:
 
 
 def _draw_samples(model: Any, count: int, seed: int) -> Figure:
-    return plots.image_grid(np.asarray(model.sample(count, seed=seed)), title=f"{count} samples")
+    return figures.image_grid(np.asarray(model.sample(count, seed=seed)), title=f"{count} samples")
 
 
 def _draw_latent_traversal(model: Any, images: Any) -> Figure:
@@ -82,7 +82,7 @@ def _draw_latent_traversal(model: Any, images: Any) -> Figure:
     for row, latent in enumerate(latents):
         z[row, :, latent] = _TRAVERSED
     decoded = np.asarray(model.decode(z.reshape(-1, mean.shape[1])))
-    return plots.latent_traversal(
+    return figures.latent_traversal(
         decoded.reshape(len(latents), len(_TRAVERSED), *decoded.shape[1:]),
         _TRAVERSED.tolist(),
         latents=latents.tolist(),

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_dl import plots
 from keras_dl.recipes.recipe import Evaluation, Splits, Task
+from keras_dl.reports import figures
 
 _LINE = 400  # characters of a text that is drawn while training
 
@@ -42,7 +42,7 @@ def _text_pictures(splits: Splits) -> dict[str, Callable[[Any], Figure]]:
 def _draw_text(model: Any, count: int, seed: int) -> Figure:
     beginning = "\n" if "\n" in model.vocabulary else model.vocabulary[0]
     text = model.generate(beginning, count, temperature=0.8, seed=seed)
-    return plots.text_page(text.strip("\n"), title=f"{count} characters drawn at temperature 0.8")
+    return figures.text_page(text.strip("\n"), title=f"{count} characters drawn at temperature 0.8")
 
 
 NEXT_CHARACTER = Task(
@@ -58,7 +58,9 @@ def _evaluate_numbers(model: Any, splits: Splits) -> Evaluation:
     return Evaluation(
         figures={"test_mse": error, "chance_mse": float(truth.var())},
         pictures={
-            "answers": plots.answers(truth.ravel(), answers.ravel(), title=f"Mean squared error {error:.2g}")
+            "answers": figures.answers(
+                truth.ravel(), answers.ravel(), title=f"Mean squared error {error:.2g}"
+            )
         },
     )
 

@@ -10,13 +10,10 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from keras_dl.reports.style import BLUE, COLORS, INK, ORANGE, style
 from keras_dl.theory.generalisation import ErrorTerms, hoeffding_bound, simulated_tail
 from keras_dl.theory.gradient_flow import GradientNorms
 from keras_dl.theory.perceptron import PerceptronRun
-
-INK, FAINT = "#1f2937", "#9ca3af"
-BLUE, ORANGE, GREEN, VIOLET = "#2563eb", "#ea580c", "#059669", "#7c3aed"
-COLOURS = (BLUE, ORANGE, GREEN, VIOLET, "#dc2626", "#0891b2")
 
 
 def plot_lines(
@@ -271,20 +268,6 @@ def plot_images(axes: Axes, images: ArrayLike, *, columns: int, title: str = "")
     return axes
 
 
-def style(axes: Axes, *, xlabel: str = "", ylabel: str = "", title: str = "", grid: bool = True) -> Axes:
-    """The look that all pictures share."""
-    axes.set_xlabel(xlabel, fontsize=9, color=INK)
-    axes.set_ylabel(ylabel, fontsize=9, color=INK)
-    axes.set_title(title, fontsize=10, color=INK)
-    axes.tick_params(labelsize=8, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[:].set_color(FAINT)
-    if grid:
-        axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
-        axes.set_axisbelow(True)
-    return axes
-
-
 def _scale(axes: Axes, log: str) -> None:
     """Logarithmic scales whose labels do not run into each other, whatever the range."""
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
@@ -298,4 +281,4 @@ def _scale(axes: Axes, log: str) -> None:
 
 
 def _colours(count: int) -> list[str]:
-    return [COLOURS[index % len(COLOURS)] for index in range(count)]
+    return [COLORS[index % len(COLORS)] for index in range(count)]

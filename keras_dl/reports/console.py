@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from keras_dl.report import Table
+from keras_dl.reports.html import Table
 from keras_dl_export.backend import require_tensorflow_backend
 from keras_dl_export.quiet import silence
 

@@ -15,10 +15,9 @@ from matplotlib import ticker
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from keras_dl.reports.style import BLUE, FAINT, INK, ORANGE
 from keras_dl_export.files import replacing
 
-_INK, _FAINT = "#1f2937", "#9ca3af"
-_TRAIN, _VALIDATION = "#2563eb", "#ea580c"
 _GAP = 1  # pixels between two images of a grid
 
 
@@ -70,7 +69,7 @@ def reconstructions(
     (axes,) = figure.axes
     height = above.shape[1] + _GAP
     centres = [row * height + above.shape[1] / 2 for row in range(len(rows))]
-    axes.set_yticks(centres, ["original", "model"] * (len(rows) // 2), fontsize=8, color=_INK)
+    axes.set_yticks(centres, ["original", "model"] * (len(rows) // 2), fontsize=8, color=INK)
     axes.tick_params(length=0)
     return figure
 
@@ -102,7 +101,7 @@ def latent_traversal(
         [column * (width + _GAP) + width / 2 for column in range(steps)],
         [f"{value:+.1f}" for value in values],
     )
-    axes.tick_params(length=0, labelsize=8, colors=_INK)
+    axes.tick_params(length=0, labelsize=8, colors=INK)
     return figure
 
 
@@ -131,13 +130,13 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], *, title: st
             axes.text(
                 prediction, truth, f"{counts[truth, prediction]:,}",
                 ha="center", va="center", fontsize=8,
-                color="white" if shares[truth, prediction] > 0.5 else _INK,
+                color="white" if shares[truth, prediction] > 0.5 else INK,
             )  # fmt: skip
     axes.set_xticks(range(classes), class_names, rotation=90 if max(map(len, class_names)) > 3 else 0)
     axes.set_yticks(range(classes), class_names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(title, fontsize=10, color=_INK)
+    axes.set_title(title, fontsize=10, color=INK)
     _style(axes)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -161,13 +160,13 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "") 
     figure = Figure(figsize=(3.6 * columns, 2.6 * rows + 0.3), layout="constrained")
     for index, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, index + 1)
-        curves = ((name, "train", _TRAIN), (f"val_{name}", "validation", _VALIDATION))
+        curves = ((name, "train", BLUE), (f"val_{name}", "validation", ORANGE))
         for key, label, colour in curves:
             if key in history:
                 values = history[key]
                 marker = "o" if len(values) < 15 else ""
                 axes.plot(range(1, len(values) + 1), values, color=colour, label=label, marker=marker, ms=3)
-        axes.set_title(name.removeprefix("val_").replace("_", " "), fontsize=10, color=_INK)
+        axes.set_title(name.removeprefix("val_").replace("_", " "), fontsize=10, color=INK)
         axes.set_xlabel("epoch", fontsize=8)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         axes.grid(axis="y", color="#e5e7eb", linewidth=0.8)
@@ -176,7 +175,7 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "") 
             axes.legend(frameon=False, fontsize=8)
         _style(axes)
     if title:
-        figure.suptitle(title, fontsize=11, color=_INK)
+        figure.suptitle(title, fontsize=11, color=INK)
     return figure
 
 
@@ -196,10 +195,10 @@ def text_page(text: str, *, columns: int = 80, title: str = "") -> Figure:
     figure = Figure(figsize=(columns * 0.082 + 0.4, len(lines) * 0.185 + 0.6), layout="constrained")
     axes = figure.add_subplot()
     axes.set_axis_off()
-    axes.set_title(title, fontsize=10, color=_INK)
+    axes.set_title(title, fontsize=10, color=INK)
     axes.text(
         0, 1, "\n".join(lines),
-        family="monospace", fontsize=9, color=_INK, va="top", transform=axes.transAxes, parse_math=False,
+        family="monospace", fontsize=9, color=INK, va="top", transform=axes.transAxes, parse_math=False,
     )  # fmt: skip
     return figure
 
@@ -216,11 +215,11 @@ def answers(truth: ArrayLike, answered: ArrayLike, *, title: str = "") -> Figure
     figure = Figure(figsize=(4, 4), layout="constrained")
     axes = figure.add_subplot()
     low, high = min(x.min(), y.min()), max(x.max(), y.max())
-    axes.plot([low, high], [low, high], color=_FAINT, linewidth=1)
-    axes.scatter(x, y, s=6, color=_TRAIN, alpha=0.5, linewidths=0)
+    axes.plot([low, high], [low, high], color=FAINT, linewidth=1)
+    axes.scatter(x, y, s=6, color=BLUE, alpha=0.5, linewidths=0)
     axes.set_xlabel("right")
     axes.set_ylabel("answered")
-    axes.set_title(title, fontsize=10, color=_INK)
+    axes.set_title(title, fontsize=10, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
     _style(axes)
     return figure
@@ -265,12 +264,12 @@ def _picture(pixels: NDArray[np.float32], *, tiles: tuple[int, int], title: str)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
-    axes.set_title(title, fontsize=10, color=_INK)
+    axes.set_title(title, fontsize=10, color=INK)
     return figure
 
 
 def _style(axes: Any) -> None:
-    axes.tick_params(labelsize=8, colors=_INK)
-    axes.xaxis.label.set_color(_INK)
-    axes.yaxis.label.set_color(_INK)
-    axes.spines[:].set_color(_FAINT)
+    axes.tick_params(labelsize=8, colors=INK)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    axes.spines[:].set_color(FAINT)

@@ -83,7 +83,7 @@ def write_report(
         `path` as a `Path`.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("keras_dl"), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("keras_dl.reports"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     versions = ", ".join(f"{name} {version(name)}" for name in ("keras-dl", "keras", "tensorflow"))
     html = environment.get_template("report.html.j2").render(

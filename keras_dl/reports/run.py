@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_dl.report import Picture, Section, Table, write_report
-from keras_dl.tables import figures_table, format_figure
+from keras_dl.reports.html import Picture, Section, Table, write_report
+from keras_dl.reports.tables import figures_table, format_figure
 
 _OF_ONE_EPOCH = re.compile(r"(?P<name>.+)-(?P<epoch>\d{4})")  # samples-0005.png
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_dl.report import Section, Table, write_report
-from keras_dl.tables import FORMAT_NAMES
+from keras_dl.reports.html import Section, Table, write_report
+from keras_dl.reports.tables import FORMAT_NAMES
 
 if TYPE_CHECKING:
     from keras_dl_export import Artifact, Comparison, Parity, Release

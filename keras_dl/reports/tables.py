@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_dl.report import Table
+from keras_dl.reports.html import Table
 
 if TYPE_CHECKING:
     from keras_dl_export import Artifact, Comparison, Parity
