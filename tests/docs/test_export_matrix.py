@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.keras_dl_export.zoo import FAMILIES
+from docs.zoo.families import FAMILIES
 
 DOCS = Path(__file__).parents[2] / "docs"
 

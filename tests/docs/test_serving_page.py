@@ -14,8 +14,8 @@ import pytest
 from keras_dl_serving.server import model_server
 from keras_dl_serving.server.config import read_file
 from keras_dl_serving.wire import messages
-from tests.keras_dl_serving.conftest import save_linear
-from tests.keras_dl_serving.test_model_server import certificate
+from tests._support.certificates import certificate
+from tests._support.served_models import save_linear
 
 PAGE = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 

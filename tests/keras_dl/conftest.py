@@ -3,7 +3,7 @@
 import pytest
 
 from keras_dl.training import train
-from tests.keras_dl.runs import SMALL
+from tests._support.runs import SMALL
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from keras_dl import callbacks
 from keras_dl.reports import figures
-from tests.keras_dl.runs import assert_same_bits, weights
+from tests._support.runs import assert_same_bits, weights
 
 x = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
 y = x @ np.array([[1.0], [-2.0], [0.5]], "float32")

@@ -27,8 +27,8 @@ from keras_dl.reports.tables import answers_table
 from keras_dl_serving import Client, Server, Signature, TensorSpec
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
-from tests.keras_dl_serving.peers import RestModel, rest_peer
-from tests.keras_dl_serving.test_model_server import certificate
+from tests._support.certificates import certificate
+from tests._support.peers import RestModel, rest_peer
 
 
 def save_mean(folder: Path, shape: list[Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from keras_dl import callbacks
 from keras_dl.training import load_run, train
-from tests.keras_dl.runs import Interrupt, assert_same_bits, weights
+from tests._support.runs import Interrupt, assert_same_bits, weights
 
 CHILD = """
 import sys

@@ -21,7 +21,7 @@ from keras_dl.recipes import get_recipe
 from keras_dl.training import TrainingInterrupted, evaluate, load_run, train
 from keras_dl.training.claim import LOCK
 from keras_dl_export.files import replacing
-from tests.keras_dl.runs import Interrupt, assert_same_bits, weights
+from tests._support.runs import Interrupt, assert_same_bits, weights
 
 TINY = {"settings": {"units": "4", "schedule": "constant"}, "verbose": False}
 

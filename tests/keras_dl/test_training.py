@@ -13,7 +13,7 @@ from keras_dl.models import MLP
 from keras_dl.recipes import CLASSIFICATION, Recipe, get_recipe, list_recipes, register
 from keras_dl.recipes.settings import parameters_of
 from keras_dl.training import evaluate, load_run, sample, train
-from tests.keras_dl.runs import SMALL, Interrupt, assert_same_bits, weights
+from tests._support.runs import SMALL, Interrupt, assert_same_bits, weights
 
 
 @pytest.fixture

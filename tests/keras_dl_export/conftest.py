@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_dl_export import Endpoint, Release, Spec, export
+from tests._support.weights import disturb
 
 
 @keras.saving.register_keras_serializable("keras_dl_export_tests")
@@ -59,15 +60,6 @@ class TinyVAE(keras.Model):
             "encode": Endpoint(self.encode, image),
             "decode": Endpoint(self.decode, {"z": Spec(("batch", 2), "float32")}),
         }
-
-
-def disturb(model: keras.Model) -> keras.Model:
-    """Give every weight, moving statistics included, its own value: zeros and ones would hide a lost one."""
-    random = np.random.default_rng(7)
-    for weight in model.weights:
-        values = random.uniform(0.2, 0.6, weight.shape) * random.choice((1.0, 1.0, -1.0), weight.shape)
-        weight.assign(np.abs(values) if "variance" in weight.name else values)
-    return model
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from keras_dl_export import to_tflite
-from tests.keras_dl_export.test_tflite_operators import INF, NAN, WIDE, Own, answers
+from tests._support.tflite_answers import INF, NAN, WIDE, Own, answers
 
 
 def test_sigmoid_of_magnitudes_that_are_an_inputs_own(tmp_path: Path) -> None:

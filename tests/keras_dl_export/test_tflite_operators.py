@@ -1,6 +1,6 @@
 """Single operators in the stock interpreter, against NumPy, where TFLite's own compute something else."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,42 +8,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
 
-from keras_dl_export import to_tflite
 from keras_dl_export.lowering import TFLITE_OPERATORS, replaced_operators
+from tests._support.tflite_answers import INF, NAN, WIDE, Own, answers
 
-Columns = Mapping[str, np.ndarray]
-
-INF, NAN = np.inf, np.nan
 FLOATS = np.float32([100, -100, 0, INF, -INF, NAN, 88.8, 0.5, -0.5, 1.5, 2.5, -2.5, 1e-3, -7.3, 3.4028235e38])
-WIDE = np.int64([0, 1, -1, 7, -7, 2**24 + 1, -(2**24) - 1, 2**31, 2**40 + 1, -(2**53) - 1, 2**62 + 3])
-
-
-class Own(layers.Layer):
-    """A layer whose `call` is plain TensorFlow."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def call(self, *tensors: Any) -> Any:
-        return self.function(*tensors)
-
-
-def answers(
-    path: Path, columns: Columns, functions: Mapping[str, Callable[..., Any]]
-) -> dict[str, np.ndarray]:
-    """Write one file of many functions of the same columns, and run it in the stock interpreter."""
-    inputs = {
-        name: keras.Input(array.shape[1:], dtype=array.dtype.name, name=name)
-        for name, array in columns.items()
-    }
-    model = keras.Model(inputs, {name: function(*inputs.values()) for name, function in functions.items()})
-    to_tflite(model, path, inputs=columns)
-    outputs: Columns = Interpreter(str(path)).get_signature_runner()(**columns)
-    return outputs
 
 
 def softplus(x: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from keras_dl_export.quiet import silence
 from keras_dl_export.runtime import open_runners
 from keras_dl_export.saved_model import write_saved_model
 from keras_dl_export.signatures import Signature, sign, sign_as
-from tests.keras_dl_export.conftest import disturb
+from tests._support.weights import disturb
 
 
 @pytest.fixture(scope="module")

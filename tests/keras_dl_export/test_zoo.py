@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
+from docs.zoo.families import SPECIMENS
+from docs.zoo.models import Specimen, disturbed
 from keras_dl_export import ExportError, export, load_artifact, to_onnx, to_saved_model, to_tflite
-from tests.keras_dl_export.zoo import SPECIMENS
-from tests.keras_dl_export.zoo_models import Specimen, disturbed
 
 FORMATS = {"saved_model": to_saved_model, "tflite": to_tflite, "onnx": to_onnx}
 LOOPS = {"Loop", "Scan", "If"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,17 +10,14 @@ import grpc
 import httpx
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_dl_serving import Server
 from keras_dl_serving.wire import messages, tensors
-from tests.keras_dl_serving.conftest import ECHO_DTYPES
+from tests._support.bad_requests import bad_requests
+from tests._support.served_models import ECHO_DTYPES
 
-BAD_REQUESTS = int(os.environ.get("KERAS_DL_BAD_REQUESTS", "300"))
-bad_requests = settings(
-    max_examples=BAD_REQUESTS, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
-)
 numbers = st.sampled_from(
     [0, 1, -1, 2.5, 1e39, 2**40, 10**30, True, None, "text", {"b64": "AA=="}, {"b64": 1}]
 )

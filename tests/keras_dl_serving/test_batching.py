@@ -14,7 +14,7 @@ from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, Unavailable
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions
 from keras_dl_serving.server.engines import Cancellation
-from tests.keras_dl_serving.fakes import FakeEngine
+from tests._support.fake_engine import FakeEngine
 
 Result = TypeVar("Result")
 

@@ -23,7 +23,7 @@ from keras_dl_serving import (
     TensorSpec,
     dtypes,
 )
-from tests.keras_dl_serving.conftest import ECHO_DTYPES, WEIGHTS, save_linear
+from tests._support.served_models import ECHO_DTYPES, WEIGHTS, save_linear
 
 X = np.float32([[1, 2, 3], [0.5, -1, 4]])
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from keras_dl_serving import AsyncClient, Client, InvalidRequest, Server, ServingError
-from tests.keras_dl_serving.peers import GrpcPeer, rest_peer
-from tests.keras_dl_serving.test_model_server import certificate
+from tests._support.certificates import certificate
+from tests._support.peers import GrpcPeer, rest_peer
 
 # ---- URLs
 

@@ -25,7 +25,7 @@ from keras_dl_serving import (
     Server,
     UnsupportedByServer,
 )
-from tests.keras_dl_serving.conftest import save_scale
+from tests._support.served_models import save_scale
 
 # ---- many batches
 

@@ -24,7 +24,7 @@ from keras_dl_serving import (
 )
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
-from tests.keras_dl_serving.test_model_server import certificate
+from tests._support.certificates import certificate
 
 # ---- a server that fails at first
 

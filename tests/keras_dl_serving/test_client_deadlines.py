@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from keras_dl_serving import Client, DeadlineExceeded, InvalidRequest, NotReady, Server
-from tests.keras_dl_serving.peers import RestModel, rest_peer, trickling_peer
+from tests._support.peers import RestModel, rest_peer, trickling_peer
 
 HEADERS = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"
 

@@ -16,7 +16,7 @@ import pytest
 
 from keras_dl_serving import AsyncClient, Client, Server
 from keras_dl_serving.client import http
-from tests.keras_dl_serving.places import wrong_of_gathered
+from tests._support.forks import wrong_of_gathered
 
 PROTOCOLS = ["rest_url", "grpc_url"]
 

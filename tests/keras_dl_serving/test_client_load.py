@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from keras_dl_serving import AsyncClient, Client, ConnectionFailed, DeadlineExceeded, NotFound
-from tests.keras_dl_serving.peers import RestModel, rest_peer
+from tests._support.peers import RestModel, rest_peer
 
 CALLS = 400
 

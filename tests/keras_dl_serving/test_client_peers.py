@@ -22,8 +22,8 @@ from keras_dl_serving.client.grpc import _translate
 from keras_dl_serving.errors import Request
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
-from tests.keras_dl_serving.peers import GrpcPeer, rest_peer
-from tests.keras_dl_serving.test_model_server import certificate
+from tests._support.certificates import certificate
+from tests._support.peers import GrpcPeer, rest_peer
 
 # ---- what others do not have
 

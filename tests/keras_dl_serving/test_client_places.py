@@ -25,15 +25,15 @@ from keras_dl_serving import (
     ServerStartError,
 )
 from keras_dl_serving.server.settings import Settings
-from tests.keras_dl_serving.conftest import save_scale
-from tests.keras_dl_serving.places import (
+from tests._support.certificates import certificate
+from tests._support.forks import (
     in_children,
     spawned,
     wrong,
     wrong_around_a_fork_of_tasks,
     wrong_of_gathered,
 )
-from tests.keras_dl_serving.test_model_server import certificate
+from tests._support.served_models import save_scale
 
 PROTOCOLS = ["rest_url", "grpc_url"]
 

@@ -11,7 +11,7 @@ from keras_dl_serving import Client, Internal, InvalidRequest, TensorSpec
 from keras_dl_serving.client.outputs import read
 from keras_dl_serving.client.rest import RestTransport
 from keras_dl_serving.client.transport import StaleSignature
-from tests.keras_dl_serving.peers import GrpcPeer, RestModel, rest_peer
+from tests._support.peers import GrpcPeer, RestModel, rest_peer
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Cancelled, Internal, InvalidArgument, NotFound
 from keras_dl_serving.server.core import Core, ModelSpec, State
 from keras_dl_serving.server.releases import VersionFolder
-from tests.keras_dl_serving.fakes import FakeEngine, folder
+from tests._support.fake_engine import FakeEngine, folder
 
 M = ModelSpec("m")
 

@@ -25,7 +25,7 @@ from keras_dl_serving.server import batching, config, model_server
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH
 from keras_dl_serving.wire import messages
-from tests.keras_dl_serving.manifests import faults, read_yaml
+from tests._support.manifests import faults, read_yaml
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in Path(__file__).parent.glob("deploy_schemas/*")}

@@ -18,7 +18,7 @@ from keras_dl_export.release import write_manifest
 from keras_dl_serving.deploy import write_deployment
 from keras_dl_serving.deploy.folder import write_folder
 from keras_dl_serving.deploy.served import Served
-from tests.keras_dl_serving.manifests import read_yaml
+from tests._support.manifests import read_yaml
 
 IMAGE_SPEC = {"shape": ["batch", 28, 28, 1], "dtype": "float32"}
 LOGITS = {"shape": ["batch", 10], "dtype": "float32"}

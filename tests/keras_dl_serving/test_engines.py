@@ -15,7 +15,7 @@ import pytest
 from keras_dl_serving import Client, InvalidArgument, Server
 from keras_dl_serving.errors import NotFound
 from keras_dl_serving.server.engines import open_engine
-from tests.keras_dl_serving.conftest import WEIGHTS, save_linear
+from tests._support.served_models import WEIGHTS, save_linear, save_tflite
 
 X = np.float32([[1, 2, 3], [0.5, -1, 4]])
 
@@ -44,14 +44,6 @@ def save_onnx(file: Path) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     file.parent.mkdir(parents=True)
     onnx.save(model, str(file))
-
-
-def save_tflite(file: Path, saved_model: Path) -> None:
-    """`linear` again."""
-    import tensorflow as tf
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(tf.lite.TFLiteConverter.from_saved_model(str(saved_model)).convert())
 
 
 @pytest.fixture(scope="module")

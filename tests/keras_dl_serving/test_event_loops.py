@@ -11,8 +11,8 @@ import pytest
 from keras_dl_serving import AsyncClient, Client, Server, ServerStartError
 from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.wire import messages
-from tests.keras_dl_serving.conftest import save_examples, save_scale
-from tests.keras_dl_serving.test_loading import predict_log, write
+from tests._support.served_models import save_examples, save_scale
+from tests._support.warmup_records import predict_log, write_warmup
 
 pytest_plugins = ["pytester"]
 
@@ -22,7 +22,7 @@ def warmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`triple` and `examples`, both with warm-up requests."""
     folder = tmp_path_factory.mktemp("warmed")
     save_scale(folder / "triple" / "1", 3.0)
-    write(folder / "triple" / "1", predict_log(1.0).SerializeToString())
+    write_warmup(folder / "triple" / "1", predict_log(1.0).SerializeToString())
     save_examples(folder / "examples" / "1")
     example = messages.Example()
     example.features.feature["x"].float_list.value.append(2.0)
@@ -32,7 +32,7 @@ def warmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for method, name in (("classify", "classify"), ("regress", "serving_default")):
         task = request.tasks.add(method_name=f"tensorflow/serving/{method}")
         task.model_spec.name, task.model_spec.signature_name = "examples", name
-    write(folder / "examples" / "1", several.SerializeToString())
+    write_warmup(folder / "examples" / "1", several.SerializeToString())
     return folder
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from keras_dl_serving import Server
 from keras_dl_serving.server.settings import Settings
-from tests.keras_dl_serving.conftest import ECHO_DTYPES, WEIGHTS, save_scale
+from tests._support.served_models import ECHO_DTYPES, WEIGHTS, save_scale
 
 
 @pytest.fixture(scope="module")

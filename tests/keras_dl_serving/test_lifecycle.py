@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,9 @@ from keras_dl_serving.server.config import ModelConfig, Policy
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.settings import Settings
-from tests.keras_dl_serving.conftest import save_scale
-from tests.keras_dl_serving.fakes import FakeEngine, folder
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
+from tests._support.fake_engine import FakeEngine, folder
+from tests._support.served_models import save_scale
+from tests._support.waiting import eventually
 
 # ---- policies, retries and labels, on engines that are none
 

@@ -18,23 +18,10 @@ from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.server.warmup import WARMUP_FILE, warm_up
-from keras_dl_serving.wire import messages, tensors
-from tests.keras_dl_serving.conftest import save_scale
-from tests.keras_dl_serving.fakes import FakeEngine
-
-
-def predict_log(value: float, name: str = "x") -> messages.PredictionLog:
-    log = messages.PredictionLog()
-    tensors.write(np.float32([value]), log.predict_log.request.inputs[name], as_content=True)
-    return log
-
-
-def write(folder: Path, *logs: bytes) -> None:
-    file = folder / WARMUP_FILE
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tf.io.TFRecordWriter(str(file)) as writer:
-        for log in logs:
-            writer.write(log)
+from keras_dl_serving.wire import messages
+from tests._support.fake_engine import FakeEngine
+from tests._support.served_models import save_scale
+from tests._support.warmup_records import predict_log, write_warmup
 
 
 def test_every_record_is_run(tmp_path: Path) -> None:
@@ -47,7 +34,7 @@ def test_every_record_is_run(tmp_path: Path) -> None:
         return x
 
     assert warm_up(FakeEngine(note), tmp_path) == 0
-    write(tmp_path, *(predict_log(value).SerializeToString() for value in (1, 2)))
+    write_warmup(tmp_path, *(predict_log(value).SerializeToString() for value in (1, 2)))
     assert warm_up(FakeEngine(note), tmp_path) == 2
     assert warm_up(FakeEngine(note), tmp_path, iterations=2) == 2
     assert seen == [1, 2, 1, 1, 2, 2]
@@ -66,25 +53,25 @@ def test_the_file_is_what_tensorflow_writes(tmp_path: Path) -> None:
 
 
 def test_a_bad_record_is_an_error(tmp_path: Path) -> None:
-    write(tmp_path, predict_log(1, name="z").SerializeToString())
+    write_warmup(tmp_path, predict_log(1, name="z").SerializeToString())
     with pytest.raises(InvalidArgument, match="Inputs contains invalid name|input size|not found"):
         warm_up(FakeEngine(), tmp_path)
-    write(tmp_path, b"\xff\xff")
+    write_warmup(tmp_path, b"\xff\xff")
     with pytest.raises(InvalidArgument, match="Failed to parse warmup record: 0"):
         warm_up(FakeEngine(), tmp_path)
     session_run = messages.PredictionLog()
     session_run.session_run_log.SetInParent()
-    write(tmp_path, session_run.SerializeToString())
+    write_warmup(tmp_path, session_run.SerializeToString())
     with pytest.raises(Unimplemented, match="^Unsupported log_type for warmup: 5$"):
         warm_up(FakeEngine(), tmp_path)
-    write(tmp_path, b"")
+    write_warmup(tmp_path, b"")
     assert warm_up(FakeEngine(), tmp_path) == 1  # a record of nothing is run as nothing
     (tmp_path / WARMUP_FILE).write_bytes(bytes(5))
     with pytest.raises(
         DataLoss, match="truncated record at 0. Please verify your warmup data is in TFRecord"
     ):
         warm_up(FakeEngine(), tmp_path)
-    write(tmp_path, predict_log(1).SerializeToString())
+    write_warmup(tmp_path, predict_log(1).SerializeToString())
     good = (tmp_path / WARMUP_FILE).read_bytes()
     for place in (0, 8, 20, len(good) - 1):  # a length, its checksum, a record, its checksum
         altered = bytearray(good)
@@ -92,7 +79,7 @@ def test_a_bad_record_is_an_error(tmp_path: Path) -> None:
         (tmp_path / WARMUP_FILE).write_bytes(altered)
         with pytest.raises(DataLoss, match="corrupted record at 0. Please verify your warmup data"):
             warm_up(FakeEngine(), tmp_path)
-    write(tmp_path, *[predict_log(1).SerializeToString()] * 1001)
+    write_warmup(tmp_path, *[predict_log(1).SerializeToString()] * 1001)
     with pytest.raises(InvalidArgument, match="exceeds the maximum"):
         warm_up(FakeEngine(), tmp_path)
 

@@ -7,7 +7,7 @@ import pytest
 from keras_dl_serving.errors import NotFound
 from keras_dl_serving.server.core import Core
 from keras_dl_serving.server.metrics import Metrics
-from tests.keras_dl_serving.fakes import FakeEngine, folder
+from tests._support.fake_engine import FakeEngine, folder
 
 
 def test_invented_names_never_take_the_place_of_a_model() -> None:

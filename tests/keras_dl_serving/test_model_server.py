@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,64 +22,9 @@ from keras_dl_serving.server import model_server
 from keras_dl_serving.server.engines import Threads
 from keras_dl_serving.server.server import Server
 from keras_dl_serving.wire import messages
-from tests.keras_dl_serving.conftest import save_scale
-
-COMMAND = [sys.executable, "-m", "keras_dl_serving.server.model_server"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
-@contextmanager
-def running(log: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
-    with (
-        log.open("wb") as output,
-        subprocess.Popen([*COMMAND, *flags], env=ENVIRONMENT, stderr=output) as process,
-    ):
-        try:
-            while b"Running gRPC ModelServer" not in log.read_bytes():
-                assert process.poll() is None, log.read_text()
-                time.sleep(0.05)
-            time.sleep(0.2)
-            yield process
-        finally:
-            process.kill()
-
-
-def certificate() -> tuple[str, str]:
-    """A key and a certificate for localhost that signs itself."""
-    done = subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-keyout",
-            "-",
-            "-out",
-            "-",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    at = done.index("-----BEGIN CERTIFICATE-----")
-    return done[:at], done[at:]
+from tests._support.certificates import certificate
+from tests._support.model_server import free_port, running
+from tests._support.served_models import save_scale
 
 
 def test_a_server_with_everything_on(tmp_path: Path) -> None:

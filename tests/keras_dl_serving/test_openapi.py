@@ -17,8 +17,8 @@ from schemathesis import GenerationMode
 from schemathesis.checks import content_type_conformance, not_a_server_error, response_schema_conformance
 
 from keras_dl_serving import Server
-from tests.keras_dl_serving.conftest import save_scale
-from tests.keras_dl_serving.test_bad_requests import bad_requests
+from tests._support.bad_requests import bad_requests
+from tests._support.served_models import save_scale
 
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]
 

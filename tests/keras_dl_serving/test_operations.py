@@ -13,8 +13,8 @@ import pytest
 from keras_dl_serving import Server
 from keras_dl_serving.server.config import ModelConfig
 from keras_dl_serving.server.settings import Settings
-from tests.keras_dl_serving.conftest import save_scale
-from tests.keras_dl_serving.test_server import eventually
+from tests._support.served_models import save_scale
+from tests._support.waiting import eventually
 
 METRICS = "/monitoring/prometheus/metrics"
 

@@ -24,7 +24,7 @@ from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.running import Immediate
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
-from tests.keras_dl_serving.conftest import save_scale
+from tests._support.served_models import save_scale
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from keras_dl_serving import AsyncClient, Client, Server, ServerStartError
-from tests.keras_dl_serving.conftest import save_scale
-from tests.keras_dl_serving.places import spawned, wrong, wrong_around_a_fork, wrong_of_gathered
-from tests.keras_dl_serving.test_loading import predict_log, write
+from tests._support.forks import spawned, wrong, wrong_around_a_fork, wrong_of_gathered
+from tests._support.served_models import save_scale
+from tests._support.warmup_records import predict_log, write_warmup
 
 PROTOCOLS = ["rest_url", "grpc_url"]
 
@@ -24,7 +24,7 @@ def warmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`triple` with a warm-up request."""
     folder = tmp_path_factory.mktemp("warmed")
     save_scale(folder / "triple" / "1", 3.0)
-    write(folder / "triple" / "1", predict_log(1.0).SerializeToString())
+    write_warmup(folder / "triple" / "1", predict_log(1.0).SerializeToString())
     return folder
 
 

@@ -27,8 +27,8 @@ from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.rest import RestApi
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
-from tests.keras_dl_serving.fakes import FakeEngine, folder
-from tests.keras_dl_serving.peers import eventually
+from tests._support.fake_engine import FakeEngine, folder
+from tests._support.waiting import eventually
 
 _FOREVER = 10**7  # rounds of a loop: minutes
 _SIDE = 120

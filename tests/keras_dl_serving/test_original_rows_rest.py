@@ -11,7 +11,7 @@ import pytest
 
 from keras_dl_serving import Server
 from keras_dl_serving.server.model_server import _parser, create_server
-from tests.keras_dl_serving.conftest import save_scale
+from tests._support.served_models import save_scale
 
 # All of main.cc, with a value that it takes.
 _FLAGS = {

@@ -25,8 +25,8 @@ from keras_dl_serving.errors import AlreadyExists, Unavailable
 from keras_dl_serving.server.model_server import _parser
 from keras_dl_serving.server.profiler import Profiler
 from keras_dl_serving.wire import messages
-from tests.keras_dl_serving.conftest import save_scale
-from tests.keras_dl_serving.test_model_server import ENVIRONMENT
+from tests._support.model_server import ENVIRONMENT
+from tests._support.served_models import save_scale
 
 _PREDICT = "/v1/models/triple:predict"
 _BODY = b'{"instances": [1.0, 2.0]}'

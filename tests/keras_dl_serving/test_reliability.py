@@ -23,9 +23,8 @@ from keras_dl_serving.server.core import Core, ModelSpec, State
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.settings import Settings
-from tests.keras_dl_serving.conftest import WEIGHTS, save_linear, save_scale
-from tests.keras_dl_serving.test_engines import save_tflite
-from tests.keras_dl_serving.test_model_server import free_port, running
+from tests._support.model_server import free_port, running
+from tests._support.served_models import WEIGHTS, save_linear, save_scale, save_tflite
 
 SOAK_SECONDS = float(os.environ.get("KERAS_DL_SOAK_SECONDS", "4"))
 SWAP_SECONDS = min(5.0, SOAK_SECONDS / 4)

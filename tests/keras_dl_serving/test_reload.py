@@ -16,8 +16,8 @@ from keras_dl_serving.server.config import ModelConfig, Policy
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.lifecycle import Lifecycle, Poller
 from keras_dl_serving.server.releases import VersionFolder
-from tests.keras_dl_serving.fakes import FakeEngine
-from tests.keras_dl_serving.test_server import eventually
+from tests._support.fake_engine import FakeEngine
+from tests._support.waiting import eventually
 
 COMPLAINT = "^Request to assign label to version {} of model {}, which is not currently available"
 

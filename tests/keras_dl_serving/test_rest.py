@@ -20,8 +20,8 @@ from keras_dl_serving import Code, NotFound, Server, StatusError
 from keras_dl_serving.server.core import Core
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.rest import RestApi
-from tests.keras_dl_serving.conftest import WEIGHTS
-from tests.keras_dl_serving.fakes import FakeEngine, folder
+from tests._support.fake_engine import FakeEngine, folder
+from tests._support.served_models import WEIGHTS
 
 
 @dataclass

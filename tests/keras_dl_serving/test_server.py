@@ -7,8 +7,6 @@ import shutil
 import socket
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,8 @@ import numpy as np
 import pytest
 
 from keras_dl_serving import Client, ConnectionFailed, NotFound, Server, ServerStartError
-from tests.keras_dl_serving.conftest import save_linear
+from tests._support.served_models import save_linear
+from tests._support.waiting import eventually
 
 X = np.ones((1, 3), np.float32)
 
@@ -30,13 +29,6 @@ def folder(releases: Path, tmp_path: Path) -> Path:
 
 def free_server(folder: Path, **options: Any) -> Server:
     return Server(folder, **{"rest_port": 0, "grpc_port": 0, "poll_seconds": 0.05, **options})
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def threads() -> set[threading.Thread]:

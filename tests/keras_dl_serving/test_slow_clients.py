@@ -16,7 +16,7 @@ import pytest
 
 from keras_dl_serving import Server
 from keras_dl_serving.server.settings import Settings
-from tests.keras_dl_serving.conftest import save_scale
+from tests._support.served_models import save_scale
 
 HEAD = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\n"
 BODY = b'{"instances": [1.0]}'

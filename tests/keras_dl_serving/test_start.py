@@ -17,9 +17,9 @@ from keras_dl_serving.server.config import ModelConfig
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.lifecycle import Lifecycle
 from keras_dl_serving.server.releases import VersionFolder
-from tests.keras_dl_serving.conftest import save_scale
-from tests.keras_dl_serving.fakes import FakeEngine
-from tests.keras_dl_serving.test_model_server import COMMAND, ENVIRONMENT, free_port
+from tests._support.fake_engine import FakeEngine
+from tests._support.model_server import COMMAND, ENVIRONMENT, free_port
+from tests._support.served_models import save_scale
 
 
 @pytest.fixture

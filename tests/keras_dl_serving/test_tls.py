@@ -10,8 +10,8 @@ from keras_dl_serving import Server, ServerStartError
 from keras_dl_serving.server import model_server
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.wire import messages
-from tests.keras_dl_serving.conftest import save_scale
-from tests.keras_dl_serving.test_model_server import certificate
+from tests._support.certificates import certificate
+from tests._support.served_models import save_scale
 
 
 @pytest.mark.parametrize("settings", ["rest_tls", "grpc_tls"])

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from keras_dl import cli
 from keras_dl_serving.deploy import training_job
-from tests.keras_dl_serving.manifests import faults, read_yaml
+from tests._support.manifests import faults, read_yaml
 
 SCHEMA = json.loads((Path(__file__).parent / "deploy_schemas" / "kubernetes.json").read_text())
 IMAGE = "registry.example.org/keras-dl:1"

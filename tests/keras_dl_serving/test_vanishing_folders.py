@@ -14,7 +14,7 @@ from keras_dl_serving.server import releases
 from keras_dl_serving.server.config import ModelConfig
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.lifecycle import Lifecycle
-from tests.keras_dl_serving.fakes import FakeEngine
+from tests._support.fake_engine import FakeEngine
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from keras_dl.models import (
     SequenceClassifier,
     SequenceRegressor,
 )
-from tests.keras_dl.models.toy_gan import bits
+from tests._support.toy_gan import bits
 
 random = np.random.default_rng(0)
 IMAGES = random.random((12, 8, 8, 1), dtype=np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_dl.models import GAN
-from tests.keras_dl.models.toy_gan import IMAGES, SHAPE, B, Z, everything, make, networks
+from tests._support.toy_gan import IMAGES, SHAPE, B, Z, everything, make, networks
 
 # What goes wrong.
 

@@ -10,7 +10,7 @@ import pytest
 
 from keras_dl import load_model
 from keras_dl.models import GAN
-from tests.keras_dl.models.toy_gan import IMAGES, B, bits, dataset, everything, make, networks
+from tests._support.toy_gan import IMAGES, B, bits, dataset, everything, make, networks
 
 # What survives.
 

@@ -8,8 +8,8 @@ import pytest
 
 from keras_dl import load_model
 from keras_dl.models import CNN, GAN, MLP, VAE, saved_state
-from tests.keras_dl.models.toy_gan import bits, make
-from tests.keras_dl.models.toy_gan import everything as all_of
+from tests._support.toy_gan import bits, make
+from tests._support.toy_gan import everything as all_of
 
 ROWS = np.random.default_rng(0).standard_normal((16, 5)).astype("float32")
 CLASSES = np.arange(16) % 3

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -205,11 +204,3 @@ def _models(peer: GrpcPeer) -> Any:
             return response
 
     return Models()
-
-
-def eventually(check: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait until it holds."""
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end
-        time.sleep(0.01)

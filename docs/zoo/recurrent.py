@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras import layers
 
-from tests.keras_dl_export.zoo_models import (
+from docs.zoo.models import (
     STEPS,
     TIME,
     TOKENS,

@@ -1,4 +1,4 @@
-"""What the held-out models of the zoo are built of; batch and time are dynamic wherever Keras allows it."""
+"""The parts of the held-out models; batch and time are dynamic wherever Keras allows it."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def over(shape: Sequence[int | None], *made: Callable[[], Any], dtype: str = "fl
 
 
 def of(cls: Any, *arguments: Any, **named: Any) -> Callable[[], Any]:
-    """Return what makes the layer."""
+    """Return a factory of the layer."""
     return functools.partial(cls, *arguments, **named)
 
 
 def function(call: Callable[[Any], Any]) -> Callable[[], Any]:
-    """Return what makes a Lambda."""
+    """Return a factory of a `Lambda` layer."""
     return lambda: layers.Lambda(call)
 
 
@@ -137,6 +137,7 @@ class SineCell(layers.Layer):
 
 
 def cells_of_this_package() -> keras.Model:
+    """Build a model of the recurrent layers and cells of `keras_dl`."""
     from keras_dl import layers as own
 
     x = keras.Input((None, 3), name="x")
@@ -144,6 +145,7 @@ def cells_of_this_package() -> keras.Model:
 
 
 def nested_inputs() -> keras.Model:
+    """Build a model with a nested dict of inputs and of outputs."""
     a, b, c = keras.Input((3,), name="a"), keras.Input((2,), name="b"), keras.Input((None, 2), name="c")
     y = layers.Concatenate()([a, b, ops.sum(c, axis=1)])
     outputs = {"out": {"left": layers.Dense(2)(y), "right": [layers.Dense(1)(y), y]}}
@@ -151,6 +153,7 @@ def nested_inputs() -> keras.Model:
 
 
 def shared_layers() -> keras.Model:
+    """Build a model that calls one network twice."""
     core = keras.Sequential([keras.Input((4,)), layers.Dense(3, "relu"), layers.BatchNormalization()])
     x = keras.Input((4,), name="x")
     return keras.Model(x, keras.Sequential([layers.Dense(2)])(core(x) - core(2 * x)))
@@ -172,12 +175,15 @@ class Scaled(keras.Model):
 
 
 def several_arguments() -> keras.Model:
+    """Build a subclassed model by a call with two arguments."""
     model = Scaled()
     model(np.zeros((2,), "int32"), np.zeros((2, 1), "float32"))
     return model
 
 
 def mixed_precision(policy: str) -> Build:
+    """Build a convolutional model under a dtype policy."""
+
     def build() -> keras.Model:
         x = keras.Input((6, 6, 2), name="x")
         y = layers.BatchNormalization(dtype=policy)(layers.Conv2D(3, 3, dtype=policy)(x))
@@ -187,6 +193,7 @@ def mixed_precision(policy: str) -> Build:
 
 
 def transformer() -> keras.Model:
+    """Build a causal transformer of one block."""
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     positions = layers.Lambda(lambda t: ops.arange(ops.shape(t)[1])[None])(tokens)
     x = layers.Embedding(9, 8)(tokens) + layers.Embedding(64, 8)(positions)
@@ -197,10 +204,12 @@ def transformer() -> keras.Model:
 
 
 def einsum_dense() -> Any:
+    """Return an `EinsumDense` layer with two free axes."""
     return layers.EinsumDense("abc,cde->abde", output_shape=(None, 2, 4), bias_axes="de")
 
 
 def scanned(x: Any) -> Any:
+    """Return the running product of sums over time, computed by `ops.scan`."""
     steps = ops.swapaxes(x, 0, 1)
     return ops.scan(lambda total, step: (total + step, total * step), ops.zeros_like(steps[0]), steps)[1]
 
@@ -217,6 +226,7 @@ def of_application(name: str, **options: Any) -> Build:
 
 
 def adapted_normalization() -> Any:
+    """Return a `Normalization` layer adapted to random data."""
     layer = layers.Normalization()
     layer.adapt(_random.normal(1.0, 3.0, (20, 6)).astype(np.float32))
     return layer

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from keras import layers, ops
 
-from tests.keras_dl_export import zoo_recurrent
-from tests.keras_dl_export.zoo_models import (
+from docs.zoo import recurrent
+from docs.zoo.models import (
     IMAGE,
     STEPS,
     TIME,
@@ -344,7 +344,7 @@ _MODELS = [
     Specimen("EfficientNetB0", of_application("EfficientNetB0")),
 ]
 FAMILIES: dict[str, Sequence[Specimen]] = {
-    "Recurrent": zoo_recurrent.SPECIMENS,
+    "Recurrent": recurrent.SPECIMENS,
     "Convolution": _CONVOLUTION,
     "Pooling": _POOLING,
     "Normalisation": _NORMALISATION,
