@@ -27,8 +27,8 @@ from .errors import (
     Unknown,
     UnsupportedByServer,
 )
+from .protocol.signatures import Signature, TensorSpec
 from .server.server import Server
-from .signatures import Signature, TensorSpec
 
 __all__ = [
     "Aborted",

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from keras_dl_serving.dtypes import Array
+from keras_dl_serving.protocol.signatures import Signature, TensorSpec
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.engines import Cancellation
 from keras_dl_serving.server.releases import VersionFolder
-from keras_dl_serving.signatures import Signature, TensorSpec
-from keras_dl_serving.wire import messages
 
 
 class FakeEngine:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_dl_serving.protocol.wire import messages, tensors
 from keras_dl_serving.server.warmup import WARMUP_FILE
-from keras_dl_serving.wire import messages, tensors
 
 
 def predict_log(value: float, name: str = "x") -> messages.PredictionLog:

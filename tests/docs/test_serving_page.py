@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import model_server
 from keras_dl_serving.server.config import read_file
-from keras_dl_serving.wire import messages
 from tests._support.certificates import certificate
 from tests._support.served_models import save_linear
 

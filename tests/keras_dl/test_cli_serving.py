@@ -25,8 +25,8 @@ from keras_dl import cli
 from keras_dl.cli.inputs import read_inputs
 from keras_dl.reports.tables import answers_table
 from keras_dl_serving import Client, Server, Signature, TensorSpec
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.settings import Settings
-from keras_dl_serving.wire import messages
 from tests._support.certificates import certificate
 from tests._support.peers import RestModel, rest_peer
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_dl_serving import Server
-from keras_dl_serving.wire import messages, tensors
+from keras_dl_serving.protocol.wire import messages, tensors
 from tests._support.bad_requests import bad_requests
 from tests._support.served_models import ECHO_DTYPES
 

@@ -22,8 +22,8 @@ from keras_dl_serving import (
     Server,
     Unavailable,
 )
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.settings import Settings
-from keras_dl_serving.wire import messages
 from tests._support.certificates import certificate
 
 # ---- a server that fails at first

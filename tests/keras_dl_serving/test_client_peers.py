@@ -20,8 +20,8 @@ from keras_dl_serving import (
 )
 from keras_dl_serving.client.grpc import _translate
 from keras_dl_serving.errors import Request
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.settings import Settings
-from keras_dl_serving.wire import messages
 from tests._support.certificates import certificate
 from tests._support.peers import GrpcPeer, rest_peer
 

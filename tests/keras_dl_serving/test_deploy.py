@@ -21,10 +21,10 @@ from keras_dl_serving.deploy.deployment import METRICS_PATH, render
 from keras_dl_serving.deploy.example import MODELS, RELEASES
 from keras_dl_serving.deploy.folder import write_folder
 from keras_dl_serving.deploy.served import Served
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import batching, config, model_server
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH
-from keras_dl_serving.wire import messages
 from tests._support.manifests import faults, read_yaml
 
 ROOT = Path(__file__).parents[2]

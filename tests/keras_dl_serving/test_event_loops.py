@@ -10,7 +10,7 @@ import pytest
 
 from keras_dl_serving import AsyncClient, Client, Server, ServerStartError
 from keras_dl_serving.coroutines import run_to_end
-from keras_dl_serving.wire import messages
+from keras_dl_serving.protocol.wire import messages
 from tests._support.served_models import save_examples, save_scale
 from tests._support.warmup_records import predict_log, write_warmup
 

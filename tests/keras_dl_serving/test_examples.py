@@ -155,7 +155,7 @@ def test_rest_errors(server: Server, body: str, message: str) -> None:
 def test_examples_are_those_of_the_original() -> None:
     import tensorflow as tf
 
-    from keras_dl_serving.json_examples import parse_examples
+    from keras_dl_serving.protocol.json.json_examples import parse_examples
 
     _, request = parse_examples(b'{"examples": [{"i": [true, 2], "f": 1.5, "b": ["u", {"b64": "AAE="}]}]}')
     (serialised,) = request.example_list.examples

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from keras_dl_serving import dtypes, json_response, json_tensor
+from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument, StatusError, Unimplemented
-from keras_dl_serving.signatures import TensorSpec
+from keras_dl_serving.protocol.json import json_response, json_tensor
+from keras_dl_serving.protocol.signatures import TensorSpec
 
 X = {"x": TensorSpec((None,), "float32")}
 TWO = {"a": TensorSpec((None,), "float32"), "b": TensorSpec((None,), "int32")}

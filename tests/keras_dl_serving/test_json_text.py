@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_dl_serving import json_text
 from keras_dl_serving.errors import InvalidArgument
-from keras_dl_serving.json_text import format_number, parse, quote
+from keras_dl_serving.protocol.json import json_text
+from keras_dl_serving.protocol.json.json_text import format_number, parse, quote
 
 JSON = st.recursive(
     st.none()

@@ -14,11 +14,11 @@ import tensorflow as tf
 from keras_dl_export.release import write_manifest
 from keras_dl_serving import Server
 from keras_dl_serving.errors import DataLoss, InvalidArgument, Unimplemented
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.settings import Settings
 from keras_dl_serving.server.warmup import WARMUP_FILE, warm_up
-from keras_dl_serving.wire import messages
 from tests._support.fake_engine import FakeEngine
 from tests._support.served_models import save_scale
 from tests._support.warmup_records import predict_log, write_warmup

@@ -18,10 +18,10 @@ import pytest
 
 from keras_dl_serving import Client
 from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import model_server
 from keras_dl_serving.server.engines import Threads
 from keras_dl_serving.server.server import Server
-from keras_dl_serving.wire import messages
 from tests._support.certificates import certificate
 from tests._support.model_server import free_port, running
 from tests._support.served_models import save_scale

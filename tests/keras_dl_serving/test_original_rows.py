@@ -15,6 +15,7 @@ import pytest
 from keras_dl_serving import Client, Server
 from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.errors import InvalidArgument, NotFound, Unimplemented
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import examples
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions
 from keras_dl_serving.server.engines import open_engine
@@ -23,7 +24,6 @@ from keras_dl_serving.server.model_server import _parser, create_server
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.running import Immediate
 from keras_dl_serving.server.settings import Settings
-from keras_dl_serving.wire import messages
 from tests._support.served_models import save_scale
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"

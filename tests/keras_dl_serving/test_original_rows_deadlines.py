@@ -19,6 +19,7 @@ import pytest
 from keras_dl_serving import Client, Server
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Cancelled, DeadlineExceeded
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingOptions
 from keras_dl_serving.server.core import Core
 from keras_dl_serving.server.engines import AUTOMATIC, Cancellation
@@ -26,7 +27,6 @@ from keras_dl_serving.server.engines.tflite import TFLiteEngine
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.rest import RestApi
 from keras_dl_serving.server.settings import Settings
-from keras_dl_serving.wire import messages
 from tests._support.fake_engine import FakeEngine, folder
 from tests._support.waiting import eventually
 

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
 
 from keras_dl_serving import Server
-from keras_dl_serving.wire import messages
+from keras_dl_serving.protocol.wire import messages
 
 
 def _ask(channel: grpc.Channel, version: str, *asked: messages.ServerReflectionRequest) -> list[Any]:

@@ -20,11 +20,12 @@ import grpc
 import httpx
 import pytest
 
-from keras_dl_serving import Server, json_text
+from keras_dl_serving import Server
 from keras_dl_serving.errors import AlreadyExists, Unavailable
+from keras_dl_serving.protocol.json import json_text
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.model_server import _parser
 from keras_dl_serving.server.profiler import Profiler
-from keras_dl_serving.wire import messages
 from tests._support.model_server import ENVIRONMENT
 from tests._support.served_models import save_scale
 

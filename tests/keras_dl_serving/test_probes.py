@@ -14,9 +14,9 @@ import pytest
 
 from keras_dl_serving import Client, Server
 from keras_dl_serving.errors import InvalidArgument, Unimplemented
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.profiler import Profiler
 from keras_dl_serving.server.settings import Settings
-from keras_dl_serving.wire import messages
 from tests._support.served_models import save_scale
 
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3

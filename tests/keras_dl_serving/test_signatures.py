@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_dl_serving.dtypes import by_enum_name, by_number
-from keras_dl_serving.signatures import from_json, from_proto, read_all
-from keras_dl_serving.wire import messages
+from keras_dl_serving.protocol.signatures import from_json, from_proto, read_all
+from keras_dl_serving.protocol.wire import messages
 
 names = st.text("abc_ é", max_size=4)
 known_shapes = st.lists(st.integers(-1, 2**62), max_size=3).map(

@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as st_numpy
 
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.wire import messages, tensors
+from keras_dl_serving.protocol.wire import messages, tensors
 
 OFFICIAL = {
     "TensorProto": "tensorflow.core.framework.tensor_pb2",
@@ -282,7 +282,7 @@ import sys
 {second}
 import numpy as np
 from google.protobuf.internal import api_implementation
-from keras_dl_serving.wire import messages, tensors
+from keras_dl_serving.protocol.wire import messages, tensors
 from tensorflow_serving.apis import predict_pb2
 request = messages.PredictRequest()
 request.model_spec.name = "m"
@@ -300,7 +300,7 @@ print(api_implementation.Type())
     ("implementation", "tensorflow_first"), [("upb", True), ("upb", False), ("python", True)]
 )
 def test_both_live_in_one_process(implementation: str, tensorflow_first: bool) -> None:
-    imports = ["import tensorflow_serving.apis.predict_pb2", "import keras_dl_serving.wire.messages"]
+    imports = ["import tensorflow_serving.apis.predict_pb2", "import keras_dl_serving.protocol.wire.messages"]
     first, second = imports if tensorflow_first else reversed(imports)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", None)

@@ -16,7 +16,7 @@ from keras_dl_serving.client.sessions import Sessions, Settings
 from keras_dl_serving.client.transport import Classification, ModelMetadata, VersionStatus
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Request
-from keras_dl_serving.signatures import DEFAULT_SIGNATURE
+from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
 
 _END = object()
 

@@ -40,7 +40,7 @@ from keras_dl_serving.errors import (
     Request,
     Unavailable,
 )
-from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
+from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
 
 _Result = TypeVar("_Result")
 _POLL_SECONDS = 0.1

@@ -21,7 +21,7 @@ from keras_dl_serving.client.transport import Classification, Connection, ModelM
 from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidRequest, Request
-from keras_dl_serving.signatures import DEFAULT_SIGNATURE
+from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
 
 StrPath = str | PathLike[str]
 Inputs = Mapping[str, ArrayLike] | ArrayLike

@@ -35,8 +35,8 @@ from keras_dl_serving.errors import (
     StatusError,
     UnsupportedByServer,
 )
-from keras_dl_serving.signatures import Signature, from_proto, read_all
-from keras_dl_serving.wire import messages, tensors
+from keras_dl_serving.protocol.signatures import Signature, from_proto, read_all
+from keras_dl_serving.protocol.wire import messages, tensors
 
 _Response = TypeVar("_Response", bound=Message)
 _OPTIONS = [

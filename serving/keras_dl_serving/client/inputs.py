@@ -11,7 +11,7 @@ from keras_dl_export.dtypes import conform, encode
 from keras_dl_export.names import by_word
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidRequest
-from keras_dl_serving.signatures import Signature, TensorSpec
+from keras_dl_serving.protocol.signatures import Signature, TensorSpec
 
 
 def prepare(inputs: Any, signature: Signature) -> dict[str, Array]:

@@ -10,7 +10,7 @@ import numpy as np
 from keras_dl_serving import dtypes
 from keras_dl_serving.client.transport import StaleSignature
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.signatures import TensorSpec
+from keras_dl_serving.protocol.signatures import TensorSpec
 
 # By the kind of a dtype, the kinds of NumPy's arrays of what JSON may hold for it. Other servers than
 # TensorFlow Serving write whole floats as integers.

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import numpy as np
 import orjson
 
-from keras_dl_serving import dtypes, json_response, json_text
+from keras_dl_serving import dtypes
 from keras_dl_serving.client.examples import Examples, Features
 from keras_dl_serving.client.http import Answer, HttpConnections
 from keras_dl_serving.client.outputs import read
@@ -32,7 +32,8 @@ from keras_dl_serving.errors import (
     UnsupportedByServer,
     code_of_http,
 )
-from keras_dl_serving.signatures import Signature, from_json, read_all
+from keras_dl_serving.protocol.json import json_response, json_text
+from keras_dl_serving.protocol.signatures import Signature, from_json, read_all
 
 _UNKNOWN_PATH = (400, 404, 405, 501)  # what servers say of one
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, StatusError, Unavailable, Unknown
+from keras_dl_serving.protocol.signatures import Signature
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.engines import Cancellation, Engine
-from keras_dl_serving.signatures import Signature
-from keras_dl_serving.wire import messages
 
 
 @dataclass(frozen=True)

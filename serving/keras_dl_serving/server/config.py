@@ -13,7 +13,7 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from keras_dl_serving.errors import InvalidArgument, Unimplemented
-from keras_dl_serving.wire import messages
+from keras_dl_serving.protocol.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+")

@@ -10,9 +10,9 @@ from google.protobuf import text_format
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument, Unimplemented
+from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.running import Runner
-from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
-from keras_dl_serving.wire import messages
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
+from keras_dl_serving.protocol.wire import messages, tensors
 from keras_dl_serving.server.config import ModelConfig, model_configs
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
 from keras_dl_serving.server.examples import check_tasks, classify, examples_of, multi_inference, regress
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.predict import predict
 from keras_dl_serving.server.running import Runner, Running
-from keras_dl_serving.signatures import DEFAULT_SIGNATURE
-from keras_dl_serving.wire import messages, tensors
 
 _Response = TypeVar("_Response", messages.ClassificationResponse, messages.RegressionResponse)
 

@@ -15,6 +15,8 @@ from google.protobuf.message import DecodeError, Message
 
 from keras_dl_serving import grpc_forks
 from keras_dl_serving.errors import Internal, StatusError
+from keras_dl_serving.protocol.wire import messages
+from keras_dl_serving.protocol.wire.descriptors import Method
 from keras_dl_serving.server import access_log, reflection, tls
 from keras_dl_serving.server.grpc import GrpcApi
 from keras_dl_serving.server.health import Health
@@ -22,8 +24,6 @@ from keras_dl_serving.server.profiler import Profiler
 from keras_dl_serving.server.reflection import Reflection
 from keras_dl_serving.server.running import DEADLINE
 from keras_dl_serving.server.settings import Settings
-from keras_dl_serving.wire import messages
-from keras_dl_serving.wire.descriptors import Method
 
 _log = logging.getLogger("keras_dl_serving")
 _STATUS_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}

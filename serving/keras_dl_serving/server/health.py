@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from keras_dl_serving.errors import NotFound
-from keras_dl_serving.wire import messages
+from keras_dl_serving.protocol.wire import messages
 
 _SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
 # TensorFlow Serving calls its services by their short names here; probes written for gRPC use the full ones.

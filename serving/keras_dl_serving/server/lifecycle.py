@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from keras_dl_serving.errors import FailedPrecondition, NotFound, ServerStartError, StatusError, Unknown
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import process, releases
 from keras_dl_serving.server.config import ModelConfig, Policy, check_platforms, model_configs, read_file
 from keras_dl_serving.server.core import Core, Found, ModelSpec, Retries, Servable, State
 from keras_dl_serving.server.releases import VersionFolder
-from keras_dl_serving.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
 _Result = TypeVar("_Result")

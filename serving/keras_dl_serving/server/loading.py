@@ -8,12 +8,12 @@ from pathlib import Path
 from keras_dl_export import ReleaseError
 from keras_dl_export.release import is_release, open_release
 from keras_dl_serving.errors import DataLoss
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions, from_proto
 from keras_dl_serving.server.config import read_file
 from keras_dl_serving.server.engines import AUTOMATIC, Engine, Threads, open_engine
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.warmup import warm_up
-from keras_dl_serving.wire import messages
 
 _BATCHING_FILE = "batching_params.pbtxt"
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from keras_dl_serving.errors import InvalidArgument, ServerStartError, StatusError
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import batching, process, tls
 from keras_dl_serving.server.config import PLATFORMS, ModelConfig, local_path, read_file
 from keras_dl_serving.server.core import Retries
@@ -31,7 +32,6 @@ from keras_dl_serving.server.engines import Threads
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.server import Server
 from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH, Settings
-from keras_dl_serving.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
 _CORES = os.cpu_count() or 1

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import numpy as np
 
 from keras_dl_serving.errors import NotFound
+from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 from keras_dl_serving.server.core import Core, ModelSpec, Servable, State
-from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from keras_dl_serving.errors import AlreadyExists, Internal, InvalidArgument, Unavailable, Unimplemented
-from keras_dl_serving.wire import messages
+from keras_dl_serving.protocol.wire import messages
 
 _MAX_SECONDS = 3600.0
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from keras_dl_serving.errors import Code
-from keras_dl_serving.wire import messages
-from keras_dl_serving.wire.descriptors import Descriptors, Method
+from keras_dl_serving.protocol.wire import messages
+from keras_dl_serving.protocol.wire.descriptors import Descriptors, Method
 
 METHOD = Method("ServerReflectionRequest", asks_many=True, answers_many=True)
 SERVICES = tuple(f"grpc.reflection.{version}.ServerReflection" for version in ("v1", "v1alpha"))

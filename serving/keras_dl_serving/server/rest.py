@@ -23,9 +23,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from keras_dl_serving import json_examples, json_response, json_tensor
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import HTTP_STATUS, Code, DeadlineExceeded, InvalidArgument, StatusError
+from keras_dl_serving.protocol.json import json_examples, json_response, json_tensor
+from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import access_log, openapi
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
 from keras_dl_serving.server.examples import classify, examples_of, regress
@@ -33,8 +35,6 @@ from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.predict import predict
 from keras_dl_serving.server.running import DEADLINE, Runner, Running
 from keras_dl_serving.server.settings import Settings
-from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature
-from keras_dl_serving.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
 _WHICH = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"

@@ -10,11 +10,11 @@ from contextvars import ContextVar
 from typing import Protocol
 
 from keras_dl_serving.dtypes import Array
+from keras_dl_serving.protocol.signatures import Signature
 from keras_dl_serving.server.batching import BatchingEngine
 from keras_dl_serving.server.core import Servable
 from keras_dl_serving.server.engines import Cancellation, Engine
 from keras_dl_serving.server.metrics import Histogram
-from keras_dl_serving.signatures import Signature
 
 DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
 """Of the request that a task answers, by the monotonic clock."""

@@ -13,6 +13,7 @@ from typing import Self
 
 from keras_dl_serving import grpc_forks
 from keras_dl_serving.errors import ServerStartError, StatusError
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import inherited, releases
 from keras_dl_serving.server.config import ModelConfig, local_path, model_configs, read_file
 from keras_dl_serving.server.core import Core
@@ -24,7 +25,6 @@ from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.rest import RestApi
 from keras_dl_serving.server.rest_server import RestServer
 from keras_dl_serving.server.settings import Settings
-from keras_dl_serving.wire import messages
 
 _STOP_SECONDS = 10.0
 _POLLER_SECONDS = 1.0  # to end in, when it is not loading

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.core import Retries
 from keras_dl_serving.server.loading import Loading
-from keras_dl_serving.wire import messages
 
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 
 from keras_dl_serving.errors import InvalidArgument
-from keras_dl_serving.wire import messages
+from keras_dl_serving.protocol.wire import messages
 
 
 def context(tls: messages.SSLConfig, where: str | Path) -> ssl.SSLContext:

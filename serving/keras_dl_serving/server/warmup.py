@@ -10,11 +10,11 @@ from google.protobuf.message import DecodeError
 from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import DataLoss, InvalidArgument, Unimplemented
+from keras_dl_serving.protocol.wire import messages, tensors
 from keras_dl_serving.server import examples
 from keras_dl_serving.server.engines import Engine
 from keras_dl_serving.server.predict import predict
 from keras_dl_serving.server.running import Immediate, Runner
-from keras_dl_serving.wire import messages, tensors
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 MAX_RECORDS = 1000

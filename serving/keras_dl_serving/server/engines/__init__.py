@@ -10,7 +10,7 @@ from typing import Protocol
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Cancelled, DeadlineExceeded, NotFound
-from keras_dl_serving.signatures import Signature
+from keras_dl_serving.protocol.signatures import Signature
 
 
 class Cancellation:

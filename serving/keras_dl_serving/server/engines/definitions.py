@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from keras_dl_serving import dtypes
-from keras_dl_serving.signatures import Signature, TensorSpec
-from keras_dl_serving.wire import messages
+from keras_dl_serving.protocol.signatures import Signature, TensorSpec
+from keras_dl_serving.protocol.wire import messages
 
 
 def serialise(signatures: Mapping[str, Signature]) -> bytes:

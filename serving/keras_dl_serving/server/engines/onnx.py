@@ -15,9 +15,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 from keras_dl_export.onnx import ENDPOINT_KEY, INPUTS_KEY
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Cancelled, Internal, InvalidArgument
+from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 from keras_dl_serving.server.engines import Cancellation, Threads
 from keras_dl_serving.server.engines.definitions import serialise
-from keras_dl_serving.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 _FATAL = 4  # of onnxruntime's levels of logging
 _DTYPES = {"float": "float32", "double": "float64"}

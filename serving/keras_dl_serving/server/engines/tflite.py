@@ -13,10 +13,10 @@ from ai_edge_litert.interpreter import Interpreter
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, PREDICT_METHOD, Signature, TensorSpec
+from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.engines import Cancellation, Threads, tflite_metadata
 from keras_dl_serving.server.engines.definitions import serialise
-from keras_dl_serving.signatures import DEFAULT_SIGNATURE, PREDICT_METHOD, Signature, TensorSpec
-from keras_dl_serving.wire import messages
 
 
 class TFLiteEngine:

@@ -13,7 +13,7 @@ from flatbuffers import flexbuffers
 from google.protobuf.message import DecodeError
 
 from keras_dl_serving.errors import InvalidArgument
-from keras_dl_serving.wire import messages
+from keras_dl_serving.protocol.wire import messages
 
 _ENTRY = b"signature_defs_metadata"
 

@@ -10,7 +10,7 @@ from keras_dl_export.dtypes import format_shape
 from keras_dl_serving import dtypes
 
 if TYPE_CHECKING:  # a client starts without protobuf
-    from keras_dl_serving.wire import messages
+    from keras_dl_serving.protocol.wire import messages
 
 _Raw = TypeVar("_Raw")
 DEFAULT_SIGNATURE = "serving_default"

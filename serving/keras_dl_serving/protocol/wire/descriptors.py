@@ -18,7 +18,7 @@ from google.protobuf.descriptor_pb2 import (
     ServiceDescriptorProto,
 )
 
-from keras_dl_serving.wire import messages
+from keras_dl_serving.protocol.wire import messages
 
 _OURS = ".keras_dl.serving."
 _WRAPPERS, _ANY = "google/protobuf/wrappers.proto", "google/protobuf/any.proto"

@@ -11,7 +11,7 @@ from google.protobuf import unknown_fields
 
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array, DType
-from keras_dl_serving.wire.messages import TensorProto
+from keras_dl_serving.protocol.wire.messages import TensorProto
 
 # The fields that serving.proto declares as bytes: what their packed bytes hold.
 _PACKED = {"float_val": "<f4", "double_val": "<f8", "scomplex_val": "<c8", "dcomplex_val": "<c16"}
