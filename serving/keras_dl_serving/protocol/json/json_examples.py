@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.protocol.json.json_numbers import format_number
 from keras_dl_serving.protocol.json.json_tensor import decode_b64, format_error, is_b64, parse_object
-from keras_dl_serving.protocol.json.json_text import format_number, type_name
+from keras_dl_serving.protocol.json.rapidjson_compat import type_name
 from keras_dl_serving.protocol.wire import messages
 
 _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}

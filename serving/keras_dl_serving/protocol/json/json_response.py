@@ -12,8 +12,8 @@ import numpy as np
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.protocol.json.json_numbers import format_number
 from keras_dl_serving.protocol.json.json_tensor import Form
-from keras_dl_serving.protocol.json.json_text import format_number
 
 
 def format_response(tensors: Mapping[str, Array], form: Form) -> bytes:

@@ -25,7 +25,8 @@ from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array, DType
 from keras_dl_serving.errors import InvalidArgument, StatusError, Unimplemented
 from keras_dl_serving.protocol.json.json_flat import FlatArray, parse_flat
-from keras_dl_serving.protocol.json.json_text import parse, quote, type_name
+from keras_dl_serving.protocol.json.json_text import parse
+from keras_dl_serving.protocol.json.rapidjson_compat import quote, type_name
 from keras_dl_serving.protocol.signatures import TensorSpec
 
 Form = Literal["rows", "columns"]

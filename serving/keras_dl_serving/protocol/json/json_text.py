@@ -1,39 +1,24 @@
-"""JSON as TensorFlow Serving reads and quotes it.
+"""JSON documents as TensorFlow Serving reads them.
 
-It parses with RapidJSON 1.1.0, told to take `NaN`, `Infinity` and `-Infinity`, and reports RapidJSON's error
-texts and byte offsets, which clients match on. Almost every document is plain JSON that orjson reads at
-once; only what orjson refuses goes through the slower readers here, which decide whether it is an error and
-name it.
+Almost every document is plain JSON that orjson reads at once. Only a document that orjson refuses goes
+through slower readers: a lenient one for what RapidJSON accepts beyond JSON, then RapidJSON's own rules
+(`rapidjson_compat`), which decide whether it is an error and name it.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
-import struct
-from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
 import orjson
 
 from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.protocol.json.json_numbers import read_float, read_whole
+from keras_dl_serving.protocol.json.rapidjson_compat import BOM, read_document
 
-_QUOTE_LIMIT = 256
-_MAX_WHOLE_DIGITS, _MAX_ZEROS = 21, 6  # of numbers that RapidJSON writes without an exponent
-_MAX_DEPTH = 200
-_SINGLE = struct.Struct("f")
-_SPACE = re.compile(rb"[ \t\n\r]*")
-_PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
-_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _STRING = re.compile(rb'("(?:[^"\\]++|\\.)*+")(\s*:)?', re.DOTALL)  # with the colon, a name
 _FEW_NAMES = 8  # for which counting each is faster than going through all strings
-# Numbers, each with its comma: long lists of them are read in one go, up to where the mistake is.
-_NUMBERS = re.compile(
-    rb"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?[ \t\n\r]*+,[ \t\n\r]*+)++"
-)
-_ESCAPES = {b'"': '"', b"\\": "\\", b"/": "/", b"b": "\b", b"f": "\f", b"n": "\n", b"r": "\r", b"t": "\t"}
-_BOM = b"\xef\xbb\xbf"
 
 
 def parse(text: bytes) -> Any:
@@ -52,92 +37,6 @@ def parse(text: bytes) -> Any:
     except orjson.JSONDecodeError:
         return _parse_slowly(text)
     return _parse_slowly(text) if _may_repeat_names(text, value) else value
-
-
-def quote(value: Any) -> str:
-    """A value as JSON in one line, cut at 256 characters: what error texts show of a document."""
-    pieces: list[str] = []
-    _quote(value, pieces, _QUOTE_LIMIT)
-    return "".join(pieces)[:_QUOTE_LIMIT]
-
-
-def type_name(value: Any) -> str:
-    """RapidJSON's name for the type of a value."""
-    if value is None:
-        return "Null"
-    if isinstance(value, bool):
-        return "True" if value else "False"
-    if isinstance(value, dict):
-        return "Object"
-    if isinstance(value, list):
-        return "Array"
-    return "String" if isinstance(value, str) else "Number"
-
-
-def format_number(value: float, *, single: bool) -> str:
-    """A float as TensorFlow Serving writes it, `.0` after whole numbers.
-
-    Args:
-        value: the number.
-        single: it is a float32: where six significant digits are not the very number, nine are written, not
-            17.
-    """
-    if not math.isfinite(value):
-        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-    text = f"{value:.6g}"
-    if single and _float32(float(text)) != value:
-        text = f"{value:.9g}"
-    elif not single and float(text) != value:
-        text = f"{value:.17g}"
-    return text if "." in text or "e" in text else text + ".0"
-
-
-def _float32(value: float) -> float:
-    rounded: float = _SINGLE.unpack(_SINGLE.pack(value))[0]
-    return rounded
-
-
-def _quote(value: Any, pieces: list[str], room: int) -> int:
-    """Append `value` to `pieces` until `room` characters are used up; return what is left of it."""
-    if isinstance(value, dict | list) and value:
-        opening, closing = "{}" if isinstance(value, dict) else "[]"
-        start = opening
-        for item in value:
-            if room <= 0:
-                return room
-            key = f"{_quoted_string(item)}:" if isinstance(value, dict) else ""
-            pieces.append(start + key)
-            room = _quote(value[item] if key else item, pieces, room - len(pieces[-1]))
-            start = ","
-        pieces.append(closing)
-    elif isinstance(value, float):
-        pieces.append(_as_sent(value))
-    elif isinstance(value, str):
-        pieces.append(_quoted_string(value))
-    else:
-        pieces.append(json.dumps(value))
-    return room - len(pieces[-1])
-
-
-def _quoted_string(value: str) -> str:
-    return json.dumps(value[:_QUOTE_LIMIT], ensure_ascii=False)
-
-
-def _as_sent(value: float) -> str:
-    """The shortest decimals of a number, laid out as RapidJSON does."""
-    if not math.isfinite(value):
-        return format_number(value, single=False)
-    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
-    text, point = "".join(map(str, digits)), len(digits) + int(exponent)
-    if len(text) <= point <= _MAX_WHOLE_DIGITS:
-        text = text.ljust(point, "0") + ".0"
-    elif 0 < point <= _MAX_WHOLE_DIGITS:
-        text = f"{text[:point]}.{text[point:]}"
-    elif -_MAX_ZEROS < point <= 0:
-        text = f"0.{'0' * -point}{text}" if value else "0.0"
-    else:
-        text = f"{text[0]}{'.' if text[1:] else ''}{text[1:]}e{point - 1}"
-    return "-" * sign + text
 
 
 def _may_repeat_names(text: bytes, value: Any) -> bool:
@@ -169,7 +68,7 @@ def _parse_slowly(text: bytes) -> Any:
     try:
         return _parse_lenient(text)
     except (ValueError, RecursionError):
-        return _Reader(text).document()
+        return read_document(text)
 
 
 def _parse_lenient(text: bytes) -> Any:
@@ -180,21 +79,9 @@ def _parse_lenient(text: bytes) -> Any:
     """
     if b"\\u" in text:  # a surrogate without its pair
         raise ValueError
-    document = text.removeprefix(_BOM).lstrip(b" \t\n\r").decode("utf-8", "surrogateescape")
+    document = text.removeprefix(BOM).lstrip(b" \t\n\r").decode("utf-8", "surrogateescape")
     value, _ = _LENIENT.raw_decode(document)
     return value
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise ValueError(digits)
-    return value
-
-
-def _whole(digits: str) -> int | float:
-    # An integer that fits neither int64 nor uint64 is read as a double, as orjson does too.
-    return int(digits) if len(digits) < 19 or -(2**63) <= int(digits) < 2**64 else _finite(digits)
 
 
 def _first_wins(members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -202,186 +89,4 @@ def _first_wins(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return found if len(found) == len(members) else {**found, **dict(reversed(members))}
 
 
-_LENIENT = json.JSONDecoder(parse_float=_finite, parse_int=_whole, object_pairs_hook=_first_wins)
-
-
-class _Reader:
-    """RapidJSON's recursive descent, byte by byte, for the sake of its errors."""
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-        self._at = len(_BOM) if text.startswith(_BOM) else 0
-
-    def document(self) -> Any:
-        self._skip_space()
-        if not self._peek():
-            self._fail("The document is empty.")
-        return self._value(0)
-
-    def _fail(self, reason: str, offset: int | None = None) -> NoReturn:
-        raise InvalidArgument(
-            f"JSON Parse error: {reason} at offset: {self._at if offset is None else offset}"
-        )
-
-    def _peek(self) -> bytes:
-        """The next byte; empty at the end, which RapidJSON takes a zero byte to be."""
-        return self._text[self._at : self._at + 1].rstrip(b"\x00")
-
-    def _take(self, expected: bytes) -> bool:
-        if self._text.startswith(expected, self._at):
-            self._at += len(expected)
-            return True
-        return False
-
-    def _skip_space(self) -> None:
-        match = _SPACE.match(self._text, self._at)
-        self._at = match.end() if match else self._at
-
-    def _value(self, depth: int) -> Any:
-        if depth > _MAX_DEPTH:
-            self._fail(f"Nested deeper than {_MAX_DEPTH} levels.")
-        match self._peek():
-            case b"{":
-                return self._object(depth + 1)
-            case b"[":
-                return self._array(depth + 1)
-            case b'"':
-                return self._string()
-            case b"n":
-                return self._word(b"null", None)
-            case b"t":
-                return self._word(b"true", True)
-            case b"f":
-                return self._word(b"false", False)
-            case _:
-                return self._number()
-
-    def _word(self, word: bytes, value: bool | None) -> bool | None:
-        for index in range(len(word)):
-            if not self._take(word[index : index + 1]):
-                self._fail("Invalid value.")
-        return value
-
-    def _object(self, depth: int) -> dict[str, Any]:
-        self._at += 1
-        self._skip_space()
-        members: dict[str, Any] = {}
-        if self._take(b"}"):
-            return members
-        while True:
-            if self._peek() != b'"':
-                self._fail("Missing a name for object member.")
-            name = self._string()
-            self._skip_space()
-            if not self._take(b":"):
-                self._fail("Missing a colon after a name of object member.")
-            self._skip_space()
-            members.setdefault(name, self._value(depth))
-            self._skip_space()
-            if self._take(b"}"):
-                return members
-            if not self._take(b","):
-                self._fail("Missing a comma or '}' after an object member.")
-            self._skip_space()
-
-    def _array(self, depth: int) -> list[Any]:
-        self._at += 1
-        self._skip_space()
-        items: list[Any] = []
-        if self._take(b"]"):
-            return items
-        while True:
-            items += self._numbers()
-            items.append(self._value(depth))
-            self._skip_space()
-            if self._take(b"]"):
-                return items
-            if not self._take(b","):
-                self._fail("Missing a comma or ']' after an array element.")
-            self._skip_space()
-
-    def _numbers(self) -> list[Any]:
-        """Those that come next, as far as they are plain."""
-        found = _NUMBERS.match(self._text, self._at)
-        if not found:
-            return []
-        try:
-            numbers: list[Any] = orjson.loads(b"[%b]" % found[0].rstrip(b" \t\n\r,"))
-        except orjson.JSONDecodeError:  # one of them is too big
-            return []
-        self._at = found.end()
-        return numbers
-
-    def _string(self) -> str:
-        self._at += 1
-        pieces: list[str] = []
-        while True:
-            plain = _PLAIN.match(self._text, self._at)
-            if plain and plain.end() > self._at:
-                pieces.append(plain.group().decode("utf-8", "surrogateescape"))
-                self._at = plain.end()
-            byte = self._peek()
-            if byte == b'"':
-                self._at += 1
-                return "".join(pieces)
-            if byte == b"\\":
-                pieces.append(self._escape())
-            elif byte:
-                self._fail("Invalid escape character in string.")
-            else:
-                self._fail("Missing a closing quotation mark in string.")
-
-    def _escape(self) -> str:
-        start = self._at
-        self._at += 1
-        letter = self._peek()
-        self._at += 1
-        if letter in _ESCAPES:
-            return _ESCAPES[letter]
-        if letter != b"u":
-            self._fail("Invalid escape character in string.", start)
-        first = self._hex4(start)
-        if not 0xD800 <= first <= 0xDFFF:
-            return chr(first)
-        if first > 0xDBFF or not self._take(b"\\u"):
-            self._fail("The surrogate pair in string is invalid.", start)
-        second = self._hex4(start)
-        if not 0xDC00 <= second <= 0xDFFF:
-            self._fail("The surrogate pair in string is invalid.", start)
-        return chr(0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00))
-
-    def _hex4(self, start: int) -> int:
-        digits = self._text[self._at : self._at + 4]
-        if not re.fullmatch(rb"[0-9a-fA-F]{4}", digits):
-            self._fail("Incorrect hex digit after \\u escape in string.", start)
-        self._at += 4
-        return int(digits, 16)
-
-    def _number(self) -> int | float:
-        start = self._at
-        match = _NUMBER.match(self._text, start)
-        if not match:
-            return self._non_finite()
-        self._at = match.end()
-        whole = match.group(1) is None and match.group(2) is None
-        following = self._peek()
-        if whole and following == b".":
-            self._fail("Miss fraction part in number.", self._at + 1)
-        if match.group(2) is None and following in (b"e", b"E"):
-            sign = self._text[self._at + 1 : self._at + 2] in (b"+", b"-")
-            self._fail("Miss exponent in number.", self._at + 1 + sign)
-        digits = match.group().decode()
-        try:
-            return _whole(digits) if whole else _finite(digits)
-        except ValueError:
-            self._fail("Number too big to be stored in double.", start)
-
-    def _non_finite(self) -> float:
-        sign = -1.0 if self._take(b"-") else 1.0
-        word = b"NaN" if self._peek() == b"N" else b"Inf"
-        self._word(word, None)
-        if word == b"NaN":
-            return math.nan
-        if self._peek() == b"i":
-            self._word(b"inity", None)
-        return sign * math.inf
+_LENIENT = json.JSONDecoder(parse_float=read_float, parse_int=read_whole, object_pairs_hook=_first_wins)
