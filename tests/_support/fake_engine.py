@@ -11,7 +11,7 @@ import numpy as np
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.protocol.signatures import Signature, TensorSpec
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server.engines import Cancellation
+from keras_dl_serving.server.engines.engine import Cancellation
 from keras_dl_serving.server.releases import VersionFolder
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import model_server
-from keras_dl_serving.server.config import read_file
+from keras_dl_serving.server.model_configs import read_file
 from tests._support.certificates import certificate
 from tests._support.served_models import save_linear
 

@@ -13,7 +13,7 @@ import pytest
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, Unavailable
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions
-from keras_dl_serving.server.engines import Cancellation
+from keras_dl_serving.server.engines.engine import Cancellation
 from tests._support.fake_engine import FakeEngine
 
 Result = TypeVar("Result")

@@ -241,7 +241,7 @@ def test_empty_answers_have_the_shape_of_the_metadata() -> None:
 
 
 def test_what_a_client_sends_over_rest_is_plain_json(server: Server) -> None:
-    from keras_dl_serving.client.rest import _predict_body
+    from keras_dl_serving.client.rest_transport import _predict_body
 
     arrays = {"x": np.float32([[1.5]]), "s": np.array([b"\xff"], object), "n": np.array(3)}
     assert json.loads(_predict_body("f", arrays)) == {

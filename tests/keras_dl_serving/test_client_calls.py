@@ -183,8 +183,8 @@ def test_multi_inference(client: Client, protocol: str) -> None:
 def test_an_example_is_tensorflows() -> None:
     import tensorflow as tf
 
-    from keras_dl_serving.client.examples import examples_of
-    from keras_dl_serving.client.grpc import _example
+    from keras_dl_serving.client.example_features import examples_of
+    from keras_dl_serving.client.grpc_transport import _example
 
     features = {"i": 3, "b": True, "f": [1, 2.5], "s": ["a", b"\xff"], "n": np.int8([-1]), "none": []}
     found = tf.train.Example.FromString(_example(examples_of([features], None).rows[0])).features.feature

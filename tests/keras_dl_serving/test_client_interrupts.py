@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from keras_dl_serving import AsyncClient, Client, Server
-from keras_dl_serving.client import http
+from keras_dl_serving.client import http_connections
 from tests._support.forks import wrong_of_gathered
 
 PROTOCOLS = ["rest_url", "grpc_url"]
@@ -82,7 +82,7 @@ def test_calls_after_cancelled_ones_get_their_own_answers(
     protocol: str, triple: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And none of the few connections is lost."""
-    monkeypatch.setattr(http, "AT_ONCE", 2)
+    monkeypatch.setattr(http_connections, "AT_ONCE", 2)
     delay = random.Random(0)
 
     async def ask() -> int:
@@ -124,7 +124,7 @@ def test_idle_connections_of_a_burst_are_closed(triple: Server, monkeypatch: pyt
             await asyncio.sleep(0.1)
             return burst, connections()
 
-    monkeypatch.setattr(http, "_IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(http_connections, "_IDLE_SECONDS", 0.2)
     burst, later = asyncio.run(ask())
     assert burst > 5
     assert later == 1

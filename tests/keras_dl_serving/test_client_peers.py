@@ -18,7 +18,7 @@ from keras_dl_serving import (
     Unknown,
     UnsupportedByServer,
 )
-from keras_dl_serving.client.grpc import _translate
+from keras_dl_serving.client.grpc_transport import _translate
 from keras_dl_serving.errors import Request
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 
 from keras_dl_serving import Client, Internal, InvalidRequest, TensorSpec
 from keras_dl_serving.client.outputs import read
-from keras_dl_serving.client.rest import RestTransport
+from keras_dl_serving.client.rest_transport import RestTransport
 from keras_dl_serving.client.transport import StaleSignature
 from tests._support.peers import GrpcPeer, RestModel, rest_peer
 

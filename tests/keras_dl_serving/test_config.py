@@ -10,7 +10,13 @@ import pytest
 from keras_dl_serving.errors import InvalidArgument
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingOptions, from_proto
-from keras_dl_serving.server.config import ModelConfig, Policy, check_platforms, model_configs, read_file
+from keras_dl_serving.server.model_configs import (
+    ModelConfig,
+    Policy,
+    check_platforms,
+    model_configs,
+    read_file,
+)
 
 MODELS = """
 # The newest version, all of them, and two with labels.

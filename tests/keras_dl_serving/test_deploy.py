@@ -22,7 +22,7 @@ from keras_dl_serving.deploy.example import MODELS, RELEASES
 from keras_dl_serving.deploy.folder import write_folder
 from keras_dl_serving.deploy.served import Served
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server import batching, config, model_server
+from keras_dl_serving.server import batching, model_configs, model_server
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH
 from tests._support.manifests import faults, read_yaml
@@ -140,10 +140,10 @@ def test_the_server_of_this_project_takes_flags_and_files(files: Files, tmp_path
     flags = model_server._parser().parse_args(container(files)["args"])
     write_folder(tmp_path / "out", files)
 
-    def read(path: str, kind: type[config._File]) -> config._File:
-        return config.read_file(tmp_path / "out" / Path(path).name, kind)
+    def read(path: str, kind: type[model_configs._File]) -> model_configs._File:
+        return model_configs.read_file(tmp_path / "out" / Path(path).name, kind)
 
-    assert config.model_configs(read(flags.model_config_file, messages.ModelServerConfig))
+    assert model_configs.model_configs(read(flags.model_config_file, messages.ModelServerConfig))
     monitoring = read(flags.monitoring_config_file, messages.MonitoringConfig).prometheus_config
     assert monitoring.enable
     assert monitoring.path == METRICS_PATH == DEFAULT_METRICS_PATH

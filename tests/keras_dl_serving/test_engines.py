@@ -14,7 +14,7 @@ import pytest
 
 from keras_dl_serving import Client, InvalidArgument, Server
 from keras_dl_serving.errors import NotFound
-from keras_dl_serving.server.engines import open_engine
+from keras_dl_serving.server.engines.open_engine import open_engine
 from tests._support.served_models import WEIGHTS, save_linear, save_tflite
 
 X = np.float32([[1, 2, 3], [0.5, -1, 4]])
@@ -137,7 +137,8 @@ COUNT_THREADS = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from keras_dl_serving.server.engines import Threads, open_engine
+from keras_dl_serving.server.engines.engine import Threads
+from keras_dl_serving.server.engines.open_engine import open_engine
 
 def count():
     return len(os.listdir("/proc/self/task"))

@@ -14,8 +14,8 @@ import pytest
 
 from keras_dl_serving import Client, InvalidArgument, NotFound, Server, ServerStartError
 from keras_dl_serving.errors import FailedPrecondition, Internal
-from keras_dl_serving.server.config import ModelConfig, Policy
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
+from keras_dl_serving.server.model_configs import ModelConfig, Policy
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.settings import Settings
 from tests._support.fake_engine import FakeEngine, folder

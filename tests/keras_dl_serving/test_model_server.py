@@ -20,7 +20,7 @@ from keras_dl_serving import Client
 from keras_dl_serving.errors import InvalidArgument
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import model_server
-from keras_dl_serving.server.engines import Threads
+from keras_dl_serving.server.engines.engine import Threads
 from keras_dl_serving.server.server import Server
 from tests._support.certificates import certificate
 from tests._support.model_server import free_port, running

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from keras_dl_serving import Server
-from keras_dl_serving.server.config import ModelConfig
+from keras_dl_serving.server.model_configs import ModelConfig
 from keras_dl_serving.server.settings import Settings
 from tests._support.served_models import save_scale
 from tests._support.waiting import eventually

@@ -16,13 +16,13 @@ from keras_dl_serving import Client, Server
 from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.errors import InvalidArgument, NotFound, Unimplemented
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server import examples
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions
-from keras_dl_serving.server.engines import open_engine
+from keras_dl_serving.server.engines.open_engine import open_engine
+from keras_dl_serving.server.example_inference import classify, examples_of, multi_inference, regress
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.model_server import _parser, create_server
 from keras_dl_serving.server.releases import VersionFolder
-from keras_dl_serving.server.running import Immediate
+from keras_dl_serving.server.servable_runner import Immediate
 from keras_dl_serving.server.settings import Settings
 from tests._support.served_models import save_scale
 
@@ -132,7 +132,7 @@ def test_method_names_are_checked_where_asked_for(models: Path, example_list: me
     engine = open_engine(models / "tf2" / "1")
     for checks in (False, True):
         runner = Immediate(engine, checks_method_names=checks)
-        for name, infer in (("classify", examples.classify), ("regress", examples.regress)):
+        for name, infer in (("classify", classify), ("regress", regress)):
             if checks:
                 with pytest.raises(InvalidArgument, match=f"{name}.*tensorflow/serving/predict"):
                     run_to_end(infer(runner, name, example_list))
@@ -155,7 +155,7 @@ def test_multi_inference_over_signatures_with_inputs_of_their_own(
         spec.tensor_name for key in ("classify", "regress") for spec in engine.signatures[key].inputs.values()
     }
     assert len(names) == 2
-    classified, regressed = run_to_end(examples.multi_inference(Immediate(engine), tasks, example_list))
+    classified, regressed = run_to_end(multi_inference(Immediate(engine), tasks, example_list))
     assert isinstance(classified, messages.ClassificationResult)
     assert classified.classifications[0].classes[0].score == 3.0
     assert isinstance(regressed, messages.RegressionResult)
@@ -192,7 +192,7 @@ def test_a_context_that_would_fill_the_memory_is_refused() -> None:
     request.example_list_with_context.context = bytes(2**20)
     request.example_list_with_context.examples.extend([b""] * 2000)
     with pytest.raises(InvalidArgument, match=r"context of 1048576 bytes.*2000 examples"):
-        examples.examples_of(request)
+        examples_of(request)
 
 
 # ---- SavedModels

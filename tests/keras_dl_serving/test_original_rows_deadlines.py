@@ -22,10 +22,10 @@ from keras_dl_serving.errors import Cancelled, DeadlineExceeded
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingOptions
 from keras_dl_serving.server.core import Core
-from keras_dl_serving.server.engines import AUTOMATIC, Cancellation
-from keras_dl_serving.server.engines.tflite import TFLiteEngine
+from keras_dl_serving.server.engines.engine import AUTOMATIC, Cancellation
+from keras_dl_serving.server.engines.tflite_engine import TFLiteEngine
 from keras_dl_serving.server.loading import Loading
-from keras_dl_serving.server.rest import RestApi
+from keras_dl_serving.server.rest_api import RestApi
 from keras_dl_serving.server.settings import Settings
 from tests._support.fake_engine import FakeEngine, folder
 from tests._support.waiting import eventually

@@ -12,9 +12,9 @@ import pytest
 
 from keras_dl_serving import NotFound
 from keras_dl_serving.errors import FailedPrecondition, Internal
-from keras_dl_serving.server.config import ModelConfig, Policy
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.lifecycle import Lifecycle, Poller
+from keras_dl_serving.server.model_configs import ModelConfig, Policy
 from keras_dl_serving.server.releases import VersionFolder
 from tests._support.fake_engine import FakeEngine
 from tests._support.waiting import eventually

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from keras_dl_serving import Code, NotFound, Server, StatusError
 from keras_dl_serving.server.core import Core
 from keras_dl_serving.server.releases import VersionFolder
-from keras_dl_serving.server.rest import RestApi
+from keras_dl_serving.server.rest_api import RestApi
 from tests._support.fake_engine import FakeEngine, folder
 from tests._support.served_models import WEIGHTS
 

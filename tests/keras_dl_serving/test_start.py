@@ -13,9 +13,9 @@ import pytest
 from keras_dl_serving import Client, Server, ServerStartError
 from keras_dl_serving.errors import Internal
 from keras_dl_serving.server import model_server
-from keras_dl_serving.server.config import ModelConfig
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.lifecycle import Lifecycle
+from keras_dl_serving.server.model_configs import ModelConfig
 from keras_dl_serving.server.releases import VersionFolder
 from tests._support.fake_engine import FakeEngine
 from tests._support.model_server import COMMAND, ENVIRONMENT, free_port

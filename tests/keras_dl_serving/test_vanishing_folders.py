@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from keras_dl_serving.server import releases
-from keras_dl_serving.server.config import ModelConfig
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.lifecycle import Lifecycle
+from keras_dl_serving.server.model_configs import ModelConfig
 from tests._support.fake_engine import FakeEngine
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from keras_dl_serving.client.examples import Examples, examples_of
+from keras_dl_serving.client.example_features import Examples, examples_of
 from keras_dl_serving.client.inputs import prepare
 from keras_dl_serving.client.metadata import MetadataCache
 from keras_dl_serving.client.transport import (

@@ -33,10 +33,10 @@ def open_transport(url: str, connection: Connection, *, blocking: bool) -> Trans
         )
     _check_headers(connection, _HEADER_NAME if rest else _GRPC_NAME)
     if rest:
-        from keras_dl_serving.client.rest import RestTransport
+        from keras_dl_serving.client.rest_transport import RestTransport
 
         return RestTransport(url, connection, blocking=blocking)
-    from keras_dl_serving.client.grpc import GrpcTransport
+    from keras_dl_serving.client.grpc_transport import GrpcTransport
 
     return GrpcTransport(url, connection, blocking=blocking)
 

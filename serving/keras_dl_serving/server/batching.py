@@ -18,7 +18,7 @@ from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, StatusError, Unavailable, Unknown
 from keras_dl_serving.protocol.signatures import Signature
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server.engines import Cancellation, Engine
+from keras_dl_serving.server.engines.engine import Cancellation, Engine
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from keras_dl_serving.errors import (
     StatusError,
     Unknown,
 )
-from keras_dl_serving.server.config import Policy
-from keras_dl_serving.server.engines import Cancellation, Engine
+from keras_dl_serving.server.engines.engine import Cancellation, Engine
+from keras_dl_serving.server.model_configs import Policy
 from keras_dl_serving.server.releases import VersionFolder
 
 _log = logging.getLogger("keras_dl_serving")

@@ -17,12 +17,12 @@ from keras_dl_serving import grpc_forks
 from keras_dl_serving.errors import Internal, StatusError
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.protocol.wire.descriptors import Method
-from keras_dl_serving.server import access_log, reflection, tls
-from keras_dl_serving.server.grpc import GrpcApi
+from keras_dl_serving.server import access_log, reflection, server_tls
+from keras_dl_serving.server.grpc_api import GrpcApi
 from keras_dl_serving.server.health import Health
 from keras_dl_serving.server.profiler import Profiler
 from keras_dl_serving.server.reflection import Reflection
-from keras_dl_serving.server.running import DEADLINE
+from keras_dl_serving.server.servable_runner import DEADLINE
 from keras_dl_serving.server.settings import Settings
 
 _log = logging.getLogger("keras_dl_serving")
@@ -93,7 +93,7 @@ class GrpcServer:
         for service in reflection.SERVICES:
             self._add(service, "ServerReflectionInfo", self._reflect(), reflection.METHOD)
         # The socket asks for the same certificates as the port: else it would be a way around them.
-        credentials = tls.credentials(settings.grpc_tls, "grpc_tls") if settings.grpc_tls else None
+        credentials = server_tls.credentials(settings.grpc_tls, "grpc_tls") if settings.grpc_tls else None
         if settings.grpc_alts:
             credentials = grpc.alts_server_credentials()
         if settings.grpc_socket:

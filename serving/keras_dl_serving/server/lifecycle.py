@@ -12,8 +12,14 @@ from typing import TypeVar
 from keras_dl_serving.errors import FailedPrecondition, NotFound, ServerStartError, StatusError, Unknown
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import process, releases
-from keras_dl_serving.server.config import ModelConfig, Policy, check_platforms, model_configs, read_file
 from keras_dl_serving.server.core import Core, Found, ModelSpec, Retries, Servable, State
+from keras_dl_serving.server.model_configs import (
+    ModelConfig,
+    Policy,
+    check_platforms,
+    model_configs,
+    read_file,
+)
 from keras_dl_serving.server.releases import VersionFolder
 
 _log = logging.getLogger("keras_dl_serving")

@@ -25,11 +25,11 @@ from typing import Any, NoReturn
 
 from keras_dl_serving.errors import InvalidArgument, ServerStartError, StatusError
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server import batching, process, tls
-from keras_dl_serving.server.config import PLATFORMS, ModelConfig, local_path, read_file
+from keras_dl_serving.server import batching, process, server_tls
 from keras_dl_serving.server.core import Retries
-from keras_dl_serving.server.engines import Threads
+from keras_dl_serving.server.engines.engine import Threads
 from keras_dl_serving.server.loading import Loading
+from keras_dl_serving.server.model_configs import PLATFORMS, ModelConfig, local_path, read_file
 from keras_dl_serving.server.server import Server
 from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH, Settings
 
@@ -235,7 +235,7 @@ def _tls(file: str) -> messages.SSLConfig | None:
     if not file:
         return None
     found = read_file(Path(file), messages.SSLConfig)
-    tls.context(found, file)  # now, while the file can be named
+    server_tls.context(found, file)  # now, while the file can be named
     return found
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import FailedPrecondition, InvalidArgument
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
-from keras_dl_serving.server.running import Runner
+from keras_dl_serving.server.servable_runner import Runner
 
 _Value = TypeVar("_Value")
 

@@ -13,8 +13,8 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from keras_dl_serving.server import tls
-from keras_dl_serving.server.rest import RestApi, give_up
+from keras_dl_serving.server import server_tls
+from keras_dl_serving.server.rest_api import RestApi, give_up
 from keras_dl_serving.server.settings import Settings
 
 _KEEP_ALIVE_SECONDS = 75  # above the 60 s for which proxies keep a connection, so that theirs end it
@@ -39,7 +39,7 @@ class RestServer:
 
     def __init__(self, app: RestApi, host: str, port: int, settings: Settings) -> None:
         self._app = app
-        context = tls.context(settings.rest_tls, "rest_tls") if settings.rest_tls else None
+        context = server_tls.context(settings.rest_tls, "rest_tls") if settings.rest_tls else None
         if host == _ALL and not socket.has_dualstack_ipv6():
             host = "0.0.0.0"
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)

@@ -15,14 +15,14 @@ from keras_dl_serving import grpc_forks
 from keras_dl_serving.errors import ServerStartError, StatusError
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import inherited, releases
-from keras_dl_serving.server.config import ModelConfig, local_path, model_configs, read_file
 from keras_dl_serving.server.core import Core
 from keras_dl_serving.server.event_loop import EventLoop
-from keras_dl_serving.server.grpc import GrpcApi
+from keras_dl_serving.server.grpc_api import GrpcApi
 from keras_dl_serving.server.grpc_server import GrpcServer
 from keras_dl_serving.server.lifecycle import Lifecycle, Poller
 from keras_dl_serving.server.metrics import Metrics
-from keras_dl_serving.server.rest import RestApi
+from keras_dl_serving.server.model_configs import ModelConfig, local_path, model_configs, read_file
+from keras_dl_serving.server.rest_api import RestApi
 from keras_dl_serving.server.rest_server import RestServer
 from keras_dl_serving.server.settings import Settings
 

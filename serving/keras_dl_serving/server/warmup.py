@@ -11,10 +11,10 @@ from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import DataLoss, InvalidArgument, Unimplemented
 from keras_dl_serving.protocol.wire import messages, tensors
-from keras_dl_serving.server import examples
-from keras_dl_serving.server.engines import Engine
+from keras_dl_serving.server import example_inference
+from keras_dl_serving.server.engines.engine import Engine
 from keras_dl_serving.server.predict import predict
-from keras_dl_serving.server.running import Immediate, Runner
+from keras_dl_serving.server.servable_runner import Immediate, Runner
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 MAX_RECORDS = 1000
@@ -98,13 +98,13 @@ async def _run(runner: Runner, log: messages.PredictionLog) -> None:
         await predict(runner, request.model_spec.signature_name, request.inputs, _read, request.output_filter)
     elif kind == "classify_log":
         asked = log.classify_log.request
-        await examples.classify(runner, asked.model_spec.signature_name, asked.input)
+        await example_inference.classify(runner, asked.model_spec.signature_name, asked.input)
     elif kind == "regress_log":
         wanted = log.regress_log.request
-        await examples.regress(runner, wanted.model_spec.signature_name, wanted.input)
+        await example_inference.regress(runner, wanted.model_spec.signature_name, wanted.input)
     elif kind == "multi_inference_log":
         several = log.multi_inference_log.request
-        await examples.multi_inference(runner, several.tasks, several.input)
+        await example_inference.multi_inference(runner, several.tasks, several.input)
     elif kind == "session_run_log":
         number = log.DESCRIPTOR.fields_by_name[kind].number
         raise Unimplemented(f"Unsupported log_type for warmup: {number}")

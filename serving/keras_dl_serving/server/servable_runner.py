@@ -13,7 +13,7 @@ from keras_dl_serving.dtypes import Array
 from keras_dl_serving.protocol.signatures import Signature
 from keras_dl_serving.server.batching import BatchingEngine
 from keras_dl_serving.server.core import Servable
-from keras_dl_serving.server.engines import Cancellation, Engine
+from keras_dl_serving.server.engines.engine import Cancellation, Engine
 from keras_dl_serving.server.metrics import Histogram
 
 DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)

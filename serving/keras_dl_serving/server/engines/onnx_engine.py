@@ -16,8 +16,8 @@ from keras_dl_export.onnx import ENDPOINT_KEY, INPUTS_KEY
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Cancelled, Internal, InvalidArgument
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
-from keras_dl_serving.server.engines import Cancellation, Threads
 from keras_dl_serving.server.engines.definitions import serialise
+from keras_dl_serving.server.engines.engine import Cancellation, Threads
 
 _FATAL = 4  # of onnxruntime's levels of logging
 _DTYPES = {"float": "float32", "double": "float64"}

@@ -13,8 +13,8 @@ import numpy as np
 import orjson
 
 from keras_dl_serving import dtypes
-from keras_dl_serving.client.examples import Examples, Features
-from keras_dl_serving.client.http import Answer, HttpConnections
+from keras_dl_serving.client.example_features import Examples, Features
+from keras_dl_serving.client.http_connections import Answer, HttpConnections
 from keras_dl_serving.client.outputs import read
 from keras_dl_serving.client.transport import (
     Classification,

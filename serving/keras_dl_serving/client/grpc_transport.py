@@ -14,8 +14,8 @@ import numpy as np
 from google.protobuf.message import DecodeError, Message
 
 from keras_dl_serving import grpc_forks
-from keras_dl_serving.client.examples import Examples, Features
-from keras_dl_serving.client.tls import context_of
+from keras_dl_serving.client.client_tls import context_of
+from keras_dl_serving.client.example_features import Examples, Features
 from keras_dl_serving.client.transport import (
     Classification,
     Connection,

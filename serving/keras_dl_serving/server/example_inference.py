@@ -12,7 +12,7 @@ from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument, Unimplemented
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server.running import Runner
+from keras_dl_serving.server.servable_runner import Runner
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"

@@ -15,8 +15,9 @@ from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, PREDICT_METHOD, Signature, TensorSpec
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server.engines import Cancellation, Threads, tflite_metadata
+from keras_dl_serving.server.engines import tflite_metadata
 from keras_dl_serving.server.engines.definitions import serialise
+from keras_dl_serving.server.engines.engine import Cancellation, Threads
 
 
 class TFLiteEngine:

@@ -10,12 +10,18 @@ from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidArgument
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
 from keras_dl_serving.protocol.wire import messages, tensors
-from keras_dl_serving.server.config import ModelConfig, model_configs
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
-from keras_dl_serving.server.examples import check_tasks, classify, examples_of, multi_inference, regress
+from keras_dl_serving.server.example_inference import (
+    check_tasks,
+    classify,
+    examples_of,
+    multi_inference,
+    regress,
+)
 from keras_dl_serving.server.metrics import Metrics
+from keras_dl_serving.server.model_configs import ModelConfig, model_configs
 from keras_dl_serving.server.predict import predict
-from keras_dl_serving.server.running import Runner, Running
+from keras_dl_serving.server.servable_runner import Runner, Running
 
 _Response = TypeVar("_Response", messages.ClassificationResponse, messages.RegressionResponse)
 

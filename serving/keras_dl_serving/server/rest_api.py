@@ -30,10 +30,10 @@ from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import access_log, openapi
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
-from keras_dl_serving.server.examples import classify, examples_of, regress
+from keras_dl_serving.server.example_inference import classify, examples_of, regress
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.predict import predict
-from keras_dl_serving.server.running import DEADLINE, Runner, Running
+from keras_dl_serving.server.servable_runner import DEADLINE, Runner, Running
 from keras_dl_serving.server.settings import Settings
 
 _log = logging.getLogger("keras_dl_serving")

@@ -22,7 +22,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import httpcore
 
-from keras_dl_serving.client.tls import context_of
+from keras_dl_serving.client.client_tls import context_of
 from keras_dl_serving.client.transport import Connection
 from keras_dl_serving.client.waiting import AT_ONCE, Slots, deadline_after, too_late
 from keras_dl_serving.errors import ConnectionFailed, Request

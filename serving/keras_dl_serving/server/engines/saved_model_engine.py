@@ -23,7 +23,7 @@ from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Code, FailedPrecondition, InvalidArgument, NotFound, StatusError, Unknown
 from keras_dl_serving.protocol.signatures import Signature, from_proto, read_all
 from keras_dl_serving.protocol.wire import messages, tensors
-from keras_dl_serving.server.engines import Cancellation, Threads
+from keras_dl_serving.server.engines.engine import Cancellation, Threads
 
 _LOOPS = ("While", "StatelessWhile", "NextIteration", "RefNextIteration")
 _VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
