@@ -136,7 +136,7 @@ def server_command(releases: Path, only: str = "") -> list[str]:
         for name in names
     )
     config.write_text(f"model_config_list {{ {listed} }}")
-    return ["-m", "keras_dl_serving.server.model_server", f"--model_config_file={config}"]
+    return ["-m", "keras_dl_serving.model_server", f"--model_config_file={config}"]
 
 
 def _clients(count: int) -> str:

@@ -46,7 +46,7 @@ def serve(
     import logging
 
     from keras_dl.serving import Server
-    from keras_dl_serving.server.model_server import run
+    from keras_dl_serving.model_server.model_server import run
 
     # TensorFlow comes with the first SavedModel, if there is one.
     logging.basicConfig(level=logging.INFO, format="%(message)s")

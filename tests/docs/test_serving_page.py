@@ -11,9 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from keras_dl_serving.model_server import model_server
+from keras_dl_serving.model_server.flags import make_parser
+from keras_dl_serving.protocol.text_files import read_file
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server import model_server
-from keras_dl_serving.server.model_configs import read_file
 from tests._support.certificates import certificate
 from tests._support.served_models import save_linear
 
@@ -74,12 +75,12 @@ def test_its_commands_make_servers_of_its_files(tmp_path: Path, monkeypatch: pyt
     for command in commands:
         program, *arguments = shlex.split(command.replace("\\\n", " "))
         assert program == "keras-dl-model-server"
-        flags, unknown = model_server._parser().parse_known_args(arguments)
+        flags, unknown = make_parser().parse_known_args(arguments)
         assert not unknown
         model_server.create_server(flags)
 
 
 def test_the_flags_it_names_exist() -> None:
-    known = model_server._parser().format_help()
+    known = make_parser().format_help()
     for flag in set(re.findall(r"--\w+", PAGE)) - {"--help"}:
         assert flag in known, flag

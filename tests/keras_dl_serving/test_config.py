@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.protocol.text_files import read_file
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingOptions, from_proto
 from keras_dl_serving.server.model_configs import (
@@ -15,7 +16,6 @@ from keras_dl_serving.server.model_configs import (
     Policy,
     check_platforms,
     model_configs,
-    read_file,
 )
 
 MODELS = """

@@ -21,8 +21,10 @@ from keras_dl_serving.deploy.deployment import METRICS_PATH, render
 from keras_dl_serving.deploy.example import MODELS, RELEASES
 from keras_dl_serving.deploy.folder import write_folder
 from keras_dl_serving.deploy.served import Served
+from keras_dl_serving.model_server.flags import make_parser
+from keras_dl_serving.protocol import text_files
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server import batching, model_configs, model_server
+from keras_dl_serving.server import batching, model_configs
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH
 from tests._support.manifests import faults, read_yaml
@@ -137,11 +139,11 @@ def test_the_original_reads_the_models() -> None:
 
 @both
 def test_the_server_of_this_project_takes_flags_and_files(files: Files, tmp_path: Path) -> None:
-    flags = model_server._parser().parse_args(container(files)["args"])
+    flags = make_parser().parse_args(container(files)["args"])
     write_folder(tmp_path / "out", files)
 
-    def read(path: str, kind: type[model_configs._File]) -> model_configs._File:
-        return model_configs.read_file(tmp_path / "out" / Path(path).name, kind)
+    def read(path: str, kind: type[text_files.File]) -> text_files.File:
+        return text_files.read_file(tmp_path / "out" / Path(path).name, kind)
 
     assert model_configs.model_configs(read(flags.model_config_file, messages.ModelServerConfig))
     monitoring = read(flags.monitoring_config_file, messages.MonitoringConfig).prometheus_config

@@ -18,8 +18,9 @@ import pytest
 
 from keras_dl_serving import Client
 from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.model_server import model_server
+from keras_dl_serving.model_server.flags import make_parser
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server import model_server
 from keras_dl_serving.server.engines.engine import Threads
 from keras_dl_serving.server.server import Server
 from tests._support.certificates import certificate
@@ -143,7 +144,7 @@ def test_what_cannot_start_says_why(
 
 
 def flags(*given: str) -> Any:
-    return model_server._parser().parse_args(["--model_base_path=/m", *given])
+    return make_parser().parse_args(["--model_base_path=/m", *given])
 
 
 def test_flags_have_the_originals_defaults() -> None:
@@ -166,7 +167,7 @@ def test_flags_have_the_originals_defaults() -> None:
     assert model_server.create_server(flags("--file_system_poll_wait_seconds=0"))._poll_seconds is None
     assert not settings.profiler
     with pytest.raises(InvalidArgument, match="are empty!"):
-        model_server.create_server(model_server._parser().parse_args([]))
+        model_server.create_server(make_parser().parse_args([]))
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ import pytest
 from keras_dl_serving import Client, Server
 from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.errors import InvalidArgument, NotFound, Unimplemented
+from keras_dl_serving.model_server.flags import make_parser
+from keras_dl_serving.model_server.model_server import create_server
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions
 from keras_dl_serving.server.engines.open_engine import open_engine
 from keras_dl_serving.server.example_inference import classify, examples_of, multi_inference, regress
 from keras_dl_serving.server.loading import Loading
-from keras_dl_serving.server.model_server import _parser, create_server
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.servable_runner import Immediate
 from keras_dl_serving.server.settings import Settings
@@ -139,7 +140,7 @@ def test_method_names_are_checked_where_asked_for(models: Path, example_list: me
             else:
                 run_to_end(infer(runner, name, example_list))
     engine.close()
-    flags = _parser().parse_args(["--model_base_path=/m", "--enable_signature_method_name_check"])
+    flags = make_parser().parse_args(["--model_base_path=/m", "--enable_signature_method_name_check"])
     assert create_server(flags)._settings.loading.check_method_names
     assert not Settings().loading.check_method_names
 
@@ -234,7 +235,7 @@ def test_a_model_whose_variables_are_missing_does_not_load(releases: Path, tmp_p
 @pytest.mark.parametrize("path", ["s3://bucket/m", "gs://bucket/m", "hdfs://host/m"])
 def test_a_base_path_of_another_file_system_is_named_whole(path: str) -> None:
     with pytest.raises(Unimplemented, match=f"File system scheme '{path[:2]}.*' not implemented.*{path}"):
-        create_server(_parser().parse_args([f"--model_base_path={path}"]))
+        create_server(make_parser().parse_args([f"--model_base_path={path}"]))
     for given in (path, Path(path)):  # which has lost a slash
         with pytest.raises(Unimplemented, match=path):
             Server(given)
@@ -299,7 +300,7 @@ def test_per_model_batching_is_by_the_file_of_the_version(tmp_path: Path, own: b
             "max_batch_size { value: 3 } num_batch_threads { value: 9 }"
         )
     flags = ["--model_base_path=/m", "--enable_batching", "--enable_per_model_batching_parameters"]
-    loading = create_server(_parser().parse_args(flags))._settings.loading
+    loading = create_server(make_parser().parse_args(flags))._settings.loading
     assert (loading.per_model_batching, loading.batching) == (True, BatchingOptions())
     loading = Loading(batching=BatchingOptions(max_batch_size=7, threads=1), per_model_batching=True)
     engine = loading(VersionFolder(1, version, 1))

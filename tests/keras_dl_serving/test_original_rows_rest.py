@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from keras_dl_serving import Server
-from keras_dl_serving.server.model_server import _parser, create_server
+from keras_dl_serving.model_server.flags import make_parser
+from keras_dl_serving.model_server.model_server import create_server
 from tests._support.served_models import save_scale
 
 # All of main.cc, with a value that it takes.
@@ -57,7 +58,7 @@ _FLAGS = {
 
 def test_all_flags_of_the_original_are_taken() -> None:
     given = [f"--{name}={value}" for value, names in _FLAGS.items() for name in names]
-    assert _parser().parse_known_args(given)[1] == []
+    assert make_parser().parse_known_args(given)[1] == []
 
 
 def _answers(address: str, port: int | None) -> bool:
@@ -71,7 +72,7 @@ def _answers(address: str, port: int | None) -> bool:
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
 def test_every_address_of_ipv6_and_ipv4_answers(tmp_path: Path) -> None:
     save_scale(tmp_path / "m" / "1", 2.0)
-    flags = _parser().parse_args([f"--model_base_path={tmp_path / 'm'}", "--model_platform=onnx"])
+    flags = make_parser().parse_args([f"--model_base_path={tmp_path / 'm'}", "--model_platform=onnx"])
     assert create_server(flags).host == "::"
     with Server(tmp_path, rest_port=0, grpc_port=0, host="::") as server:
         assert _answers("127.0.0.1", server.rest_port)
@@ -83,7 +84,7 @@ def test_every_address_of_ipv6_and_ipv4_answers(tmp_path: Path) -> None:
 
 def test_a_flag_listens_on_the_loopback_only(tmp_path: Path) -> None:
     save_scale(tmp_path / "m" / "1", 2.0)
-    flags = _parser().parse_args([f"--model_base_path={tmp_path / 'm'}", "--host=127.0.0.1"])
+    flags = make_parser().parse_args([f"--model_base_path={tmp_path / 'm'}", "--host=127.0.0.1"])
     assert create_server(flags).host == "127.0.0.1"
     with Server(tmp_path, rest_port=0, grpc_port=None, host="127.0.0.1") as server:
         assert _answers("127.0.0.1", server.rest_port)

@@ -22,9 +22,9 @@ import pytest
 
 from keras_dl_serving import Server
 from keras_dl_serving.errors import AlreadyExists, Unavailable
+from keras_dl_serving.model_server.flags import make_parser
 from keras_dl_serving.protocol.json import json_text
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server.model_server import _parser
 from keras_dl_serving.server.profiler import Profiler
 from tests._support.model_server import ENVIRONMENT
 from tests._support.served_models import save_scale
@@ -143,8 +143,8 @@ def test_the_profiler_is_off_unless_asked_for(triple: Server) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             channel.unary_unary("/tensorflow.ProfilerService/Profile")(b"", timeout=20)
         assert caught.value.code().name == "UNIMPLEMENTED"
-    assert not _parser().parse_args([]).enable_profiler
-    assert _parser().parse_args(["--enable_profiler"]).enable_profiler
+    assert not make_parser().parse_args([]).enable_profiler
+    assert make_parser().parse_args(["--enable_profiler"]).enable_profiler
 
 
 @contextmanager
@@ -190,7 +190,7 @@ _SLOW_TO_LOAD = """
 import sys, time
 from keras_dl_serving import Server
 from keras_dl_serving.server.loading import Loading
-from keras_dl_serving.server.model_server import run
+from keras_dl_serving.model_server.model_server import run
 from keras_dl_serving.server.settings import Settings
 
 class Slow(Loading):

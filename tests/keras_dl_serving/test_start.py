@@ -12,7 +12,7 @@ import pytest
 
 from keras_dl_serving import Client, Server, ServerStartError
 from keras_dl_serving.errors import Internal
-from keras_dl_serving.server import model_server
+from keras_dl_serving.model_server import model_server
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.lifecycle import Lifecycle
 from keras_dl_serving.server.model_configs import ModelConfig

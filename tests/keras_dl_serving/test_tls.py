@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from keras_dl_serving import Server, ServerStartError
+from keras_dl_serving.model_server import model_server
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server import model_server
 from keras_dl_serving.server.settings import Settings
 from tests._support.certificates import certificate
 from tests._support.served_models import save_scale

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from keras_dl_serving.errors import FailedPrecondition, NotFound, ServerStartError, StatusError, Unknown
+from keras_dl_serving.protocol.text_files import read_file
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import process, releases
 from keras_dl_serving.server.core import Core, Found, ModelSpec, Retries, Servable, State
@@ -18,7 +19,6 @@ from keras_dl_serving.server.model_configs import (
     Policy,
     check_platforms,
     model_configs,
-    read_file,
 )
 from keras_dl_serving.server.releases import VersionFolder
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from keras_dl_export import ReleaseError
 from keras_dl_export.release import is_release, open_release
 from keras_dl_serving.errors import DataLoss
+from keras_dl_serving.protocol.text_files import read_file
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions, from_proto
 from keras_dl_serving.server.engines.engine import AUTOMATIC, Engine, Threads
 from keras_dl_serving.server.engines.open_engine import open_engine
-from keras_dl_serving.server.model_configs import read_file
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.warmup import warm_up
 

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's configuration files, in protobuf's text format, and what they say."""
+"""The models that a server is to serve, and TensorFlow Serving's `ModelServerConfig` that lists them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
-
-from google.protobuf import text_format
-from google.protobuf.message import Message
 
 from keras_dl_serving.errors import InvalidArgument, Unimplemented
 from keras_dl_serving.protocol.wire import messages
@@ -19,8 +15,6 @@ _log = logging.getLogger("keras_dl_serving")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+")
 PLATFORMS = ("tensorflow", "onnx", "tflite")
 _TENSORFLOW = 1  # in the deprecated field model_type
-
-_File = TypeVar("_File", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -78,22 +72,6 @@ def local_path(text: str) -> Path:
             "the model to a folder of this machine."
         )
     return Path(rest if double else f"/{rest}")
-
-
-def read_file(path: Path, kind: type[_File]) -> _File:
-    """A configuration file.
-
-    Raises:
-        InvalidArgument: it cannot be read, or is no text proto of this kind.
-    """
-    try:
-        return text_format.Parse(path.read_text(), kind())
-    except OSError as error:
-        raise InvalidArgument(f"{path} cannot be read: {error.strerror}") from None
-    except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise InvalidArgument(
-            f"Error parsing text-format tensorflow.serving.{kind.DESCRIPTOR.name}: {path}: {error}"
-        ) from None
 
 
 def model_configs(proto: messages.ModelServerConfig) -> list[ModelConfig]:

@@ -13,6 +13,7 @@ from typing import Self
 
 from keras_dl_serving import grpc_forks
 from keras_dl_serving.errors import ServerStartError, StatusError
+from keras_dl_serving.protocol.text_files import read_file
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import inherited, releases
 from keras_dl_serving.server.core import Core
@@ -21,7 +22,7 @@ from keras_dl_serving.server.grpc_api import GrpcApi
 from keras_dl_serving.server.grpc_server import GrpcServer
 from keras_dl_serving.server.lifecycle import Lifecycle, Poller
 from keras_dl_serving.server.metrics import Metrics
-from keras_dl_serving.server.model_configs import ModelConfig, local_path, model_configs, read_file
+from keras_dl_serving.server.model_configs import ModelConfig, local_path, model_configs
 from keras_dl_serving.server.rest_api import RestApi
 from keras_dl_serving.server.rest_server import RestServer
 from keras_dl_serving.server.settings import Settings

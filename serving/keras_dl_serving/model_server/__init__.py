@@ -1,0 +1,1 @@
+"""`keras-dl-model-server`: TensorFlow Serving's command line, its flags and configuration files."""

@@ -1,0 +1,29 @@
+"""TensorFlow Serving's configuration files: messages in protobuf's text format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from google.protobuf import text_format
+from google.protobuf.message import Message
+
+from keras_dl_serving.errors import InvalidArgument
+
+File = TypeVar("File", bound=Message)
+
+
+def read_file(path: Path, kind: type[File]) -> File:
+    """Return the message in a configuration file.
+
+    Raises:
+        InvalidArgument: it cannot be read, or is no text proto of this kind.
+    """
+    try:
+        return text_format.Parse(path.read_text(), kind())
+    except OSError as error:
+        raise InvalidArgument(f"{path} cannot be read: {error.strerror}") from None
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise InvalidArgument(
+            f"Error parsing text-format tensorflow.serving.{kind.DESCRIPTOR.name}: {path}: {error}"
+        ) from None
