@@ -25,7 +25,7 @@ from keras_dl.training import Run, train
 
 if TYPE_CHECKING:
     from keras_dl_export import Release
-    from keras_dl_export.latency import Latency
+    from keras_dl_export.results import Latency
 
 Images = NDArray[np.float32]
 

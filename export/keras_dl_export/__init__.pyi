@@ -1,5 +1,3 @@
-from .accuracy import Accuracy
-from .artifact import Artifact
 from .backend import require_tensorflow_backend
 from .cases import draw_inputs
 from .conversion import to_onnx, to_saved_model, to_tflite
@@ -14,10 +12,11 @@ from .errors import (
     ReleaseError,
 )
 from .exporter import export
-from .latency import Latency, measure_latency
-from .parity import Comparison, Parity
+from .latency import measure_latency
+from .loading import load_artifact
 from .release import Release, list_versions, open_release
-from .runtime import IntegerScale, Runner, load_artifact
+from .results import Accuracy, Artifact, Comparison, Latency, Parity
+from .runner import IntegerScale, Runner
 from .specs import Spec
 from .timing import time_release
 from .verification import verify

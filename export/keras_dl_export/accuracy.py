@@ -4,51 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_dl_export.dtypes import format_shape
-from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
+from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.errors import AccuracyError
 from keras_dl_export.lowering import mean_noise
 from keras_dl_export.names import by_word
 from keras_dl_export.predictor import Predictor
-from keras_dl_export.specs import Spec
-
-if TYPE_CHECKING:
-    from keras_dl_export.runtime import Runner
+from keras_dl_export.results import Accuracy
+from keras_dl_export.runner import Runner
+from keras_dl_export.specs import DEFAULT_ENDPOINT, Spec
 
 _MOST_AT_ONCE = 256
 
 Arrays = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """The share of labels that an output gives, before and after a model became a file.
-
-    Attributes:
-        endpoint: the endpoint that was asked.
-        output: the output that was judged: the integers of the labels' shape, or else the argmax over the
-            last axis of the first floating output with one axis more than the labels.
-        before: the model's share, in [0, 1].
-        after: the file's.
-        examples: how many labels there were.
-    """
-
-    endpoint: str
-    output: str
-    before: float
-    after: float
-    examples: int
-
-    @property
-    def drop(self) -> float:
-        """What the file lost; negative where it gained."""
-        return self.before - self.after
 
 
 class AccuracyTest:

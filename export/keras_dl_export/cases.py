@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from keras_dl_export.dtypes import numpy_dtype
-from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
+from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.errors import reason_of
 from keras_dl_export.field_cases import field_cases
 from keras_dl_export.names import by_word
 from keras_dl_export.predictor import Answers
-from keras_dl_export.sample_kinds import REAL, UNIFORM
-from keras_dl_export.specs import Spec
+from keras_dl_export.results import REAL, UNIFORM
+from keras_dl_export.specs import DEFAULT_ENDPOINT, Spec
 from keras_dl_export.usage import Insight
 
 Examples = ArrayLike | Mapping[str, ArrayLike] | None

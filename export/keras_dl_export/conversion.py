@@ -10,21 +10,22 @@ from typing import Any
 
 from keras_dl_export.accuracy import AccuracyTest, accuracy_test
 from keras_dl_export.arguments import as_path
-from keras_dl_export.artifact import Artifact, size_of
 from keras_dl_export.cases import Examples
 from keras_dl_export.divergence import Divergence, Writer
-from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of, pick, with_batch_size
+from keras_dl_export.endpoints import endpoints_of, pick, with_batch_size
 from keras_dl_export.errors import ConversionError, ExportError
 from keras_dl_export.examples import take_examples
 from keras_dl_export.files import move_into_place, staging_folder
+from keras_dl_export.formats.registry import open_runners
 from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
 from keras_dl_export.onnx import DEFAULT_OPSET, check_opset, count_onnx_operators, write_onnx
 from keras_dl_export.parity import check_parity, check_tolerance
 from keras_dl_export.quantization import Quantization, check_quantization
 from keras_dl_export.release import is_release
-from keras_dl_export.runtime import open_runners
+from keras_dl_export.results import Artifact
 from keras_dl_export.saved_model import count_saved_model_operators, write_saved_model
 from keras_dl_export.signatures import Signature, sign
+from keras_dl_export.specs import DEFAULT_ENDPOINT
 from keras_dl_export.tflite import count_tflite_operators, fuse_lstms, write_tflite
 from keras_dl_export.weights import refuse_non_finite_weights
 
@@ -262,7 +263,7 @@ def prove(
     notes = dict.fromkeys(note for notes in noted for note in notes)
     notes.update(dict.fromkeys(quantization.notes(signatures) if quantization else ()))
     return Artifact(
-        path, format, tuple(signatures), size_of(path), operators, parity, quantize, tuple(notes), accuracy
+        path, format, tuple(signatures), _size_of(path), operators, parity, quantize, tuple(notes), accuracy
     )
 
 
@@ -288,3 +289,9 @@ def _file_target(path: str | os.PathLike[str]) -> Path:
     if target.is_dir():
         raise ValueError(f"path: expected the name of a file, got the folder {target}.")
     return target
+
+
+def _size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all the files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -12,9 +12,9 @@ from typing import Any
 
 from keras_dl_export.cases import Case
 from keras_dl_export.endpoints import Endpoint
+from keras_dl_export.formats.registry import open_runners
 from keras_dl_export.parity import differs, relative_tolerance
 from keras_dl_export.predictor import Predictor
-from keras_dl_export.runtime import open_runners
 from keras_dl_export.signatures import Signature, sign_as
 
 Writer = Callable[[Mapping[str, Signature], Path], None]

@@ -14,10 +14,9 @@ from keras_dl_export.backend import require_tensorflow_backend
 from keras_dl_export.calls import Leaf, first_call, keep_calls
 from keras_dl_export.dtypes import as_array
 from keras_dl_export.names import as_words, in_graph
-from keras_dl_export.specs import Spec
+from keras_dl_export.specs import DEFAULT_ENDPOINT, Spec
 
 keep_calls()  # of models that are called from now on
-DEFAULT_ENDPOINT = "serving_default"
 _FLAGS = ("training", "mask")  # Keras's own arguments of `call`
 
 

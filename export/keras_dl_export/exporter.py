@@ -11,23 +11,26 @@ from typing import Any
 
 from keras_dl_export.accuracy import AccuracyTest, accuracy_test
 from keras_dl_export.arguments import as_path
-from keras_dl_export.artifact import FORMATS, Artifact
 from keras_dl_export.cases import Examples
 from keras_dl_export.conversion import examples_or, prove
 from keras_dl_export.divergence import Writer
 from keras_dl_export.endpoints import endpoints_of, with_batch_size
 from keras_dl_export.examples import take_examples
 from keras_dl_export.files import staging_folder
+from keras_dl_export.formats.registry import FORMATS as ALL
 from keras_dl_export.lowering import TFLiteRecurrent, emit_onnx
 from keras_dl_export.manifest import describe
 from keras_dl_export.onnx import DEFAULT_OPSET, check_opset, write_onnx
 from keras_dl_export.parity import check_tolerance
 from keras_dl_export.quantization import Quantization, check_quantization
 from keras_dl_export.release import Release, open_release, publish, write_manifest
+from keras_dl_export.results import Artifact
 from keras_dl_export.saved_model import write_saved_model, write_warmup_requests
 from keras_dl_export.signatures import Signature, lower, sign
 from keras_dl_export.tflite import write_tflite
 from keras_dl_export.weights import refuse_non_finite_weights
+
+FORMATS = tuple(format.name for format in ALL)
 
 
 def export(

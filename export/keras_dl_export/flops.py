@@ -18,10 +18,10 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keras_dl_export.names import in_graph
+from keras_dl_export.results import Flops
 
 if TYPE_CHECKING:
     from keras_dl_export.signatures import Signature
@@ -60,23 +60,6 @@ _FREE = _words("""
 """)
 
 _Value = tuple[Any, bool]  # a tensor, and whether it depends on the endpoint's inputs
-
-
-@dataclass(frozen=True)
-class Flops:
-    """What one call of an endpoint costs, whichever runtime makes it.
-
-    Attributes:
-        total: floating-point operations; a multiply-add is 2.
-        sizes: the size of every dynamic axis of that call.
-        operators: TensorFlow operator -> its share of the total, the largest first.
-        uncounted: operators that compute, but of which no cost is known here.
-    """
-
-    total: int
-    sizes: Mapping[str, int]
-    operators: Mapping[str, int]
-    uncounted: tuple[str, ...] = ()
 
 
 def count_flops(signature: Signature) -> Flops:

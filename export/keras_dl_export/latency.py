@@ -4,42 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_dl_export.results import Latency
+
 Inputs = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Milliseconds of one call: the median, and what 95 of 100 calls stay below."""
-
-    p50_ms: float
-    p95_ms: float
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The latency of one endpoint of one file.
-
-    Attributes:
-        path: the file, relative to the release; "." for the SavedModel.
-        format: its format.
-        endpoint: the endpoint.
-        threads: how many threads shared an operator.
-        p50_ms: the median of the calls, in milliseconds.
-        p95_ms: what 95 of 100 calls stay below.
-    """
-
-    path: str
-    format: str
-    endpoint: str
-    threads: int
-    p50_ms: float
-    p95_ms: float
 
 
 def measure_latency(

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_dl_export.artifact import Artifact
 from keras_dl_export.cases import smallest_vocabulary
 from keras_dl_export.errors import first_line
 from keras_dl_export.flops import count_flops
+from keras_dl_export.results import Artifact
 from keras_dl_export.signatures import Signature
 from keras_dl_export.specs import Spec
 from keras_dl_export.timing import this_machine, time_artifacts

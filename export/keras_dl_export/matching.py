@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_dl_export.dtypes import numpy_dtype
-from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
+from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.errors import ParityError
-from keras_dl_export.runtime import Runner
-from keras_dl_export.specs import Spec
+from keras_dl_export.runner import Runner
+from keras_dl_export.specs import DEFAULT_ENDPOINT, Spec
 
 _DECORATION = re.compile(r"^(serving_default_|args_)|(:\d+)$")
 _NUMBERED = re.compile(r"(.*?)(\d+)\D*")
@@ -113,7 +113,7 @@ class MatchedRunner(Runner):
                 ):
                     self.notes.append(f"The {specs} {key!r} of {name!r} is {other.dtype} in the file.")
 
-    def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         given = {
             self._inputs[key]: array.astype(numpy_dtype(self._runner.inputs[self._inputs[key]].dtype))
             if self._inputs[key] not in self._runner.input_scales

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_dl_export.errors import ConversionError, first_line
+from keras_dl_export.formats.onnx.onnx_runner import ENDPOINT_KEY, INPUTS_KEY
 from keras_dl_export.lowering.onnx import OPERATORS, loops_as_they_are
 from keras_dl_export.lowering.onnx_kernels import cast_to_kernels
 from keras_dl_export.lowering.onnx_optimizer import optimize
@@ -22,8 +23,6 @@ from keras_dl_export.specs import Spec, refuse_strings
 
 DEFAULT_OPSET = 18  # the newest that tf2onnx writes
 _OPSETS = range(13, DEFAULT_OPSET + 1)
-ENDPOINT_KEY = "keras_dl.endpoint"  # metadata: the endpoint's name
-INPUTS_KEY = "keras_dl.inputs"  # metadata: a JSON object, input names in the file -> the endpoint's
 
 
 def write_onnx(

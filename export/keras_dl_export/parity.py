@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,9 @@ from numpy.typing import NDArray
 from keras_dl_export.cases import Case, Reference
 from keras_dl_export.dtypes import format_shape
 from keras_dl_export.errors import ParityError, first_line
-from keras_dl_export.sample_kinds import NON_FINITE, REAL, UNIFORM
-
-if TYPE_CHECKING:
-    from keras_dl_export.runtime import Runner
+from keras_dl_export.results import Comparison, Parity
+from keras_dl_export.runner import Runner
+from keras_dl_export.sample_kinds import NON_FINITE
 
 _CALLS = 2  # a file that kept state would answer the second call otherwise
 
@@ -31,64 +29,6 @@ QUANTIZED_TOLERANCES = {"float16": 1e-2, "dynamic": 5e-2, "int8": 1e-1}
 # A difference beyond the tolerance is no error where rounding alone moves the model's own answer by a
 # comparable amount: behind sin(1e6), a chaotic recurrence, or a sum that cancels.
 _ROUNDING_MARGIN = 8.0
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One output of one endpoint in one case.
-
-    Attributes:
-        endpoint: the endpoint's name.
-        output: the output's name.
-        sizes: the size of every dynamic axis, by its name.
-        max_abs_error: the largest absolute difference; 0 for integers, which agree or tie.
-        tolerance: the largest absolute difference that was allowed in any of its samples.
-        inputs: the kinds of samples that went in: "real", "uniform", "large, zeros" and the like.
-        file: what the file is called in its release, or its name.
-    """
-
-    endpoint: str
-    output: str
-    sizes: Mapping[str, int]
-    max_abs_error: float
-    tolerance: float
-    inputs: str = UNIFORM
-    file: str = ""
-
-    @property
-    def batch_size(self) -> int | None:
-        """The size of the batch axis; None for an endpoint without one."""
-        return self.sizes.get("batch")
-
-
-@dataclass(frozen=True)
-class Parity:
-    """All comparisons that a file passed.
-
-    Attributes:
-        comparisons: the comparisons.
-        notes: how the inputs and outputs of a file that others wrote were told, and what could not be.
-    """
-
-    comparisons: tuple[Comparison, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of samples that were tried, such as "uniform", "large" and "odd sizes"."""
-        return tuple(
-            dict.fromkeys(kind for comparison in self.comparisons for kind in comparison.inputs.split(", "))
-        )
-
-    @property
-    def max_abs_error(self) -> float:
-        """The largest absolute difference on real inputs and on those from (-1, 1).
-
-        On others, such as values of +-100, it grows with what comes out: `comparisons` has it beside what
-        was allowed.
-        """
-        plain = [each for each in self.comparisons if {REAL, UNIFORM} & set(each.inputs.split(", "))]
-        return max((comparison.max_abs_error for comparison in plain or self.comparisons), default=0.0)
 
 
 def check_parity(

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_dl_export.endpoints import DEFAULT_ENDPOINT, Endpoint
+from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.examples import read_batches
 from keras_dl_export.names import by_word
-from keras_dl_export.specs import Spec
+from keras_dl_export.specs import DEFAULT_ENDPOINT, Spec
 
 QUANTIZATIONS = {"tflite": ("float16", "dynamic", "int8"), "onnx": ("float16", "int8")}
 

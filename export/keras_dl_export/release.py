@@ -20,13 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keras_dl_export.accuracy import Accuracy
-from keras_dl_export.artifact import Artifact
 from keras_dl_export.errors import ReleaseError
 from keras_dl_export.files import sha256
-from keras_dl_export.flops import Flops
-from keras_dl_export.latency import Timing
-from keras_dl_export.parity import Comparison, Parity
+from keras_dl_export.results import Artifact, Flops, Timing
 from keras_dl_export.specs import Spec
 
 MANIFEST = "release.json"
@@ -82,20 +78,7 @@ class Release:
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """The files of all formats: the SavedModel, then the others."""
-        return tuple(
-            Artifact(
-                path=self.path / entry["path"],
-                format=entry["format"],
-                endpoints=tuple(entry["endpoints"]),
-                bytes=entry["bytes"],
-                operators=entry["operators"],
-                parity=Parity(tuple(Comparison(**comparison) for comparison in entry["parity"])),
-                quantize=entry["quantize"],
-                notes=tuple(entry.get("notes", ())),
-                accuracy=Accuracy(**entry["accuracy"]) if entry.get("accuracy") else None,
-            )
-            for entry in self.manifest["artifacts"]
-        )
+        return tuple(Artifact.from_json(entry, self.path) for entry in self.manifest["artifacts"])
 
     @property
     def flops(self) -> dict[str, Flops]:

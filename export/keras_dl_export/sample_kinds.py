@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from keras_dl_export.specs import Spec
 
-REAL, UNIFORM = "real", "uniform"
 LARGE, ZEROS, NON_FINITE = "large", "zeros", "non-finite"
 NEGATIVE_INTEGERS, WHOLE_RANGE = "negative integers", "whole range"
 ABOVE_2_24, ABOVE_2_31 = "integers above 2^24", "integers above 2^31"

@@ -13,9 +13,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from keras_dl_export.errors import ConversionError, first_line
+from keras_dl_export.formats.saved_model.saved_model_names import rename_inputs
 from keras_dl_export.lowering import any_scope
 from keras_dl_export.quiet import silence
-from keras_dl_export.saved_model_names import rename_inputs
 from keras_dl_export.signatures import Signature
 
 _WARMUP_REQUESTS = Path("assets.extra", "tf_serving_warmup_requests")

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from keras_dl_export.dtypes import conform
 from keras_dl_export.errors import ConversionError
 
+DEFAULT_ENDPOINT = "serving_default"
+
 
 @dataclass(frozen=True)
 class Spec:

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from keras_dl_export.artifact import Artifact
 from keras_dl_export.cases import draw_inputs
 from keras_dl_export.child import ChildError, call_in_child
 from keras_dl_export.errors import ExportError
-from keras_dl_export.latency import Inputs, Latency, Timing, measure_latency
+from keras_dl_export.formats.registry import open_runners
+from keras_dl_export.latency import Inputs, measure_latency
 from keras_dl_export.release import Release
-from keras_dl_export.runtime import open_runners
+from keras_dl_export.results import Artifact, Latency, Timing
 
 
 class _Effort(NamedTuple):

@@ -10,15 +10,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from keras_dl_export.arguments import as_path
-from keras_dl_export.artifact import Artifact
 from keras_dl_export.cases import Examples, Reference, answer_examples, check_examples
 from keras_dl_export.endpoints import Endpoint, endpoints_of
 from keras_dl_export.examples import take_examples
+from keras_dl_export.formats.registry import format_of, open_runners
 from keras_dl_export.matching import MatchedRunner, fit_endpoint, match_endpoints
-from keras_dl_export.parity import Comparison, Parity, check_parity, check_tolerance
+from keras_dl_export.parity import check_parity, check_tolerance
 from keras_dl_export.predictor import Answers
 from keras_dl_export.release import Release, holds_release, open_release
-from keras_dl_export.runtime import Runner, format_of, open_runners
+from keras_dl_export.results import Artifact, Comparison, Parity
+from keras_dl_export.runner import Runner
 from keras_dl_export.saved_model import read_warmup_requests
 from keras_dl_export.signatures import sign, sign_endpoints
 from keras_dl_export.specs import Spec

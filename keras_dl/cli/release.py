@@ -258,7 +258,8 @@ def _examples(model: Any, source: str | None, split: str) -> Any:
     if source is None:
         return None
     from keras_dl.data import load
-    from keras_dl_export.endpoints import DEFAULT_ENDPOINT, endpoints_of
+    from keras_dl_export.endpoints import endpoints_of
+    from keras_dl_export.specs import DEFAULT_ENDPOINT
 
     offered = endpoints_of(model)
     endpoint = offered.get(DEFAULT_ENDPOINT) or next(iter(offered.values()))

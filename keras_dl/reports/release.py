@@ -11,7 +11,7 @@ from keras_dl.reports.tables import FORMAT_NAMES
 
 if TYPE_CHECKING:
     from keras_dl_export import Artifact, Comparison, Parity, Release
-    from keras_dl_export.latency import Timing
+    from keras_dl_export.results import Timing
 
 _SHORT_HASH = 16  # digits; all 64 do not fit into a terminal
 

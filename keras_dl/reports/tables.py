@@ -12,7 +12,7 @@ from keras_dl.reports.html import Table
 
 if TYPE_CHECKING:
     from keras_dl_export import Artifact, Comparison, Parity
-    from keras_dl_export.latency import Latency
+    from keras_dl_export.results import Latency
     from keras_dl_serving import ModelMetadata
 
 _LONGEST_TEXT = 60

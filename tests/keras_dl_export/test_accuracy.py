@@ -64,7 +64,7 @@ class Constant(Runner):
             "serving_default", {"point": Spec((4, 3), "float32")}, {"class": Spec((4,), "int64")}
         )
 
-    def _run(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         return {"class": np.zeros(len(inputs["point"]), np.int64)}
 
 
@@ -104,7 +104,7 @@ def test_the_share_of_right_labels_is_counted_before_and_after(
         assert accuracy.drop == accuracy.before - accuracy.after
     else:
         runner = Constant()
-        runner._run = lambda inputs: {"scores": -inputs["point"]}  # type: ignore[method-assign]
+        runner.run = lambda inputs: {"scores": -inputs["point"]}  # type: ignore[method-assign]
         accuracy = test.judge(runner, "file")
         assert accuracy.after == np.mean((-POINTS).argmax(axis=-1) == labels)
     assert (accuracy.output, accuracy.before, accuracy.examples) == (judged, 17 / 20, 20)
@@ -118,7 +118,7 @@ def test_labels_of_every_step_are_counted_one_by_one() -> None:
     test = AccuracyTest({"serving_default": endpoint}, iter([(steps, LABELS[:18].reshape(3, 6))]), None)
     runner = Constant()
     runner.inputs = dict(endpoint.inputs)
-    runner._run = lambda inputs: {"logits": inputs["steps"]}  # type: ignore[method-assign]
+    runner.run = lambda inputs: {"logits": inputs["steps"]}  # type: ignore[method-assign]
     accuracy = test.judge(runner, "file")
     assert (accuracy.before, accuracy.after, accuracy.examples) == (1.0, 1.0, 18)
 

@@ -21,7 +21,7 @@ Way = Callable[[Any, str], NDArray[Any]]
 class Echo(Runner):
     """A file whose only output is its input."""
 
-    def _run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         return inputs
 
 

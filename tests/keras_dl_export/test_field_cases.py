@@ -11,9 +11,9 @@ from keras import layers, ops
 
 from keras_dl_export import ConversionError, ParityError, to_onnx, to_saved_model, to_tflite
 from keras_dl_export.cases import Case
+from keras_dl_export.formats.registry import open_runners
 from keras_dl_export.parity import check_parity
 from keras_dl_export.predictor import Predictor
-from keras_dl_export.runtime import open_runners
 from keras_dl_export.saved_model import write_saved_model
 from keras_dl_export.signatures import sign
 from keras_dl_export.usage import look_into

@@ -22,7 +22,7 @@ class Fake(Runner):
         self._answers = answers
         self._calls = 0
 
-    def _run(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         self._calls += 1
         return self._answers[(self._calls - 1) % len(self._answers)]
 
@@ -155,7 +155,7 @@ def test_a_missing_endpoint_is_named() -> None:
 
 def test_a_file_that_its_runtime_cannot_run_is_one_sentence() -> None:
     class Broken(Fake):
-        def _run(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
             raise RuntimeError("node 3 failed to invoke\nTraceback of the runtime")
 
     specs = {"y": Spec(LOGITS.shape, "float32")}

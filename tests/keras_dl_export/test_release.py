@@ -29,10 +29,10 @@ from keras_dl_export import (
     list_versions,
     load_artifact,
     open_release,
-    runtime,
     verify,
 )
 from keras_dl_export.files import staging_folder
+from keras_dl_export.formats.onnx.onnx_runner import OnnxRunner
 from keras_dl_export.release import publish, write_manifest
 from keras_dl_export.timing import count_cores
 
@@ -193,12 +193,12 @@ def test_a_numbered_folder_is_no_folder_of_versions(perceptron: keras.Model, tmp
 def test_nothing_appears_where_parity_fails(
     perceptron: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = runtime._OnnxRunner._run
+    honest = OnnxRunner.run
 
     def off_by_a_little(self: Any, inputs: Any) -> Any:
         return {name: array + np.float32(1e-3) for name, array in honest(self, inputs).items()}
 
-    monkeypatch.setattr(runtime._OnnxRunner, "_run", off_by_a_little)
+    monkeypatch.setattr(OnnxRunner, "run", off_by_a_little)
     with pytest.raises(
         ParityError, match="onnx/serving_default.onnx: endpoint 'serving_default', output 'output'"
     ):

@@ -17,9 +17,9 @@ from keras import layers, ops
 
 from keras_dl_export import ParityError, export, open_release, to_onnx, to_tflite, verify
 from keras_dl_export.divergence import Divergence
+from keras_dl_export.formats.registry import open_runners
 from keras_dl_export.parity import check_parity
 from keras_dl_export.quiet import silence
-from keras_dl_export.runtime import open_runners
 from keras_dl_export.saved_model import write_saved_model
 from keras_dl_export.signatures import Signature, sign, sign_as
 from tests._support.weights import disturb

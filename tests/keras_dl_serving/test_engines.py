@@ -73,7 +73,7 @@ def test_onnx_input_and_output_of_one_name(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
-    from keras_dl_export.onnx import INPUTS_KEY
+    from keras_dl_export.formats.onnx.onnx_runner import INPUTS_KEY
 
     shape = ["batch", 3]
     graph = helper.make_graph(

@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
-from keras_dl_export.onnx import ENDPOINT_KEY, INPUTS_KEY
+from keras_dl_export.formats.onnx.onnx_runner import ENDPOINT_KEY, INPUTS_KEY
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Cancelled, Internal, InvalidArgument
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec

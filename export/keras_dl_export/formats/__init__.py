@@ -1,0 +1,1 @@
+"""Everything that one format needs, in a folder of its own; `registry` lists the formats."""

@@ -1,0 +1,1 @@
+"""ONNX: one graph a file, for onnxruntime."""

@@ -1,0 +1,83 @@
+"""Run an ONNX file in onnxruntime. Nothing that writes files is imported here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from keras_dl_export.dtypes import encode
+from keras_dl_export.runner import Arrays, Runner
+from keras_dl_export.specs import DEFAULT_ENDPOINT, Spec
+
+ENDPOINT_KEY = "keras_dl.endpoint"  # metadata: the endpoint's name
+INPUTS_KEY = "keras_dl.inputs"  # metadata: a JSON object, input names in the file -> the endpoint's
+
+
+class OnnxRunner(Runner):
+    """The endpoint of an ONNX file.
+
+    Attributes:
+        session: onnxruntime's session.
+        names_in_file: the name in the file of each input.
+    """
+
+    def __init__(
+        self, endpoint: str, session: onnxruntime.InferenceSession, names: Mapping[str, str]
+    ) -> None:
+        inputs = {names.get(tensor.name, tensor.name): tensor for tensor in session.get_inputs()}
+        self.session = session
+        self.names_in_file = {name: tensor.name for name, tensor in inputs.items()}
+        super().__init__(
+            endpoint,
+            {name: _spec(name, tensor) for name, tensor in inputs.items()},
+            {tensor.name: _spec(tensor.name, tensor) for tensor in session.get_outputs()},
+        )
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Run the session on arrays that fit `inputs`."""
+        feeds = {self.names_in_file[name]: as_onnx_text(array) for name, array in inputs.items()}
+        return dict(zip(self.outputs, self.session.run(list(self.outputs), feeds), strict=True))
+
+
+def open_onnx(
+    path: Path, threads: int | None = None, options: onnxruntime.SessionOptions | None = None
+) -> dict[str, OnnxRunner]:
+    """Load an ONNX file and return its one endpoint, by name.
+
+    A file of another writer does not name its endpoint: it is `serving_default`.
+
+    Args:
+        path: the file.
+        threads: how many threads may share an operator; by default one a core.
+        options: onnxruntime's further options of the session.
+    """
+    options = options or onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    metadata = session.get_modelmeta().custom_metadata_map
+    endpoint = metadata.get(ENDPOINT_KEY, DEFAULT_ENDPOINT)
+    return {endpoint: OnnxRunner(endpoint, session, json.loads(metadata.get(INPUTS_KEY, "{}")))}
+
+
+def as_onnx_text(array: NDArray[Any]) -> NDArray[Any]:
+    """Return strings as `str`, because onnxruntime makes the text `b'a'` of bytes; others as they are."""
+    if array.dtype != object:
+        return array
+    decoded = np.empty(array.shape, object)
+    decoded.ravel()[:] = [encode(text).decode("utf-8", "replace") for text in array.flat]
+    return decoded
+
+
+def _spec(name: str, tensor: Any) -> Spec:
+    word = tensor.type.removeprefix("tensor(").removesuffix(")")
+    dtype = {"float": "float32", "double": "float64"}.get(word, word)
+    axes = zip(tensor.shape, Spec.named(name, [None] * len(tensor.shape), dtype).shape, strict=True)
+    return Spec(tuple(size or fallback for size, fallback in axes), dtype)

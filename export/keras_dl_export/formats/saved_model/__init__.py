@@ -1,0 +1,1 @@
+"""SavedModel: what TensorFlow and TensorFlow Serving load."""

@@ -1,0 +1,1 @@
+"""TFLite: one flatbuffer of builtin operators, for LiteRT."""

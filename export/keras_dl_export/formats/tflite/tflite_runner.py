@@ -1,0 +1,119 @@
+"""Run a TFLite file in LiteRT's interpreter. Nothing that writes files is imported here."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from keras_dl_export.names import as_parameters
+from keras_dl_export.quiet import silence
+from keras_dl_export.runner import Arrays, IntegerScale, Runner
+from keras_dl_export.specs import DEFAULT_ENDPOINT, Spec
+
+
+class TFLiteRunner(Runner):
+    """One signature of a TFLite file.
+
+    Args:
+        endpoint: the signature's name.
+        interpreter: LiteRT's, of the file.
+        lock: acquired for each call, because an interpreter's tensors are shared by all its signatures.
+    """
+
+    def __init__(self, endpoint: str, interpreter: Interpreter, lock: threading.Lock) -> None:
+        self._signature = interpreter.get_signature_runner(endpoint)
+        self._interpreter = interpreter
+        self._lock = lock
+        inputs, outputs = self._signature.get_input_details(), self._signature.get_output_details()
+        super().__init__(endpoint, _specs(inputs), _specs(outputs))
+        self.input_scales, self.output_scales = _integer_scales(inputs), _integer_scales(outputs)
+        self._parameters = as_parameters(self.inputs)
+        # It takes inputs by keyword, and its method has a parameter `self` of its own.
+        indices = self._signature._inputs
+        self._signature._inputs = {self._parameters[name]: index for name, index in indices.items()}
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Run the signature on arrays that fit `inputs`."""
+        with self._lock:
+            self._interpreter.reset_all_variables()  # a fused LSTM would go on from the call before
+            outputs: Arrays = self._signature(
+                **{self._parameters[name]: array for name, array in inputs.items()}
+            )
+        return outputs
+
+
+class UnsignedTFLiteRunner(Runner):
+    """The tensors of a TFLite file without signatures, in order.
+
+    Args:
+        interpreter: LiteRT's, of the file.
+        lock: acquired for each call.
+    """
+
+    def __init__(self, interpreter: Interpreter, lock: threading.Lock) -> None:
+        details = interpreter.get_input_details(), interpreter.get_output_details()
+        inputs, outputs = ({detail["name"]: detail for detail in each} for each in details)
+        self._interpreter = interpreter
+        self._lock = lock
+        self._places = [
+            {name: detail["index"] for name, detail in each.items()} for each in (inputs, outputs)
+        ]
+        super().__init__(DEFAULT_ENDPOINT, _specs(inputs), _specs(outputs))
+        self.input_scales, self.output_scales = _integer_scales(inputs), _integer_scales(outputs)
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """Run the file on arrays that fit `inputs`."""
+        given, made = self._places
+        with self._lock:
+            for name, array in inputs.items():
+                self._interpreter.resize_tensor_input(given[name], array.shape)
+            self._interpreter.allocate_tensors()
+            self._interpreter.reset_all_variables()
+            for name, array in inputs.items():
+                self._interpreter.set_tensor(given[name], array)
+            self._interpreter.invoke()
+            return {name: np.array(self._interpreter.get_tensor(index)) for name, index in made.items()}
+
+
+def open_tflite(path: Path, threads: int | None = None) -> dict[str, TFLiteRunner | UnsignedTFLiteRunner]:
+    """Load a TFLite file once and return a runner for each of its signatures.
+
+    A file without signatures is the one endpoint `serving_default`.
+
+    Args:
+        path: the file.
+        threads: how many threads may share an operator; by default LiteRT chooses.
+    """
+    with silence():
+        interpreter = Interpreter(str(path), num_threads=threads)
+        # The moment at which it announces its delegate. Dynamic axes are still 1, which a model may not fit.
+        with contextlib.suppress(RuntimeError, ValueError):
+            interpreter.allocate_tensors()
+    lock = threading.Lock()
+    if not interpreter.get_signature_list():
+        return {DEFAULT_ENDPOINT: UnsignedTFLiteRunner(interpreter, lock)}
+    return {name: TFLiteRunner(name, interpreter, lock) for name in interpreter.get_signature_list()}
+
+
+def _specs(details: Mapping[str, Any]) -> dict[str, Spec]:
+    specs = {}
+    for name, detail in details.items():
+        shape = detail["shape_signature"] if len(detail["shape_signature"]) else detail["shape"]
+        sizes = [None if size < 0 else int(size) for size in shape]
+        specs[name] = Spec.named(name, sizes, np.dtype(detail["dtype"]).name)
+    return specs
+
+
+def _integer_scales(details: Mapping[str, Any]) -> dict[str, IntegerScale]:
+    return {
+        name: IntegerScale(float(scale), int(zero_point), np.dtype(detail["dtype"]).name)
+        for name, detail in details.items()
+        for scale, zero_point in [detail["quantization"]]
+        if scale and np.issubdtype(detail["dtype"], np.integer)
+    }
