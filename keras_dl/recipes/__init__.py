@@ -12,7 +12,7 @@ from keras_dl_export.backend import require_tensorflow_backend
 
 require_tensorflow_backend()
 
-from keras_dl.recipes.optimizers import adam
+from keras_dl.optimizers import adam
 from keras_dl.recipes.recipe import Evaluation, Goal, Recipe, Splits, Task
 from keras_dl.recipes.registry import get_recipe, list_recipes, register
 from keras_dl.recipes.tasks import (

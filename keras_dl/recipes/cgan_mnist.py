@@ -7,7 +7,7 @@ About 15 minutes on one CPU core: with seed 0 a classifier sees the class that w
 """
 
 from keras_dl.models import ConditionalGAN
-from keras_dl.recipes.optimizers import adam_for_each_player
+from keras_dl.optimizers import adam_for_each_player
 from keras_dl.recipes.recipe import Goal, Recipe
 from keras_dl.recipes.tasks import CONDITIONAL_ADVERSARIAL
 

@@ -8,7 +8,7 @@ images.
 """
 
 from keras_dl.models import DCGAN
-from keras_dl.recipes.optimizers import adam_for_each_player
+from keras_dl.optimizers import adam_for_each_player
 from keras_dl.recipes.recipe import Goal, Recipe
 from keras_dl.recipes.tasks import ADVERSARIAL
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from keras_dl.data import Description, Share, describe, load, shared, stream, streamed_files
-from keras_dl.recipes.optimizers import adam
+from keras_dl.optimizers import adam
 from keras_dl.recipes.settings import REQUIRED, Parameter, parameters_of, parsed
 from keras_dl_export.arguments import check_int
 

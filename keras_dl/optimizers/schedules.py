@@ -1,4 +1,4 @@
-"""Optimizers and their learning-rate schedules, as recipes set them."""
+"""Adam with a learning-rate schedule, for one model or for both players of a GAN."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 
 from keras_dl.layers.arguments import check_rate
-from keras_dl.optimizers import Adam
+from keras_dl.optimizers.fused_adam import Adam
 
 Schedule = Literal["constant", "cosine"]
 
