@@ -17,9 +17,9 @@ from keras_dl.models.language_model import LanguageModel
 from keras_dl.models.loading import load_model
 from keras_dl.models.mlp import MLP
 from keras_dl.models.perceptron import Perceptron
-from keras_dl.models.presets import list_presets
 from keras_dl.models.sequence import SequenceClassifier, SequenceRegressor
 from keras_dl.models.vae import VAE
+from keras_dl.presets.pretrained import list_presets
 
 __all__ = [
     "CNN",

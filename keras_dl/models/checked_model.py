@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from keras_dl.models.batch_checks import MARK, checked_finite, given
 from keras_dl.models.named_batches import unnamed
-from keras_dl.models.presets import load_preset
 from keras_dl.models.saved_state import (
     check_format,
     check_path,
@@ -22,6 +21,7 @@ from keras_dl.models.saved_state import (
     say_what_weights_lack,
 )
 from keras_dl.pipeline_errors import reading_error
+from keras_dl.presets.pretrained import load_preset
 from keras_dl.replicas import weighed_replica
 
 _SHUFFLE = 8  # the place of shuffle among the arguments of fit after x

@@ -19,11 +19,11 @@ from keras_dl.models import (
     LanguageModel,
     SequenceClassifier,
     list_presets,
-    presets,
 )
+from keras_dl.presets import pretrained
 from keras_dl.recipes import get_recipe
 from keras_dl.training import train
-from keras_dl.training.presets import MOST_BYTES, make_preset
+from keras_dl.training.make_preset import MOST_BYTES, make_preset
 
 IMAGES = (load_digits().images[..., None] / 16).astype("float32")
 LABELS = load_digits().target
@@ -42,7 +42,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(presets, "FOLDER", tmp_path)
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
     return tmp_path
 
 
@@ -183,7 +183,7 @@ def test_a_model_of_another_package_is_refused(runs, folder):
 
 @pytest.mark.parametrize("name", list_presets())
 def test_each_shipped_preset_loads_is_small_and_reached_the_goals_of_its_run(name):
-    record = presets.read_index(presets.FOLDER)[name]
+    record = pretrained.read_index(pretrained.FOLDER)[name]
     assert record["bytes"] < MOST_BYTES
     model = keras.saving.get_registered_object(record["model"]["registered_name"]).from_preset(name)
     assert (
@@ -195,7 +195,7 @@ def test_each_shipped_preset_loads_is_small_and_reached_the_goals_of_its_run(nam
 
 @pytest.mark.parametrize("name", ["cnn-digits", "vae-digits"])
 def test_the_shipped_weights_have_the_figures_of_their_record(name):
-    run = presets.read_index(presets.FOLDER)[name]["run"]
+    run = pretrained.read_index(pretrained.FOLDER)[name]["run"]
     recipe = get_recipe(run["recipe"]).configured(seed=run["seed"])
     splits = recipe.splits()
     model = recipe.build(splits)  # compiled as it was trained

@@ -12,8 +12,8 @@ from sklearn import metrics
 
 from keras_dl.data import Description, load
 from keras_dl.models import DCGAN, MLP, VAE, LanguageModel
-from keras_dl.recipes import CLASSIFICATION, Goal, Recipe, Splits, adam, get_recipe, list_recipes, register
 from keras_dl.optimizers import adam_for_each_player
+from keras_dl.recipes import CLASSIFICATION, Goal, Recipe, Splits, adam, get_recipe, list_recipes, register
 from keras_dl.recipes.settings import parameters_of, parsed
 
 plain = Recipe(name="plain", summary="A test", data="digits", model=MLP, task=CLASSIFICATION)

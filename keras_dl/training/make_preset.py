@@ -1,9 +1,9 @@
 """How the presets are made: the weights of a finished run, small enough to ship.
 
-    python -m keras_dl.training.presets RUN [NAME]
+    python -m keras_dl.training.make_preset RUN [NAME]
 
 Writes `<NAME>.npz` into `keras_dl/presets` and its record into the index beside it; what they hold is written
-down in `keras_dl/models/presets.py`. NAME is the recipe's by default. A preset of that name is replaced.
+down in `keras_dl/presets/pretrained.py`. NAME is the recipe's by default. A preset of that name is replaced.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_dl.models import presets
+from keras_dl.presets import pretrained
 from keras_dl.training.records import write_json
 from keras_dl.training.runs import load_run
 from keras_dl_export.files import replacing, sha256
@@ -45,7 +45,7 @@ def make_preset(run: str | Path, name: str | None = None, *, into: str | Path | 
             large for half precision or for a preset. Nothing is written.
     """
     finished = load_run(run)
-    folder = Path(str(presets.FOLDER) if into is None else into)
+    folder = Path(str(pretrained.FOLDER) if into is None else into)
     name = finished.recipe.name if name is None else name
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise ValueError(
@@ -71,7 +71,7 @@ def make_preset(run: str | Path, name: str | None = None, *, into: str | Path | 
     with replacing(path) as draft:
         draft.write_bytes(content)
     write_json(
-        folder / presets.INDEX_FILE, dict(sorted({**presets.read_index(folder), name: record}.items()))
+        folder / pretrained.INDEX_FILE, dict(sorted({**pretrained.read_index(folder), name: record}.items()))
     )
     return path
 

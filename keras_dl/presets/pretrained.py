@@ -6,7 +6,7 @@
     model                 what Keras needs to build it: class and config
     run                   metrics.json of the training that made it: recipe, seed, epochs, figures, versions
 
-`python -m keras_dl.training.presets` writes both files from a run folder.
+`python -m keras_dl.training.make_preset` writes both files from a run folder.
 """
 
 from __future__ import annotations
