@@ -40,7 +40,8 @@ from side_by_side import (
 from keras_dl.data import load
 from keras_dl.layers import GRU, LSTM, VanillaRNN
 from keras_dl.metrics import importance_sampled_nll
-from keras_dl.models import CNN, DCGAN, MLP, VAE, checked_model, vae
+from keras_dl.models import CNN, DCGAN, MLP, VAE, checked_model
+from keras_dl.models.vae import vae
 from keras_dl.optimizers import Adam
 
 BATCH = 128

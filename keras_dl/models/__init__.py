@@ -9,16 +9,16 @@ require_tensorflow_backend()
 
 import keras_dl.optimizers  # noqa: F401 - registers them, for files to load
 from keras_dl.models.cnn import CNN
-from keras_dl.models.conditional_gan import ConditionalGAN
-from keras_dl.models.dcgan import DCGAN
-from keras_dl.models.gan import GAN
+from keras_dl.models.gan.conditional_gan import ConditionalGAN
+from keras_dl.models.gan.dcgan import DCGAN
+from keras_dl.models.gan.gan import GAN
 from keras_dl.models.generative import GaussianNaiveBayes, LogisticRegression
-from keras_dl.models.language_model import LanguageModel
-from keras_dl.models.loading import load_model
+from keras_dl.models.keras_file import load_model
 from keras_dl.models.mlp import MLP
 from keras_dl.models.perceptron import Perceptron
-from keras_dl.models.sequence import SequenceClassifier, SequenceRegressor
-from keras_dl.models.vae import VAE
+from keras_dl.models.recurrent.language_model import LanguageModel
+from keras_dl.models.recurrent.sequence import SequenceClassifier, SequenceRegressor
+from keras_dl.models.vae.vae import VAE
 from keras_dl.presets.pretrained import list_presets
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
@@ -155,7 +156,8 @@ def read_recipe_record(folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is damaged.
     """
-    return read_json(folder / "recipe.json")
+    record = read_json(folder / "recipe.json")
+    return {**record, "model": _public_name(str(record["model"]))} if "model" in record else record
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -183,7 +185,14 @@ def _plain_object(text: str) -> dict[str, Any]:
 
 
 def _qualified_name(model: Any) -> str:
-    return f"{model.__module__}.{model.__qualname__}" if hasattr(model, "__qualname__") else repr(type(model))
+    if not hasattr(model, "__qualname__"):
+        return repr(type(model))
+    return _public_name(f"{model.__module__}.{model.__qualname__}")
+
+
+def _public_name(name: str) -> str:
+    """Return a model's name in `keras_dl.models`: runs outlive the file that its class is written in."""
+    return re.sub(r"^keras_dl\.models\.([a-z_]+\.)*", "keras_dl.models.", name)
 
 
 def _changes(record: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -113,6 +113,17 @@ def test_what_patience_has_ended_does_not_go_on(tmp_path):
     assert load_run(tmp_path / "run").metrics == run.metrics
 
 
+def test_a_record_that_names_the_file_of_the_model_class_is_read_and_resumed(tmp_path):
+    run = train("mlp-digits", epochs=1, out=tmp_path, **TINY)
+    record = json.loads((tmp_path / "recipe.json").read_text())
+    assert record["model"] == "keras_dl.models.MLP"
+    (tmp_path / "recipe.json").write_text(
+        json.dumps({**record, "model": "keras_dl.models.dense.networks.MLP"})
+    )
+    assert load_run(tmp_path).recipe == run.recipe
+    assert train("mlp-digits", epochs=2, out=tmp_path, resume=True, verbose=False).recipe.epochs == 2
+
+
 # Interruptions
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dl.models.adversarial_losses import ADVERSARIAL_LOSSES, gradient_penalty
+from keras_dl.models.gan.adversarial_losses import ADVERSARIAL_LOSSES, gradient_penalty
 
 LOGITS = np.linspace(-8, 8, 33)
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_dl.models.language_model import LanguageModel
+from keras_dl.models.recurrent.language_model import LanguageModel
 
 CELLS = ["rnn", "lstm", "gru"]
 LETTERS = "abcde \n"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_dl.data.adding import adding_problem
-from keras_dl.models.sequence import SequenceClassifier, SequenceRegressor
+from keras_dl.models.recurrent.sequence import SequenceClassifier, SequenceRegressor
 
 CELLS = ["rnn", "lstm", "gru"]
 UNITS = 6

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 
 from keras_dl.layers.arguments import check_sizes
-from keras_dl.models.adversarial_losses import penalty_weight
-from keras_dl.models.gan import GAN
-from keras_dl.models.gan_networks import convolutional_players
+from keras_dl.models.gan.adversarial_losses import penalty_weight
+from keras_dl.models.gan.gan import GAN
+from keras_dl.models.gan.gan_networks import convolutional_players
 
 
 @keras.saving.register_keras_serializable("keras_dl")

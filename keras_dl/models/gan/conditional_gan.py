@@ -10,10 +10,10 @@ import numpy as np
 from keras import ops
 
 from keras_dl.layers.arguments import check_sizes
-from keras_dl.models.adversarial_losses import penalty_weight
 from keras_dl.models.batch_checks import checked_classes
-from keras_dl.models.gan import GAN
-from keras_dl.models.gan_networks import convolutional_players
+from keras_dl.models.gan.adversarial_losses import penalty_weight
+from keras_dl.models.gan.gan import GAN
+from keras_dl.models.gan.gan_networks import convolutional_players
 from keras_dl.models.latent_space import analogy, straight_line
 from keras_dl_export import Endpoint, Spec
 

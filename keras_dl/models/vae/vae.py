@@ -16,7 +16,7 @@ from keras_dl.models import densities
 from keras_dl.models.batch_checks import checked_finite, checked_images, checked_shape, unweighted
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl.models.latent_space import straight_line
-from keras_dl.models.vae_networks import vae_networks
+from keras_dl.models.vae.vae_networks import vae_networks
 from keras_dl.optimizers import steps_done
 from keras_dl.replicas import replica_mean, replica_sum
 from keras_dl_export import Endpoint, Spec

@@ -13,7 +13,7 @@ from keras import ops
 from keras_dl.layers.arguments import check_image_shape
 from keras_dl.models.batch_checks import checked, checked_images
 from keras_dl.models.classifier import Classifier
-from keras_dl.models.recurrent import CellName, RecurrentModel
+from keras_dl.models.recurrent.recurrent_model import CellName, RecurrentModel
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
 

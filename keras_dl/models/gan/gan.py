@@ -12,12 +12,11 @@ from keras import ops
 
 from keras_dl.layers import stateless_noise
 from keras_dl.layers.arguments import check_choice, check_rate
-from keras_dl.models import adversarial_losses
-from keras_dl.models.adversarial_losses import ADVERSARIAL_LOSSES, check_label_smoothing, penalty_weight
 from keras_dl.models.batch_checks import checked_finite, checked_images, checked_shape, unweighted
 from keras_dl.models.checked_model import CheckedModel
-from keras_dl.models.latent_space import PRIORS, analogy, draw_latents, straight_line
-from keras_dl.models.players import (
+from keras_dl.models.gan import adversarial_losses
+from keras_dl.models.gan.adversarial_losses import ADVERSARIAL_LOSSES, check_label_smoothing, penalty_weight
+from keras_dl.models.gan.players import (
     PlayersOptimizers,
     check_players,
     player_inputs,
@@ -26,6 +25,7 @@ from keras_dl.models.players import (
     players_optimizers,
     refuse_common_arguments,
 )
+from keras_dl.models.latent_space import PRIORS, analogy, draw_latents, straight_line
 from keras_dl.optimizers import steps_done
 from keras_dl.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dl.layers import stateless_noise
 from keras_dl.models.batch_checks import checked_tokens
-from keras_dl.models.recurrent import CellName, RecurrentModel
+from keras_dl.models.recurrent.recurrent_model import CellName, RecurrentModel
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
 
