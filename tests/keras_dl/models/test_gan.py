@@ -17,8 +17,8 @@ import tensorflow as tf
 
 from keras_dl.layers import stateless_noise
 from keras_dl.models import GAN
-from tests._support.toy_gan import IMAGES, SHAPE, B, Z, bits, dataset, everything, make, networks
 from keras_dl.models.gan.adversarial_losses import ADVERSARIAL_LOSSES
+from tests._support.toy_gan import IMAGES, SHAPE, B, Z, bits, dataset, everything, make, networks
 
 # Whose turn it is.
 
