@@ -1,6 +1,6 @@
-"""The layers of the notes: one family a file."""
+"""The layers of the notes, one family per file."""
 
-# ruff: noqa: E402 - Keras chooses its backend when it is imported
+# ruff: noqa: E402 - Keras selects its backend on import
 from __future__ import annotations
 
 from keras_dl_export.backend import require_tensorflow_backend

@@ -1,4 +1,4 @@
-"""Checks of constructor arguments: each returns what it was given, or says what was wrong with it."""
+"""Checks of constructor arguments: each returns a valid value and raises `ValueError` for any other."""
 
 from __future__ import annotations
 
@@ -8,66 +8,66 @@ from keras_dl_export.arguments import check_int
 
 
 def check_sizes(name: str, value: Any) -> tuple[int, ...]:
-    """`value` as a tuple, once it is a sequence of positive ints, such as the widths of layers.
+    """Return `value`, a list or tuple of positive ints such as the widths of layers, as a tuple.
 
     Args:
         name: the argument's name.
-        value: what was passed.
+        value: the value passed.
 
     Raises:
-        ValueError: it is anything else.
+        ValueError: `value` is anything else.
     """
     if not isinstance(value, list | tuple):
         raise ValueError(
-            f"{name}: expected a tuple of ints, one a layer, got {value!r}. For a single layer of 64 pass "
-            "(64,)."
+            f"{name}: expected a tuple of ints, one per layer, got {value!r}. For a single layer of "
+            "64 units pass (64,)."
         )
     return tuple(check_int(name, size) for size in value)
 
 
 def check_choice(name: str, value: Any, *choices: str) -> Any:
-    """`value`, once it is one of the choices.
+    """Return `value` if it is one of `choices`.
 
     Args:
         name: the argument's name.
-        value: what was passed.
-        *choices: what may be passed.
+        value: the value passed.
+        *choices: the accepted values.
 
     Raises:
-        ValueError: it is anything else.
+        ValueError: `value` is anything else.
     """
     if value not in choices:
         raise ValueError(
-            f"{name}: expected {' or '.join(map(repr, choices))}, got {value!r}. Name one of them."
+            f"{name}: expected {' or '.join(map(repr, choices))}, got {value!r}. Pass one of them."
         )
     return value
 
 
 def check_rate(name: str, value: Any) -> float:
-    """`value`, once it is a share of at least 0 and below 1, such as dropout takes.
+    """Return `value` if it is a fraction of at least 0 and below 1, such as a dropout rate.
 
     Args:
         name: the argument's name.
-        value: what was passed.
+        value: the value passed.
 
     Raises:
-        ValueError: it is anything else.
+        ValueError: `value` is anything else.
     """
     if not isinstance(value, int | float) or not 0 <= value < 1:
         raise ValueError(
-            f"{name}: expected a share of at least 0 and below 1, got {value!r}. 0 turns it off."
+            f"{name}: expected a fraction of at least 0 and below 1, got {value!r}. Pass 0 to disable it."
         )
     return value
 
 
 def check_image_shape(value: Any) -> tuple[int, int, int]:
-    """`value` as a tuple, once it is (height, width, channels).
+    """Return `value`, a list or tuple (height, width, channels), as a tuple.
 
     Args:
-        value: what was passed as `image_shape`.
+        value: the value passed as `image_shape`.
 
     Raises:
-        ValueError: it is anything else.
+        ValueError: `value` is anything else.
     """
     shape = tuple(value) if isinstance(value, list | tuple) else ()
     try:
@@ -75,6 +75,6 @@ def check_image_shape(value: Any) -> tuple[int, int, int]:
     except ValueError:
         raise ValueError(
             f"image_shape: expected (height, width, channels), three positive ints, got {value!r}. "
-            "Gray images of 28 x 28 pixels are (28, 28, 1)."
+            "For gray images of 28 x 28 pixels pass (28, 28, 1)."
         ) from None
     return height, width, channels

@@ -1,4 +1,4 @@
-"""Layers that tell a network which class it works for."""
+"""Layers that condition a network on a class."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from keras_dl_export.arguments import check_int
 
 
 class _ClassConditioned(keras.layers.Layer):
-    """A layer of (features, class)."""
+    """A layer whose inputs are (features, class)."""
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_classes = check_int("num_classes", num_classes, 2)
 
     def _check_inputs(self, input_shape: Any) -> tuple[int | None, ...]:
-        """The features' shape, once the inputs are (features, class)."""
+        """Return the shape of the features; raise `ValueError` if the inputs are not (features, class)."""
         shapes = [tuple(shape) for shape in input_shape if isinstance(shape, list | tuple)]
         if len(shapes) != 2 or len(shapes[0]) < 2 or len(shapes[1]) != 1:
             raise ValueError(
-                f"inputs: {type(self).__name__} expects (features, class) of shapes (batch, ..., features) "
-                f"and (batch,), got {input_shape}. Pass the two tensors in a tuple."
+                f"inputs: expected (features, class) of shapes (batch, ..., features) and (batch,) in "
+                f"{type(self).__name__}, got {input_shape}. Pass the two tensors in a tuple."
             )
         return shapes[0]
 
@@ -37,11 +37,11 @@ class _ClassConditioned(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class ClassConcatenation(_ClassConditioned):
-    """The class beside the features.
+    """A layer that concatenates the one-hot class to the features.
 
     h = [x; e_y],  e_y the y-th unit vector of R^K
 
-    On feature maps, e_y stands beside the features of every pixel: K more maps, of which the y-th is 1.
+    On feature maps, e_y is concatenated at every pixel: K more channels, of which the y-th is 1.
 
     Args:
         num_classes: K.
@@ -50,10 +50,10 @@ class ClassConcatenation(_ClassConditioned):
         `(x, y)`: features x (B, D), (B, T, D) or (B, H, W, C); classes y (B,) from 0 to K - 1.
 
     Output:
-        h, the shape of x with K more features. (A y that is no class gives e_y = 0.)
+        h, the shape of x with K more features. (A y outside 0 to K - 1 gives e_y = 0.)
 
     Raises:
-        ValueError: inputs of other ranks, or `num_classes` below 2.
+        ValueError: the inputs have other ranks, or `num_classes` is below 2.
 
     Reference: notes 4.2.2; Mirza and Osindero, Conditional generative adversarial nets (2014).
     """
@@ -76,13 +76,13 @@ class ClassConcatenation(_ClassConditioned):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class ClassProjection(_ClassConditioned):
-    """How well the features fit the class: the part of a logit that depends on both.
+    """A layer that computes the part of a logit that depends on both features and class.
 
     s = x . v_y
 
-    Where the class posteriors p(y | x) of real and q(y | x) of generated data are both softmax-linear in the
+    If the class posteriors p(y | x) of real and q(y | x) of generated data are both softmax-linear in the
     features, the log density ratio log p(x, y) / q(x, y) = log p(y | x) / q(y | x) + log p(x) / q(x) is
-    this s plus a function of x alone, which a `Dense(1)` beside this layer gives.
+    this s plus a function of x alone, which a parallel `Dense(1)` computes.
 
     Args:
         num_classes: K.
@@ -97,7 +97,7 @@ class ClassProjection(_ClassConditioned):
         `embeddings`: the v_y, (K, D).
 
     Raises:
-        ValueError: inputs of other ranks, or `num_classes` below 2.
+        ValueError: the inputs have other ranks, or `num_classes` is below 2.
 
     Reference: Miyato and Koyama, cGANs with projection discriminator (ICLR 2018), equations 3 to 5.
     """
@@ -106,7 +106,7 @@ class ClassProjection(_ClassConditioned):
         features = self._check_inputs(input_shape)
         if len(features) != 2:
             raise ValueError(
-                f"inputs: ClassProjection expects features of shape (batch, features), got {features}. "
+                f"inputs: expected features of shape (batch, features) in ClassProjection, got {features}. "
                 "Flatten or pool them first."
             )
         self.embeddings = self.add_weight(

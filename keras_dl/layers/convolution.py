@@ -1,4 +1,4 @@
-"""Convolution with the notes' arguments."""
+"""Convolution with the arguments of the notes."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from keras_dl_export.arguments import check_int
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Conv2D(keras.layers.Conv2D):
-    """A 2-D convolution whose padding is a number of zeros, as in the notes.
+    """A 2D convolution whose padding is a number of zeros, as in the notes.
 
         y[b, i, j, f] = bias[f] + sum_{u, v, c} x'[b, s i + u, s j + v, c] K[u, v, c, f]
 
-    x' is x with p rows and columns of zeros at each border. (Like every deep-learning library this does not
-    flip the kernel: mathematics calls it cross-correlation.) Each side shrinks to
-    H' = floor((H - K + 2 p) / s) + 1.
+    x' is x with p rows and columns of zeros added at each border. (The kernel is not flipped, as in all
+    deep-learning libraries: in mathematics this is cross-correlation.) The height and width of the output
+    are H' = floor((H - K + 2 p) / s) + 1.
 
     Args:
         filters: F, the number of output feature maps.
         kernel_size: K, one int or (height, width).
         strides: s, one int or (rows, columns).
-        padding: p, one int or (rows, columns); or Keras's `"valid"` (p = 0) and `"same"`.
-        **kwargs: everything else that `keras.layers.Conv2D` takes.
+        padding: p, one int or (rows, columns); or Keras's `"valid"` (p = 0) or `"same"`.
+        **kwargs: all other arguments of `keras.layers.Conv2D`.
 
     Input: (B, H, W, C). Output: (B, H', W', F). With `data_format="channels_first"` as in the notes: (B, C,
     H, W) to (B, F, H', W').
 
     Raises:
-        ValueError: the padding is negative or no int.
+        ValueError: the padding is negative or not an int.
 
     Reference: notes 3.1.
     """
@@ -62,7 +62,7 @@ class Conv2D(keras.layers.Conv2D):
         )
 
     def _per_axis(self, other: Any, sides: list[Any]) -> list[Any]:
-        """Something for each axis: `sides` for rows and columns, `other` for batch and channels."""
+        """Return one entry per axis: `sides` for rows and columns, `other` for batch and channels."""
         if self.data_format == "channels_first":
             return [other, other, *sides]
         return [other, *sides, other]

@@ -1,4 +1,4 @@
-"""Batch normalisation in one operation."""
+"""Batch normalization as one fused operation."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from keras_dl.replicas import replica_count, replica_sum
 
 @keras.saving.register_keras_serializable("keras_dl")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalisation, its training pass on images as one fused operation each way.
+    """Keras's batch normalization, with one fused operation per direction when training on images.
 
         y = gamma (x - mean) / sqrt(variance + epsilon) + beta
 
-    mean and variance are each channel's over the batch, height and width; their moving averages take the
-    place at inference. The numbers are those of `keras.layers.BatchNormalization`, whose dozen operations
-    take two to three times as long on a CPU.
+    mean and variance are computed per channel over batch, height and width; inference uses their moving
+    averages. The results equal those of `keras.layers.BatchNormalization`, whose dozen operations take two
+    to three times as long on a CPU.
 
-    Replicas of a `tf.distribute` strategy take mean and variance over the global batch, so that they train as
-    one device does, at the price of one exchange of 2 C + 1 numbers each way.
+    Replicas of a `tf.distribute` strategy compute mean and variance over the global batch, so that they train
+    like one device; this costs one all-reduce of 2 C + 1 numbers in each direction.
 
-    Arguments are those of `keras.layers.BatchNormalization`.
+    The arguments are those of `keras.layers.BatchNormalization`.
 
-    Input: (B, H, W, C). Output: the same shape. Other shapes, axes and options go Keras's way.
+    Input: (B, H, W, C). Output: the same shape. Other shapes, axes and options use Keras's implementation.
 
     Reference: Ioffe and Szegedy, Batch normalization (ICML 2015).
     """
@@ -45,14 +45,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
             is_training=True,
         )
         count = ops.cast(ops.size(x) // x.shape[-1], "float32")
-        variance = variance * (count - 1.0) / count  # the operation's divides by one less
+        variance = variance * (count - 1.0) / count  # the fused operation divides by count - 1
         self._move_averages(mean, variance)
         return ops.cast(output, self.compute_dtype)
 
     def _synchronized(self, x: Any) -> Any:
         axes = list(range(len(x.shape) - 1))
         count = ops.cast(ops.size(x) // x.shape[-1], "float32")
-        # One exchange for all: sums, sums of squares, and how many.
+        # One all-reduce for the sums, the sums of squares and the count.
         sums = ops.concatenate([ops.sum(x, axes), ops.sum(ops.square(x), axes), ops.reshape(count, (1,))])
         sums = replica_sum(sums)
         mean, squares = ops.split(sums[:-1] / sums[-1], 2)

@@ -1,4 +1,4 @@
-"""The perceptron's threshold."""
+"""The threshold function of the perceptron."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Heaviside(keras.layers.Layer):
 
         f(a) = 1 if a >= 0 else 0
 
-    Its gradient is 0 wherever it exists: gradient descent cannot train through it, the perceptron's own rule
-    can.
+    Its gradient is 0 wherever it exists, so gradient descent cannot train through it; the perceptron
+    learning rule can.
 
     Input: any shape. Output: the same shape.
 

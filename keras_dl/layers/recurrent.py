@@ -1,10 +1,11 @@
 """Recurrent layers over whole sequences: vanilla RNN, LSTM, GRU.
 
-They are Keras's own layers, for their speed, held to the notes' equations: the numbers are those of
-`VanillaRNNCell`, `LSTMCell` and `GRUCell`. Keras's arguments work as ever: `return_sequences`,
+The layers subclass Keras's fast ones and accept only the equations of the notes: the results equal those of
+`VanillaRNNCell`, `LSTMCell` and `GRUCell`. Keras's arguments are supported: `return_sequences`,
 `return_state`, `go_backwards`, `stateful`, `unroll`, `dropout`, `recurrent_dropout`, initializers,
-regularizers, constraints; masks and `initial_state` are given at the call. Models that hold these layers are
-not compiled with XLA (`supports_jit`): a compiled loop is slower on a CPU, and has no cuDNN kernel on a GPU.
+regularizers and constraints; masks and `initial_state` are passed to the call. Models that contain these
+layers are not compiled with XLA (`supports_jit`): a compiled loop is slower on a CPU, and has no cuDNN kernel
+on a GPU.
 
 Shapes: B batch, T time, D features, H units, O outputs.
 """
@@ -30,7 +31,7 @@ _Gates = TypeVar("_Gates", LSTMGates, GRUGates)
 
 
 def _hold_equation(layer: str, arguments: Mapping[str, Any], equation: Mapping[str, Any]) -> None:
-    """Refuse the arguments that would make `layer` compute something other than its equation."""
+    """Raise `ValueError` for an argument that changes the equation of `layer`."""
     for name, fixed in equation.items():
         value = arguments.get(name, fixed)
         same = (
@@ -40,13 +41,13 @@ def _hold_equation(layer: str, arguments: Mapping[str, Any], equation: Mapping[s
         )
         if not same:
             raise ValueError(
-                f"{name}: expected {fixed!r}, the equation of {layer}, got {value!r}. Leave it out, or take "
+                f"{name}: expected {fixed!r}, the equation of {layer}, got {value!r}. Omit it, or use "
                 f"keras.layers.{'SimpleRNN' if layer == 'VanillaRNN' else layer} for other equations."
             )
 
 
 class _GateCell:
-    """A cell whose output is its gates side by side, so that Keras's own loop can collect them."""
+    """A cell that outputs its gates, concatenated, so that Keras's loop collects them over time."""
 
     def __init__(self, cell: Any, equation: Callable[..., Any], num_gates: int) -> None:
         self.cell = cell
@@ -74,7 +75,7 @@ def _gates_over_time(
     if not layer.built:
         raise ValueError(
             f"{layer.name}: expected a built layer, got one without weights. Call it on a sequence before "
-            "looking at its gates."
+            "computing its gates."
         )
     loop = keras.layers.RNN(
         _GateCell(layer.cell, equation, len(kind._fields)),
@@ -88,20 +89,20 @@ def _gates_over_time(
 
 @keras.saving.register_keras_serializable("keras_dl")
 class VanillaRNN(keras.layers.SimpleRNN):
-    """The vanilla RNN over a sequence (notes, 5.1); there is no bias.
+    """The vanilla RNN over a sequence (notes, 5.1), without bias.
 
         s_t = tanh(W s_{t-1} + U x_t)
         o_t = V s_t
 
     sequences (B, T, D) -> o_T (B, O), or every o_t (B, T, O) with `return_sequences`; `return_state` adds s_T
-    (B, H). The weights, in order: U (D, H), W (H, H), V (H, O), as in `VanillaRNNCell`. V is applied after
-    the loop, in one product for all steps.
+    (B, H). The weights, in order, are U (D, H), W (H, H) and V (H, O), as in `VanillaRNNCell`. V is applied
+    after the loop, in one product for all steps.
 
     Args:
         units: H, the size of the state.
         output_units: O, the size of the output; H by default.
-        output_initializer: how V begins.
-        **kwargs: what `keras.layers.SimpleRNN` takes, by keyword.
+        output_initializer: initializer of V.
+        **kwargs: keyword arguments of `keras.layers.SimpleRNN`.
 
     Raises:
         ValueError: a size is below 1, or an argument changes the equation.
@@ -119,7 +120,7 @@ class VanillaRNN(keras.layers.SimpleRNN):
         super().__init__(check_int("units", units), **{**kwargs, "use_bias": False})
         self.output_units = units if output_units is None else check_int("output_units", output_units)
         self.output_initializer = keras.initializers.get(output_initializer)
-        # V as a layer follows the cell in the order of weights; as a weight of this one it would come first.
+        # V is a layer, so its weight follows the cell's; a weight of this layer itself would come first.
         self.readout = keras.layers.Dense(
             self.output_units,
             use_bias=False,
@@ -143,9 +144,9 @@ class VanillaRNN(keras.layers.SimpleRNN):
         return self.readout(states)
 
     def step(self, inputs: Tensor, states: Any) -> tuple[Tensor, Any]:
-        """One step outside the loop, without dropout: inputs x_t (B, D), states [s_{t-1}] -> o_t, [s_t]."""
+        """Compute one step without dropout: inputs x_t (B, D), states [s_{t-1}] -> o_t, [s_t]."""
         _, states = self.cell(inputs, states, training=False)
-        self.cell.reset_dropout_mask()  # Keras's cell makes one even where it does not use it
+        self.cell.reset_dropout_mask()  # Keras's cell creates one even if it is unused
         self.cell.reset_recurrent_dropout_mask()
         return self.readout(states[0]), states
 
@@ -165,7 +166,7 @@ class VanillaRNN(keras.layers.SimpleRNN):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class LSTM(keras.layers.LSTM):
-    """The LSTM over a sequence (notes, 5.2): `LSTMCell`'s equations at every step.
+    """The LSTM over a sequence (notes, 5.2), which applies the equations of `LSTMCell` at every step.
 
     sequences (B, T, D) -> h_T (B, H), or every h_t (B, T, H) with `return_sequences`; `return_state` adds
     h_T and C_T (B, H) each. The weights are those of `LSTMCell` and of `keras.layers.LSTM`, in the same
@@ -173,7 +174,7 @@ class LSTM(keras.layers.LSTM):
 
     Args:
         units: H, the size of both states.
-        **kwargs: what `keras.layers.LSTM` takes, by keyword.
+        **kwargs: keyword arguments of `keras.layers.LSTM`.
 
     Raises:
         ValueError: `units` is below 1, or an argument changes the equation.
@@ -186,12 +187,12 @@ class LSTM(keras.layers.LSTM):
         self.supports_jit = False
 
     def gates(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> LSTMGates:
-        """Every gate at every step, (B, T, H) each, in the order the steps are taken.
+        """Return every gate at every step, (B, T, H) each, in the order in which the steps are computed.
 
         Args:
             sequences: (B, T, D).
             initial_state: [h_0, C_0], (B, H) each; zeros by default.
-            mask: (B, T), True at the steps to take; the others repeat the gates before them.
+            mask: (B, T), True at the steps to compute; a masked step repeats the gates of the step before it.
 
         Raises:
             ValueError: the layer has no weights yet.
@@ -199,14 +200,14 @@ class LSTM(keras.layers.LSTM):
         return _gates_over_time(self, lstm_gates, LSTMGates, sequences, initial_state, mask)
 
     def step(self, inputs: Tensor, states: Any) -> tuple[Tensor, Any]:
-        """One step outside the loop, without dropout: x_t (B, D), [h_{t-1}, C_{t-1}] -> h_t, [h_t, C_t]."""
+        """Compute one step without dropout: x_t (B, D), [h_{t-1}, C_{t-1}] -> h_t, [h_t, C_t]."""
         output, states = self.cell(inputs, states, training=False)
         return output, states
 
 
 @keras.saving.register_keras_serializable("keras_dl")
 class GRU(keras.layers.GRU):
-    """The GRU over a sequence (notes, 5.3): `GRUCell`'s equations at every step.
+    """The GRU over a sequence (notes, 5.3), which applies the equations of `GRUCell` at every step.
 
     sequences (B, T, D) -> h_T (B, H), or every h_t (B, T, H) with `return_sequences`; `return_state` adds h_T
     (B, H). The reset gate acts before the product, so the weights are those of `GRUCell` and of
@@ -214,7 +215,7 @@ class GRU(keras.layers.GRU):
 
     Args:
         units: H, the size of the state.
-        **kwargs: what `keras.layers.GRU` takes, by keyword.
+        **kwargs: keyword arguments of `keras.layers.GRU`.
 
     Raises:
         ValueError: `units` is below 1, or an argument changes the equation.
@@ -232,12 +233,12 @@ class GRU(keras.layers.GRU):
         self.supports_jit = False
 
     def gates(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None) -> GRUGates:
-        """Every gate at every step, (B, T, H) each, in the order the steps are taken.
+        """Return every gate at every step, (B, T, H) each, in the order in which the steps are computed.
 
         Args:
             sequences: (B, T, D).
             initial_state: h_0, (B, H); zeros by default.
-            mask: (B, T), True at the steps to take; the others repeat the gates before them.
+            mask: (B, T), True at the steps to compute; a masked step repeats the gates of the step before it.
 
         Raises:
             ValueError: the layer has no weights yet.
@@ -245,6 +246,6 @@ class GRU(keras.layers.GRU):
         return _gates_over_time(self, gru_gates, GRUGates, sequences, initial_state, mask)
 
     def step(self, inputs: Tensor, states: Any) -> tuple[Tensor, Any]:
-        """One step outside the loop, without dropout: x_t (B, D), [h_{t-1}] -> h_t, [h_t]."""
+        """Compute one step without dropout: x_t (B, D), [h_{t-1}] -> h_t, [h_t]."""
         output, states = self.cell(inputs, states, training=False)
         return output, states

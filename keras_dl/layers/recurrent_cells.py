@@ -1,7 +1,7 @@
-"""One step of a recurrent network, as the notes write it: vanilla RNN, LSTM, GRU.
+"""One step of a recurrent network in the notation of the notes: vanilla RNN, LSTM, GRU.
 
-Each cell runs inside `keras.layers.RNN`. Its weights come in Keras's order and Keras's gate order, so they
-can be exchanged with Keras's own.
+Each cell runs inside `keras.layers.RNN`. Its weights are in Keras's order and Keras's gate order, so that
+they are interchangeable with those of Keras's cells.
 
 Shapes: B batch, T time, D features, H units, O outputs.
 """
@@ -15,17 +15,17 @@ from keras import ops
 
 from keras_dl_export.arguments import check_int
 
-Tensor = Any  # whatever the Keras backend computes with; also a NumPy array
+Tensor = Any  # a tensor of the Keras backend or a NumPy array
 
 
 class LSTMGates(NamedTuple):
-    """What an LSTM decides at a step, (B, H) each; over a sequence (B, T, H) each.
+    """The gates of an LSTM at a step, (B, H) each; over a sequence (B, T, H) each.
 
     Attributes:
-        input: i_t, how much of the candidate enters the cell state; in (0, 1).
-        forget: f_t, how much of the old cell state is kept; in (0, 1).
-        candidate: C~_t, what could be added to the cell state; in (-1, 1).
-        output: o_t, how much of the cell state is shown; in (0, 1).
+        input: i_t, the fraction of the candidate that is added to the cell state; in (0, 1).
+        forget: f_t, the fraction of the old cell state that is kept; in (0, 1).
+        candidate: C~_t, the candidate for the cell state; in (-1, 1).
+        output: o_t, the fraction of tanh(C_t) that is output; in (0, 1).
     """
 
     input: Tensor
@@ -35,12 +35,12 @@ class LSTMGates(NamedTuple):
 
 
 class GRUGates(NamedTuple):
-    """What a GRU decides at a step, (B, H) each; over a sequence (B, T, H) each.
+    """The gates of a GRU at a step, (B, H) each; over a sequence (B, T, H) each.
 
     Attributes:
-        update: z_t, how much of the old state is kept; in (0, 1).
-        reset: r_t, how much of the old state the candidate sees; in (0, 1).
-        candidate: h~_t, the state that would replace the old one; in (-1, 1).
+        update: z_t, the fraction of the old state that is kept; in (0, 1).
+        reset: r_t, the fraction of the old state that enters the candidate; in (0, 1).
+        candidate: h~_t, the candidate for the new state; in (-1, 1).
     """
 
     update: Tensor
@@ -49,10 +49,10 @@ class GRUGates(NamedTuple):
 
 
 def lstm_gates(x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> LSTMGates:
-    """The gates from the input x_t (B, D) and the state h_{t-1} (B, H).
+    """Return the gates for the input x_t (B, D) and the state h_{t-1} (B, H).
 
-    One product serves all four: the columns of `kernel` (D, 4H), `recurrent_kernel` (H, 4H) and `bias` (4H,)
-    hold i, f, C~, o side by side, and W . [h_{t-1}, x_t] is the sum of both products.
+    All four are computed at once: the columns of `kernel` (D, 4H), `recurrent_kernel` (H, 4H) and `bias`
+    (4H,) are those of i, f, C~ and o in this order, and W . [h_{t-1}, x_t] is the sum of both products.
     """
     i, f, candidate, o = ops.split(ops.matmul(x, kernel) + ops.matmul(h, recurrent_kernel) + bias, 4, axis=-1)
     return LSTMGates(
@@ -61,10 +61,10 @@ def lstm_gates(x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, b
 
 
 def gru_gates(x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> GRUGates:
-    """The gates from the input x_t (B, D) and the state h_{t-1} (B, H).
+    """Return the gates for the input x_t (B, D) and the state h_{t-1} (B, H).
 
-    The columns of `kernel` (D, 3H), `recurrent_kernel` (H, 3H) and `bias` (3H,) hold z, r, h~ side by side.
-    The candidate sees the state after the reset gate, so its product waits for r_t.
+    The columns of `kernel` (D, 3H), `recurrent_kernel` (H, 3H) and `bias` (3H,) are those of z, r and h~ in
+    this order. The candidate uses the state after the reset gate, so its product follows r_t.
     """
     x_z, x_r, x_candidate = ops.split(ops.matmul(x, kernel) + bias, 3, axis=-1)
     U_z, U_r, U_candidate = ops.split(recurrent_kernel, 3, axis=-1)
@@ -74,10 +74,10 @@ def gru_gates(x: Tensor, h: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bi
 
 
 class _Cell(keras.layers.Layer):
-    """The weights that every cell has: one kernel for the input, one for the state.
+    """The base class of the cells, with the weights that all have: a kernel for the input, one for the state.
 
     Attributes:
-        recurrence: which equation a cell computes, in the words that `keras_dl.export` knows.
+        recurrence: the equation of the cell, in the terms of `keras_dl.export`.
     """
 
     recurrence: ClassVar[dict[str, str]]
@@ -101,7 +101,7 @@ class _Cell(keras.layers.Layer):
         )
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
-        """Zeros (B, H), one for each state."""
+        """Return zeros (B, H), one tensor for each state."""
         sizes = self.state_size if isinstance(self.state_size, list) else [self.state_size]
         return [ops.zeros((batch_size, size), dtype=self.compute_dtype) for size in sizes]
 
@@ -116,22 +116,22 @@ class _Cell(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class VanillaRNNCell(_Cell):
-    """One step of the vanilla RNN (notes, 5.1); there is no bias.
+    """One step of the vanilla RNN (notes, 5.1), without bias.
 
         s_t = tanh(W s_{t-1} + U x_t)
         o_t = V s_t
 
     x_t (B, D) is the input, s_t (B, H) the state, o_t (B, O) the output. The weights, in Keras's order: U is
-    `kernel` (D, H), W is `recurrent_kernel` (H, H), V is `output_kernel` (H, O). Examples are rows, which
-    multiply from the left, so each matrix stands transposed.
+    `kernel` (D, H), W is `recurrent_kernel` (H, H), V is `output_kernel` (H, O). Each is stored transposed,
+    because examples are rows and multiply from the left.
 
     Args:
         units: H, the size of the state.
         output_units: O, the size of the output; H by default.
-        kernel_initializer: how U begins.
-        recurrent_initializer: how W begins.
-        output_initializer: how V begins.
-        **kwargs: what every Keras layer takes: `name`, `dtype`, `trainable`.
+        kernel_initializer: initializer of U.
+        recurrent_initializer: initializer of W.
+        output_initializer: initializer of V.
+        **kwargs: arguments of every Keras layer: `name`, `dtype`, `trainable`.
 
     Raises:
         ValueError: a size is below 1.
@@ -185,17 +185,17 @@ class LSTMCell(_Cell):
         o_t  = sigmoid(W_o . [h_{t-1}, x_t] + b_o)      output gate
         h_t  = o_t * tanh(C_t)
 
-    x_t (B, D) is the input; h_t and C_t (B, H) are the states, h_t the output too. Each W is two kernels,
-    one for x_t and one for h_{t-1}. The weights, in Keras's order: `kernel` (D, 4H), `recurrent_kernel` (H,
-    4H), `bias` (4H,), with the columns of i, f, C~, o side by side.
+    x_t (B, D) is the input; h_t and C_t (B, H) are the states, h_t also the output. Each W consists of
+    two kernels, one for x_t and one for h_{t-1}. The weights, in Keras's order, are `kernel` (D, 4H),
+    `recurrent_kernel` (H, 4H) and `bias` (4H,), each with the columns of i, f, C~ and o in this order.
 
     Args:
         units: H, the size of both states.
-        kernel_initializer: how the input's kernel begins.
-        recurrent_initializer: how the state's kernel begins.
-        bias_initializer: how the biases begin, but for b_f.
-        unit_forget_bias: b_f begins at one, so that a new LSTM remembers (Jozefowicz et al. 2015).
-        **kwargs: what every Keras layer takes: `name`, `dtype`, `trainable`.
+        kernel_initializer: initializer of the input kernel.
+        recurrent_initializer: initializer of the recurrent kernel.
+        bias_initializer: initializer of the biases, except b_f where `unit_forget_bias` is set.
+        unit_forget_bias: initialize b_f to 1, so that a new LSTM keeps its state (Jozefowicz et al. 2015).
+        **kwargs: arguments of every Keras layer: `name`, `dtype`, `trainable`.
 
     Raises:
         ValueError: `units` is below 1.
@@ -237,7 +237,7 @@ class LSTMCell(_Cell):
         )
 
     def gates(self, inputs: Tensor, states: Any) -> LSTMGates:
-        """Every gate at one step: inputs x_t (B, D), states [h_{t-1}, C_{t-1}] (B, H) each."""
+        """Return every gate at one step: inputs x_t (B, D), states [h_{t-1}, C_{t-1}] (B, H) each."""
         return lstm_gates(inputs, states[0], self.kernel, self.recurrent_kernel, self.bias)
 
     def call(self, inputs: Tensor, states: Any) -> tuple[Tensor, list[Tensor]]:
@@ -264,16 +264,16 @@ class GRUCell(_Cell):
         h~_t = tanh(W_h . [r_t * h_{t-1}, x_t] + b_h)       candidate
         h_t  = z_t * h_{t-1} + (1 - z_t) * h~_t
 
-    x_t (B, D) is the input, h_t (B, H) the state and the output. The weights, in Keras's order: `kernel` (D,
-    3H), `recurrent_kernel` (H, 3H), `bias` (3H,), with the columns of z, r, h~ side by side, as in
-    `keras.layers.GRU(reset_after=False)`.
+    x_t (B, D) is the input, h_t (B, H) the state and the output. The weights, in Keras's order, are `kernel`
+    (D, 3H), `recurrent_kernel` (H, 3H) and `bias` (3H,), each with the columns of z, r and h~ in this order,
+    as in `keras.layers.GRU(reset_after=False)`.
 
     Args:
         units: H, the size of the state.
-        kernel_initializer: how the input's kernel begins.
-        recurrent_initializer: how the state's kernel begins.
-        bias_initializer: how the biases begin.
-        **kwargs: what every Keras layer takes: `name`, `dtype`, `trainable`.
+        kernel_initializer: initializer of the input kernel.
+        recurrent_initializer: initializer of the recurrent kernel.
+        bias_initializer: initializer of the biases.
+        **kwargs: arguments of every Keras layer: `name`, `dtype`, `trainable`.
 
     Raises:
         ValueError: `units` is below 1.
@@ -302,7 +302,7 @@ class GRUCell(_Cell):
         self.bias = self.add_weight(shape=(3 * self.units,), initializer=self.bias_initializer, name="bias")
 
     def gates(self, inputs: Tensor, states: Any) -> GRUGates:
-        """Every gate at one step: inputs x_t (B, D), states [h_{t-1}] or h_{t-1} (B, H)."""
+        """Return every gate at one step: inputs x_t (B, D), states [h_{t-1}] or h_{t-1} (B, H)."""
         (h,) = states if isinstance(states, list | tuple) else [states]
         return gru_gates(inputs, h, self.kernel, self.recurrent_kernel, self.bias)
 

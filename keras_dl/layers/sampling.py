@@ -1,4 +1,4 @@
-"""Noise, and the layers that draw it."""
+"""Random noise and the layers that draw it."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ def stateless_noise(
     stream: int = 0,
     first_index: Any = 0,
 ) -> Any:
-    """Noise that depends on nothing but seed, step, stream and the example's index in the global batch.
+    """Return noise that depends only on seed, step, stream and each example's index in the global batch.
 
-    Every example owns its own stretch of a counter-based generator (Philox), addressed by its index. Two runs
-    that reach the same step draw the same numbers, whether or not one of them was interrupted; and the
-    replicas of a `tf.distribute` strategy draw together exactly the numbers that one device would draw for
-    the whole batch. (Under XLA the numbers are others, and the promise holds among XLA runs on one device.)
+    Every example has its own range of the counter of a counter-based generator (Philox), addressed by its
+    index. Two runs draw the same numbers at the same step, even if one of them was interrupted, and the
+    replicas of a `tf.distribute` strategy together draw exactly the numbers that one device draws for the
+    whole batch. (XLA draws other numbers; the guarantee then holds between XLA runs on one device.)
 
     Args:
         batch_size: examples B on this replica; a Python int or an integer scalar tensor.
         shape: shape of one example's noise, all sizes known.
-        seed: what tells one run from another.
+        seed: distinguishes runs.
         step: the training step, for example `optimizer.iterations`; a Python int or an integer scalar tensor.
         distribution: `"normal"` is N(0, 1), `"uniform"` is U[minval, maxval).
         minval: lower end of the uniform distribution.
         maxval: upper end of the uniform distribution.
-        stream: tells apart several draws of one step, such as the latent noise and the binarisation of the
+        stream: distinguishes several draws in one step, such as the latent noise and the binarization of the
             images.
-        first_index: index of the global batch's first example, where examples are counted through a whole
-            data set in place of one batch; a Python int or a scalar tensor.
+        first_index: index of the first example of the global batch, if examples are counted across a whole
+            data set instead of within one batch; a Python int or a scalar tensor.
 
     Returns:
         A float32 tensor of shape (B, *shape).
 
     Raises:
-        ValueError: `distribution` is neither name, or `maxval` is not above `minval`.
+        ValueError: `distribution` is unknown, or `maxval` is not above `minval`.
 
     Reference: Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
     """
@@ -60,10 +60,10 @@ def stateless_noise(
     if not minval < maxval:
         raise ValueError(
             f"minval, maxval: expected minval < maxval, got minval={minval} and maxval={maxval}. "
-            "Swap or widen them."
+            "Pass a larger maxval."
         )
     size = math.prod(shape)
-    blocks = -(-size // _WORDS)  # counter values that belong to one example
+    blocks = -(-size // _WORDS)  # counter values per example
     batch_size = tf.cast(batch_size, tf.int64)
     seeds = tf.stack([tf.constant(seed, tf.int64), tf.cast(tf.convert_to_tensor(step), tf.int64)])
     key, counter = _key_and_counter(tf.random.fold_in(seeds, tf.constant(stream, tf.int64)))
@@ -89,7 +89,7 @@ def _key_and_counter(seeds: Any) -> tuple[Any, Any]:
 
 
 def _first_example_index(batch_size: Any) -> Any:
-    """Where this replica's examples begin in the global batch; the last batch may be shared unequally."""
+    """Return the index in the global batch of this replica's first example; replicas may differ in size."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return tf.zeros((), tf.int64)
@@ -100,10 +100,10 @@ def _first_example_index(batch_size: Any) -> Any:
 
 
 class _NoiseLayer(keras.layers.Layer):
-    """A layer that draws noise keyed on its seed and on its count of training calls.
+    """A layer that draws noise determined by its seed and its count of training calls.
 
-    The count is saved among the weights, so that a resumed training continues the sequence (the state of
-    Keras's own seed generators is not saved).
+    The count is saved with the weights, so that resumed training continues the sequence (the state of
+    Keras's seed generators is not saved).
     """
 
     step: Any = None
@@ -129,7 +129,7 @@ class _NoiseLayer(keras.layers.Layer):
         distribution: Literal["normal", "uniform"],
         shape: Sequence[int] | None = None,
     ) -> Any:
-        """Noise for each example of `like`, of that shape or of its own."""
+        """Return noise for each example of `like`, of the given shape or else the shape of the example."""
         noise = stateless_noise(
             ops.shape(like)[0],
             like.shape[1:] if shape is None else shape,
@@ -147,26 +147,26 @@ class _NoiseLayer(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class GaussianSampling(_NoiseLayer):
-    """A differentiable sample of a diagonal Gaussian (the reparameterisation trick).
+    """A differentiable sample of a diagonal Gaussian (the reparameterization trick).
 
         z = mu + sigma * epsilon,  sigma = exp(log_variance / 2),  epsilon ~ N(0, I)
 
-    The randomness sits in epsilon alone, so gradients reach mu and sigma. Epsilon is the third input, where
-    there is one: that is how an exported function stays a function. With two inputs the layer draws it by
-    `stateless_noise`, keyed on its seed and its count of training calls, which is saved.
+    Only epsilon is random, so gradients reach mu and sigma. The optional third input is epsilon, which keeps
+    an exported function deterministic. With two inputs the layer draws epsilon with `stateless_noise`,
+    determined by its seed and its count of training calls, which is saved with the weights.
 
     Args:
-        seed: seed of the drawn noise.
+        seed: seed of the noise.
 
     Inputs:
         `(mean, log_variance)` or `(mean, log_variance, epsilon)`: mean and log_variance (B, Z); epsilon (B,
         Z), or any shape that broadcasts against them, such as (K, B, Z) for K samples.
 
     Output:
-        z, shape (B, Z) or what epsilon broadcasts it to.
+        z, of shape (B, Z) or the shape that epsilon broadcasts it to.
 
     Raises:
-        ValueError: another number of inputs.
+        ValueError: the number of inputs is not 2 or 3.
 
     Reference: notes 4.1; Kingma and Welling, Auto-encoding variational Bayes (ICLR 2014), section 2.4.
     """
@@ -201,21 +201,21 @@ class GaussianSampling(_NoiseLayer):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Dropout(_NoiseLayer):
-    """Set a random share of the inputs to 0 in training, and scale up the rest.
+    """A layer that sets a random fraction of its inputs to 0 in training and scales up the rest.
 
         y = x m / (1 - rate),  m ~ Bernoulli(1 - rate) elementwise;  y = x outside training
 
-    As `keras.layers.Dropout`, but its masks are `stateless_noise`: a resumed training draws those that an
-    uninterrupted one would have drawn, and replicas draw their own.
+    This is `keras.layers.Dropout` with masks from `stateless_noise`: resumed training draws the masks of
+    uninterrupted training, and each replica draws its own.
 
     Args:
-        rate: share of the inputs that is dropped, at least 0 and below 1.
-        seed: tells the layers of a model apart: equal seeds drop equal units.
+        rate: fraction of the inputs that is dropped, at least 0 and below 1.
+        seed: seed of the masks; layers with equal seeds drop equal units.
 
-    Input: (B, ...), all sizes but the batch's known. Output: the same shape.
+    Input: (B, ...), all sizes except the batch size known. Output: the same shape.
 
     Raises:
-        ValueError: `rate` is out of its range.
+        ValueError: `rate` is out of range.
 
     Reference: Srivastava et al., Dropout (JMLR 2014).
     """
@@ -231,8 +231,8 @@ class Dropout(_NoiseLayer):
     def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or not self.rate:
             return inputs
-        kept = self._draw(inputs, training, "uniform") >= self.rate
-        return inputs * ops.cast(kept, inputs.dtype) / (1 - self.rate)
+        mask = self._draw(inputs, training, "uniform") >= self.rate
+        return inputs * ops.cast(mask, inputs.dtype) / (1 - self.rate)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
@@ -243,21 +243,21 @@ class Dropout(_NoiseLayer):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class RandomShift(_NoiseLayer):
-    """Move each image by a whole number of pixels in training; what enters from outside is 0.
+    """A layer that shifts each image by a whole number of pixels in training and fills with 0.
 
         y_{ij} = x_{i-a, j-b},  a, b ~ U{-s, ..., s} for each image;  y = x outside training
 
-    A digit that is moved stays that digit, so a classifier sees more of them than the data hold. The moves
-    are `stateless_noise`: a resumed training makes those of an uninterrupted one.
+    The class of an image does not change, so the shifts augment the data of a classifier. They are drawn with
+    `stateless_noise`: resumed training draws the shifts of uninterrupted training.
 
     Args:
-        pixels: s, the largest move; 0 moves nothing.
-        seed: of the moves.
+        pixels: s, the largest shift; 0 disables it.
+        seed: seed of the shifts.
 
-    Input: images (B, H, W, C), all sizes but the batch's known. Output: the same shape.
+    Input: images (B, H, W, C), all sizes except the batch size known. Output: the same shape.
 
     Raises:
-        ValueError: `pixels` is negative, or the inputs are no images.
+        ValueError: `pixels` is negative, or the inputs are not images.
 
     Reference: Simard, Steinkraus and Platt, Best practices for convolutional neural networks (ICDAR 2003).
     """
@@ -269,7 +269,7 @@ class RandomShift(_NoiseLayer):
     def build(self, input_shape: Any) -> None:
         if len(input_shape) != 4:
             raise ValueError(
-                f"inputs: expected images (B, H, W, C), got the shape {tuple(input_shape)}. Reshape them."
+                f"inputs: expected images (B, H, W, C), got shape {tuple(input_shape)}. Reshape them."
             )
         if self.pixels:
             self._count_steps()

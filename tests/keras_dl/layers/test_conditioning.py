@@ -77,11 +77,7 @@ def test_a_model_with_the_layer_comes_back_from_its_file(layer_class, tmp_path):
 def test_bad_arguments_say_what_to_do():
     with pytest.raises(ValueError, match="num_classes: expected an int of at least 2, got 1"):
         ClassConcatenation(1)
-    with pytest.raises(
-        ValueError, match=r"inputs: ClassConcatenation expects \(features, class\).*in a tuple"
-    ):
+    with pytest.raises(ValueError, match=r"inputs: expected \(features, class\).*in a tuple"):
         ClassConcatenation(K)(features(5))
-    with pytest.raises(
-        ValueError, match=r"ClassProjection expects features of shape \(batch, features\).*Flatten"
-    ):
+    with pytest.raises(ValueError, match=r"inputs: expected features of shape \(batch, features\).*Flatten"):
         ClassProjection(K)((features(2, 2, 5), LABELS))

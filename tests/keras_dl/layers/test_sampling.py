@@ -204,7 +204,7 @@ def test_dropout_masks_continue_after_loading(tmp_path: Any) -> None:
 
 
 def test_dropout_refuses_a_rate_of_1() -> None:
-    with pytest.raises(ValueError, match="rate: expected a share of at least 0 and below 1, got 1.0"):
+    with pytest.raises(ValueError, match="rate.*at least 0 and below 1, got 1.0"):
         Dropout(1.0)
 
 
@@ -245,5 +245,5 @@ def test_moves_continue_after_loading(tmp_path: Any) -> None:
 def test_random_shift_refuses_what_it_cannot_move() -> None:
     with pytest.raises(ValueError, match="pixels: expected an int of at least 0, got -1"):
         RandomShift(-1)
-    with pytest.raises(ValueError, match=r"inputs: expected images \(B, H, W, C\), got the shape \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"inputs: expected images \(B, H, W, C\), got shape \(2, 3\)"):
         RandomShift(1)(tf.zeros((2, 3)))

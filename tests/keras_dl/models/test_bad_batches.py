@@ -170,7 +170,7 @@ def test_sizes_are_whole_numbers_of_python_or_numpy():
         with pytest.raises(ValueError, match="^size: expected an int of at least 1, got "):
             check_int("size", wrong)
     for wrong in (64, None, "64"):
-        with pytest.raises(ValueError, match=r"^units: expected a tuple of ints, one a layer, got .*\(64,\)"):
+        with pytest.raises(ValueError, match=r"^units: expected a tuple of ints, one per layer, .*\(64,\)"):
             check_sizes("units", wrong)
     for make in (
         lambda: MLP(64),

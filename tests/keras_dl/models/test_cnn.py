@@ -80,7 +80,7 @@ def test_images_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
             "image_shape: expected at least 8 x 8 pixels for 3 blocks, got \\(4, 28, 1\\)",
         ),
         ({"filters": (8, -1)}, "filters: expected an int of at least 1, got -1"),
-        ({"dropout": 1}, "dropout: expected a share of at least 0 and below 1, got 1"),
+        ({"dropout": 1}, "dropout: expected a fraction of at least 0 and below 1, got 1"),
         ({"num_classes": 0}, "num_classes: expected an int of at least 2, got 0"),
     ],
 )

@@ -97,7 +97,7 @@ def test_inputs_of_another_shape_are_refused_before_and_after_training() -> None
     [
         ({"units": (4, 0)}, "units: expected an int of at least 1, got 0"),
         ({"num_classes": 1}, "num_classes: expected an int of at least 2, got 1"),
-        ({"dropout": -0.1}, "dropout: expected a share of at least 0 and below 1, got -0.1"),
+        ({"dropout": -0.1}, "dropout: expected a fraction of at least 0 and below 1, got -0.1"),
     ],
 )
 def test_arguments_out_of_range_are_named(arguments: dict[str, Any], text: str) -> None:

@@ -186,7 +186,7 @@ class TestErrors:
             ({"cell": "LSTM"}, "cell: expected 'rnn' or 'lstm' or 'gru', got 'LSTM'"),
             ({"units": 0}, "units: expected an int of at least 1, got 0"),
             ({"num_layers": 0}, "num_layers: expected an int of at least 1, got 0"),
-            ({"dropout": 1.0}, "dropout: expected a share of at least 0 and below 1, got 1.0"),
+            ({"dropout": 1.0}, "dropout: expected a fraction of at least 0 and below 1, got 1.0"),
             ({"cell": "gru", "memory_steps": 1}, "memory_steps: expected an int of at least 2, got 1"),
             (
                 {"cell": "rnn", "memory_steps": 9},
