@@ -1,9 +1,9 @@
-"""Data as `tf.data` pipelines: `load` for the batches, `describe` for what a model must know beforehand.
+"""Data as `tf.data` pipelines: `load` returns batches, `describe` returns shapes and classes.
 
-Every kind of data is opened by one function in one file (digits.py, tfds.py, arrays.py, folder.py, table.py,
-text.py); opening.py chooses it, and notices.py warns of what may be read otherwise than intended. splits.py
-says what a split means, pipeline.py in which order batches come to be, and share.py what of them a replica
-gets. streaming.py reads sets that are larger than the memory.
+Each kind of data is opened by one function in one file (digits.py, tfds.py, arrays.py, folder.py, table.py,
+text.py); opening.py selects it, and notices.py warns about data that may be read differently than intended.
+splits.py defines the splits, pipeline.py builds and orders the batches, and share.py divides them among
+replicas. streaming.py reads data sets larger than memory.
 """
 
 from keras_dl.data.adding import adding_problem

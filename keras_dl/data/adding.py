@@ -1,4 +1,4 @@
-"""The adding problem: a sequence whose answer needs what was read hundreds of steps ago."""
+"""The adding problem: a sequence task whose target depends on inputs hundreds of steps apart."""
 
 from __future__ import annotations
 
@@ -20,34 +20,32 @@ def adding_problem(
     num_examples: int = 50_000,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of `(sequence, sum)`: sequence float32 (B, T, 2), sum float32 (B, 1).
+    """Return batches of `(sequence, sum)`: sequence float32 (B, T, 2), sum float32 (B, 1).
 
-    At each step the first number is drawn from U[0, 1) and the second is a marker: 1 at two steps, 0
-    elsewhere. The two steps are drawn without replacement; the answer is the sum of the two marked numbers.
-    Who always says 1, the mean, has a mean squared error of 1/6, the variance of that sum: the chance level.
+    At each step the first feature is drawn from U[0, 1) and the second is a marker: 1 at two steps, 0
+    elsewhere. The two steps are drawn without replacement; the target is the sum of the two marked numbers.
+    Always predicting the mean, 1, has a mean squared error of 1/6, the variance of that sum: the baseline.
 
-    An example depends on (seed, split, its index) alone: more examples, or another batch size, leave the
-    first ones as they are. They are made as they are read and take no memory; the order is the same in every
-    pass.
+    An example depends only on (seed, split, its index): with more examples or another batch size the first
+    ones are unchanged. Examples are generated as they are read and take no memory; their order is the same in
+    every pass.
 
     Args:
-        split: `train`, `validation` or `test`; they are independent of each other.
+        split: `train`, `validation` or `test`, which are independent of each other.
         batch_size: B.
         length: T, at least 2.
-        num_examples: how many examples a pass has. The reference takes 50,000 to train and 1,000 to test.
-        seed: what tells one data set from another.
+        num_examples: examples in one pass. The reference uses 50,000 for training and 1,000 for testing.
+        seed: seed of the data set.
 
     Raises:
-        ValueError: `split` is unknown, a number is out of its range.
+        ValueError: `split` is unknown, or a number is out of range.
 
-    Reference: Hochreiter and Schmidhuber, Long short-term memory (1997), section 5.4; with free markers, as
-    here: Bai,
-        Kolter and Koltun, An empirical evaluation of generic convolutional and recurrent networks (2018).
+    Reference: Hochreiter and Schmidhuber, Long short-term memory (1997), section 5.4; with markers at any two
+    steps, as here: Bai, Kolter and Koltun, An empirical evaluation of generic convolutional and recurrent
+    networks (2018).
     """
     if split not in _SPLITS:
-        raise ValueError(
-            f"split: expected 'train', 'validation' or 'test', got {split!r}. Name one of the three."
-        )
+        raise ValueError(f"split: expected 'train', 'validation' or 'test', got {split!r}. Pass one of them.")
     for name, value, least in (
         ("batch_size", batch_size, 1),
         ("length", length, 2),

@@ -1,4 +1,4 @@
-"""The user's own arrays: NumPy's, and what turns into them."""
+"""Arrays of the user: NumPy arrays and objects that convert to them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ _CHANNELS = (1, 3, 4)
 def open_arrays(
     x: ArrayLike, y: ArrayLike | None = None, *, name: str = "arrays", max_classes: int | None = None
 ) -> Source:
-    """Arrays with the single part `train`, in their own order.
+    """Open arrays as a source with the single part `train`, in their own order.
 
     Args:
-        x: images (N, H, W) or (N, H, W, C), whole numbers in 0...255, floats in [0, 1] or booleans; or
+        x: images (N, H, W) or (N, H, W, C), integers in 0...255, floats in [0, 1] or booleans; or
             features (N, D).
         y: labels (N,), as `encode_labels` reads them.
-        name: what the description calls them.
+        name: the name in the description.
         max_classes: as in `encode_labels`.
 
     Raises:
-        ValueError: empty, of unequal length, of another shape or dtype, floats outside [0, 1].
+        ValueError: the arrays are empty, of unequal length or of another shape or dtype, or contain floats
+            outside [0, 1].
     """
     return open_parts({"train": (x, y)}, name=name, max_classes=max_classes)
 
@@ -36,15 +37,15 @@ def open_arrays(
 def open_parts(
     parts: Mapping[str, tuple[ArrayLike, ArrayLike | None]], *, name: str, max_classes: int | None = None
 ) -> Source:
-    """Arrays of several parts, all labels encoded alike.
+    """Open arrays of several parts as one source, with the same label encoding for all.
 
     Args:
-        parts: part -> its x and y, as for `open_arrays`; all or none have labels.
-        name: what the description calls them.
+        parts: part -> its x and y, as for `open_arrays`; either all parts have labels or none.
+        name: the name in the description.
         max_classes: as in `encode_labels`.
 
     Raises:
-        ValueError: as `open_arrays`; or parts of unequal shape.
+        ValueError: as in `open_arrays`, or the parts have different shapes.
     """
     features = {part: _as_features(x, alone=y is None) for part, (x, y) in parts.items()}
     for _, y in parts.values():
@@ -53,8 +54,8 @@ def open_parts(
     for part, y in given.items():
         if y.ndim and len(y) != len(features[part]):
             raise ValueError(
-                f"source: x has {len(features[part]):,} examples and y has {len(y):,} labels. "
-                "Give arrays of equal length, example i of x with label i of y."
+                f"source: expected x and y of equal length, got {len(features[part]):,} examples and "
+                f"{len(y):,} labels. Pass one label per example."
             )
     labels: dict[str, Any] = dict.fromkeys(parts)
     class_names = None
@@ -67,8 +68,8 @@ def open_parts(
     shape = shapes["train"]
     if different := next((part for part in shapes if shapes[part] != shape), None):
         raise ValueError(
-            f"source: expected parts of one shape in {name}, got {shape} in 'train' and "
-            f"{shapes[different]} in {different!r}. Bring them to one shape."
+            f"source: expected parts of the same shape in {name}, got {shape} in 'train' and "
+            f"{shapes[different]} in {different!r}. Reshape or resize the examples to one shape."
         )
     description = Description(
         name,
@@ -84,10 +85,11 @@ def _as_features(x: ArrayLike, *, alone: bool) -> NDArray[Any]:
     _refuse_masked(x)
     try:
         features = np.asarray(x)
-    except Exception as error:  # ragged lists, and whatever the `__array__` of another library raises
+    except Exception as error:  # ragged lists, and any error that the `__array__` of another library raises
         raise ValueError(
-            f"source: expected an array x or a pair of arrays (x, y), got a {type(x).__name__} that is no "
-            f"array ({error}). Stack the examples, np.stack(images), and pass labels as load((x, y))."
+            f"source: expected an array x or a pair of arrays (x, y), got a {type(x).__name__} that "
+            f"cannot be converted ({error}). Stack the examples, np.stack(images), and pass labels as "
+            "load((x, y))."
         ) from None
     if features.ndim not in (2, 3, 4):
         raise ValueError(
@@ -96,7 +98,8 @@ def _as_features(x: ArrayLike, *, alone: bool) -> NDArray[Any]:
         )
     if not features.size:
         raise ValueError(
-            f"source: the array x of shape {features.shape} is empty. Give at least one example."
+            f"source: expected at least one example, got an empty array x of shape {features.shape}. Pass "
+            "an array with examples."
         )
     if features.dtype == object:
         features = _of_numbers(features)
@@ -107,23 +110,23 @@ def _refuse_masked(values: Any) -> None:
     if np.ma.is_masked(values):
         raise ValueError(
             f"source: expected arrays without masked values, got {int(np.ma.getmaskarray(values).sum()):,} "
-            "of them. Fill them in, x.filled(value), or leave out these examples."
+            "masked values. Fill them in, x.filled(value), or remove these examples."
         )
 
 
 def _advice(x: Any) -> str:
     if type(x).__name__.endswith("Dataset") and hasattr(x, "element_spec"):
         return (
-            "A tf.data.Dataset is a pipeline already: pass it to fit itself, or pass the arrays that it was "
-            "made of."
+            "A tf.data.Dataset is already a pipeline: pass it to fit directly, or pass the arrays that it "
+            "was made from."
         )
     if hasattr(x, "toarray"):
-        return "Make the sparse array a dense one, x.toarray()."
+        return "Convert the sparse array to a dense one, x.toarray()."
     return "Reshape it, with the examples along the first axis."
 
 
 def _of_numbers(features: NDArray[Any]) -> NDArray[np.float64]:
-    """An array of Python objects as numbers, once all of them are."""
+    """Return an array of Python objects as numbers; raise `ValueError` if one is not a number."""
     try:
         return features.astype(np.float64)
     except (TypeError, ValueError):
@@ -133,14 +136,14 @@ def _of_numbers(features: NDArray[Any]) -> NDArray[np.float64]:
             except (TypeError, ValueError):
                 raise ValueError(
                     f"source: expected features that are real numbers, got {features[place]!r} at {place} "
-                    "of an array of objects. Encode text as numbers, fill in what is missing, and give all "
-                    "examples one shape."
+                    "of an array of objects. Encode text as numbers, fill in missing values, and give all "
+                    "examples the same shape."
                 ) from None
         raise
 
 
 def _check_features(features: NDArray[Any]) -> NDArray[np.float32]:
-    """(N, D) numbers -> float32, all finite."""
+    """Return (N, D) features as float32; raise `ValueError` if a value is not finite."""
     if features.dtype.kind not in "biuf":
         raise ValueError(
             f"source: expected features that are real numbers, got dtype {features.dtype}. "
@@ -153,14 +156,14 @@ def _check_features(features: NDArray[Any]) -> NDArray[np.float32]:
         row, column = (int(place) for place in wrong[0])
         others = f", one of {len(wrong):,} such values" if len(wrong) > 1 else ""
         raise ValueError(
-            f"source: feature {column} of example {row} is {features[row, column]}{others}. "
-            "Expected finite numbers: fill in or leave out such examples."
+            f"source: expected finite numbers, got {features[row, column]} in feature {column} of example "
+            f"{row}{others}. Fill in such values, or remove these examples."
         )
     return converted
 
 
 def _check_images(images: NDArray[Any], *, alone: bool) -> NDArray[Any]:
-    """(N, H, W[, C]) -> (N, H, W, C) uint8 or float32 in [0, 1]."""
+    """Return images (N, H, W[, C]) as (N, H, W, C) uint8, or as float32 in [0, 1]."""
     _check_channels(images.shape, alone=alone)
     if images.ndim == 3:
         images = images[..., np.newaxis]
@@ -188,7 +191,7 @@ def _remedy(images: NDArray[Any]) -> str:
     place = tuple(int(axis) for axis in np.argwhere(strange)[0])
     return (
         f" ({images[place]} at {place}, the first of {int(strange.sum()):,} values that are not finite). "
-        "Fill them in, or leave out these images."
+        "Fill them in, or remove these images."
     )
 
 
@@ -211,7 +214,7 @@ def _check_whole(images: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _check_channels(shape: tuple[int, ...], *, alone: bool) -> None:
-    """Raise, or warn, where the axes look like those of another library or of one image."""
+    """Raise or warn if the order of the axes looks like (N, C, H, W) or like that of one image."""
     if len(shape) == 4 and shape[1] in _CHANNELS and shape[3] not in _CHANNELS and min(shape[2:]) > 4:
         raise ValueError(
             f"source: expected images of shape (N, H, W, C), got {shape}, which looks like (N, C, H, W). "
@@ -220,10 +223,10 @@ def _check_channels(shape: tuple[int, ...], *, alone: bool) -> None:
     if len(shape) == 3 and alone and min(shape[:2]) > 4 and shape[2] in (3, 4):
         raise ValueError(
             f"source: expected images of shape (N, H, W) or (N, H, W, C), got {shape}, which looks like "
-            "one image (H, W, C). Add the axis of the examples, x[np.newaxis]."
+            "one image (H, W, C). Add an axis for the examples, x[np.newaxis]."
         )
     if len(shape) == 3 and alone and shape[0] in (3, 4) and min(shape[1:]) > 4:
         notify(
-            f"arrays: {shape} is read as {shape[0]} grey images. If it is one image (C, H, W), pass "
+            f"arrays: {shape} is read as {shape[0]} gray images. If it is one image (C, H, W), pass "
             "np.moveaxis(x, 0, -1)[np.newaxis]."
         )

@@ -1,4 +1,4 @@
-"""Arrays and columns by name: dicts, data frames, .npz, .npy and .parquet files."""
+"""Named arrays and columns: dicts, data frames, .npz, .npy and .parquet files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LABELS = {"y", "label", "labels", "target", "targets", "classes"}
 
 
 def columns_of(source: Any) -> Columns | None:
-    """The columns of a data frame, a table of Arrow or a structured array; None for anything else."""
+    """Return the columns of a data frame, an Arrow table or a structured array; None for anything else."""
     if isinstance(source, np.ndarray) and source.dtype.names:
         return Columns("arrays", {name: source[name] for name in source.dtype.names})
     if hasattr(source, "column_names") and hasattr(source, "schema"):
@@ -35,7 +35,8 @@ def _one_column(frame: Any, name: Any) -> Any:
     column = frame[name]
     if len(getattr(column, "shape", (0,))) != 1:
         raise ValueError(
-            f"source: the table has several columns named {str(name)!r}. Give each column a name of its own."
+            f"source: expected unique column names, got several columns named {str(name)!r}. Rename all but "
+            "one."
         )
     return column.to_numpy()
 
@@ -43,15 +44,15 @@ def _one_column(frame: Any, name: Any) -> Any:
 def open_mapping(
     source: Mapping[str, Any], *, name: str = "arrays", max_classes: int | None = None
 ) -> Source | Columns:
-    """Arrays by name: `x` and `y`, `image` and `label`, `x_train` and `y_test`; or else columns of a table.
+    """Open named arrays: `x` and `y`, `image` and `label`, `x_train` and `y_test`; or columns of a table.
 
     Args:
-        source: name -> array. Parts are named in any order and case, as in `train_images`.
-        name: what the description calls them.
+        source: name -> array. The words of a name may be in any order and case, as in `train_images`.
+        name: the name in the description.
         max_classes: as in `encode_labels`.
 
     Raises:
-        ValueError: no names say what the arrays are.
+        ValueError: the names do not identify features, labels or columns.
     """
     parts: dict[str, dict[str, ArrayLike]] = {}
     for key, array in source.items():
@@ -61,8 +62,8 @@ def open_mapping(
         if kind is not None and len(words) <= 2:
             if kind in parts.get(part, {}):
                 raise ValueError(
-                    f"source: {name} holds several arrays that may be {kind} of {part!r}: "
-                    f"{listed([str(each) for each in source])}. Pass the arrays themselves, load((x, y))."
+                    f"source: expected one array {kind} of {part!r} in {name}, got several candidates: "
+                    f"{listed([str(each) for each in source])}. Pass the arrays directly, load((x, y))."
                 )
             parts.setdefault(part, {})[kind] = array
     arrays = {part: (pair["x"], pair.get("y")) for part, pair in parts.items() if "x" in pair}
@@ -77,15 +78,15 @@ def open_mapping(
     raise ValueError(
         f"source: expected arrays named x and y, image and label, or x_train, y_train, x_test and y_test, or "
         f"columns of one length, got {listed([str(key) for key in source]) or 'none'} in {name} (of type "
-        f"{type(source).__name__}, shape ()). Pass the arrays themselves, load((x, y))."
+        f"{type(source).__name__}, shape ()). Pass the arrays directly, load((x, y))."
     )
 
 
 def read_arrays(path: Path) -> ArrayLike | dict[str, Any]:
-    """The array of a .npy file, or those of a .npz file by name.
+    """Return the array of a .npy file, or the arrays of a .npz file by name.
 
     Raises:
-        ValueError: it is no such file, or holds Python objects.
+        ValueError: the file is malformed, or contains Python objects.
     """
     try:
         loaded = np.load(path, allow_pickle=False)
@@ -101,18 +102,18 @@ def read_arrays(path: Path) -> ArrayLike | dict[str, Any]:
 
 
 def read_parquet(path: Path) -> Columns:
-    """The columns of a Parquet file.
+    """Return the columns of a Parquet file.
 
     Raises:
         ImportError: pyarrow is missing.
-        ValueError: it is no such file.
+        ValueError: the file is malformed.
     """
     try:
         import pyarrow  # type: ignore[import-untyped]
         import pyarrow.parquet  # type: ignore[import-untyped]
     except ImportError:
         raise ImportError(
-            f"source: expected pyarrow, which reads {path}, got an environment without it. Run `pip install "
+            f"source: expected pyarrow to read {path}, got an environment without it. Run `pip install "
             "pyarrow`, or save the table as a CSV file."
         ) from None
     try:

@@ -1,4 +1,4 @@
-"""The cells of a CSV file, or the reason why it cannot be read."""
+"""The reader of CSV files, which reports why a file cannot be read."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Cells:
     """The cells of a file.
 
     Attributes:
-        header: the columns' names.
-        rows: the cells below it, as many in each row as there are columns.
-        lines: the line of the file that each row begins in; the first is 1.
-        separator: what stands between the cells.
+        header: the names of the columns.
+        rows: the rows below the header, each with one cell per column.
+        lines: the line of the file in which each row begins; the first line is 1.
+        separator: the character between the cells.
     """
 
     header: list[str]
@@ -32,40 +32,40 @@ class Cells:
 
 
 def read_cells(path: Path, separator: str | None, encoding: str | None) -> Cells:
-    """A file's cells, stripped of spaces; empty lines are left out.
+    """Return the cells of a file without surrounding spaces; empty lines are skipped.
 
     Args:
-        path: the file; `.tsv` and `.tab` are tab-separated, `.gz` is unpacked.
-        separator: one character; None for what the file's name says.
+        path: the file; `.tsv` and `.tab` are tab-separated, `.gz` is decompressed.
+        separator: one character; by default a tab for `.tsv` and `.tab`, and a comma for other files.
         encoding: as in `read_text`.
 
     Raises:
-        ValueError: the file is written otherwise.
+        ValueError: the file is malformed, or uses another separator or encoding.
     """
-    if separator in ("\\t", "tab"):  # as a command line spells it
+    if separator in ("\\t", "tab"):  # as typed on a command line
         separator = "\t"
     if separator is not None and (
         not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n'
     ):
         raise ValueError(
-            f"separator: expected one character, got {separator!r}. Pass for example ';' or '\\t' for a tab."
+            f"separator: expected one character, got {separator!r}. Pass for example ';', or '\\t' for a tab."
         )
     text = read_text(path, encoding)
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     chosen = separator or ("\t" if suffix in (".tsv", ".tab") else ",")
     skipped = 0
-    if (said := re.match(r"sep=(.)\r?\n", text)) is not None:  # Excel's own note of the separator
-        text, skipped, chosen = text[said.end() :], 1, separator or said[1]
+    if (declared := re.match(r"sep=(.)\r?\n", text)) is not None:  # Excel's declaration of the separator
+        text, skipped, chosen = text[declared.end() :], 1, separator or declared[1]
     rows, lines = _parsed(path, text, chosen, skipped)
     if (other := _other_separator(text, chosen, rows[:2], separator)) is not None:
         raise ValueError(
-            f"separator: expected the columns of {path} to be separated by {_name(chosen)}, got lines with "
+            f"separator: expected columns separated by {_name(chosen)} in {path}, got lines with "
             f"{_name(other)}. Pass separator={other!r}."
         )
     if len(rows) < 2:
         raise ValueError(
-            f"source: {path} holds no examples. "
-            "Expected a line of column names and at least one row below it."
+            "source: expected a line of column names and at least one row below it, got no examples in "
+            f"{path}. Pass a file with examples."
         )
     header, *rows = _without_empty_columns(rows)
     _check_header(path, header)
@@ -89,14 +89,14 @@ def _parsed(path: Path, text: str, separator: str, skipped: int) -> tuple[list[l
             line = skipped + reader.line_num + 1
     except csv.Error as error:
         raise ValueError(_malformed(path, line, error)) from None
-    while rows and len(rows) > 1 and not any(rows[-1]):  # what spreadsheets leave below a table
+    while rows and len(rows) > 1 and not any(rows[-1]):  # empty rows that spreadsheets write below a table
         rows.pop()
         lines.pop()
     return rows, lines
 
 
 def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
-    """The rows without columns at the end that have no name and no cell, as spreadsheets write them."""
+    """Return the rows without the trailing empty columns that spreadsheets write."""
     width = len(rows[0])
     while (
         width > 1 and not rows[0][width - 1] and all(len(row) < width or not row[width - 1] for row in rows)
@@ -108,24 +108,23 @@ def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
 def _malformed(path: Path, line: int, error: csv.Error) -> str:
     if "unexpected end" in str(error):
         return (
-            f'source: a quotation mark (") that opens in row {line:,} of {path} is not closed. Close it, or '
-            'write "" for a quotation mark within a quoted cell.'
+            f'source: expected a closing quotation mark ("), got none for the one that opens in row {line:,} '
+            f'of {path}. Close it, or write "" for a quotation mark within a quoted cell.'
         )
     if "field larger" in str(error):
         return (
-            f"source: a cell in row {line:,} of {path} is longer than {csv.field_size_limit():,} characters, "
-            'most likely because a quotation mark (") is not closed. Close it, or leave such texts out of '
-            "the "
-            "file."
+            f"source: expected cells of at most {csv.field_size_limit():,} characters, got a longer one in "
+            f'row {line:,} of {path}, most likely because a quotation mark (") is not closed. Close it, or '
+            "remove such texts from the file."
         )
     return (
-        f"source: row {line:,} of {path} is malformed ({error}). Put a cell that holds quotation marks into "
-        'quotation marks, and write "" for each within it.'
+        f"source: row {line:,} of {path} is malformed ({error}). Enclose a cell that contains quotation "
+        'marks in quotation marks, and write "" for each of those within it.'
     )
 
 
 def _other_separator(text: str, chosen: str, rows: list[list[str]], given: str | None) -> str | None:
-    """What splits the first two lines into as many cells, more than one, where the chosen one does not."""
+    """Return a separator that splits the first two lines into equally many cells if `chosen` does not."""
     whole = bool(rows) and len(rows[0]) == 1
     if not whole and (len(rows) < 2 or (given and len(rows[0]) == len(rows[1]))):
         return None
@@ -143,15 +142,15 @@ def _name(separator: str) -> str:
 def _check_header(path: Path, header: list[str]) -> None:
     if repeated := sorted({name for name in header if name and header.count(name) > 1}):
         raise ValueError(
-            f"source: {path} has several columns named {', '.join(map(repr, repeated))}. Give each column a "
-            "name of its own."
+            f"source: expected unique column names, got several columns named "
+            f"{', '.join(map(repr, repeated))} in {path}. Rename all but one."
         )
     numbers = [name for name in header if re.fullmatch(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?", name)]
-    counted = [str(number) for number in range(len(numbers))]  # names that a program gave to columns without
+    counted = [str(number) for number in range(len(numbers))]  # names that programs give to unnamed columns
     if any("." in name for name in numbers) or (len(numbers) == len(header) and numbers != counted):
         raise ValueError(
-            f"source: the first line of {path} holds values ({listed(header)}) where the names of the "
-            "columns are expected. Write a line of names above it."
+            f"source: expected column names in the first line of {path}, got values ({listed(header)}). "
+            "Insert a line of names above it."
         )
 
 
@@ -163,18 +162,19 @@ def _check_lengths(
         return
     line, cells = wrong[0]
     others = f"; {len(wrong):,} rows in all differ from it" if len(wrong) > 1 else ""
-    remedy = "Give every row one cell a column."
+    remedy = "Give every row one cell per column."
     if len(header) == 1 and len({count for _, count in wrong}) == 1:
-        remedy = f"Remove the first line if it is a title and no name of a column, {header[0][:60]!r}."
+        remedy = f"Remove the first line if it is a title, not a column name: {header[0][:60]!r}."
     elif len(wrong) == len(rows) and all(count == len(header) + 1 for _, count in wrong):
         remedy = (
             "Add a name to the header if the first column has none, or remove the last separator of each row."
         )
     elif cells > len(header):
         remedy = (
-            f"Give every row one cell a column, and put cells that hold {_name(separator)} into quotation "
-            "marks."
+            f"Give every row one cell per column, and enclose cells that contain {_name(separator)} in "
+            "quotation marks."
         )
     raise ValueError(
-        f"source: row {line:,} of {path} has {cells} cells, its header {len(header)}{others}. {remedy}"
+        f"source: expected {len(header)} cells, one per column of the header, got {cells} in row {line:,} of "
+        f"{path}{others}. {remedy}"
     )

@@ -1,4 +1,4 @@
-"""The embedded data set: scikit-learn's scans of handwritten digits, which need no network."""
+"""The embedded data set: scikit-learn's scans of handwritten digits, available without a network."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _SEED = 0  # part of the published meaning of the splits: never change it
 
 
 def open_digits() -> Source:
-    """1,797 real scans, 8x8 pixels of 17 grey levels, scaled to [0, 1].
+    """Open 1,797 scans of digits: 8x8 pixels with 17 gray levels, scaled to [0, 1].
 
-    scikit-learn has no splits, so these are ours: stratified by class with a fixed seed into train (70 %,
-    1,258), validation (10 %, 180) and test (20 %, 359), the same on every machine.
+    scikit-learn defines no splits. These are stratified by class with a fixed seed: train (70%, 1,258
+    examples), validation (10%, 180) and test (20%, 359), the same on every machine.
 
-    Source: Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
-    1998.
+    Source: Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning
+    Repository, 1998.
     """
     from sklearn.datasets import load_digits
 

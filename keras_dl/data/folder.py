@@ -1,4 +1,4 @@
-"""A folder of images, one sub-folder a class."""
+"""A folder of images with one subfolder per class."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PARTS = {
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-# What operating systems and programs leave in folders, beside names that begin with a dot.
+# Files and folders that operating systems and programs create; names that begin with a dot are hidden, too.
 _HIDDEN = {"__macosx", "@eadir", "__pycache__", "$recycle.bin", "lost+found", "thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
 class _ImageFile:
     path: Path
-    folders: tuple[str, ...]  # below the part's own folder; the first is the class
+    folders: tuple[str, ...]  # below the folder of the part; the first is the class
 
     @property
     def class_name(self) -> str | None:
@@ -43,21 +43,21 @@ class _ImageFile:
 def open_folder(
     path: Path, image_size: tuple[int, int] | None, *, labels: bool = True, on_corrupt: OnCorrupt = "raise"
 ) -> Source:
-    """Images in `class/*.png`, or in `train/class/*.png`, `validation/class/*.png`, `test/class/*.png`.
+    """Open images in `class/*.png`, or in `train/class/*.png`, `validation/class/*.png`, `test/class/*.png`.
 
-    Classes are the sub-folders' names, sorted. Hidden files and folders are left out, other files that are no
-    images are counted in a warning. Images without class folders have no labels. Images are grey if all files
-    are, and RGB otherwise.
+    The classes are the names of the subfolders, sorted. Hidden files and folders are ignored; other files
+    that are not images are counted in a warning. Images without class folders have no labels. Images are gray
+    if all files are, and RGB otherwise.
 
     Args:
         path: the folder; links in it are followed.
-        image_size: (H, W) that images are resized to while they are read, should they differ in size or be
+        image_size: (H, W) to which images are resized while they are read, if they differ in size or are
             larger.
-        labels: whether classes are wanted.
-        on_corrupt: `"skip"` leaves out files that cannot be decoded, and counts them in the warning.
+        labels: whether to read the classes.
+        on_corrupt: `"skip"` skips files that cannot be decoded, and counts them in the warning.
 
     Raises:
-        ValueError: there are no images, a file is broken, or the folders are not arranged as above.
+        ValueError: there are no images, a file is corrupt, or the folders are not arranged as above.
     """
     notices: list[str] = []
     folders = _part_folders(path, notices)
@@ -77,8 +77,8 @@ def open_folder(
     def read(part: str, indices: Indices) -> Examples:
         if class_names is not None and classes[part] is None:
             raise ValueError(
-                f"split: the {part!r} part of {path} has no class folders, so its images have no labels. "
-                "Sort them into the folders of their classes, or pass labels=False."
+                f"split: expected class folders in the {part!r} part of {path}, got images without labels. "
+                "Move them into one folder per class, or pass labels=False."
             )
         return Examples(paths[part], classes[part]).take(indices)
 
@@ -102,19 +102,19 @@ def open_folder(
 def read_decoded(
     path: Path, image_shape: tuple[int | None, int | None, int], resize_to: tuple[int, int] | None
 ) -> np.ndarray:
-    """The pixels of one file, once they have the shape that the folder's images are known to have."""
+    """Return the pixels of one file; raise `ValueError` if their shape differs from the expected one."""
     pixels = read_pixels(path, resize_to, image_shape[2])
     expected = image_shape[:2] if resize_to is None else resize_to
     if pixels.shape[:2] != expected and None not in expected:
         raise ValueError(
-            f"source: {path} cannot be decoded (it has {pixels.shape[:2]} pixels and its header says "
-            f"{expected}). Repair or remove it."
+            f"source: {path} cannot be decoded (expected {expected} pixels, as in its header, got "
+            f"{pixels.shape[:2]}). Repair or remove it."
         )
     return pixels
 
 
 def _part_folders(path: Path, notices: list[str]) -> dict[str, Path]:
-    """The folder of each part; the path itself where it has no `train`."""
+    """Return the folder of each part; `train` is the path itself if it has no folder `train`."""
     found: dict[str, list[Path]] = {}
     others = []
     for folder in _folders(path):
@@ -126,7 +126,7 @@ def _part_folders(path: Path, notices: list[str]) -> dict[str, Path]:
     if "train" not in found:
         if found and not others:
             raise ValueError(
-                f"source: {path} has no folder 'train', only "
+                f"source: expected a folder 'train' in {path}, got only "
                 f"{', '.join(folder.name for folders in found.values() for folder in folders)}. "
                 "Name the folder of the training images 'train', or pass one of these folders."
             )
@@ -134,11 +134,11 @@ def _part_folders(path: Path, notices: list[str]) -> dict[str, Path]:
     for part, folders in found.items():
         if len(folders) > 1:
             raise ValueError(
-                f"source: {path} has several folders of the split {part!r}: "
+                f"source: expected one folder of the split {part!r} in {path}, got several folders: "
                 f"{', '.join(folder.name for folder in folders)}. Merge them, or rename all but one."
             )
     if others:
-        notices.append(f"left out {listed(others)} beside the folder {found['train'][0].name}")
+        notices.append(f"ignored {listed(others)} next to the folder {found['train'][0].name}")
     return {part: folders[0] for part, folders in found.items()}
 
 
@@ -151,7 +151,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _files(path: Path, notices: list[str]) -> list[_ImageFile]:
-    """Every image below the path, sorted; what else lies there is counted."""
+    """Return every image below the path, sorted; count all other files in `notices`."""
     images: list[_ImageFile] = []
     others: Counter[str] = Counter()
     without_images = set()
@@ -159,7 +159,7 @@ def _files(path: Path, notices: list[str]) -> list[_ImageFile]:
     def visit(folder: Path, names: tuple[str, ...], parents: frozenset[tuple[int, int]]) -> int:
         status = folder.stat()
         here = (status.st_dev, status.st_ino)
-        if here in parents:  # a link to a folder that it lies in
+        if here in parents:  # a link to a folder that contains it
             return 0
         count = 0
         for entry in sorted(folder.iterdir()):
@@ -181,26 +181,26 @@ def _files(path: Path, notices: list[str]) -> list[_ImageFile]:
     if others:
         kinds = listed([f"{count:,} {suffix}" for suffix, count in others.most_common()])
         total = others.total()
-        notices.append(f"passed over {total:,} file{'s' if total > 1 else ''}: {kinds}")
+        notices.append(f"skipped {total:,} file{'s' if total > 1 else ''}: {kinds}")
         if not others.keys().isdisjoint((".heic", ".heif")):
-            notices.append(".heic is read once pillow_heif.register_heif_opener() was called")
+            notices.append("call pillow_heif.register_heif_opener() first to read .heic files")
     if without_images:
-        notices.append(f"no images in {listed(sorted(without_images))}, so no such class")
+        notices.append(f"no images in {listed(sorted(without_images))}, so these are not classes")
     return sorted(images, key=lambda file: file.path)
 
 
 def _no_images(folder: Path, notices: Iterable[str]) -> str:
-    there = f" ({'; '.join(notices)})" if notices else ""
+    details = f" ({'; '.join(notices)})" if notices else ""
     return (
-        f"source: no images in {folder}{there}. Expected .jpg, .png, .webp, .bmp, .tiff, .gif or other image "
-        "files in one sub-folder a class, for example cats/1.png and dogs/1.png."
+        "source: expected .jpg, .png, .webp, .bmp, .tiff, .gif or other image files, got no images in "
+        f"{folder}{details}. Arrange them in one subfolder per class, for example cats/1.png and dogs/1.png."
     )
 
 
 def _readable(
     found: Mapping[str, list[_ImageFile]], on_corrupt: OnCorrupt, notices: list[str]
 ) -> tuple[dict[str, list[_ImageFile]], list[Header]]:
-    """The files that can be read, and their headers; to skip those that cannot, all are decoded once."""
+    """Return the readable files and their headers; with `on_corrupt="skip"` all are decoded once."""
     headers: list[Header] = []
     corrupt: list[str] = []
     files: dict[str, list[_ImageFile]] = {}
@@ -220,7 +220,7 @@ def _readable(
             files[part].append(file)
     if corrupt:
         plural = "s" if len(corrupt) > 1 else ""
-        notices.append(f"passed over {len(corrupt):,} corrupt image{plural}: {listed(corrupt)}")
+        notices.append(f"skipped {len(corrupt):,} corrupt image{plural}: {listed(corrupt)}")
     return files, headers
 
 
@@ -234,14 +234,14 @@ def _class_names(
         if None in found and found != {None}:
             stray = next(file.path for file in files[part] if file.class_name is None)
             raise ValueError(
-                f"source: {stray} lies beside the class folders of {path}. Move it into the folder of its "
-                "class, or pass labels=False."
+                f"source: expected images in class folders only, got {stray} next to the class folders of "
+                f"{path}. Move it into the folder of its class, or pass labels=False."
             )
     names = {part: {str(name) for name in found} for part, found in classes.items() if found != {None}}
     for part, found_names in names.items():
         if unknown := found_names - names["train"]:
             raise ValueError(
-                f"source: the {part} part of {path} has classes that train has not: "
+                f"source: expected the classes of train in the {part} part of {path}, got further classes: "
                 f"{listed(sorted(unknown))}. Add them to train, or remove them."
             )
         if missing := names["train"] - found_names:
@@ -253,7 +253,7 @@ def _class_names(
 
 
 def _check_nesting(files: Mapping[str, list[_ImageFile]], path: Path, notices: list[str]) -> None:
-    """Folders within class folders: another arrangement than this one, or finer classes."""
+    """Raise or warn about folders within class folders: another arrangement, or subclasses."""
     inside = [file for part in files.values() for file in part]
     nested = [file for file in inside if len(file.folders) > 1]
     if not nested:
@@ -263,29 +263,30 @@ def _check_nesting(files: Mapping[str, list[_ImageFile]], path: Path, notices: l
     if len(nested) == len(inside):
         _check_arrangement(nested, inner, outer, path)
     notices.append(
-        f"images in folders within {listed(outer)} ({listed(inner)}) count as the class of the outer folder"
+        f"images in folders within {listed(outer)} ({listed(inner)}) belong to the class of the outer folder"
     )
 
 
 def _check_arrangement(nested: list[_ImageFile], inner: list[str], outer: list[str], path: Path) -> None:
-    """Raise where the outer folders are no classes, or the inner ones are splits."""
+    """Raise `ValueError` if the outer folders are not classes, or the inner ones are splits."""
     words = [set(re.split(r"[^a-z]+", name.lower())) for name in outer]
     if all(not each.isdisjoint(PARTS) for each in words):
         raise ValueError(
-            f"source: the folders {listed(outer)} of {path} look like splits, not classes. Name them "
-            "'train', 'validation' and 'test', with the folders of the classes directly in them."
+            f"source: expected classes, got the folders {listed(outer)} of {path}, which look like splits. "
+            "Name them 'train', 'validation' and 'test', with the class folders directly in them."
         )
     if len(outer) > 1 and all(name.lower() in PARTS for name in inner):
         raise ValueError(
-            f"source: the splits of {path} ({', '.join(inner)}) lie within its class folders "
-            f"({listed(outer)}). Arrange them the other way round: train/{outer[0]} and not "
-            f"{outer[0]}/train."
+            f"source: expected class folders within the splits of {path}, got the splits "
+            f"({', '.join(inner)}) within the class folders ({listed(outer)}). Arrange them as "
+            f"train/{outer[0]}, not {outer[0]}/train."
         )
     if len(outer) == 1:
         raise ValueError(
-            f"source: {path} has the one class folder {outer[0]}, which holds only folders "
-            f"({listed(inner)}). Pass {nested[0].path.parents[len(nested[0].folders) - 1]} if these are the "
-            "classes or splits, or labels=False if there are none."
+            f"source: expected several class folders in {path}, got the one class folder {outer[0]}, which "
+            f"contains only folders ({listed(inner)}). Pass "
+            f"{nested[0].path.parents[len(nested[0].folders) - 1]} if these are the classes or splits, or "
+            "labels=False if there are none."
         )
 
 

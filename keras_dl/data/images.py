@@ -1,4 +1,4 @@
-"""Image files of any kind that Pillow decodes, upright and as 8-bit pixels."""
+"""Image files of all formats that Pillow decodes, turned upright, as 8-bit pixels."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 _GREY = {"1", "L", "La", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
-# Not pixels: these only announce a file of another program, or run one to draw it.
+# Formats without pixels: Pillow only identifies the file, or runs another program to draw it.
 _NOT_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PALM", "PDF", "SPIDER", "WMF"}
-# Their first bytes cannot be those of anything else, so they are found under any name.
+# Their first bytes identify the format, so that files are recognized under any name.
 _UNMISTAKABLE = ["AVIF", "GIF", "JPEG", "JPEG2000", "PNG", "QOI", "TIFF", "WEBP"]
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an image file says of itself: its size once it is upright, and whether it is grey."""
+    """The header of an image file: its size when turned upright, and whether it is gray."""
 
     height: int
     width: int
@@ -31,22 +31,22 @@ class Header:
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether the file counts as an image: by its name, or by its content where the name says nothing."""
+    """Return whether the file is an image, by its name, or else by its content."""
     suffix = path.suffix.lower()
     if suffix in _suffixes():
         return True
     try:
         with Image.open(path, formats=_UNMISTAKABLE):
             return True
-    except Exception:  # whatever a decoder makes of a file that is none of its own
+    except Exception:  # decoders raise any error for files of other formats
         return False
 
 
 def read_header(path: Path) -> Header:
-    """The header of an image file; its pixels are not decoded.
+    """Return the header of an image file without decoding its pixels.
 
     Raises:
-        ValueError: it is no image, or larger than Pillow's limit against decompression bombs.
+        ValueError: the file is not an image, or exceeds Pillow's limit against decompression bombs.
     """
     try:
         with _opened(path) as image:
@@ -54,25 +54,25 @@ def read_header(path: Path) -> Header:
             if _orientation(image) in _SIDEWAYS:
                 width, height = height, width
             return Header(height, width, image.mode in _GREY)
-    except Exception as error:  # Pillow's decoders raise errors of a dozen kinds
+    except Exception as error:  # Pillow's decoders raise many types of errors
         raise ValueError(
             f"source: {path} cannot be read as an image ({_reason(error)}). {_remedy(error)}"
         ) from None
 
 
 def read_pixels(path: Path, size: tuple[int, int] | None, channels: int) -> NDArray[np.uint8]:
-    """The image, turned upright by its EXIF orientation: (H, W, channels) uint8.
+    """Return the image, turned upright by its EXIF orientation: (H, W, channels) uint8.
 
-    16-bit grey is cut to its high byte, palettes and CMYK become RGB, transparency is dropped, and of several
-    frames the first is taken.
+    16-bit gray is reduced to its high byte, palettes and CMYK are converted to RGB, transparency is dropped,
+    and only the first of several frames is read.
 
     Args:
         path: the file.
-        size: (H, W) that it is resized to, bilinearly with antialiasing; None leaves its size.
-        channels: 1 for grey, 3 for RGB.
+        size: (H, W) to which it is resized, bilinearly with antialiasing; None keeps its size.
+        channels: 1 for gray, 3 for RGB.
 
     Raises:
-        ValueError: it cannot be decoded.
+        ValueError: the file cannot be decoded.
     """
     try:
         with _opened(path) as image:
@@ -85,10 +85,10 @@ def read_pixels(path: Path, size: tuple[int, int] | None, channels: int) -> NDAr
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """The upright image; grey of 16 bits as grey of 8, which Pillow's own conversion would saturate."""
+    """Return the upright image; 16-bit gray as 8-bit gray, which Pillow's own conversion saturates."""
     upright = ImageOps.exif_transpose(image)
     if image.mode == "F" or (image.mode == "I" and image.format not in ("PNG", "PPM")):
-        raise ValueError("its pixels are 32-bit numbers of unknown range; expected 8 or 16 bits a channel")
+        raise ValueError("expected 8 or 16 bits per channel, got 32-bit pixels of unknown range")
     if not image.mode.startswith("I"):
         return upright
     return Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
@@ -97,15 +97,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _opened(path: Path) -> Image.Image:
     if not path.exists():
         raise FileNotFoundError(
-            "it is a link to a file that does not exist"
-            if path.is_symlink()
-            else "it does not exist any more"
+            "it is a link to a file that does not exist" if path.is_symlink() else "it no longer exists"
         )
     return Image.open(path, formats=_formats())
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8, that Pillow's size does not count yet, without decoding any pixels."""
+    """Return the EXIF orientation, 1 to 8, that Pillow has not applied yet, without decoding pixels."""
     if image.format == "TIFF":
         return 1
     if image.format == "PNG" and "exif" not in image.info and _exif_behind_pixels(image):
@@ -128,14 +126,14 @@ def _exif_behind_pixels(image: Any) -> bool:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "no decoder knows its content"
+        return "no decoder supports its content"
     return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _remedy(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return "Make it smaller or remove it, or raise PIL.Image.MAX_IMAGE_PIXELS if it can be trusted."
-    return 'Repair or remove it, or pass on_corrupt="skip" to pass over such files.'
+    return 'Repair or remove it, or pass on_corrupt="skip" to skip such files.'
 
 
 def _formats() -> list[str]:

@@ -1,4 +1,4 @@
-"""Labels as classes 0 ... K-1, whatever stands for the classes: names, whole numbers, truth values."""
+"""Encoding of labels (names, integers or booleans) as classes 0 ... K-1."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "<na>", "?"}
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell stands for no value: empty, None, NaN, or a sign such as `NA` and `?`."""
+    """Return whether a cell has no value: empty, None, NaN, or a marker such as `NA` and `?`."""
     if isinstance(value, str):
         return value.strip().lower() in _MISSING
     try:
-        return value is None or bool(value != value)  # NaN is unlike itself
-    except TypeError:  # pandas' NA is neither like nor unlike
+        return value is None or bool(value != value)  # NaN is unequal to itself
+    except TypeError:  # the comparison of pandas' NA has no truth value
         return True
     except ValueError:  # an array within a cell
         return False
@@ -34,17 +34,17 @@ def encode_labels(
     max_classes: int | None = None,
     row: Callable[[int], str] = "label {}".format,
 ) -> tuple[Labels, tuple[str, ...]]:
-    """Labels -> classes 0 ... K-1 and the K names: the distinct values that are there, in their order.
+    """Return the labels as classes 0 ... K-1, and the K names: the distinct values in sorted order.
 
     Args:
-        y: (N,) or (N, 1): names, whole numbers or truth values. Text that holds whole numbers alone counts as
-            whole numbers.
-        argument: what the error calls them.
-        max_classes: K may be as large; by default 1,000, and no class may look like a measurement.
-        row: the index of a label -> where it stands.
+        y: (N,) or (N, 1): names, integers or booleans. Text that consists of integers only is read as
+            integers.
+        argument: the name of the labels in errors.
+        max_classes: the largest K; by default 1,000, and labels that look like measurements are refused.
+        row: the index of a label -> its location, for errors.
 
     Raises:
-        ValueError: a label is missing, is no class, or there are too many classes.
+        ValueError: a label is missing or is not a class, or there are too many classes.
     """
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -56,7 +56,7 @@ def encode_labels(
         )
     if missing := _missing(labels):
         raise ValueError(
-            f"source: expected {argument} to name the class of every example, got no value in "
+            f"source: expected {argument} to name the class of every example, got missing values in "
             f"{len(missing):,} of {len(labels):,} ({listed([row(index) for index in missing])}). Fill them "
             "in, or remove these examples."
         )
@@ -78,8 +78,8 @@ def encode_labels(
 
 
 def doubtful_classes(names: Sequence[str]) -> list[str]:
-    """What is odd about the names of the classes: a class alone, or two that are meant to be one."""
-    doubts = [f"there is one class alone, {names[0]}"] if len(names) == 1 else []
+    """Return warnings about the classes: a single class, or names that differ only in case or spaces."""
+    doubts = [f"there is only one class, {names[0]}"] if len(names) == 1 else []
     alike: dict[str, list[str]] = {}
     for name in names:
         alike.setdefault(" ".join(name.casefold().split()), []).append(name)
@@ -99,7 +99,7 @@ def _missing(labels: NDArray[Any]) -> list[int]:
 
 
 def _as_numbers(labels: NDArray[Any], argument: str) -> NDArray[Any]:
-    """Text and objects as what they hold: truth values, numbers or names."""
+    """Return text and objects as booleans, numbers or names, according to their content."""
     if labels.dtype.kind == "S":
         labels = _decoded(labels, argument)
     if labels.dtype.kind not in "UO":
@@ -116,7 +116,7 @@ def _as_numbers(labels: NDArray[Any], argument: str) -> NDArray[Any]:
 
 
 def _decoded(names: Any, argument: str) -> Any:
-    """Names in bytes as text: one, or an array of them."""
+    """Return one name in bytes, or an array of them, as text."""
     try:
         return np.char.decode(names, "utf-8")[()]
     except UnicodeDecodeError as error:
@@ -140,12 +140,12 @@ def _check_whole(labels: NDArray[Any], argument: str, row: Callable[[int], str])
 
 def _check_number(classes: NDArray[Any], num_examples: int, argument: str, max_classes: int | None) -> None:
     most = _MOST_CLASSES if max_classes is None else max_classes
-    kind = "names" if classes.dtype.kind == "U" else "whole numbers"
+    kind = "names" if classes.dtype.kind == "U" else "integers"
     shown = listed([str(name)[:40] for name in classes], at_most=3)
     if len(classes) > most:
         raise ValueError(
-            f"max_classes: expected {argument} to hold at most {most:,} classes, got {len(classes):,} "
-            f"distinct {kind} in {num_examples:,} examples ({shown}). Name another column, group the "
+            f"max_classes: expected {argument} to contain at most {most:,} classes, got {len(classes):,} "
+            f"distinct {kind} in {num_examples:,} examples ({shown}). Select another column, group the "
             f"values, or pass max_classes={len(classes)} if each is a class."
         )
     if kind == "names":
@@ -157,12 +157,12 @@ def _check_number(classes: NDArray[Any], num_examples: int, argument: str, max_c
         measured |= gaps and len(classes) > 50 and num_examples < 10 * len(classes)
         if gaps and first >= 0 and last < _MOST_CLASSES and not measured:
             notify(
-                f"{argument}: the {len(classes):,} distinct whole numbers ({shown}) are the classes 0 to "
-                f"{len(classes) - 1}; numbers between them that are absent are no classes."
+                f"{argument}: the {len(classes):,} distinct integers ({shown}) are encoded as the classes 0 "
+                f"to {len(classes) - 1}; absent numbers between them are not classes."
             )
     if measured and max_classes is None:
         raise ValueError(
             f"max_classes: expected {argument} to be classes, got {len(classes):,} distinct {kind} in "
-            f"{num_examples:,} examples ({shown}), which look like measurements or identifiers. Name another "
-            f"column, group the values, or pass max_classes={len(classes)} if each is a class."
+            f"{num_examples:,} examples ({shown}), which look like measurements or identifiers. Select "
+            f"another column, group the values, or pass max_classes={len(classes)} if each is a class."
         )

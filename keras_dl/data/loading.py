@@ -1,4 +1,4 @@
-"""`load` and `describe`: any source, by name, path or arrays."""
+"""`load` and `describe`, for sources given by name, by path or as arrays."""
 
 from __future__ import annotations
 
@@ -43,65 +43,67 @@ def load(
     data_dir: str | os.PathLike[str] | None = None,
     share: Share | None = None,
 ) -> tf.data.Dataset | Any:
-    """Batches of a data set: `(image, label)`, image float32 (B, H, W, C) in [0, 1], label int32 (B,).
+    """Return batches of a data set: `(image, label)`, image float32 (B, H, W, C) in [0, 1], label int32 (B,).
 
-    Tables and 2-D arrays give `(features, label)`, features float32 (B, D). Text gives
+    The batches of tables and 2D arrays are `(features, label)`, features float32 (B, D); those of text are
     `(characters, next characters)`, both int32 (B, T).
 
         >>> model.fit(load("digits", seed=0), epochs=10)
         >>> train, validation = load("mnist", ("train", "validation"))
-        >>> load("photos/", image_size=64, labels=False)   # sub-folders are classes
+        >>> load("photos/", image_size=64, labels=False)   # subfolders are classes
         >>> load((x, y), "train[:90%]")
 
-    **Splits.** A split that the set has (`describe(source).num_examples`), or a slice of one as TFDS writes
-    it: `train[:55000]`, `train[90%:]`, `train[:80%]+train[90%:]`. Several splits give a tuple of as many data
-    sets. Asked for together with `train`, a `validation` or `test` that the set lacks is a fixed tenth of
-    `train`, and `train` is the rest; neither ever touches a `test` that the set has. Arrays, CSV files, texts
-    and folders without a `train/` have the split `train` alone.
+    **Splits.** A split is one that the data set has (`describe(source).num_examples`), or a slice of one in
+    the notation of TFDS: `train[:55000]`, `train[90%:]`, `train[:80%]+train[90%:]`. For several splits the
+    result is a tuple of data sets. If requested together with `train`, a missing `validation` or `test` is a
+    fixed tenth of `train`, and `train` is the rest; neither takes examples from a `test` that the data set
+    has. Arrays, CSV files, texts and folders without a `train/` have only the split `train`.
 
     **Labels** are numbered 0 ... K-1 in the order of `describe(source).class_names`: class folders, or the
-    distinct values of a column or array of labels, names in alphabetical and whole numbers in ascending
-    order. Labels that are 0 ... K-1 keep their numbers, as do those of TensorFlow Datasets.
+    distinct values of a column or array of labels, names in alphabetical and integers in ascending order.
+    Labels that are already 0 ... K-1 keep their numbers, as do those of TensorFlow Datasets.
 
-    **Warnings.** What is read, but perhaps not as intended, is told in one `DataWarning`: files passed over,
-    classes without images, an index among the features.
+    **Warnings.** Data that may be read differently than intended is reported in one `DataWarning`: skipped
+    files, classes without images, an index among the features.
 
-    **Order.** Each pass over the data set is an epoch with its own order, decided by `(seed, epoch)` and
-    nothing else. To go on with a training after k epochs, load with `epoch=k`: the passes are then those of
-    epochs k, k+1, ... of the uninterrupted run. Any pass counts, also one broken off.
+    **Order.** Each pass over the data set is an epoch with its own order, which depends only on
+    `(seed, epoch)`. To resume training after k epochs, load with `epoch=k`: the passes are then those of
+    epochs k, k+1, ... of the uninterrupted run. Incomplete passes count, too.
 
     Args:
         source: `digits` (embedded), a name of TensorFlow Datasets (`mnist`, `tiny_shakespeare`, ...), the
             path of a folder of images, a table (.csv, .tsv, .parquet), arrays (.npz, .npy) or a text file; or
             arrays: x, (x, y), {"image": x, "label": y}; or a data frame. A plain name that is both a data set
-            and a file is the data set; write `./name` for the file.
+            and a file selects the data set; pass `./name` for the file.
         split: the split or splits.
         batch_size: B.
-        labels: False gives the features alone.
-        image_size: resize images to this side, or to (height, width).
+        labels: False omits the labels.
+        image_size: the side, or (height, width), to which images are resized.
         sequence_length: T, for text.
-        label_column: the labels' column in a table; with labels=False it is left out.
-        separator: what stands between the cells of a CSV file: by default a comma, and a tab in a .tsv file.
-        encoding: of a CSV or text file, such as "latin-1"; by default UTF-8, or UTF-16 with its byte order
-            mark.
-        drop: the column or columns of a table to leave out.
-        max_classes: the most classes that a column or array of labels may hold; by default 1,000. Whole
-            numbers with few examples of each look like measurements and are refused unless it is given.
-        on_corrupt: "raise" names the first image file that cannot be read; "skip" leaves out all of them and
-            counts them in a `DataWarning`, for which each file is decoded once more.
-        shuffle: mix the examples; by default for `train` and its slices.
-        seed: of the order; by default drawn from Python's generator, which `keras.utils.set_random_seed`
-            seeds.
+        label_column: the column of the labels in a table; with labels=False it is omitted.
+        separator: the character between the cells of a CSV file; by default a comma, or a tab for a .tsv
+            file.
+        encoding: the encoding of a CSV or text file, such as "latin-1"; by default UTF-8, or UTF-16 with a
+            byte order mark.
+        drop: the column or columns of a table to omit.
+        max_classes: the largest number of classes in a column or array of labels; by default 1,000. Integers
+            with few examples each look like measurements and are refused unless it is given.
+        on_corrupt: "raise" raises an error for the first image file that cannot be read; "skip" skips all
+            such files and counts them in a `DataWarning`, for which each file is decoded one more time.
+        shuffle: shuffle the examples; by default for `train` and its slices.
+        seed: the seed of the order; by default drawn from Python's generator, which
+            `keras.utils.set_random_seed` seeds.
         epoch: the number of the first pass.
-        drop_remainder: leave out a last, smaller batch, so that all have the static size B.
-        cache: keep decoded images in memory. False decodes them at every pass. By default they are kept where
+        drop_remainder: omit a last, smaller batch, so that all have the static size B.
+        cache: keep decoded images in memory; False decodes them at every pass. By default they are kept if
             they take, at `image_size`, at most a quarter of the machine's memory.
-        data_dir: where TFDS keeps its sets, by default `TFDS_DATA_DIR`.
-        share: the replicas of one worker among several: a batch of each of them in turn, of every global
-            batch of B, pass after pass without end. All workers together see what one would. Needs a seed.
+        data_dir: the directory of the TFDS data sets; by default `TFDS_DATA_DIR`.
+        share: the replicas of one worker among several. The data set then yields, for each global batch of B,
+            the part of each of these replicas in turn, and repeats endlessly. All workers together see the
+            examples of a single one. Requires a seed.
 
     Raises:
-        ValueError: an argument or the data is not what it must be.
+        ValueError: an argument or the data is invalid.
         LookupError: there is no such data set, file or folder.
         ConnectionError: the data set is neither prepared nor downloadable.
     """
@@ -130,8 +132,8 @@ def load(
     )
     if seed is None and share is not None:
         raise ValueError(
-            "seed: expected a number together with `share`, because all workers must shuffle alike, got None."
-            " Pass the same seed on every worker."
+            "seed: expected a number together with `share`, because all workers must use the same order, got "
+            "None. Pass the same seed on every worker."
         )
     if seed is None:
         seed = random.randrange(2**31)
@@ -151,9 +153,9 @@ def load(
             decode = None
         if drop_remainder and len(examples.features) < batch_size:
             raise ValueError(
-                f"batch_size: {split!r} of {opened.description.name} gives {len(examples.features):,} "
-                f"examples, fewer than batch_size={batch_size}, and drop_remainder=True would leave none. "
-                "Choose a smaller batch_size."
+                f"batch_size: expected at most the {len(examples.features):,} examples of {split!r} of "
+                f"{opened.description.name}, got {batch_size}; drop_remainder=True would leave no batch. "
+                "Pass a smaller batch_size."
             )
         return pipeline.batches(
             examples,
@@ -184,25 +186,25 @@ def describe(
     on_corrupt: OnCorrupt = "raise",
     data_dir: str | os.PathLike[str] | None = None,
 ) -> Description:
-    """What a data set holds: what a model must know of it before it is built.
+    """Return the description of a data set: the shapes and classes needed to build a model for it.
 
         >>> describe("digits").image_shape
         (8, 8, 1)
 
     Args:
         source: as for `load`.
-        labels: as for `load`; with False there are no class names, and a folder need not have any.
-        image_size: the `image_size` that `load` will be given; the description's image_shape follows it.
-        label_column: the labels' column in a table, None where it has none.
+        labels: as for `load`; with False there are no class names, and a folder needs no class folders.
+        image_size: as for `load`; it determines the image_shape of the description.
+        label_column: the column of the labels in a table; None if there is none.
         separator: as for `load`.
         encoding: as for `load`.
         drop: as for `load`.
         max_classes: as for `load`.
         on_corrupt: as for `load`.
-        data_dir: where TFDS keeps its sets, by default `TFDS_DATA_DIR`.
+        data_dir: as for `load`.
 
     Raises:
-        ValueError, LookupError, ConnectionError: as `load`.
+        ValueError, LookupError, ConnectionError: as for `load`.
     """
     size = height_and_width(image_size)
     options = Options(
@@ -235,7 +237,7 @@ def _read(source: Source, selection: Selection) -> Examples:
 def _fits_into_memory(
     description: Description, num_examples: int, image_size: tuple[int, int] | None
 ) -> bool:
-    """Whether the decoded images take at most a quarter of the machine's memory."""
+    """Return whether the decoded images take at most a quarter of the machine's memory."""
     height, width, channels = description.image_shape or (0, 0, 0)
     height, width = size_to_read((height, width, channels), image_size) or (height, width)
     size = num_examples * (height or 0) * (width or 0) * channels
@@ -249,7 +251,7 @@ def _fits_into_memory(
 
 
 def _check_batch(description: Description, batch_size: int, image_size: tuple[int, int] | None) -> None:
-    """Refuse batches of which several, as a pipeline makes them, would not fit into memory."""
+    """Raise `ValueError` if a batch is so large that the several batches of a pipeline exceed the memory."""
     height, width, channels = description.image_shape or (0, 0, 0)
     height, width = image_size or (height or 0, width or 0)
     examples = min(batch_size, max(description.num_examples.values()))
@@ -263,10 +265,10 @@ def _check_batch(description: Description, batch_size: int, image_size: tuple[in
 
 
 def _memory() -> float:
-    """The machine's memory in bytes."""
+    """Return the machine's memory in bytes."""
     try:
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError):  # Windows does not tell it this way
+    except (AttributeError, ValueError):  # not available on Windows
         return 2.0**34
 
 
@@ -274,33 +276,36 @@ def _check_fits(source: Source, *, labels: bool, image_size: tuple[int, int] | N
     description = source.description
     if labels and description.class_names is None and description.vocabulary is None:
         raise ValueError(
-            f"labels: {description.name} has no labels. Pass labels=False for the features alone, or give "
-            "labels: arrays (x, y), one sub-folder a class, a label column."
+            f"labels: {description.name} has no labels. Pass labels=False for the features only, or provide "
+            "labels: arrays (x, y), one subfolder per class, or a label column."
         )
     if image_size is None and description.image_shape is not None and None in description.image_shape:
         raise ValueError(
-            f"image_size: the images of {description.name} differ in size and cannot be batched as they are. "
-            "Give the size to bring them to, for example image_size=64."
+            f"image_size: expected a size, because the images of {description.name} differ in size, got "
+            "None. Pass the size to resize them to, for example image_size=64."
         )
     if image_size is not None and description.image_shape is None:
-        raise ValueError(f"image_size: {description.name} holds no images. Leave image_size out.")
+        raise ValueError(
+            f"image_size: expected None, because {description.name} has no images, got {image_size}. Omit "
+            "image_size."
+        )
 
 
 def _names(split: str | Sequence[str]) -> tuple[str, ...]:
     names = (split,) if isinstance(split, str) else tuple(split) if isinstance(split, list | tuple) else ()
     if not names or not all(isinstance(name, str) for name in names):
         raise ValueError(
-            f"split: expected the name of a split, or several, got {split!r}. Pass for example 'train', or "
-            "('train', 'validation')."
+            f"split: expected the name of a split, or a list of names, got {split!r}. Pass for example "
+            "'train', or ('train', 'validation')."
         )
     return names
 
 
 def height_and_width(image_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    """One side, or (height, width), as (height, width); None stays.
+    """Return one side, or (height, width), as (height, width); None is returned unchanged.
 
     Raises:
-        ValueError: it is neither, or a side is no positive int.
+        ValueError: `image_size` is neither, or a side is not a positive int.
     """
     if image_size is None:
         return None

@@ -1,4 +1,4 @@
-"""Warnings about data: what was read otherwise than one may expect."""
+"""Warnings about data that may be read differently than expected."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _PACKAGE = str(Path(__file__).parents[1])
 
 
 class DataWarning(UserWarning):
-    """Data that can be read, but perhaps not as intended: files passed over, an index among the features.
+    """A warning about data that may be read differently than intended, such as skipped files.
 
-    `warnings.simplefilter("error", keras_dl.data.DataWarning)` turns each of them into an error, and
+    `warnings.simplefilter("error", keras_dl.data.DataWarning)` turns these warnings into errors, and
     `"ignore"` silences them.
     """
 
 
 def notify(message: str) -> None:
-    """Warn once for each line of the caller's own code, which is the first frame outside this package."""
+    """Warn once for each line of the caller's code, the first frame outside this package."""
     level = 2
     while (frame := _frame(level)) is not None and frame.startswith(_PACKAGE):
         level += 1
@@ -26,7 +26,7 @@ def notify(message: str) -> None:
 
 
 def listed(names: list[str], *, at_most: int = 5) -> str:
-    """`a, b, c and 4 more`."""
+    """Return the first names and the number of the others, as in `a, b, c and 4 more`."""
     rest = len(names) - at_most
     return ", ".join(names[:at_most]) + (f" and {rest:,} more" if rest > 0 else "")
 

@@ -1,4 +1,4 @@
-"""Which function opens a source: arrays, a name, or a path."""
+"""Selection of the function that opens a source: arrays, a name, or a path."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from keras_dl_export.arguments import check_int
 _CSV = (".csv", ".tsv", ".tab")
 _FILES = (*_CSV, ".txt", ".npy", ".npz", ".parquet")
 _CONVERT = "Save it as a CSV file, or load it yourself and pass arrays (x, y)."
-_UNPACK = "Unpack it and pass the folder or file within."
-_IMAGE = "Pass the folder of the images, which has one sub-folder a class."
+_UNPACK = "Unpack it and pass the folder or file in it."
+_IMAGE = "Pass the folder of the images, with one subfolder per class."
 _REMEDIES = {
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".feather", ".arrow", ".orc", ".avro"), _CONVERT),
     **dict.fromkeys(
@@ -45,7 +45,7 @@ SourceLike = str | os.PathLike[str] | ArrayLike | tuple[ArrayLike, ArrayLike]
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a source is read: the arguments of `load` that one kind of data or another needs."""
+    """The arguments of `load` that determine how a source is read."""
 
     image_size: tuple[int, int] | None = None
     sequence_length: int = 1
@@ -60,10 +60,10 @@ class Options:
 
 
 def open_source(source: SourceLike, options: Options) -> Source:
-    """The source, opened.
+    """Open the source.
 
     Raises:
-        ValueError: it, or an option, is not what it must be.
+        ValueError: the source or an option is invalid.
         LookupError: there is no such data set, file or folder.
         ConnectionError: the data set is neither prepared nor downloadable.
     """
@@ -78,7 +78,7 @@ def open_source(source: SourceLike, options: Options) -> Source:
     if not (is_path and path.exists()):
         if isinstance(source, os.PathLike) or _suffix(path) in _FILES:
             raise FileNotFoundError(
-                f"source: there is no file or folder {path}. Give the path of one that exists."
+                f"source: there is no file or folder {path}. Pass the path of an existing one."
             )
         try:
             opened = open_tfds(
@@ -104,7 +104,7 @@ def _open_object(source: Any, options: Options, name: str = "arrays") -> Source:
         return _open_table(columns, options)
     _refuse_unused(options, name, "drop", "separator", "encoding")
     if isinstance(source, tuple) and len(source) == 2 and all(_is_pair(part) for part in source):
-        train, test = source  # as keras.datasets gives them
+        train, test = source  # as keras.datasets returns them
         return open_parts({"train": train, "test": test}, name=name, max_classes=options.max_classes)
     x, y = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
     return open_arrays(x, y, name=name, max_classes=options.max_classes)
@@ -133,7 +133,7 @@ def _open_path(path: Path, options: Options) -> Source:
     _refuse_unused(options, str(path), "drop")
     if suffix in _REMEDIES:
         raise ValueError(
-            f"source: {path} is not a plain text, a table or a folder of images. {_REMEDIES[suffix]}"
+            f"source: expected a plain text, a table or a folder of images, got {path}. {_REMEDIES[suffix]}"
         )
     return open_text(path, options.sequence_length, options.encoding)
 
@@ -150,13 +150,13 @@ def _open_table(columns: Columns, options: Options) -> Source:
 
 
 def _refuse_unused(options: Options, name: str, *arguments: str) -> None:
-    """Raise where an argument was given that this kind of data has no use for."""
-    uses = {"drop": "columns", "separator": "cells that are separated", "encoding": "encoded text"}
+    """Raise `ValueError` for an argument that does not apply to this kind of data."""
+    uses = {"drop": "columns", "separator": "separated cells", "encoding": "encoded text"}
     for argument in arguments:
         if (value := getattr(options, argument)) not in (None, ()):
             raise ValueError(
-                f"{argument}: expected none, because {name} holds no {uses[argument]}, got {value!r}. Leave "
-                f"{argument} out."
+                f"{argument}: expected none, because {name} has no {uses[argument]}, got {value!r}. Omit "
+                f"{argument}."
             )
 
 
@@ -169,19 +169,21 @@ def _check_options(options: Options) -> None:
         check_int("max_classes", options.max_classes)
     if not isinstance(options.label_column, str | None):
         raise ValueError(
-            f"label_column: expected the name of a column, got {options.label_column!r}. Pass the name that "
-            "stands in the table's first line."
+            f"label_column: expected the name of a column, got {options.label_column!r}. Pass a name from "
+            "the first line of the table."
         )
     drop = options.drop
     if not isinstance(drop, list | tuple | str) or not all(isinstance(name, str) for name in drop):
-        raise ValueError(f"drop: expected the name of a column or several, got {drop!r}. Pass drop=['id'].")
+        raise ValueError(
+            f"drop: expected the name of a column or a list of names, got {drop!r}. Pass drop=['id']."
+        )
 
 
 def _is_pair(part: Any) -> bool:
-    """Whether it is (x, y), and not one of two arrays."""
+    """Return whether `part` is a pair (x, y) rather than one array."""
     return isinstance(part, tuple) and len(part) == 2 and np.ndim(part[0]) > 1
 
 
 def _suffix(path: Path) -> str:
-    """The last suffix, `.gz` aside."""
+    """Return the last suffix in lower case, ignoring `.gz`."""
     return Path(path.name.lower().removesuffix(".gz")).suffix

@@ -80,7 +80,7 @@ def test_colour_images_of_different_sizes_are_resized_while_read(tmp_path):
     save(tmp_path / "a" / "2.jpg", np.full((9, 5, 3), 200, np.uint8))
     assert describe(tmp_path).image_shape == (None, None, 3)
     assert describe(tmp_path, image_size=6).image_shape == (6, 6, 3)
-    with pytest.raises(ValueError, match="image_size: the images of .* differ in size"):
+    with pytest.raises(ValueError, match="image_size: .*the images of .* differ in size"):
         load(tmp_path)
     for cache in (True, False):
         dataset = load(tmp_path, image_size=6, shuffle=False, cache=cache)
@@ -101,14 +101,14 @@ def test_images_without_class_folders_have_no_labels(tmp_path):
 def test_a_folder_without_images(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.txt").write_text("")
-    with pytest.raises(ValueError, match=rf"source: no images in {tmp_path} \(passed over 1 file: 1 .txt"):
+    with pytest.raises(ValueError, match=rf"source: .*no images in {tmp_path} \(skipped 1 file: 1 .txt"):
         load(tmp_path)
 
 
 def test_an_empty_part_is_named(tmp_path):
     save(tmp_path / "train" / "a" / "1.png", image(5))
     (tmp_path / "test").mkdir()
-    with pytest.raises(ValueError, match=f"source: no images in {tmp_path / 'test'}"):
+    with pytest.raises(ValueError, match=f"source: .*no images in {tmp_path / 'test'}"):
         load(tmp_path)
 
 
@@ -127,21 +127,21 @@ def test_a_broken_body_is_named(animals):
 
 def test_an_image_beside_the_class_folders(animals):
     save(animals / "stray.png", image(1))
-    with pytest.raises(ValueError, match=r"stray.png lies beside the class folders"):
+    with pytest.raises(ValueError, match=r"stray.png next to the class folders"):
         load(animals)
 
 
 def test_a_class_that_train_has_not(tmp_path):
     save(tmp_path / "train" / "a" / "1.png", image(1))
     save(tmp_path / "test" / "b" / "1.png", image(1))
-    with pytest.raises(ValueError, match="the test part of .* has classes that train has not: b"):
+    with pytest.raises(ValueError, match="the test part of .*further classes: b"):
         load(tmp_path)
 
 
 def test_files_that_are_no_images_are_counted_in_one_warning(animals):
     for name in ("notes.txt", "cats/labels.TXT", "dogs/paper.pdf"):
         (animals / name).write_text("not an image")
-    with pytest.warns(DataWarning, match=r"passed over 3 files: 2 .txt, 1 .pdf") as warned:
+    with pytest.warns(DataWarning, match=r"skipped 3 files: 2 .txt, 1 .pdf") as warned:
         load(animals)
     assert len(warned) == 1
     assert warned[0].filename == __file__
@@ -210,14 +210,16 @@ def test_classes_that_differ_by_case_or_spaces_are_told(tmp_path):
 def test_two_folders_of_one_split(tmp_path):
     for name in ("train", "Training"):
         save(tmp_path / name / "a" / "1.png", image(1))
-    with pytest.raises(ValueError, match=r"source: .* several folders of the split 'train': Training, train"):
+    with pytest.raises(
+        ValueError, match=r"source: expected one folder of the split 'train'.*Training, train"
+    ):
         describe(tmp_path)
 
 
 def test_a_test_folder_without_train(tmp_path):
     for name in ("test", "val"):
         save(tmp_path / name / "a" / "1.png", image(1))
-    with pytest.raises(ValueError, match=r"source: .* has no folder 'train', only test, val"):
+    with pytest.raises(ValueError, match=r"source: expected a folder 'train'.*got only test, val"):
         describe(tmp_path)
 
 
@@ -253,7 +255,7 @@ def test_a_class_that_a_part_lacks_is_told(tmp_path):
 
 def test_folders_within_a_class_are_told(animals):
     save(animals / "cats" / "indoors" / "1.png", image(1))
-    with pytest.warns(DataWarning, match=r"within cats \(indoors\) count as the class of the outer folder"):
+    with pytest.warns(DataWarning, match=r"within cats \(indoors\) belong to the class of the outer folder"):
         assert describe(animals).class_names == ("cats", "dogs")
 
 
@@ -275,7 +277,7 @@ def test_folders_that_look_like_splits_are_told(tmp_path, names):
     for name in names:
         for label in "ab":
             save(tmp_path / name / label / "1.png", image(1))
-    with pytest.raises(ValueError, match=r"source: the folders .* look like splits.*Name them 'train'"):
+    with pytest.raises(ValueError, match=r"source: .*the folders .* look like splits.*Name them 'train'"):
         load(tmp_path)
 
 
@@ -290,9 +292,7 @@ def test_a_folder_around_the_splits_is_told(tmp_path):
 def test_splits_within_class_folders_are_told(tmp_path):
     for name in ("a/train", "a/test", "b/train"):
         save(tmp_path / name / "1.png", image(1))
-    with pytest.raises(
-        ValueError, match=r"splits of .* lie within its class folders .*train/a and not a/train"
-    ):
+    with pytest.raises(ValueError, match=r"splits .*within the class folders .*train/a, not a/train"):
         load(tmp_path)
 
 
@@ -302,7 +302,7 @@ def test_a_part_without_class_folders_has_images_alone(tmp_path):
     assert describe(tmp_path).num_examples == {"train": 2, "test": 2}
     assert only_batch(tmp_path)[1].tolist() == [0, 1]
     assert len(only_batch(tmp_path, split="test", labels=False)) == 2
-    with pytest.raises(ValueError, match=r"split: the 'test' part .* has no class folders.*labels=False"):
+    with pytest.raises(ValueError, match=r"split: expected class folders in the 'test' part.*labels=False"):
         load(tmp_path, "test")
 
 

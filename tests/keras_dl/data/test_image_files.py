@@ -138,9 +138,9 @@ def test_a_corrupt_image_is_named_or_skipped(animals, name):
     (animals / "cats" / name).write_bytes(broken_files(animals)[name])
     with pytest.raises(ValueError, match=rf"source: .*cats/{name} cannot be (read as an image|decoded)"):
         load(animals, image_size=4)
-    with pytest.warns(DataWarning, match=rf"passed over 1 corrupt image: cats/{name}"):
+    with pytest.warns(DataWarning, match=rf"skipped 1 corrupt image: cats/{name}"):
         assert describe(animals, on_corrupt="skip").num_examples == {"train": 40}
-    with pytest.warns(DataWarning, match="passed over 1 corrupt image"):
+    with pytest.warns(DataWarning, match="skipped 1 corrupt image"):
         assert len(only_batch(animals, on_corrupt="skip", cache=False)[1]) == 40
 
 

@@ -204,13 +204,13 @@ print({"tensorflow_datasets", "sklearn"} & set(sys.modules))
         ({"seed": "one"}, "seed: expected an int of at least 0, got 'one'."),
         ({"image_size": 0}, "image_size: expected an int of at least 1, got 0."),
         ({"image_size": 8.0}, "image_size: expected an int of at least 1, got 8.0."),
-        ({"split": None}, "split: expected the name of a split, or several, got None."),
-        ({"split": ()}, "split: expected the name of a split, or several, got ()."),
+        ({"split": None}, "split: expected the name of a split, or a list of names, got None."),
+        ({"split": ()}, "split: expected the name of a split, or a list of names, got ()."),
         ({"image_size": (8,)}, "image_size: expected one side or (height, width), got (8,)."),
         ({"split": "valid"}, "split: digits has no split 'valid'; it has 'train' (1,258 examples),"),
         ({"split": "test[:0]"}, "split: 'test[:0]' of digits holds no examples"),
         ({"split": "test[:10]", "batch_size": 16, "drop_remainder": True},
-         "batch_size: 'test[:10]' of digits gives 10 examples, fewer than batch_size=16"),
+         "batch_size: expected at most the 10 examples of 'test[:10]' of digits, got 16"),
     ],
 )  # fmt: skip
 def test_a_wrong_argument_is_named(arguments, text):

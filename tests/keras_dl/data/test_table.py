@@ -35,7 +35,7 @@ def test_numbers_and_a_label_column(table):
 
 def test_another_label_column_and_class_numbers(table):
     path = table("y,a\n2,0.5\n0.0,1\n")
-    with pytest.warns(DataWarning, match="are the classes 0 to 1"):
+    with pytest.warns(DataWarning, match="are encoded as the classes 0 to 1"):
         assert only_batch(load(path, label_column="y", shuffle=False))[1].tolist() == [1, 0]
     with pytest.warns(DataWarning):
         assert describe(path, label_column="y").class_names == ("0", "2")
@@ -58,9 +58,9 @@ def test_without_labels_their_column_is_left_out(table):
     ("text", "message"),
     [
         ("a,b\n1,2\n", "label_column: .* has no column 'label'; its columns are a, b."),
-        ("a,label\n", "holds no examples"),
-        ("", "holds no examples"),
-        ("a,label\n1,2\n3\n", "source: row 3 of .* has 1 cells, its header 2"),
+        ("a,label\n", "no examples"),
+        ("", "no examples"),
+        ("a,label\n1,2\n3\n", "source: expected 2 cells.*got 1 in row 3"),
         ("a,label\n1,2\nred,0\n", "source: column 'a' of row 3 of .* is 'red'"),
         ("a,label\n1,2\n,0\n", "source: column 'a' of row 3 of .* is ''"),
         ("a,label\n1,0.5\n", "column 'label' of .* to be classes 0, 1, 2, .* with the value 0.5 .row 2"),
@@ -111,7 +111,7 @@ def test_a_mark_of_utf_8_is_believed(table):
 def test_unnamed_columns_without_cells_are_none(table):
     path = table("a,label,,\n1,x,,\n2,y\n3,y,\n")
     assert only_batch(load(path, shuffle=False))[0].tolist() == [[1], [2], [3]]
-    with pytest.raises(ValueError, match="row 3 .* 5 cells, its header 2"):
+    with pytest.raises(ValueError, match="expected 2 cells.*got 5 in row 3"):
         load(table("a,label,,\n1,x,,\n2,y,,,7\n"))
 
 
@@ -123,7 +123,7 @@ def test_an_unknown_encoding(table):
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
 def test_another_separator_is_told_and_read_where_it_is_given(table, separator):
     path = table("a,b,label\n1,2,x\n3,4,y\n".replace(",", separator))
-    with pytest.raises(ValueError, match=r"separator: expected .* commas, got .*Pass separator="):
+    with pytest.raises(ValueError, match=r"separator: expected .*commas.*Pass separator="):
         load(path)
     features, labels = only_batch(load(path, separator=separator, shuffle=False))
     assert features.tolist() == [[1, 2], [3, 4]]
@@ -139,9 +139,7 @@ def test_tabs_by_the_name_of_the_file(table, name):
 
 
 def test_a_tsv_file_of_commas_is_told(table):
-    with pytest.raises(
-        ValueError, match=r"separator: expected .* tabs, got lines with commas.*separator=','"
-    ):
+    with pytest.raises(ValueError, match=r"separator: expected .*tabs.*got lines with commas.*separator=','"):
         load(table("a,label\n1,0\n", name="table.tsv"))
 
 
@@ -182,17 +180,17 @@ def test_rows_are_lines_of_the_file(table):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('a,label\n1,x\n2,"y\n3,z\n', r"quotation mark .* opens in row 3 .* is not closed"),
+        ('a,label\n1,x\n2,"y\n3,z\n', r"closing quotation mark.*row 3"),
         ('a,label\n1,x\n2,"y" z\n', "source: row 3 .* is malformed"),
-        ('a,label\n1,"' + "x" * 200_000 + '"\n', "source: a cell in row 2 .* is longer than"),
-        ("a,label\n1,x,\n2,y,\n", "source: row 2 .* 3 cells, its header 2; 2 rows .*last separator"),
-        ("a,label\n1,x\n2,y, z\n", "source: row 3 .* 3 cells, its header 2. .*commas into quotation marks"),
+        ('a,label\n1,"' + "x" * 200_000 + '"\n', "source: expected cells of at most .*row 2"),
+        ("a,label\n1,x,\n2,y,\n", "source: expected 2 cells.*got 3 in row 2.*; 2 rows .*last separator"),
+        ("a,label\n1,x\n2,y, z\n", "source: expected 2 cells.*got 3 in row 3.*commas in quotation marks"),
         ("a,a,label\n1,2,x\n", "source: .* several columns named 'a'"),
-        ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "source: the first line of .* holds values"),
-        ("1,2,3\n4,5,6\n", "source: the first line of .* holds values"),
+        ("5.1,3.5,setosa\n4.9,3.0,setosa\n", "source: expected column names in the first line.*got values"),
+        ("1,2,3\n4,5,6\n", "source: expected column names in the first line.*got values"),
         ("a,Label\n1,x\n", r"label_column: .*Did you mean 'Label'\?"),
         ("a,target\n1,x\n", r"label_column: .*Did you mean 'target'\?"),
-        ("a,label\n1,x\n2,\n3,NA\n4,?\n", "column 'label' .*no value in 3 of 4 .row 3, row 4, row 5"),
+        ("a,label\n1,x\n2,\n3,NA\n4,?\n", "column 'label' .*missing values in 3 of 4 .row 3, row 4, row 5"),
         ("a,b,label\n1,,x\nNA,2,y\n?,3,z\n", r"'b' of row 2 .*all 3 cells.*'a' \(2: row 3, row 4\).*fill in"),
         ("a,b,label\n1,Braund,x\n2,Allen,y\n", r"column 'b' of row 2 .*'Braund'.*drop=\['b'\]"),
         ('a,label\n"1,234",x\n', "column 'a' of row 2 .*'1,234'.*thousands"),
@@ -261,7 +259,7 @@ def test_text_columns_can_be_dropped(table):
 
 def test_a_price_is_no_class(table):
     path = table("a,price\n" + "".join(f"{number},{number * 1739 % 997 * 100}\n" for number in range(200)))
-    with pytest.raises(ValueError, match="max_classes: .*column 'price'.*200 distinct whole numbers"):
+    with pytest.raises(ValueError, match="max_classes: .*column 'price'.*200 distinct integers"):
         load(path, label_column="price")
 
 
@@ -321,5 +319,5 @@ def test_a_label_column_that_is_no_name(table, column):
 def test_doubtful_classes_are_told(table):
     with pytest.warns(DataWarning, match=r"'label'.*'Cat', 'cat' are different"):
         load(table("a,label\n1,Cat\n2,cat\n"))
-    with pytest.warns(DataWarning, match="one class alone, x"):
+    with pytest.warns(DataWarning, match="only one class, x"):
         load(table("a,label\n1,x\n2,x\n"))
