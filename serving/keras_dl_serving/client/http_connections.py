@@ -14,7 +14,7 @@ import time
 import urllib.request
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -65,7 +65,7 @@ class HttpConnections:
         self._slots = Slots(AT_ONCE, blocking=blocking)
         # httpcore's pools can lose connections of calls that are interrupted or cancelled, and search all for
         # each call: here each holds one connection, and is closed after a call that failed.
-        pool: Any = httpcore.ConnectionPool if blocking else httpcore.AsyncConnectionPool
+        pool: Any = _Pool if blocking else httpcore.AsyncConnectionPool
         self._open: Callable[[], Any] = partial(
             pool,
             # Without TLS no certificates: loading them takes longer than the first request.
@@ -207,6 +207,18 @@ def _left(deadline: float | None) -> float | None:
     if left <= 0:
         raise httpcore.ReadTimeout("the time is up")
     return left
+
+
+class _Pool(httpcore.ConnectionPool):
+    """A pool that one thread at a time uses, so that it needs no lock.
+
+    httpcore's lock stays locked after an interrupt (Ctrl-C) at the wrong moment, and the cleanup that follows
+    would wait for it forever.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._optional_thread_lock: Any = nullcontext()
 
 
 class _Backend(httpcore.SyncBackend):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 import time
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
 from keras_dl_serving.errors import DeadlineExceeded, InvalidRequest, Request
 
@@ -59,34 +60,58 @@ def too_late(seconds: float | None, request: Request) -> DeadlineExceeded:
 
 
 class Slots:
-    """Lets so many in at a time; the others wait for their turn.
+    """A limit on the calls in flight; further ones wait for their turn.
+
+    An interrupt (Ctrl-C) may come at any point of a blocking call and must not lose its slot. The semaphore
+    of `threading` is written in Python and stays locked after an interrupt at the wrong moment; a queue is
+    one step.
 
     Args:
-        count: how many.
-        blocking: they are threads, not tasks of one event loop.
+        count: the limit.
+        blocking: the calls are made by threads, not by tasks of one event loop.
     """
 
     def __init__(self, count: int, *, blocking: bool) -> None:
-        self._semaphore: Any = (threading.Semaphore if blocking else asyncio.Semaphore)(count)
-        self._blocking = blocking
+        self._free: SimpleQueue[_Slot] | None = SimpleQueue() if blocking else None
+        self._semaphore = asyncio.Semaphore(count)
+        if self._free is not None:
+            for _ in range(count):
+                self._free.put(_Slot(weakref.ref(self._free)))
 
     @asynccontextmanager
     async def taken(self, seconds: float | None, request: Request) -> AsyncIterator[None]:
-        """One of them, for the block.
+        """Hold a slot for the block.
 
         Raises:
             DeadlineExceeded: none was free in time.
         """
-        if self._blocking:
-            if not self._semaphore.acquire(timeout=seconds):
-                raise too_late(seconds, request)
+        if self._free is not None:
+            try:
+                slot = self._free.get(timeout=seconds)
+            except Empty:
+                raise too_late(seconds, request) from None
+            try:
+                yield
+            finally:
+                del slot  # whatever still refers to this frame, such as a traceback
         else:
             try:
                 async with asyncio.timeout(seconds):
                     await self._semaphore.acquire()
             except TimeoutError:
                 raise too_late(seconds, request) from None
-        try:
-            yield
-        finally:
-            self._semaphore.release()
+            try:
+                yield
+            finally:
+                self._semaphore.release()
+
+
+@dataclass(slots=True)
+class _Slot:
+    """The permission for one call, which returns to its queue when nothing refers to it anymore."""
+
+    _free: weakref.ref[SimpleQueue[_Slot]]
+
+    def __del__(self) -> None:
+        if (free := self._free()) is not None:
+            free.put(_Slot(self._free))
