@@ -1,13 +1,12 @@
-"""Exports side by side: keras_dl's files and other people's, in the same runtimes.
+"""Exports side by side: files written by keras_dl and by other exporters, in the same runtimes.
 
     python benchmarks/export.py [--quick] [--only NAME ...] [--out FILE.json]
 
-Prints, for each workload and peer, the medians and their ratio (below 1: keras_dl is faster, or smaller) with
-its quartiles over the rounds, and what must not be exceeded, where there is a bound.
+Prints, for each workload and peer, the medians, their ratio (below 1: keras_dl is faster, or smaller) with its
+quartiles over the rounds, and the upper bound of the ratio, if there is one.
 
 Recurrent layers have 28 steps of 28 features, 64 units and a batch of one, and run on one thread. `int8`
-needs MNIST. `mobilenet` exports in processes of their own, and measures these. `--quick` tells orders of
-magnitude.
+needs MNIST. `mobilenet` exports in separate processes and measures them. `--quick` gives orders of magnitude.
 """
 
 from __future__ import annotations
@@ -39,22 +38,22 @@ PACKAGES = ("keras-dl", "keras", "tensorflow", "ai-edge-litert", "onnxruntime", 
 
 @dataclass(frozen=True)
 class Options:
-    """What a workload may be asked.
+    """The options of a workload.
 
     Attributes:
         quick: small sizes, few rounds.
-        folder: for the files.
+        folder: where files are written.
     """
 
     quick: bool
     folder: Path
 
 
-# Recurrent layers: how long one call takes.
+# Recurrent layers: the time of one call.
 
 
 def onnx_recurrent(options: Options) -> Iterator[Comparison]:
-    """A layer as one native node, against Keras's export and, of a GRU, a graph written by hand."""
+    """Compare a native node with Keras's export and, for the GRU, with a handwritten graph."""
     bounds = {"gru": 1 / 5, "rnn": 1 / 2, "lstm": 1.05}
     for cell, bound in bounds.items():
         model, folder = _recurrent(cell), options.folder
@@ -64,12 +63,12 @@ def onnx_recurrent(options: Options) -> Iterator[Comparison]:
         peers = {"Keras's export": Peer(_onnx_call(model, folder / "keras.onnx"), bound)}
         if cell == "gru":
             export_peers.native_gru(model.layers[-1], TIME, FEATURES, folder / "hand.onnx")
-            peers["a native node by hand"] = Peer(_onnx_call(model, folder / "hand.onnx"), at_most=1.15)
+            peers["handwritten native node"] = Peer(_onnx_call(model, folder / "hand.onnx"), at_most=1.15)
         yield Comparison(f"onnx {cell}", _onnx_call(model, folder / "ours.onnx"), peers)
 
 
 def tflite_recurrent(options: Options) -> Iterator[Comparison]:
-    """A layer of any batch size, against the loop that Keras traces."""
+    """Compare a layer with a dynamic batch with the loop that Keras traces."""
     bounds = {"lstm": 0.75, "gru": 0.6, "rnn": 0.2}
     for cell, bound in bounds.items():
         model, ours = _recurrent(cell), options.folder / "ours.tflite"
@@ -79,10 +78,10 @@ def tflite_recurrent(options: Options) -> Iterator[Comparison]:
 
 
 def tflite_fused(options: Options) -> Iterator[Comparison]:
-    """The fused LSTM, its state reset before each call, against the same loops.
+    """Compare the fused LSTM, its state reset before each call, with the same loops.
 
-    XNNPACK, which the interpreter hands to what it can, does not know the fused operator: it makes the loop
-    faster and leaves that as it is. Without it both run the interpreter's own kernels.
+    XNNPACK, which the interpreter uses where possible, does not support the fused operator: it makes only the
+    loop faster. Without it both run the interpreter's own kernels.
     """
     model, ours = _recurrent("lstm"), options.folder / "fused.tflite"
     with silence():
@@ -93,7 +92,7 @@ def tflite_fused(options: Options) -> Iterator[Comparison]:
 
 
 def _loops(model: Any, folder: Path, bound: float, *, xnnpack: bool = True) -> dict[str, Peer]:
-    """Keras's loop of any batch, as ours are, and the one whose batch is fixed."""
+    """Return Keras's loop with a dynamic batch, as in our files, and the loop with a fixed batch."""
     peers = {}
     for name, batch, at_most in (("Keras's loop", None, bound), ("Keras's loop, fixed batch", 1, None)):
         path = folder / "loop.tflite"
@@ -120,7 +119,7 @@ def _onnx_call(model: Any, path: Path) -> Work:
 
 
 def _tflite_call(model: Any, path: Path, *, xnnpack: bool = True, reset: bool = False) -> Work:
-    """`invoke` alone: what goes in is in place."""
+    """Return `invoke` only: the input is already set."""
     resolver = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     with silence():
         interpreter = Interpreter(
@@ -145,17 +144,17 @@ def _sequence() -> Any:
 
 
 def _check_answer(model: Any, path: Path, answer: Any) -> None:
-    """Refuse to time files of different numbers."""
+    """Check that the file returns the numbers of the Keras model, so that equal work is timed."""
     expected = np.asarray(model(_sequence()))
     if answer.shape != expected.shape or np.abs(answer - expected).max() > 1e-4:
-        raise RuntimeError(f"{path.name}: expected the numbers of the Keras model, got others.")
+        raise RuntimeError(f"{path.name}: expected the numbers of the Keras model, got different ones.")
 
 
-# int8: how small, and how many points it costs.
+# int8: file size and loss of accuracy.
 
 
 def int8(options: Options) -> Iterator[Comparison]:
-    """Calibrated files of a trained CNN and a trained LSTM of rows, on the test images of MNIST."""
+    """Compare calibrated files of a trained CNN and a trained row LSTM on the MNIST test images."""
     split = "test[:1000]" if options.quick else "test"
     images, labels = (np.concatenate(each) for each in zip(*_batches(split), strict=True))
     calibration = next(iter(_batches("train[:256]")))[0]
@@ -181,7 +180,7 @@ def int8(options: Options) -> Iterator[Comparison]:
 
 
 def _figures(name: str, unit: str, pair: Sequence[float], bound: float | None, **options: Any) -> Comparison:
-    """Two figures that do not vary."""
+    """Compare two figures that do not vary between rounds."""
     ours, peer = pair
     peers = {"float32": Peer(lambda: peer, bound)}
     return Comparison(name, lambda: ours, peers, unit=unit, rounds=1, **options)
@@ -192,17 +191,17 @@ def _batches(split: str) -> Iterator[tuple[Any, Any]]:
 
 
 def _accuracy(artifact: Any, images: Any, labels: Any) -> float:
-    """Per cent of the images that the file's own runtime gets right."""
+    """Return the accuracy in percent in the file's own runtime."""
     runner = load_artifact(artifact)
     chosen = [runner({"image": images[start : start + 250]})["class"] for start in range(0, len(images), 250)]
     return 100.0 * float(np.mean(np.concatenate(chosen) == labels))
 
 
-# MobileNetV2: what an export costs.
+# MobileNetV2: time and memory of an export.
 
 
 def mobilenet_v2(options: Options) -> Iterator[Comparison]:
-    """Files that are proven in their runtimes, against files that are only written."""
+    """Compare files that are checked in their runtimes with files that are only written."""
     rounds = 1 if options.quick else 2
     for format in mobilenet.FORMATS:
         most: Mapping[str, list[float]] = {"ours": [], "bare": []}
@@ -244,8 +243,8 @@ def _comparisons(names: Iterable[str], options: Options) -> Iterator[Comparison]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark as the command line says."""
-    parser = command_line("keras_dl's exported files beside other people's.", WORKLOADS)
+    """Run the benchmark with the options of the command line."""
+    parser = command_line("Exported files of keras_dl against those of other exporters.", WORKLOADS)
     asked = parser.parse_args(arguments)
     tf.get_logger().setLevel("ERROR")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The same layers and models, written without keras_dl: by hand, by Keras, by the bare converters."""
+"""The peers of the export benchmark: a handwritten graph, Keras's export and the bare converters."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 def keras_onnx(model: Any, path: Path) -> None:
-    """Write what Keras writes."""
+    """Write the ONNX file of Keras's export."""
     model.export(str(path), format="onnx", verbose=False)
 
 
 def native_gru(layer: Any, time: int, features: int, path: Path) -> None:
     """Write a `keras.layers.GRU` as three nodes: Transpose, GRU, Squeeze."""
     units = layer.units
-    kernel, recurrent_kernel, bias = layer.get_weights()  # z, r, h side by side, as ONNX has them
+    kernel, recurrent_kernel, bias = layer.get_weights()  # z, r, h concatenated, ONNX's order
     weights = {
         "W": kernel.T[None],
         "R": recurrent_kernel.T[None],
@@ -45,15 +45,15 @@ def native_gru(layer: Any, time: int, features: int, path: Path) -> None:
 
 
 def keras_loop(model: Any, path: Path, batch: int | None) -> None:
-    """Write a TFLite file with the loop that Keras traces, of builtin operators alone.
+    """Write a TFLite file with the loop that Keras traces, of builtin operators only.
 
-    A list of tensors, which that loop is made of, has no builtin form while the batch is unknown. The
-    converter has an option for it: the lists, and no more than those, count on a batch of one.
+    The loop uses lists of tensors, which have no builtin operator if the batch is dynamic. A converter option
+    solves this: it assumes a batch of one for these lists only.
 
     Args:
-        model: of one input.
+        model: a model with one input.
         path: the file to write.
-        batch: the size of the batch, or None for any.
+        batch: the batch size, or None for a dynamic batch.
     """
     (given,) = model.inputs
     spec = tf.TensorSpec((batch, *given.shape[1:]), given.dtype, name="x")

@@ -1,4 +1,4 @@
-"""The same networks trained as Keras's own examples train them."""
+"""The same networks in plain Keras, trained as in its examples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_dl.layers import BatchNormalization
 
 
 def plain_copy(network: Any) -> Any:
-    """A network of the same architecture, with Keras's own batch normalisation."""
+    """Return a network of the same architecture, with Keras's own batch normalization."""
 
     def copy(layer: Any) -> Any:
         kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
@@ -22,10 +22,10 @@ def plain_copy(network: Any) -> Any:
 
 
 class PlainVAE(keras.Model):
-    """A VAE with its own `train_step`, the textbook way.
+    """A textbook VAE with its own `train_step`.
 
     Args:
-        encoder: images -> mean and log variance of the latents, side by side.
+        encoder: images -> mean and log variance of the latents, concatenated.
         decoder: latents -> logits of the pixels.
     """
 
@@ -40,7 +40,7 @@ class PlainVAE(keras.Model):
         return self.decoder(ops.split(self.encoder(image), 2, axis=-1)[0])
 
     def train_step(self, image: Any) -> dict[str, Any]:
-        """One step on a batch of images."""
+        """Run one step on a batch of images."""
         with tf.GradientTape() as tape:
             mean, log_variance = ops.split(self.encoder(image, training=True), 2, axis=-1)
             epsilon = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
@@ -55,7 +55,7 @@ class PlainVAE(keras.Model):
 
 
 class TwoPassGAN(keras.Model):
-    """A GAN with two optimizers, whose generator makes new images for each player's turn.
+    """A GAN with two optimizers that runs its generator in each player's turn.
 
     Args:
         generator: latents -> images.
@@ -77,7 +77,7 @@ class TwoPassGAN(keras.Model):
         self.discriminator_optimizer = discriminator_optimizer
 
     def train_step(self, image: Any) -> dict[str, Any]:
-        """One turn of each player, the discriminator's first."""
+        """Run one turn of each player, first the discriminator."""
         shape = (ops.shape(image)[0], self.generator.input_shape[-1])
         z = keras.random.uniform(shape, -1.0, 1.0, seed=self.seed_generator)
         fake = self.generator(z, training=True)
@@ -104,7 +104,7 @@ class TwoPassGAN(keras.Model):
 
 
 def recurrent_layers(cell: str, units: int) -> Any:
-    """Keras's own layers of the same equation.
+    """Return Keras's own layers of the same equation.
 
     Args:
         cell: `"lstm"`, `"gru"` or `"rnn"`.

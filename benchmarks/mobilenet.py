@@ -1,7 +1,7 @@
-"""MobileNetV2 exported by keras_dl, and by the bare converters: how long it takes, and how much memory.
+"""Time and memory of exporting MobileNetV2 with keras_dl and with the bare converters.
 
-Each export runs in a process of its own, which begins with the imports and the untrained model. The time is
-that of the export alone, the memory is the most that the process ever held.
+Each export runs in a separate process, which starts with the imports and the untrained model. The time is that
+of the export only; the memory is the peak of the process.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _OPSET = 18
 
 @dataclass(frozen=True)
 class Cost:
-    """What an export took: seconds, and megabytes at most."""
+    """The cost of an export: seconds, and peak memory in megabytes."""
 
     seconds: float
     megabytes: float
 
 
 def measure(side: str, format: str) -> Cost:
-    """Export once.
+    """Export once and return the cost.
 
     Args:
-        side: "ours", proven in each file's own runtime, or "bare", the converters as they come.
-        format: one of `FORMATS`; a release holds a SavedModel, TFLite and ONNX.
+        side: "ours", checked in each file's own runtime, or "bare", the converters without checks.
+        format: one of `FORMATS`; a release contains a SavedModel, TFLite and ONNX.
     """
-    # A child of the benchmark itself would count the benchmark's memory as its own: the most that a process
-    # held outlives exec. Children of the fork server begin small.
+    # The peak memory of a direct child would include that of the benchmark, because the peak survives exec.
+    # Children of the fork server start small.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([])
     with context.Pool(1, maxtasksperchild=1) as pool:
@@ -67,7 +67,7 @@ def _export(side: str, format: str) -> Cost:
 
 
 def _bare(model: Any, target: Path, format: str) -> None:
-    """What their documentation tells: a SavedModel first, then its conversion."""
+    """Export as the converters' documentation describes: a SavedModel first, then its conversion."""
     import tensorflow as tf
 
     model.export(str(target), verbose=False)

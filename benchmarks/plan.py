@@ -1,9 +1,9 @@
-"""Write the plan to 64 workers into docs/scaling.md, from what docs/benchmarks/scaling.json holds.
+"""Write the calculated scaling up to 64 workers into docs/scaling.md, from docs/benchmarks/scaling.json.
 
     python benchmarks/plan.py
 
-Steps, and numbers of parameters, are those that `scaling.py` measured of two workers that train each for
-itself; the links are the assumed ones of its plot, and `ring.py` says what a step costs on them.
+The step times and numbers of parameters are those that `scaling.py` measured on two workers that train
+independently; the links are the assumed links of its plot, and `ring.py` is the cost model.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ import scaling
 
 DOCS = Path(__file__).parents[1] / "docs"
 WORKERS = [2**power for power in range(7)]
-# Exchanges of a step, which the benchmark counts and prints but does not keep in its record.
+# Exchanges per step. The benchmark counts and prints them, but does not write them to its record.
 EXCHANGES = {"vae": 6, "dcgan": 17, "lstm": 3}
 BEGIN, END = "<!-- python benchmarks/plan.py: begin -->\n", "<!-- end -->"
-_ROW = re.compile(r"2 workers: (\w+), \d+ examples a worker, ([\d,]+) parameters: 2, each for itself")
+_ROW = re.compile(r"2 workers: (\w+), \d+ examples per worker, ([\d,]+) parameters: 2 independent workers")
 
 
 def measured(record: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
-    """Of each model the seconds of a step, and the parameters."""
+    """Return for each model the seconds of a step and the number of parameters."""
     rows = ((_ROW.fullmatch(row["name"]), row) for row in record["rows"])
     return {match[1]: (1 / row["peer"], int(match[2].replace(",", ""))) for match, row in rows if match}
 
 
 def tables(record: Mapping[str, Any]) -> str:
-    """One table in Markdown for each of the assumed links."""
+    """Return one Markdown table for each of the assumed links."""
     return "\n".join(
-        f"{name} (steps a second, share of n times the speed, MB that each worker sends in a step):\n\n"
+        f"{name} (steps per second, share of n times the speed, MB that each worker sends per step):\n\n"
         + _table(measured(record), link)
         for name, link in scaling.PLANNED.items()
     )

@@ -1,13 +1,13 @@
-"""Training on two workers beside one, and whether the data keep up with the step.
+"""Training on two workers against one, and the data pipelines against the training step.
 
     python benchmarks/scaling.py [--quick] [--only NAME ...] [--out FILE.json] [--plot FILE.png]
 
-`workers`: steps a second and bytes exchanged, two workers on this machine's loopback beside one of them, each
-with one thread and the same examples a worker; beside two that train each for itself, and share caches and
-memory all the same; and beside what the cost model of `ring.py` predicts from the step of these and from
-bare all-reduces. The plot carries the model on to 64 workers on assumed links.
-Every other name is a recipe: the next batch of its pipeline beside its training step, which must not wait for
-it (bound: a third). Bytes are counted by `ss` of iproute2; without it their rows are left out.
+`workers` measures the steps per second and the bytes exchanged of two workers on this machine's loopback, each
+with one thread. Peers with the same number of examples per worker are: one worker; two workers that train
+independently and share caches and memory; and the cost model of `ring.py`, which predicts the step from these
+independent workers and from bare all-reduces. The plot extends the model to 64 workers on assumed links.
+Every other name is a recipe: the next batch of its pipeline against its training step, which must not wait
+for it (bound: a third). `ss` of iproute2 counts the bytes; without it these rows are omitted.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ import ring
 from side_by_side import QUICK, Comparison, Effort, Peer, available_cores, command_line, environment, run
 
 PACKAGES = ("keras-dl", "keras", "tensorflow", "numpy")
-MODELS = {"vae": 64, "dcgan": 32, "lstm": 64}  # and the examples of each worker
-SIZES = (1_000, 100_000, 1_000_000, 4_000_000)  # numbers in a bare all-reduce
-SECONDS = 300  # for a launch
-# Links between hosts for the plan, latency and bytes a second: assumed, not measured.
+MODELS = {"vae": 64, "dcgan": 32, "lstm": 64}  # model -> examples per worker
+SIZES = (1_000, 100_000, 1_000_000, 4_000_000)  # numbers per bare all-reduce
+SECONDS = 300  # timeout of a launch
+# Links between hosts for the calculation, latency and bytes per second: assumed, not measured.
 PLANNED = {"10 Gbit/s, 50 us": ring.Link(50e-6, 1.25e9), "100 Gbit/s, 10 us": ring.Link(10e-6, 12.5e9)}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the workers of one launch report.
+    """A report of the workers of one launch.
 
     Attributes:
         step: seconds of a training step.
-        parameters: numbers that are exchanged in it.
-        bytes: sent in it by each worker; None where they could not be counted.
-        exchanges: how many exchanges the step has.
-        bare: seconds of a bare all-reduce of each of `SIZES`; none for one worker.
+        parameters: numbers exchanged per step.
+        bytes: sent per step by each worker; None if they could not be counted.
+        exchanges: number of exchanges per step.
+        bare: seconds of a bare all-reduce of each of `SIZES`; empty for one worker.
     """
 
     step: float
@@ -62,7 +62,7 @@ class Measured:
 
 
 def worker(name: str, steps: int) -> None:
-    """Train one model, and say so after each epoch; the chief's last line is what it measured."""
+    """Train one model and print a line after each epoch; the chief's last line is its report."""
     import keras
     import tensorflow as tf
 
@@ -95,7 +95,7 @@ def worker(name: str, steps: int) -> None:
 
 
 def _model(name: str, size: int) -> tuple[Any, Any]:
-    """A compiled model and a batch of it."""
+    """Return a compiled model and a batch for it."""
     from keras_dl.models import DCGAN, VAE, SequenceClassifier
     from keras_dl.optimizers import Adam
 
@@ -114,7 +114,7 @@ def _model(name: str, size: int) -> tuple[Any, Any]:
 
 
 def _exchanges(team: Any, model: Any, batch: Any) -> int:
-    """The exchanges in the graph of a step, and one for each figure that it reports."""
+    """Return the number of exchanges in the graph of a step, plus one for each metric that it reports."""
     import tensorflow as tf
 
     step = tf.function(lambda values: team.strategy.run(model.train_step, args=(values,)))
@@ -125,7 +125,7 @@ def _exchanges(team: Any, model: Any, batch: Any) -> int:
 
 
 def _bare_exchanges(strategy: Any, repetitions: int) -> list[float]:
-    """Seconds of an all-reduce of each of `SIZES` numbers."""
+    """Return the seconds of an all-reduce of each of `SIZES` numbers."""
     import tensorflow as tf
 
     from keras_dl.replicas import replica_sum
@@ -147,7 +147,7 @@ def _bare_exchanges(strategy: Any, repetitions: int) -> list[float]:
 
 
 def launch(name: str, workers: int, steps: int, *, together: bool = True) -> Measured:
-    """Train a model on that many workers of this machine, over its loopback, or on each for itself."""
+    """Train a model on several workers of this machine, together over its loopback or independently."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -191,7 +191,7 @@ def _report(chief: Any, ports: Sequence[int], steps: int) -> Measured:
 
 
 def _sent(ports: Sequence[int]) -> Any:
-    """Bytes sent so far over all connections of these ports, both ends of each; None without `ss`."""
+    """Return the bytes sent so far over all connections of these ports, both ends; None without `ss`."""
     if shutil.which("ss") is None:
         return None
     chosen = " or ".join(f"sport = :{port} or dport = :{port}" for port in ports)
@@ -200,7 +200,7 @@ def _sent(ports: Sequence[int]) -> Any:
 
 
 def workers(quick: bool, points: list[tuple[str, Measured, Measured]]) -> Iterator[Comparison]:
-    """Two workers beside one and others, and the model; what was measured of two is added to `points`."""
+    """Compare two workers with one, with independent ones and with the cost model; append to `points`."""
     steps, rounds = (10, 1) if quick else (40, 3)
     for name in MODELS:
         launches = [
@@ -211,9 +211,9 @@ def workers(quick: bool, points: list[tuple[str, Measured, Measured]]) -> Iterat
         points.append((name, apart, two))
         link = ring.fitted(2, SIZES, two.bare)
         predicted = ring.step_seconds(2, apart.step, two.parameters, link, two.exchanges)
-        peers = {"1 worker": one.step, "2, each for itself": apart.step, "the model": predicted}
+        peers = {"1 worker": one.step, "2 independent workers": apart.step, "cost model": predicted}
         yield Comparison(
-            f"2 workers: {name}, {MODELS[name]} examples a worker, {two.parameters:,} parameters",
+            f"2 workers: {name}, {MODELS[name]} examples per worker, {two.parameters:,} parameters",
             lambda two=two: 1 / two.step,
             {label: Peer(lambda seconds=seconds: 1 / seconds) for label, seconds in peers.items()},
             unit="steps/s",
@@ -222,21 +222,21 @@ def workers(quick: bool, points: list[tuple[str, Measured, Measured]]) -> Iterat
         if two.bytes is not None:
             expected = ring.bytes_sent(2, two.parameters)
             yield Comparison(
-                f"sent a step by each of 2 workers: {name}",
+                f"bytes per step and worker, 2 workers: {name}",
                 lambda two=two: two.bytes / 1e6,
-                {"the ring": Peer(lambda expected=expected: expected / 1e6)},
+                {"ring all-reduce": Peer(lambda expected=expected: expected / 1e6)},
                 unit="MB",
                 rounds=1,
             )
 
 
 def _median(reports: Sequence[Measured]) -> Measured:
-    """The launch of the median step."""
+    """Return the launch with the median step."""
     return sorted(reports, key=lambda report: report.step)[len(reports) // 2]
 
 
 def pipeline(name: str) -> Iterator[Comparison]:
-    """The next batch of a recipe's pipeline beside a bare training step."""
+    """Compare the next batch of a recipe's pipeline with a bare training step."""
     from keras_dl.data import Share
     from keras_dl.recipes import get_recipe
 
@@ -256,7 +256,7 @@ def pipeline(name: str) -> Iterator[Comparison]:
 
 
 def plot(points: Sequence[tuple[str, Measured, Measured]], path: Path) -> None:
-    """Efficiency against workers: measured, beside workers that train each for itself, and on paper."""
+    """Plot the efficiency over the workers: measured against independent workers, and calculated."""
     from matplotlib.figure import Figure
 
     counts = [2**power for power in range(7)]
@@ -291,11 +291,13 @@ def _comparisons(names: Sequence[str], quick: bool, points: Any) -> Iterator[Com
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark as the command line says."""
+    """Run the benchmark with the options of the command line."""
     from keras_dl.recipes import list_recipes
 
-    parser = command_line("Several workers, and the pipelines.", ["workers", *list_recipes()])
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the model and what was measured")
+    parser = command_line("Training on several workers, and data pipelines.", ["workers", *list_recipes()])
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="plot the cost model and the measurements"
+    )
     asked = parser.parse_args(arguments)
     points: list[tuple[str, Measured, Measured]] = []
     effort = QUICK if asked.quick else Effort()
@@ -304,16 +306,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, apart, two in points:
         link = ring.fitted(2, SIZES, two.bare)
         print(
-            f"{name}: {two.exchanges} exchanges a step; a turn takes {1e6 * link.latency:.0f} us and its "
+            f"{name}: {two.exchanges} exchanges per step; a turn takes {1e6 * link.latency:.0f} us and its "
             f"bytes at {link.bandwidth / 1e9:.2f} GB/s; a step of two workers takes {1e3 * two.step:.1f} ms, "
-            f"each for itself {1e3 * apart.step:.1f} ms"
+            f"of two independent workers {1e3 * apart.step:.1f} ms"
         )
         for count in (2, 8, 64):
             shares = [
                 f"{ring.efficiency(count, apart.step, two.parameters, each, two.exchanges):.0%} ({label})"
                 for label, each in PLANNED.items()
             ]
-            print(f"  {count} workers on paper: {', '.join(shares)}")
+            print(f"  {count} workers, calculated: {', '.join(shares)}")
     if asked.plot and points:
         plot(points, asked.plot)
 

@@ -1,13 +1,13 @@
-"""Serving side by side: keras_dl's server, the servers people write themselves, and bare ones.
+"""Serving side by side: keras_dl's server, typical custom servers, and bare servers.
 
     python benchmarks/serving.py [--quick] [--only NAME ...] [--out FILE.json]
 
-Prints, for each workload and peer, the medians and their ratio (below 1: keras_dl is faster) with its
-quartiles over the rounds, and what must not be exceeded, where there is a bound. `p50` is the median time of
-a request, `each` the time per request that many clients together see: the inverse of the requests a second.
+Prints, for each workload and peer, the medians, their ratio (below 1: keras_dl is faster) with its quartiles
+over the rounds, and the upper bound of the ratio, if there is one. `p50` is the median time of a request,
+`per request` the time per request over all clients: the inverse of the requests per second.
 
-Servers run in processes of their own on the loopback; wrk sends REST, h2load raw bytes of gRPC, from the same
-machine (`apt-get install wrk nghttp2-client`). `fastapi` needs FastAPI.
+Servers run in separate processes on the loopback; wrk sends REST requests, h2load raw bytes of gRPC, from the
+same machine (`apt-get install wrk nghttp2-client`). `fastapi` needs FastAPI.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Literal
 import httpx
 import numpy as np
 import orjson
-from serving_load import Load, free_port, grpc_load, rest_load, running, seconds_to_first_answer, versions
+from serving_load import Load, free_port, grpc_load, rest_load, running, seconds_to_first_response, versions
 from side_by_side import QUICK, Comparison, Effort, Peer, available_cores, command_line, environment, run
 
 from keras_dl_serving.dtypes import Array
@@ -47,11 +47,11 @@ INPUTS: dict[str, dict[str, Array]] = {
 
 @dataclass(frozen=True)
 class Options:
-    """What a workload may be asked.
+    """The options of a workload.
 
     Attributes:
-        quick: few rounds, short ones.
-        releases: the models.
+        quick: few and short rounds.
+        releases: the folder of the models.
     """
 
     quick: bool
@@ -68,12 +68,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Side:
-    """A server that is up: where it is and what it is asked.
+    """A running server: its addresses and the load on it.
 
     Attributes:
-        options: how long to ask.
-        grpc: its port, if it has one.
-        rest: its URL, up to the model.
+        options: the duration of the load.
+        grpc: its gRPC port, or None.
+        rest: its URL, with a placeholder for the model.
     """
 
     options: Options
@@ -81,10 +81,10 @@ class Side:
     rest: str = ""
 
     def over_grpc(self, model: str, clients: int) -> Load:
-        """Predict over gRPC, for about as long as REST is asked."""
+        """Predict over gRPC, for about as long as over REST."""
         assert self.grpc
         few = grpc_load(self.grpc, grpc_request(model), clients, 20 * clients)
-        requests = max(20 * clients, round(self.options.seconds / few.each))
+        requests = max(20 * clients, round(self.options.seconds / few.per_request))
         return grpc_load(self.grpc, grpc_request(model), clients, requests)
 
     def over_rest(self, model: str, clients: int) -> Load:
@@ -109,18 +109,20 @@ def rest_request(model: str) -> bytes:
 
 @contextmanager
 def ours(options: Options, *flags: str) -> Iterator[Side]:
-    """Our server with all the models."""
+    """Run our server with all models."""
     grpc_port, rest_port = free_port(), free_port()
     command = [*server_command(options.releases), f"--port={grpc_port}", f"--rest_api_port={rest_port}"]
     url = f"http://127.0.0.1:{rest_port}"
     with running([*command, *flags], (grpc_port, rest_port)):
-        httpx.get(f"{url}/keras_dl/ready", timeout=60).raise_for_status()  # answered once models are loaded
+        httpx.get(
+            f"{url}/keras_dl/ready", timeout=60
+        ).raise_for_status()  # returns when the models are loaded
         yield Side(options, grpc_port, f"{url}/v1/models/{{model}}:predict")
 
 
 @contextmanager
 def peer(options: Options, kind: str, *arguments: str) -> Iterator[Side]:
-    """A server of serving_peers.py."""
+    """Run a server of serving_peers.py."""
     port = free_port()
     with running([str(PEERS), kind, str(port), *arguments], (port,)):
         yield Side(options, port, f"http://127.0.0.1:{port}/")
@@ -145,15 +147,15 @@ def _clients(count: int) -> str:
 
 def against(
     name: str,
-    figure: Literal["p50", "each"],
+    figure: Literal["p50", "per request"],
     mine: Callable[[], Load],
     peers: Mapping[str, tuple[Callable[[], Load], float | None]],
     rounds: int,
 ) -> Comparison:
-    """One figure of ours against that of each peer, with its bound."""
+    """Compare one figure of ours with that of each peer, with its bound."""
 
     def work(load: Callable[[], Load]) -> Callable[[], float]:
-        return lambda: getattr(load(), figure)  # type: ignore[no-any-return]
+        return lambda: getattr(load(), figure.replace(" ", "_"))  # type: ignore[no-any-return]
 
     return Comparison(
         f"{name}, {figure}",
@@ -164,15 +166,15 @@ def against(
     )
 
 
-# Small requests: what the protocol costs.
+# Small requests: the cost of the protocol.
 
 
 def small(options: Options) -> Iterator[Comparison]:
-    """`x / 2 + 2` of one number, against a handler of raw bytes that runs the same session."""
+    """Compare `x / 2 + 2` of one number with a handler of raw bytes that runs the same session."""
     model = "half_plus_two"
     folder = str(options.releases / model / "1")
     with ours(options) as server, peer(options, "grpc-bare", folder) as bare:
-        for figure, clients, bound in (("p50", 1, 2.2), ("each", 8, 1 / 0.6)):
+        for figure, clients, bound in (("p50", 1, 2.2), ("per request", 8, 1 / 0.6)):
             yield against(
                 f"small gRPC, {_clients(clients)}",
                 figure,
@@ -184,23 +186,23 @@ def small(options: Options) -> Iterator[Comparison]:
             "small REST, 1 client",
             "p50",
             partial(server.over_rest, model, 1),
-            {"our gRPC": (partial(server.over_grpc, model, 1), 1.3)},
+            {"keras_dl gRPC": (partial(server.over_grpc, model, 1), 1.3)},
             options.rounds,
         )
 
 
 def large(options: Options) -> Iterator[Comparison]:
-    """The mean of a 1 x 224 x 224 x 3 float32 image, against an echo, and a server of orjson and NumPy."""
+    """Compare the mean of a 1 x 224 x 224 x 3 float32 image with an echo, and with orjson and NumPy."""
     folder = str(options.releases / "mean" / "1")
     with ExitStack() as stack:
         server = stack.enter_context(ours(options))
         echo = stack.enter_context(peer(options, "grpc-echo"))
         naive = stack.enter_context(peer(options, "json", folder))
-        # The naive server's median is with or without a garbage collection, as it happens: of its requests,
-        # about every other one has one.
+        # About every second request of the naive server includes a garbage collection, so its median
+        # includes one or not by chance: the p50 has no bound.
         for name, figure, mine, label, theirs, bound in (
             ("gRPC", "p50", server.over_grpc, "echo", echo.over_grpc, 2.0),
-            ("JSON", "each", server.over_rest, "orjson and NumPy", naive.over_rest, 1 / 7),
+            ("JSON", "per request", server.over_rest, "orjson and NumPy", naive.over_rest, 1 / 7),
             ("JSON", "p50", server.over_rest, "orjson and NumPy", naive.over_rest, None),
         ):
             yield against(
@@ -216,9 +218,9 @@ def large(options: Options) -> Iterator[Comparison]:
 
 
 def fastapi(options: Options) -> Iterator[Comparison]:
-    """The CNN, against the same Keras model behind FastAPI; both over REST."""
+    """Compare the CNN with the same Keras model behind FastAPI, both over REST."""
     if not importlib.util.find_spec("fastapi"):
-        print("fastapi is not installed: nothing to compare with", file=sys.stderr)
+        print("FastAPI is not installed, so its rows are omitted. Run pip install fastapi.", file=sys.stderr)
         return
     with ExitStack() as stack:
         server = stack.enter_context(ours(options))
@@ -226,7 +228,7 @@ def fastapi(options: Options) -> Iterator[Comparison]:
             label: stack.enter_context(peer(options, kind))
             for label, kind in (("model.predict", "fastapi-predict"), ("model(x)", "fastapi-call"))
         }
-        for figure, clients, bounds in (("p50", 1, (1 / 25, 1 / 4)), ("each", 8, (1 / 30, 1 / 15))):
+        for figure, clients, bounds in (("p50", 1, (1 / 25, 1 / 4)), ("per request", 8, (1 / 30, 1 / 15))):
             yield against(
                 f"cnn REST, {_clients(clients)}",
                 figure,
@@ -240,7 +242,7 @@ def fastapi(options: Options) -> Iterator[Comparison]:
 
 
 def batching(options: Options) -> Iterator[Comparison]:
-    """64 clients of the CNN, their requests run together as docs/serving.md advises, against one by one."""
+    """Compare 64 clients of the CNN with batching, set as docs/serving.md advises, and without it."""
     parameters = options.releases / "batching.config"
     parameters.write_text(
         "max_batch_size { value: 32 } batch_timeout_micros { value: 1000 } num_batch_threads { value: 1 }"
@@ -255,33 +257,33 @@ def batching(options: Options) -> Iterator[Comparison]:
         for name, load in (("gRPC", Side.over_grpc), ("REST", Side.over_rest)):
             yield against(
                 f"cnn {name} batched, 64 clients",
-                "each",
+                "per request",
                 partial(load, together, "cnn", 64),
                 {
                     "unbatched": (partial(load, alone, "cnn", 64), 0.5),
-                    "unbatched, one thread a run": (partial(load, alone_on_one, "cnn", 64), None),
+                    "unbatched, one thread per run": (partial(load, alone_on_one, "cnn", 64), None),
                 },
                 options.rounds,
             )
 
 
 def threads(options: Options) -> Iterator[Comparison]:
-    """The CNN on one thread a run, against as many as TensorFlow takes by itself."""
+    """Compare the CNN on one thread per run with the number of threads that TensorFlow chooses."""
     with ours(options, "--tensorflow_session_parallelism=1") as one, ours(options) as automatic:
-        for figure, clients in (("p50", 1), ("each", 8)):
+        for figure, clients in (("p50", 1), ("per request", 8)):
             yield against(
-                f"cnn gRPC, one thread a run, {_clients(clients)}",
+                f"cnn gRPC, one thread per run, {_clients(clients)}",
                 figure,
                 partial(one.over_grpc, "cnn", clients),
-                {"automatic": (partial(automatic.over_grpc, "cnn", clients), None)},
+                {"automatic threads": (partial(automatic.over_grpc, "cnn", clients), None)},
                 options.rounds,
             )
 
 
 def engines(options: Options) -> Iterator[Comparison]:
-    """The CNN through onnxruntime, against the SavedModel in TensorFlow."""
+    """Compare the CNN in onnxruntime with the SavedModel in TensorFlow."""
     with ours(options) as server:
-        for figure, clients in (("p50", 1), ("each", 8)):
+        for figure, clients in (("p50", 1), ("per request", 8)):
             yield against(
                 f"cnn ONNX gRPC, {_clients(clients)}",
                 figure,
@@ -292,17 +294,17 @@ def engines(options: Options) -> Iterator[Comparison]:
 
 
 def start(options: Options) -> Iterator[Comparison]:
-    """From the start of the server to its first prediction."""
+    """Compare the time from the start of the server to its first response."""
 
     def first(model: str) -> Callable[[], float]:
         port = free_port()
         command = [*server_command(options.releases, model), "--port=0", f"--rest_api_port={port}"]
         url = f"http://127.0.0.1:{port}/v1/models/{model}:predict"
-        return lambda: seconds_to_first_answer(command, url, rest_request(model))
+        return lambda: seconds_to_first_response(command, url, rest_request(model))
 
     rounds = 1 if options.quick else 5
     yield Comparison(
-        "first answer, SavedModel",
+        "first response, SavedModel",
         first("cnn"),
         {"import tensorflow": Peer(_import_tensorflow, 1.3)},
         unit="s",
@@ -310,7 +312,7 @@ def start(options: Options) -> Iterator[Comparison]:
     )
     for model, format in (("cnn_onnx", "ONNX"), ("cnn_tflite", "TFLite")):
         peers = {"two seconds": Peer(lambda: 2.0, 1.0)}
-        yield Comparison(f"first answer, {format}", first(model), peers, unit="s", rounds=rounds)
+        yield Comparison(f"first response, {format}", first(model), peers, unit="s", rounds=rounds)
 
 
 def _import_tensorflow() -> float:
@@ -331,16 +333,16 @@ WORKLOADS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
 
 
 def make_releases(folder: Path) -> None:
-    """The models: a CNN in three formats, and two of a few operations."""
+    """Write the models: a CNN in three formats, and two models of a few operations."""
     code = f"from serving_models import save_all; save_all({str(folder)!r})"
     here = str(Path(__file__).parent)
-    # In a process of its own, so that the one that measures stays small.
+    # In a separate process, so that the measuring process stays small.
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=here)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark as the command line says."""
-    parser = command_line("keras_dl's server beside other people's.", WORKLOADS)
+    """Run the benchmark with the options of the command line."""
+    parser = command_line("The server of keras_dl against other servers.", WORKLOADS)
     asked = parser.parse_args(arguments)
     machine = {**environment(available_cores(), PACKAGES), **versions()}
     with tempfile.TemporaryDirectory() as folder:

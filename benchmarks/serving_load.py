@@ -1,7 +1,7 @@
-"""Servers in processes of their own, and the load they are put under: wrk for REST, h2load for gRPC.
+"""Servers in separate processes, and load generators: wrk for REST, h2load for gRPC.
 
-Both generators are C programs that send the same bytes again and again and do not look into the answers, so
-that they take a small part of the processor that they share with the server.
+Both generators are C programs that repeatedly send the same bytes and do not parse the responses, so they use
+a small part of the CPU that they share with the server.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 @dataclass(frozen=True)
 class Load:
-    """What a server did under load, in seconds.
+    """The response times of a server under load, in seconds.
 
     Attributes:
         p50: the median time of a request.
-        each: the time per request over all clients, the inverse of the requests a second.
+        per_request: the time per request over all clients, the inverse of the requests per second.
     """
 
     p50: float
-    each: float
+    per_request: float
 
 
 def versions() -> dict[str, str]:
-    """The generators, for the record.
+    """Return the versions of the load generators.
 
     Raises:
-        SystemExit: one is missing.
+        SystemExit: one is not installed.
     """
     found = {}
     for name, command in GENERATORS.items():
         if not shutil.which(name):
-            raise SystemExit(f"{name} is not installed: apt-get install wrk nghttp2-client.")
+            raise SystemExit(f"{name} is not installed. Run apt-get install wrk nghttp2-client.")
         text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         found[name] = re.search(r"\d+\.[\d.]*\d", text)[0]  # type: ignore[index]
     return found
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody has yet."""
+    """Return a free port of the loopback."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port: int = taken.getsockname()[1]
@@ -67,7 +67,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(command: Sequence[str], ports: Sequence[int]) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python program as long as the block runs, which begins when all the ports answer."""
+    """Run a Python program during the block, which starts when all ports accept connections."""
     environment = {**os.environ, **_QUIET}
     with subprocess.Popen(
         [sys.executable, *command], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -87,7 +87,7 @@ def running(command: Sequence[str], ports: Sequence[int]) -> Iterator[subprocess
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
     while True:
         if process.poll() is not None:
-            raise RuntimeError(f"{process.args!r} has ended with {process.returncode}.")
+            raise RuntimeError(f"{process.args!r} ended with exit status {process.returncode}.")
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             return
@@ -96,7 +96,7 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def grpc_load(port: int, message: bytes, clients: int, requests: int) -> Load:
-    """Predict over gRPC, each client with a connection of its own and one request at a time."""
+    """Predict over gRPC; each client has its own connection and sends one request at a time."""
     with tempfile.TemporaryDirectory() as folder:
         body, log = Path(folder, "body"), Path(folder, "log")
         body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
@@ -112,7 +112,7 @@ def grpc_load(port: int, message: bytes, clients: int, requests: int) -> Load:
 
 
 def rest_load(url: str, body: bytes, clients: int, seconds: float) -> Load:
-    """POST over HTTP, each client with a connection of its own and one request at a time."""
+    """POST over HTTP; each client has its own connection and sends one request at a time."""
     with tempfile.TemporaryDirectory() as folder:
         script, content = Path(folder, "post.lua"), Path(folder, "body")
         content.write_bytes(body)
@@ -138,8 +138,8 @@ def rest_load(url: str, body: bytes, clients: int, seconds: float) -> Load:
     return Load(float(middle[1]) * _UNITS[middle[2]], 1.0 / float(rate[1]))
 
 
-def seconds_to_first_answer(command: Sequence[str], url: str, body: bytes) -> float:
-    """From the start of a server to its first prediction."""
+def seconds_to_first_response(command: Sequence[str], url: str, body: bytes) -> float:
+    """Return the seconds from the start of a server to its first response."""
     began = time.perf_counter()
     environment = {**os.environ, **_QUIET}
     with subprocess.Popen([sys.executable, *command], env=environment, stderr=subprocess.DEVNULL) as process:
@@ -147,7 +147,7 @@ def seconds_to_first_answer(command: Sequence[str], url: str, body: bytes) -> fl
             with httpx.Client(timeout=30) as client:
                 while True:
                     if process.poll() is not None:
-                        raise RuntimeError(f"{command} has ended.")
+                        raise RuntimeError(f"{command} ended before its first response.")
                     try:
                         if client.post(url, content=body).status_code == 200:
                             return time.perf_counter() - began

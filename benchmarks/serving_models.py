@@ -1,4 +1,4 @@
-"""The models that are served in benchmarks/serving.py."""
+"""The models that benchmarks/serving.py serves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_dl.models import CNN
 
 
 def save_all(folder: str | Path) -> None:
-    """`cnn`, `cnn_onnx` and `cnn_tflite`, which are one model; `half_plus_two` and `mean`."""
+    """Write `cnn`, `cnn_onnx` and `cnn_tflite`, which are one model, `half_plus_two` and `mean`."""
     folder = Path(folder)
     cnn = export(CNN.from_preset("cnn-mnist"), folder / "cnn", formats=("saved_model", "tflite", "onnx")).path
     shutil.copytree(cnn / "onnx", folder / "cnn_onnx" / "1" / "onnx")

@@ -1,4 +1,4 @@
-"""The servers that people write themselves, and the bare ones that nothing can be faster than.
+"""The peers of the serving benchmark: typical custom servers, and bare servers as a lower bound.
 
     python benchmarks/serving_peers.py KIND PORT [MODEL]
 
@@ -18,7 +18,7 @@ _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_l
 
 
 def serve_grpc(port: int, predict: Any) -> None:
-    """A raw-bytes handler on gRPC's server with threads, which is its fastest for a few clients."""
+    """Serve a raw-bytes handler on gRPC's threaded server, which is its fastest for a few clients."""
     import grpc
 
     server = grpc.server(ThreadPoolExecutor(8), options=_UNLIMITED)
@@ -33,7 +33,7 @@ def serve_grpc(port: int, predict: Any) -> None:
 
 
 def session(folder: str) -> Any:
-    """A callable of a session that takes a SavedModel's only input; and that input's shape, the batch 1."""
+    """Return a session callable of a SavedModel's only input, and the input's shape with a batch of 1."""
     import tensorflow as tf
     from tensorflow.core.protobuf.config_pb2 import CallableOptions
     from tensorflow.python.saved_model.loader_impl import SavedModelLoader
@@ -50,7 +50,7 @@ def session(folder: str) -> Any:
 
 
 def grpc_bare(port: int, folder: str) -> None:
-    """The last bytes of the message are the array, the bytes of the results the answer."""
+    """Serve a session: the end of a request is the array, the response is the bytes of the results."""
     import gc
 
     call, shape = session(folder)
@@ -72,7 +72,7 @@ def serve_http(port: int, app: Any) -> None:
 
 
 def json_server(port: int, folder: str) -> None:
-    """The orjson library on both sides of a session."""
+    """Serve a session behind orjson in both directions."""
     import orjson
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -91,7 +91,7 @@ def json_server(port: int, folder: str) -> None:
 
 
 def fastapi_server(port: int, *, predict: bool) -> None:
-    """A Keras model behind FastAPI, as tutorials do it: `model.predict`, or `model(x)`."""
+    """Serve a Keras model behind FastAPI as in tutorials, with `model.predict` or `model(x)`."""
     from fastapi import FastAPI
 
     from keras_dl.models import CNN
@@ -119,7 +119,7 @@ def main(kind: str, port: int, *folder: str) -> None:
         case "fastapi-predict" | "fastapi-call":
             fastapi_server(port, predict=kind.endswith("predict"))
         case _:
-            raise SystemExit(f"kind: expected one of those above, got {kind}.")
+            raise SystemExit(f"KIND: expected one of the kinds in the module docstring, got {kind}.")
 
 
 if __name__ == "__main__":

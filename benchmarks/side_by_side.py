@@ -1,8 +1,8 @@
-"""Two or more ways of doing the same work, timed or otherwise measured in turn, and their ratio.
+"""Measure two or more implementations of the same work in turn and compare them by ratio.
 
-Other programs slow a machine down for seconds at a time. So the sides take turns, round after round, each
-round in the opposite order of the last (ABC CBA ABC ...): what disturbs one disturbs the others, and the
-ratio stands where the times do not.
+Other programs slow a machine down for seconds at a time. Therefore the sides take turns, in rounds of
+alternating order (ABC CBA ABC ...). A disturbance then affects all sides, and the ratio is stable even if the
+times are not.
 """
 
 from __future__ import annotations
@@ -28,14 +28,13 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Peer:
-    """What we are compared with.
+    """A peer of keras_dl in a comparison.
 
     Attributes:
-        work: one unit of the work; it returns once the work is done.
-        at_most: the ratio ours / peer (or the difference, see `Comparison.by`) that must not be exceeded, if
-            there is one.
-        share: the part of our unit that `work` does, where the whole would take too long; its time is divided
-            by it.
+        work: one unit of the work; it returns when the work is done.
+        at_most: the upper bound of the ratio ours / peer (or of the difference, see `Comparison.by`), or None.
+        share: the part of our unit that `work` does, if the whole unit would take too long; its time is
+            divided by it.
     """
 
     work: Work
@@ -45,17 +44,17 @@ class Peer:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One unit of work, done by us and by each peer.
+    """One unit of work, done by keras_dl and by each peer.
 
     Attributes:
-        name: what the work is.
-        ours: one unit of it.
-        peers: by name.
-        repeat: whether the unit is short, like a training step: it is then warmed up, and repeated in each
-            turn.
-        unit: of the figure that a work returns, "MB" for example; None where the works are timed.
-        by: what is compared: the ratio ours / peer, or what we lose, the difference peer - ours.
-        rounds: turns of each side, where `Effort` shall not say how many: 1 for what does not vary.
+        name: the name of the work.
+        ours: one unit of the work by keras_dl.
+        peers: name -> peer.
+        repeat: whether the unit is short, like a training step. A short unit is warmed up, and repeated in
+            each turn.
+        unit: of the figure that a work returns, such as "MB"; None if the works are timed.
+        by: the ratio ours / peer, or the loss, that is, the difference peer - ours.
+        rounds: turns of each side, overriding `Effort`; 1 for figures that do not vary.
     """
 
     name: str
@@ -69,12 +68,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure.
+    """The duration of a measurement.
 
     Attributes:
         rounds: turns of each side in a comparison of short units.
-        seconds: how long such a turn lasts, about.
-        long_rounds: turns of each side where a unit is a turn.
+        seconds: approximate duration of such a turn.
+        long_rounds: turns of each side if a turn is a single unit.
     """
 
     rounds: int = 15
@@ -87,18 +86,18 @@ QUICK = Effort(rounds=3, seconds=0.1, long_rounds=2)
 
 @dataclass(frozen=True)
 class Row:
-    """Us against one peer.
+    """The result of keras_dl against one peer.
 
     Attributes:
         name: of the work and the peer.
-        ours: median of our figures: seconds of a unit of work, or what `unit` says.
-        peer: median of the peer's.
-        ratio: of the medians, ours / peer, where below 1 we are faster or smaller; or peer - ours, see `by`.
+        ours: median of keras_dl: seconds per unit of work, or a figure in `unit`.
+        peer: median of the peer.
+        ratio: of the medians, ours / peer, below 1 if keras_dl is faster or smaller; or peer - ours, see `by`.
         quartiles: lower and upper quartile of the single rounds' `ratio`.
-        rounds: their number.
-        at_most: what `ratio` must not exceed, if there is such a bound.
+        rounds: number of rounds.
+        at_most: the upper bound of `ratio`, or None.
         unit: of `ours` and `peer`.
-        by: what `ratio` is.
+        by: whether `ratio` is a ratio or a difference.
     """
 
     name: str
@@ -135,7 +134,7 @@ def compare(comparison: Comparison, effort: Effort) -> list[Row]:
 
     Args:
         comparison: the sides.
-        effort: how long to measure.
+        effort: the duration of the measurement.
 
     Returns:
         A row for each peer.
@@ -160,7 +159,7 @@ def compare(comparison: Comparison, effort: Effort) -> list[Row]:
 
 
 def _units(work: Work, seconds: float) -> int:
-    """How many units fill a turn; the first ones, which compile and allocate, do not count."""
+    """Return the number of units per turn; the first ones, which compile and allocate, are not counted."""
     for _ in range(3):
         work()
     began = time.perf_counter()
@@ -169,7 +168,7 @@ def _units(work: Work, seconds: float) -> int:
 
 
 def _seconds(work: Work, units: int) -> float:
-    """Mean seconds of that many units, after one that brings back the caches; 0 is a single unit without."""
+    """Return the mean seconds of `units` after one to warm the caches; 0 means one unit without warm-up."""
     if units:
         work()
     began = time.perf_counter()
@@ -200,11 +199,11 @@ def _row(
 
 
 def environment(threads: int, packages: Iterable[str]) -> dict[str, Any]:
-    """What the figures depend on besides the code.
+    """Return what the figures depend on besides the code.
 
     Args:
-        threads: that each side may use.
-        packages: distributions whose versions count; those that are not installed are left out.
+        threads: the number of threads of each side.
+        packages: distributions to list with their versions; those that are not installed are omitted.
 
     Returns:
         Cores, threads, load and versions.
@@ -226,17 +225,17 @@ def environment(threads: int, packages: Iterable[str]) -> dict[str, Any]:
 
 
 def available_cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def write_json(path: Path, machine: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Write what was measured; times are in seconds.
+    """Write the measurements; times are in seconds.
 
     Args:
-        path: the file; it is there whole or not at all.
+        path: the file, written atomically.
         machine: from `environment`.
         rows: from `compare`.
     """
@@ -248,11 +247,11 @@ def write_json(path: Path, machine: Mapping[str, Any], rows: Sequence[Row]) -> N
 def run(
     comparisons: Iterable[Comparison], effort: Effort, machine: Mapping[str, Any], out: Path | None
 ) -> list[Row]:
-    """Measure, print each row and write all that are there.
+    """Measure the comparisons, print each row and write all rows.
 
     Args:
-        comparisons: made one at a time, as their turn comes.
-        effort: how long to measure.
+        comparisons: consumed one at a time.
+        effort: the duration of the measurement.
         machine: from `environment`.
         out: JSON file, or None.
 
@@ -266,16 +265,16 @@ def run(
         for row in compare(comparison, effort):
             print(row, flush=True)
             rows.append(row)
-        if out:  # so that what is measured stays if the rest is broken off
+        if out:  # after each comparison, so that an interrupted run keeps its rows
             write_json(out, machine, rows)
     return rows
 
 
 def command_line(description: str, workloads: Iterable[str]) -> argparse.ArgumentParser:
-    """The options that every benchmark has: `quick`, `only` and `out`."""
+    """Return a parser with the options of every benchmark: `quick`, `only` and `out`."""
     names = [*workloads]
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds")
     parser.add_argument("--only", action="append", choices=names, metavar="NAME", help=", ".join(names))
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the rows here too")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="also write the rows to this file")
     return parser

@@ -1,4 +1,4 @@
-"""The same networks in PyTorch, trained eagerly as its tutorials train them."""
+"""The same networks in PyTorch, trained eagerly as in its tutorials."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class VAE(nn.Module):
         )
 
     def forward(self, image: Any) -> Any:
-        """The negative ELBO of a batch, a mean over its images."""
+        """Return the negative ELBO of a batch, the mean over its images."""
         mean, log_variance = self.encoder(image).chunk(2, dim=1)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
         pixels = F.binary_cross_entropy_with_logits(self.decoder(z), image, reduction="sum")
@@ -60,14 +60,14 @@ class VAE(nn.Module):
 
 
 def vae_step(model: VAE, image: Any, *, compiled: bool = False) -> Step:
-    """One step of Adam on a batch of images (B, H, W, C)."""
+    """Return a step of Adam on a batch of images (B, H, W, C)."""
     x = torch.from_numpy(image).permute(0, 3, 1, 2).contiguous()
     loss = torch.compile(model) if compiled else model
     return _adam_step(model, lambda: loss(x))
 
 
 def cnn() -> Any:
-    """`keras_dl.models.CNN` for 28 x 28 images, with its default widths."""
+    """Return `keras_dl.models.CNN` for 28 x 28 images, with its default widths."""
     blocks: list[Any] = []
     for inputs, maps in ((1, 32), (32, 64), (64, 64)):
         convolution = nn.Conv2d(inputs, maps, 3, padding=1, bias=False)
@@ -76,7 +76,7 @@ def cnn() -> Any:
 
 
 def classifier_step(model: Any, features: Any, label: Any, *, images: bool = False) -> Step:
-    """One step of Adam on the cross-entropy of (features, label); images are (B, H, W, C)."""
+    """Return a step of Adam on the cross-entropy of (features, label); images are (B, H, W, C)."""
     x, y = torch.from_numpy(features), torch.from_numpy(label).long()
     if images:
         x = x.permute(0, 3, 1, 2).contiguous()
@@ -114,7 +114,7 @@ class Generator(nn.Module):
         )
 
     def forward(self, z: Any) -> Any:
-        """Latents -> images in [0, 1]."""
+        """Map latents to images in [0, 1]."""
         return 0.5 * self.layers(z) + 0.5
 
 
@@ -134,12 +134,12 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, image: Any) -> Any:
-        """Images in [0, 1] -> logits."""
+        """Map images in [0, 1] to logits."""
         return self.layers(2.0 * image - 1.0)
 
 
 def gan_step(generator: Generator, discriminator: Discriminator, image: Any) -> Step:
-    """A turn of each player, one forward pass of the generator for both, as in PyTorch's DCGAN tutorial."""
+    """Return a step of both players with one generator forward pass, as in PyTorch's DCGAN tutorial."""
     real = torch.from_numpy(image).permute(0, 3, 1, 2).contiguous()
     of_generator, of_discriminator = (
         torch.optim.Adam(player.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -167,7 +167,7 @@ def gan_step(generator: Generator, discriminator: Discriminator, image: Any) -> 
 class SequenceClassifier(nn.Module):
     """A recurrent layer and a linear head on its last output.
 
-    PyTorch's LSTM and GRU have a second bias, for the state, and its GRU resets after the product.
+    PyTorch's LSTM and GRU have a second bias, for the state, and its GRU applies the reset gate after the product.
 
     Args:
         cell: `"lstm"`, `"gru"` or `"rnn"`, which has no bias and is followed by V.
@@ -183,6 +183,6 @@ class SequenceClassifier(nn.Module):
         self.head = nn.Linear(units, 10)
 
     def forward(self, sequence: Any) -> Any:
-        """Sequences (B, T, D) -> logits (B, 10)."""
+        """Map sequences (B, T, D) to logits (B, 10)."""
         outputs, _ = self.recurrent(sequence)
         return self.head(self.readout(outputs[:, -1]))

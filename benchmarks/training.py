@@ -1,11 +1,11 @@
-"""Training side by side: the same architecture, batch and optimiser in keras_dl, plain Keras and PyTorch.
+"""Training side by side: the same architecture, batch and optimizer in keras_dl, plain Keras and PyTorch.
 
     python benchmarks/training.py [--quick] [--only NAME ...] [--out FILE.json]
 
-Prints, for each workload and peer, the median times and their ratio (below 1: keras_dl is faster) with its
-quartiles over the rounds, and the ratio that must not be exceeded, where there is one. All run on the CPU
-with the same number of threads. PyTorch is optional (`pip install --group benchmark`); without it its rows
-are left out. `--quick` tells orders of magnitude.
+Prints, for each workload and peer, the median times, their ratio (below 1: keras_dl is faster) with its
+quartiles over the rounds, and the upper bound of the ratio, if there is one. All sides run on the CPU with the
+same number of threads. PyTorch is optional (`pip install --group benchmark`); without it its rows are
+omitted. `--quick` gives orders of magnitude.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ PACKAGES = ("keras-dl", "keras", "tensorflow", "numpy", "torch")
 
 @dataclass(frozen=True)
 class Options:
-    """What a workload may be asked.
+    """The options of a workload.
 
     Attributes:
         quick: small sizes, few rounds.
-        torch: the PyTorch side, if it is installed.
+        torch: the PyTorch side, or None if it is not installed.
         compiled: also compile PyTorch's VAE.
         nll_images: images whose likelihood is estimated.
-        nll_samples: draws for each of them.
+        nll_samples: draws per image.
     """
 
     quick: bool
@@ -73,7 +73,7 @@ class Options:
 
 
 def vae_step(options: Options) -> Iterator[Comparison]:
-    """The convolutional VAE: one step of Adam."""
+    """Compare one step of Adam of the convolutional VAE."""
     images = _images(BATCH)
     ours = _vae()
     peers = {}
@@ -93,7 +93,7 @@ def vae_step(options: Options) -> Iterator[Comparison]:
 
 
 def dcgan_step(options: Options) -> Iterator[Comparison]:
-    """The DCGAN: a turn of each player."""
+    """Compare one turn of each player of the DCGAN."""
     images = _images(BATCH)
     ours = DCGAN()
     ours.compile(*_players_adam(Adam), jit_compile=False)
@@ -109,7 +109,7 @@ def dcgan_step(options: Options) -> Iterator[Comparison]:
 
 
 def cnn_step(options: Options) -> Iterator[Comparison]:
-    """The CNN: one step of Adam on the cross-entropy."""
+    """Compare one step of Adam of the CNN on the cross-entropy."""
     images, labels = _images(BATCH), _labels(BATCH)
     ours = CNN()
     plain = keras.Sequential([keras_peers.plain_copy(ours.features), keras.layers.Dense(10)])
@@ -126,7 +126,7 @@ def cnn_step(options: Options) -> Iterator[Comparison]:
 
 
 def recurrent_step(cell: str, options: Options) -> Iterator[Comparison]:
-    """A recurrent layer and a linear head on its last output: one step of Adam on the cross-entropy."""
+    """Compare one step of Adam of a recurrent layer with a linear head on its last output."""
     layer = {"lstm": LSTM, "gru": GRU, "rnn": VanillaRNN}[cell]
     for size in RECURRENT_SIZES[:1] if options.quick else RECURRENT_SIZES:
         batch, time, features, units = size
@@ -149,7 +149,7 @@ def recurrent_step(cell: str, options: Options) -> Iterator[Comparison]:
 
 
 def finite_check(options: Options) -> Iterator[Comparison]:
-    """A step that refuses NaN and infinity, against the same step without that check."""
+    """Compare a step that checks for NaN and infinity with the same step without that check."""
     rows, labels = _random(1).standard_normal((BATCH, 784), np.float32), _labels(BATCH)
     for name, make, batch in (("mlp", _mlp, (rows, labels)), ("vae", _vae, (_images(BATCH),))):
         step = _keras_step(make(), *batch)
@@ -168,7 +168,7 @@ def finite_check(options: Options) -> Iterator[Comparison]:
 
 
 def fit_epoch(options: Options) -> Iterator[Comparison]:
-    """An epoch of `fit`, with its data pipeline, against as many bare steps on one batch."""
+    """Compare an epoch of `fit`, with its data pipeline, with the same number of bare steps on one batch."""
     steps = 20 if options.quick else 100
     vae = _vae()
     data = load(_images(steps * BATCH), labels=False, batch_size=BATCH, seed=0)
@@ -182,18 +182,18 @@ def fit_epoch(options: Options) -> Iterator[Comparison]:
     def epoch() -> None:
         vae.fit(data, verbose=0)
 
-    bare_steps()  # both are traced once, and not measured
+    bare_steps()  # trace both before they are measured
     epoch()
     peer = Peer(bare_steps, at_most=1.10)
     yield Comparison("fit", epoch, {f"{steps} bare steps": peer}, repeat=False)
 
 
 def importance_sampling(options: Options) -> Iterator[Comparison]:
-    """The importance-sampled likelihood of many images, all at once and one by one.
+    """Compare the importance-sampled likelihood of many images, all at once and one by one.
 
-    Both loops run compiled graphs, and do a part of the images and of the draws. The first takes all draws of
-    an image together: thousands at a time, like ours, so that the arithmetic is nearly the same and the bound
-    of a tenth can only hold against the second.
+    Both loops run compiled graphs on a part of the images and of the draws. The first computes all draws of an
+    image together, thousands at a time as ours does. Its arithmetic is nearly the same, so the bound of a tenth
+    applies only to the second.
     """
     vae, draws = _vae(), options.nll_samples
     images = _images(options.nll_images).round()
@@ -209,7 +209,7 @@ def importance_sampling(options: Options) -> Iterator[Comparison]:
             weights = [log_weights(image[None], tf.constant(draws)) for _ in range(turns)]
             tf.reduce_logsumexp(tf.concat(weights, axis=1))
 
-    loop(some[:1], 1, draws)  # both are traced once, and not measured
+    loop(some[:1], 1, draws)  # trace both before they are measured
     loop(some[:1], 1, 1)
     share = len(some) / len(images)
     peers = {
@@ -223,9 +223,9 @@ def importance_sampling(options: Options) -> Iterator[Comparison]:
 
 
 def import_time(options: Options) -> Iterator[Comparison]:
-    """A new interpreter that imports the VAE, against one that imports Keras."""
+    """Compare a new interpreter that imports the VAE with one that imports Keras."""
     ours, theirs = (_interpreter(code) for code in ("from keras_dl.models import VAE", "import keras"))
-    theirs()  # the files are read from the disk once
+    theirs()  # reads the files from the disk once
     yield Comparison("import VAE", ours, {"import keras": Peer(theirs, at_most=1.1)}, repeat=False)
 
 
@@ -243,7 +243,7 @@ WORKLOADS: dict[str, Callable[[Options], Iterator[Comparison]]] = {
 }
 
 
-# What the workloads share.
+# Shared by the workloads.
 
 
 def _random(seed: int) -> np.random.Generator:
@@ -284,7 +284,7 @@ def _compile_classifier(model: Any, adam: Any = keras.optimizers.Adam, *, from_l
 
 
 def _keras_step(model: Any, *batch: Any) -> Work:
-    """One step of the function that `fit` runs, on a batch that stays the same."""
+    """Return one step of the function that `fit` runs, on a constant batch."""
     batch = batch if len(batch) > 1 else batch[0]
     batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
     model.make_train_function()
@@ -298,12 +298,12 @@ def _interpreter(code: str) -> Work:
 
 
 def _check_size(ours: Any, theirs: int) -> None:
-    """Refuse to compare networks of different sizes."""
+    """Raise an error if the networks differ in size."""
     count = sum(int(np.prod(weight.shape)) for weight in ours.trainable_weights)
     if count != theirs:
         raise RuntimeError(
-            f"{type(ours).__name__}: expected a peer of as many parameters, {count:,}, got {theirs:,}. "
-            "Change the network in torch_peers.py with the model's default architecture."
+            f"{type(ours).__name__}: expected a peer with {count:,} parameters, got {theirs:,}. "
+            "Change the network in torch_peers.py to the model's default architecture."
         )
 
 
@@ -325,10 +325,10 @@ def _comparisons(names: Iterable[str], options: Options) -> Iterator[Comparison]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmark as the command line says."""
-    parser = command_line("keras_dl's training beside plain Keras and PyTorch.", WORKLOADS)
+    """Run the benchmark with the options of the command line."""
+    parser = command_line("Training with keras_dl against plain Keras and PyTorch.", WORKLOADS)
     parser.add_argument(
-        "--threads", type=int, default=available_cores(), help="of each side (default: cores)"
+        "--threads", type=int, default=available_cores(), help="threads of each side (default: cores)"
     )
     parser.add_argument(
         "--torch-compile", action="store_true", help="add PyTorch's compiled VAE (needs a C++ compiler)"
@@ -336,14 +336,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--nll-images", type=int, help="images whose likelihood is estimated (1000; quick: 40)"
     )
-    parser.add_argument("--nll-samples", type=int, help="draws for each of them (1000; quick: 200)")
+    parser.add_argument("--nll-samples", type=int, help="draws per image (1000; quick: 200)")
     asked = parser.parse_args(arguments)
 
     tf.config.threading.set_intra_op_parallelism_threads(asked.threads)
     tf.config.threading.set_inter_op_parallelism_threads(asked.threads)
     torch = _torch_side(asked.threads)
     if torch is None:
-        print("PyTorch is not installed, so its rows are left out: pip install --group benchmark")
+        print("PyTorch is not installed, so its rows are omitted. Run pip install --group benchmark.")
     options = Options(
         quick=asked.quick,
         torch=torch,

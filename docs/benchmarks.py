@@ -2,7 +2,7 @@
 
     python docs/benchmarks.py
 
-A record is what a benchmark wrote with `--out docs/benchmarks/<benchmark>.json`.
+A benchmark writes its record with `--out docs/benchmarks/<benchmark>.json`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ DOCS = Path(__file__).parent
 HEADER = """\
 # Benchmarks
 
-Each row compares keras_dl with a named peer that does the same work, both measured in turn in one run of the
-benchmark, round after round. `ratio` is the median of keras_dl over that of the peer: below 1 keras_dl is
-faster, or smaller; of percentages it is the points that keras_dl loses. The quartiles are those of the single
-rounds' ratios. A bound is the ratio that must not be exceeded.
+Each row compares keras_dl with a named peer that does the same work. Both are measured in turn, in several
+rounds of one run of the benchmark.
+
+- `ratio` is the median of keras_dl divided by the median of the peer. Below 1, keras_dl is faster or smaller.
+  For percentages, it is the number of points that keras_dl loses.
+- `quartiles` are the quartiles of the ratios of the single rounds.
+- `bound` is the upper bound of the ratio.
 
 This page is generated from the records in `docs/benchmarks` by `python docs/benchmarks.py`.
 """
@@ -30,16 +33,16 @@ COLUMNS = ("work and peer", "keras_dl", "peer", "ratio", "quartiles", "bound")
 
 
 def page(records: Mapping[str, Mapping[str, Any]]) -> str:
-    """The page in Markdown.
+    """Return the page in Markdown.
 
     Args:
-        records: benchmark -> what it wrote.
+        records: benchmark -> its record.
     """
     return HEADER + "".join(_section(name, record) for name, record in sorted(records.items()))
 
 
 def read_records(folder: Path) -> dict[str, Any]:
-    """All records of a folder, by the name of their benchmark."""
+    """Return all records of a folder by the name of their benchmark."""
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
 
 

@@ -2,8 +2,8 @@
 
     python docs/results.py [RUN ...]
 
-Each RUN is the folder of a finished run of a recipe as it stands; its `metrics.json` becomes the record
-`docs/results/<recipe>-seed<seed>.json`. Then the page is written anew from all records.
+Each RUN is the folder of a finished run of an unchanged recipe; its `metrics.json` becomes the record
+`docs/results/<recipe>-seed<seed>.json`. Then the page is regenerated from all records.
 """
 
 from __future__ import annotations
@@ -32,38 +32,38 @@ PUBLISHED = {
     "vae-mnist": "NLL 86.76 nats (Burda et al. 2016)",
 }
 HEADER = """\
-# Results
+# Test metrics of the recipes
 
-Each row is one run of a recipe, trained on the training split and measured on the test split; figures with a
-goal stand first, in bold. Minutes are those of the epochs, on a machine with 2 CPU cores and no GPU that was
-busy with other work besides. `keras-dl train RECIPE --seed SEED` repeats a row.
+Each row is one run of a recipe, trained on the training split and evaluated on the test split. Metrics with a
+target are listed first, in bold. Minutes are the duration of the epochs, on a machine with 2 CPU cores and no
+GPU that was also running other programs. `keras-dl train RECIPE --seed SEED` repeats a row.
 
 This page is generated from the records in `docs/results`, which are the `metrics.json` of the runs.
-`python docs/results.py RUN ...` adds the records of these run folders and writes the page.
+`python docs/results.py RUN ...` adds the records of these run folders and regenerates the page.
 """
-COLUMNS = ("recipe", "seed", "test figures", "published", "epochs", "minutes", "parameters")
+COLUMNS = ("recipe", "seed", "test metrics", "published", "epochs", "minutes", "parameters")
 
 
 def add_record(run: Path, folder: Path) -> Path:
-    """Copy a run's `metrics.json` among the records.
+    """Copy a run's `metrics.json` to the records.
 
     Args:
         run: the folder of a finished run.
-        folder: that of the records.
+        folder: the folder of the records.
 
     Returns:
         The record's path. An earlier record of that recipe and seed is replaced.
 
     Raises:
-        ValueError: the run is not finished, or not one of its recipe as it stands, whose name and seed would
-            not repeat it.
+        ValueError: the run is not finished, or its recipe was changed, so that recipe name and seed would not
+            repeat it.
     """
     from keras_dl.recipes import get_recipe
     from keras_dl.training.records import described
 
     if not (run / "metrics.json").exists():
         raise ValueError(
-            f"run: expected the folder of a finished run, but {run} has no metrics.json. Train it."
+            f"run: expected the folder of a finished run, but {run} has no metrics.json. Train it first."
         )
     asked = _read(run / "recipe.json")
     name, seed = asked["name"], asked["seed"]
@@ -71,7 +71,7 @@ def add_record(run: Path, folder: Path) -> Path:
     for field, value in recipe.items():
         if field != "summary" and asked.get(field, value) != value:
             raise ValueError(
-                f"run: expected {name} as it stands, with {field} {value!r}, got {asked[field]!r} in {run}. "
+                f"run: expected an unchanged {name}, with {field} {value!r}, got {asked[field]!r} in {run}. "
                 f"Train it with `keras-dl train {name} --seed {seed}`."
             )
     path = folder / f"{name}-seed{seed}.json"
@@ -81,7 +81,7 @@ def add_record(run: Path, folder: Path) -> Path:
 
 
 def page(records: Iterable[Mapping[str, Any]]) -> str:
-    """The page in Markdown."""
+    """Return the page in Markdown."""
     records = sorted(records, key=lambda each: (each["recipe"], each["seed"]))
     lines = [COLUMNS, ["---"] * len(COLUMNS), *map(_row, records)]
     table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
@@ -89,7 +89,7 @@ def page(records: Iterable[Mapping[str, Any]]) -> str:
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """All records of a folder."""
+    """Return all records of a folder."""
     return [_read(path) for path in sorted(folder.glob("*.json"))]
 
 
@@ -109,7 +109,7 @@ def _row(record: Mapping[str, Any]) -> list[str]:
 
 
 def _versions(records: Iterable[Mapping[str, Any]]) -> str:
-    """What the runs were made with: one line for each set of versions."""
+    """Return the package versions of the runs, one line for each set of versions."""
     runs: dict[str, list[str]] = {}
     for record in records:
         listed = ", ".join(f"{package} {number}" for package, number in record["versions"].items())

@@ -1,4 +1,4 @@
-"""The plan to 64 workers: the page says what the record gives, and the figures are those of the formula."""
+"""The calculated scaling up to 64 workers: the page matches the record, the figures match the formula."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def record() -> Any:
 
 
 def cells(record: Any, link: int) -> dict[int, list[list[float]]]:
-    """workers -> of each model: steps a second, share in percent, MB."""
-    table = plan.tables(record).split("steps a second")[link + 1]
+    """Return workers -> for each model: steps per second, share in percent, MB."""
+    table = plan.tables(record).split("steps per second")[link + 1]
     rows = [
         line.strip("| ").split(" | ")
         for line in table.splitlines()
@@ -38,8 +38,8 @@ def test_the_page_has_the_tables_of_the_record(record: Any) -> None:
 
 def test_one_worker_is_as_it_was_measured_and_the_bytes_of_two_are(record: Any) -> None:
     rows = record["rows"]
-    speeds = [row["peer"] for row in rows if row["name"].endswith("each for itself")]
-    counted = [row["ours"] for row in rows if row["name"].startswith("sent a step by each of 2")]
+    speeds = [row["peer"] for row in rows if row["name"].endswith("independent workers")]
+    counted = [row["ours"] for row in rows if row["name"].startswith("bytes per step and worker")]
     assert len(speeds) == len(counted) == 3
     for link in (0, 1):
         found = cells(record, link)
@@ -50,8 +50,8 @@ def test_one_worker_is_as_it_was_measured_and_the_bytes_of_two_are(record: Any) 
 
 
 def test_the_figures_are_those_of_the_formula(record: Any) -> None:
-    """Of the VAE on 64 workers by hand: c + k 2 (n - 1) latency + 2 (n - 1) / n 4 P / bandwidth."""
-    name = "2 workers: vae, 64 examples a worker, 1,659,169 parameters: 2, each for itself"
+    """For the VAE on 64 workers: c + k 2 (n - 1) latency + 2 (n - 1) / n 4 P / bandwidth."""
+    name = "2 workers: vae, 64 examples per worker, 1,659,169 parameters: 2 independent workers"
     (compute,) = (1 / row["peer"] for row in record["rows"] if row["name"] == name)
     parameters = 1_659_169
     for link, (latency, bandwidth) in enumerate([(50e-6, 1.25e9), (10e-6, 12.5e9)]):

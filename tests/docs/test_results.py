@@ -90,7 +90,7 @@ def test_a_run_becomes_a_record(results, run, tmp_path):
 )
 def test_a_run_of_a_changed_recipe_is_no_record(results, run, tmp_path, field, value):
     write_json(run / "recipe.json", json.loads((run / "recipe.json").read_text()) | {field: value})
-    with pytest.raises(ValueError, match=f"^run: expected cnn-mnist as it stands, with {field} .*--seed 3`"):
+    with pytest.raises(ValueError, match=f"^run: expected an unchanged cnn-mnist, with {field} .*--seed 3`"):
         results.add_record(run, tmp_path)
     assert not list(tmp_path.glob("*.json"))
 
