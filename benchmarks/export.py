@@ -2,8 +2,8 @@
 
     python benchmarks/export.py [--quick] [--only NAME ...] [--out FILE.json]
 
-Prints, for each workload and peer, the medians, their ratio (below 1: keras_dl is faster, or smaller) with its
-quartiles over the rounds, and the upper bound of the ratio, if there is one.
+Prints, for each workload and peer, the medians, their ratio (below 1: keras_dl is faster, or smaller) with
+its quartiles over the rounds, and the upper bound of the ratio, if there is one.
 
 Recurrent layers have 28 steps of 28 features, 64 units and a batch of one, and run on one thread. `int8`
 needs MNIST. `mobilenet` exports in separate processes and measures them. `--quick` gives orders of magnitude.

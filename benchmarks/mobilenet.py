@@ -1,7 +1,7 @@
 """Time and memory of exporting MobileNetV2 with keras_dl and with the bare converters.
 
-Each export runs in a separate process, which starts with the imports and the untrained model. The time is that
-of the export only; the memory is the peak of the process.
+Each export runs in a separate process, which starts with the imports and the untrained model. The time is
+that of the export only; the memory is the peak of the process.
 """
 
 from __future__ import annotations

@@ -2,12 +2,12 @@
 
     python benchmarks/scaling.py [--quick] [--only NAME ...] [--out FILE.json] [--plot FILE.png]
 
-`workers` measures the steps per second and the bytes exchanged of two workers on this machine's loopback, each
-with one thread. Peers with the same number of examples per worker are: one worker; two workers that train
-independently and share caches and memory; and the cost model of `ring.py`, which predicts the step from these
-independent workers and from bare all-reduces. The plot extends the model to 64 workers on assumed links.
-Every other name is a recipe: the next batch of its pipeline against its training step, which must not wait
-for it (bound: a third). `ss` of iproute2 counts the bytes; without it these rows are omitted.
+`workers` measures the steps per second and the bytes exchanged of two workers on this machine's loopback,
+each with one thread. Peers with the same number of examples per worker are: one worker; two workers that
+train independently and share caches and memory; and the cost model of `ring.py`, which predicts the step from
+these independent workers and from bare all-reduces. The plot extends the model to 64 workers on assumed
+links. Every other name is a recipe: the next batch of its pipeline against its training step, which must not
+wait for it (bound: a third). `ss` of iproute2 counts the bytes; without it these rows are omitted.
 """
 
 from __future__ import annotations

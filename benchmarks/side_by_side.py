@@ -32,7 +32,8 @@ class Peer:
 
     Attributes:
         work: one unit of the work; it returns when the work is done.
-        at_most: the upper bound of the ratio ours / peer (or of the difference, see `Comparison.by`), or None.
+        at_most: the upper bound of the ratio ours / peer (or of the difference, see `Comparison.by`), or
+            None.
         share: the part of our unit that `work` does, if the whole unit would take too long; its time is
             divided by it.
     """
@@ -92,7 +93,8 @@ class Row:
         name: of the work and the peer.
         ours: median of keras_dl: seconds per unit of work, or a figure in `unit`.
         peer: median of the peer.
-        ratio: of the medians, ours / peer, below 1 if keras_dl is faster or smaller; or peer - ours, see `by`.
+        ratio: of the medians, ours / peer, below 1 if keras_dl is faster or smaller; or peer - ours, see
+            `by`.
         quartiles: lower and upper quartile of the single rounds' `ratio`.
         rounds: number of rounds.
         at_most: the upper bound of `ratio`, or None.

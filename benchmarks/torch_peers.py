@@ -167,7 +167,8 @@ def gan_step(generator: Generator, discriminator: Discriminator, image: Any) -> 
 class SequenceClassifier(nn.Module):
     """A recurrent layer and a linear head on its last output.
 
-    PyTorch's LSTM and GRU have a second bias, for the state, and its GRU applies the reset gate after the product.
+    PyTorch's LSTM and GRU have a second bias, for the state, and its GRU applies the reset gate after the
+    product.
 
     Args:
         cell: `"lstm"`, `"gru"` or `"rnn"`, which has no bias and is followed by V.

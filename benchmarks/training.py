@@ -3,8 +3,8 @@
     python benchmarks/training.py [--quick] [--only NAME ...] [--out FILE.json]
 
 Prints, for each workload and peer, the median times, their ratio (below 1: keras_dl is faster) with its
-quartiles over the rounds, and the upper bound of the ratio, if there is one. All sides run on the CPU with the
-same number of threads. PyTorch is optional (`pip install --group benchmark`); without it its rows are
+quartiles over the rounds, and the upper bound of the ratio, if there is one. All sides run on the CPU with
+the same number of threads. PyTorch is optional (`pip install --group benchmark`); without it its rows are
 omitted. `--quick` gives orders of magnitude.
 """
 
@@ -191,9 +191,9 @@ def fit_epoch(options: Options) -> Iterator[Comparison]:
 def importance_sampling(options: Options) -> Iterator[Comparison]:
     """Compare the importance-sampled likelihood of many images, all at once and one by one.
 
-    Both loops run compiled graphs on a part of the images and of the draws. The first computes all draws of an
-    image together, thousands at a time as ours does. Its arithmetic is nearly the same, so the bound of a tenth
-    applies only to the second.
+    Both loops run compiled graphs on a part of the images and of the draws. The first computes all draws of
+    an image together, thousands at a time as ours does. Its arithmetic is nearly the same, so the bound of a
+    tenth applies only to the second.
     """
     vae, draws = _vae(), options.nll_samples
     images = _images(options.nll_images).round()
@@ -262,10 +262,6 @@ def _vae() -> Any:
     vae = VAE(latent_dim=LATENT_DIM)
     vae.compile(Adam(1e-3), jit_compile=False)
     return vae
-
-
-def _as_they_are(**tensors: Any) -> tuple[Any, ...]:
-    return tuple(tensors.values())
 
 
 def _mlp() -> Any:
