@@ -4,8 +4,8 @@
 
 A box is a module or a folder of the package, and an arrow an import: at the top of a file, inside a function,
 or between the files of two folders. An arrow that follows from two others is omitted. The text of
-docs/architecture.md between the comments `<!-- keras_dl -->` and `<!-- end -->` is replaced, and so is that of
-the other packages.
+docs/architecture.md between the comments `<!-- keras_dl -->` and `<!-- end -->` is replaced, as is the one of
+each other package.
 """
 
 from __future__ import annotations
