@@ -11,6 +11,7 @@ A wrong argument (an unknown endpoint, an unbuilt model, inputs of the wrong sha
             AccuracyError     a written file is right less often than its model, by more than allowed
             ReleaseError      a release folder is missing, incomplete, altered or cannot be written
         ServingError          the client and the server: its branch is in keras_dl_serving.errors
+        ServerStartError      a server that cannot start; in keras_dl_serving.errors, too
 """
 
 from __future__ import annotations

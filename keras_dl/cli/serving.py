@@ -166,14 +166,14 @@ def models(
 ) -> None:
     """Show what a server serves: models, versions and their states."""
     from keras_dl.reports.html import Table
-    from keras_dl.serving import NotFound
+    from keras_dl.serving import NotFoundError
 
     rows, missing = [], []
     with _client(url, ca_file, cert_file, key_file, headers) as client:
         for name in names or client.models():
             try:
                 found = client.status(name)
-            except NotFound as error:
+            except NotFoundError as error:
                 missing.append(error.message)
                 continue
             rows += [(name, str(each.version), each.state, each.error) for each in found]

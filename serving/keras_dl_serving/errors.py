@@ -1,22 +1,17 @@
-"""Status codes, what they are over HTTP, and the exceptions that carry them.
+"""Status codes, and the errors of client and server: a branch of the tree in `keras_dl_export.errors`.
 
-```
-ServingError                     everything a client call raises; `.request`, `.status`, `.message`
-├── InvalidRequest  (ValueError)      refused before it was sent: a wrong name, shape or dtype
-├── ConnectionFailed (ConnectionError) the server was not reached, or hung up
-├── NotReady        (TimeoutError)    `wait_ready` gave up
-├── UnsupportedByServer               this server, or the protocol it was asked by, has no such call
-└── StatusError                       the server answered with an error; one subclass for each status:
-    Cancelled, Unknown, InvalidArgument, DeadlineExceeded, NotFound, AlreadyExists, PermissionDenied,
-    ResourceExhausted, FailedPrecondition, Aborted, OutOfRange, Unimplemented, Internal, Unavailable,
-    DataLoss, Unauthenticated
-```
+    ServingError                  everything that a client call raises: `.message`, `.request`, `.status`
+        InvalidRequestError       refused before it was sent: wrong name, shape or dtype (also a ValueError)
+        ConnectionFailedError     the server was not reached, or hung up (also a ConnectionError)
+        NotReadyError             `wait_ready` timed out (also a TimeoutError)
+        UnsupportedByServerError  this server, or this protocol, has no such call
+        StatusError               the server answered with an error; one subclass for each status code,
+                                  such as NotFoundError (also a LookupError)
+    ServerStartError              raised by `Server`, not by a call (also a RuntimeError)
 
-`ServerStartError` stands apart: it comes from `Server`, not from a call.
-
-The codes are gRPC's, which TensorFlow shares. Several of them are one HTTP status (three are 400), so an
-error that came over REST is the commonest code of its HTTP status. The server raises the same
-`StatusError`s inside.
+The codes are gRPC's, which TensorFlow shares. Several of them map to one HTTP status (three to 400), so an
+error received over REST is the most common code of its HTTP status. The server raises the same
+`StatusError`s internally.
 """
 
 from __future__ import annotations
@@ -24,6 +19,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from typing import ClassVar
+
+from keras_dl_export.errors import KerasDLError
 
 
 class Code(enum.IntEnum):
@@ -72,19 +69,19 @@ _CODE_OF_HTTP: dict[int, Code] = {status: code for code, status in reversed(HTTP
 
 
 def code_of_http(status: int) -> Code:
-    """The code that an HTTP status most likely stands for."""
+    """Return the code that an HTTP status most likely stands for."""
     if status in _CODE_OF_HTTP:
         return _CODE_OF_HTTP[status]
     return Code.INVALID_ARGUMENT if 400 <= status < 500 else Code.UNKNOWN
 
 
-class ServerStartError(RuntimeError):
-    """The embedded server could not start: a port is taken, or there is nothing to serve."""
+class ServerStartError(KerasDLError, RuntimeError):
+    """A server that cannot start: a port is in use, or there is nothing to serve."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked, for error messages and logs."""
+    """A request of a client, as error messages and logs show it."""
 
     method: str
     url: str
@@ -94,7 +91,7 @@ class Request:
     signature_name: str | None = None
 
     def __str__(self) -> str:
-        """`predict of model 'digits', version 3, at grpc://localhost:8500`."""
+        """Return, for example, `predict of model 'digits', version 3, at grpc://localhost:8500`."""
         parts = [self.method]
         if self.model is not None:
             parts.append(f"of model {self.model!r}")
@@ -107,13 +104,13 @@ class Request:
         return f"{', '.join(parts).replace(', of', ' of', 1)} at {self.url}"
 
 
-class ServingError(Exception):
-    """Everything that a client call raises.
+class ServingError(KerasDLError):
+    """Base of everything that a client call raises.
 
     Attributes:
-        message: what went wrong; from a server, its own words.
-        status: the status code, where there is one.
-        request: what was asked, where it is known.
+        message: the reason; from a server, in its own words.
+        status: the status code, if there is one.
+        request: the request that failed, if it is known.
     """
 
     status: Code | None = None
@@ -127,30 +124,30 @@ class ServingError(Exception):
         return f"{self.message} ({self.request})" if self.request else self.message
 
 
-class InvalidRequest(ServingError, ValueError):
-    """Refused before it was sent: the inputs do not fit the model's signature."""
+class InvalidRequestError(ServingError, ValueError):
+    """A request refused before it was sent: the inputs do not fit the model's signature."""
 
 
-class ConnectionFailed(ServingError, ConnectionError):
-    """The server was not reached, or the connection broke before it answered."""
-
-    status = Code.UNAVAILABLE
-
-
-class NotReady(ServingError, TimeoutError):
-    """The model was not available in time."""
+class ConnectionFailedError(ServingError, ConnectionError):
+    """A server that was not reached, or a connection that broke before the answer."""
 
     status = Code.UNAVAILABLE
 
 
-class UnsupportedByServer(ServingError):
-    """The server at this URL has no such call, or not over this protocol: see the message."""
+class NotReadyError(ServingError, TimeoutError):
+    """A model that was not available in time."""
+
+    status = Code.UNAVAILABLE
+
+
+class UnsupportedByServerError(ServingError):
+    """A call that the server at this URL does not have, or not over this protocol."""
 
     status = Code.UNIMPLEMENTED
 
 
 class StatusError(ServingError):
-    """The server answered with an error."""
+    """An error that the server answered with."""
 
     status: Code = Code.UNKNOWN
     _classes: ClassVar[dict[Code, type[StatusError]]] = {}
@@ -160,101 +157,124 @@ class StatusError(ServingError):
 
     @staticmethod
     def of(code: Code, message: str, *, request: Request | None = None) -> StatusError:
-        """The subclass that stands for `code`."""
+        """Return an error of the subclass that stands for `code`."""
         return StatusError._classes[code](message, request=request)
 
 
-class Cancelled(StatusError):
-    """The call was cancelled."""
+class CancelledError(StatusError):
+    """A call that was cancelled."""
 
     status = Code.CANCELLED
 
 
-class Unknown(StatusError):
+class UnknownError(StatusError):
     """An error without a better name."""
 
     status = Code.UNKNOWN
 
 
-class InvalidArgument(StatusError):
-    """The request is wrong whatever the state of the server."""
+class InvalidArgumentError(StatusError):
+    """A request that is wrong whatever the state of the server."""
 
     status = Code.INVALID_ARGUMENT
 
 
-class DeadlineExceeded(StatusError, TimeoutError):
-    """No answer within the timeout."""
+class DeadlineExceededError(StatusError, TimeoutError):
+    """A deadline that passed before the answer."""
 
     status = Code.DEADLINE_EXCEEDED
 
 
-class NotFound(StatusError, LookupError):
-    """No such model or version."""
+class NotFoundError(StatusError, LookupError):
+    """A model or version that does not exist."""
 
     status = Code.NOT_FOUND
 
 
-class AlreadyExists(StatusError):
-    """What should be made is there already."""
+class AlreadyExistsError(StatusError):
+    """Something to be created that exists already."""
 
     status = Code.ALREADY_EXISTS
 
 
-class PermissionDenied(StatusError):
-    """The caller may not do this."""
+class PermissionDeniedError(StatusError):
+    """A call that the caller has no permission for."""
 
     status = Code.PERMISSION_DENIED
 
 
-class ResourceExhausted(StatusError):
-    """Out of quota, memory, or above a message size limit."""
+class ResourceExhaustedError(StatusError):
+    """An exhausted quota or memory, or a message above the size limit."""
 
     status = Code.RESOURCE_EXHAUSTED
 
 
-class FailedPrecondition(StatusError):
-    """The server is not in the state that the request needs."""
+class FailedPreconditionError(StatusError):
+    """A server that is not in the state that the request requires."""
 
     status = Code.FAILED_PRECONDITION
 
 
-class Aborted(StatusError):
-    """Broken off, usually by a concurrent change."""
+class AbortedError(StatusError):
+    """A call that was aborted, usually by a concurrent change."""
 
     status = Code.ABORTED
 
 
-class OutOfRange(StatusError):
-    """Past the valid range."""
+class OutOfRangeError(StatusError):
+    """A value past the valid range."""
 
     status = Code.OUT_OF_RANGE
 
 
-class Unimplemented(StatusError, NotImplementedError):
-    """The server does not offer this."""
+class UnimplementedError(StatusError, NotImplementedError):
+    """A call or dtype that the server does not support."""
 
     status = Code.UNIMPLEMENTED
 
 
-class Internal(StatusError):
+class InternalError(StatusError):
     """A fault inside the server."""
 
     status = Code.INTERNAL
 
 
-class Unavailable(StatusError):
-    """Not now: try again later."""
+class UnavailableError(StatusError):
+    """A service that is unavailable at the moment; a retry may succeed."""
 
     status = Code.UNAVAILABLE
 
 
-class DataLoss(StatusError):
-    """Data lost or corrupt."""
+class DataLossError(StatusError):
+    """Data that is lost or corrupt."""
 
     status = Code.DATA_LOSS
 
 
-class Unauthenticated(StatusError):
-    """No valid credentials."""
+class UnauthenticatedError(StatusError):
+    """A call without valid credentials."""
 
     status = Code.UNAUTHENTICATED
+
+
+# The names of earlier versions: the same classes.
+InvalidRequest = InvalidRequestError
+ConnectionFailed = ConnectionFailedError
+NotReady = NotReadyError
+UnsupportedByServer = UnsupportedByServerError
+Cancelled = CancelledError
+Unknown = UnknownError
+InvalidArgument = InvalidArgumentError
+DeadlineExceeded = DeadlineExceededError
+NotFound = NotFoundError
+AlreadyExists = AlreadyExistsError
+PermissionDenied = PermissionDeniedError
+ResourceExhausted = ResourceExhaustedError
+FailedPrecondition = FailedPreconditionError
+Aborted = AbortedError
+OutOfRange = OutOfRangeError
+Unimplemented = UnimplementedError
+Internal = InternalError
+Unavailable = UnavailableError
+DataLoss = DataLossError
+Unauthenticated = UnauthenticatedError

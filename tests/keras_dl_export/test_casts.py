@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from keras_dl_export import Runner, Spec, load_artifact
 from keras_dl_export.dtypes import conform
-from keras_dl_serving import InvalidRequest, Signature, TensorSpec
+from keras_dl_serving import InvalidRequestError, Signature, TensorSpec
 from keras_dl_serving.client.inputs import prepare
 
 Way = Callable[[Any, str], NDArray[Any]]
@@ -105,7 +105,9 @@ def test_a_cast_keeps_whole_numbers_and_sizes(way: Way, value: Any, dtype: str) 
     ],
 )
 def test_what_would_change_a_value_is_refused(way: Way, value: Any, dtype: str, got: str) -> None:
-    with pytest.raises((TypeError, ValueError, InvalidRequest), match=rf"inputs\['x'\]: expected .*{got}"):
+    with pytest.raises(
+        (TypeError, ValueError, InvalidRequestError), match=rf"inputs\['x'\]: expected .*{got}"
+    ):
         way(value, dtype)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, Unavailable
+from keras_dl_serving.errors import FailedPreconditionError, InvalidArgumentError, UnavailableError
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions
 from keras_dl_serving.server.engines.engine import Cancellation
 from tests._support.fake_engine import FakeEngine
@@ -102,10 +102,10 @@ def test_a_full_queue_and_a_large_task_are_refused() -> None:
     inner = Recording()
     engine = BatchingEngine(inner, BatchingOptions(2, max_enqueued_batches=1, threads=1))
     with pytest.raises(
-        Unavailable, match="^The batch scheduling queue to which this task was submitted is full$"
+        UnavailableError, match="^The batch scheduling queue to which this task was submitted is full$"
     ):
         run(behind(engine, inner, [[1, 2], [3]]))
-    with pytest.raises(InvalidArgument, match="^Task size 3 is larger than maximum input batch size 2$"):
+    with pytest.raises(InvalidArgumentError, match="^Task size 3 is larger than maximum input batch size 2$"):
         run(ask(engine, [1, 2, 3]))
     engine.close()
 
@@ -147,7 +147,7 @@ def test_a_batch_that_is_not_full_runs_when_its_time_is_up() -> None:
 def test_the_mistake_of_one_is_not_the_others() -> None:
     def answer(x: Array) -> Array:
         if (x == 13).any():
-            raise InvalidArgument("13 is not wanted")
+            raise InvalidArgumentError("13 is not wanted")
         return 2 * x
 
     inner = Recording(answer)
@@ -160,7 +160,7 @@ def test_the_mistake_of_one_is_not_the_others() -> None:
         return await asyncio.gather(first, ask(engine, [13]), ask(engine, [2]), return_exceptions=True)
 
     _, wrong, right = run(both())
-    assert isinstance(wrong, InvalidArgument)
+    assert isinstance(wrong, InvalidArgumentError)
     assert right == [4]
     assert [2.0] in inner.ran
     engine.close()
@@ -201,11 +201,11 @@ def test_what_has_no_batch_is_refused() -> None:
     inner = Recording(lambda x: np.float32(1))
     inner.gate.set()
     engine = BatchingEngine(inner, BatchingOptions(threads=1))
-    with pytest.raises(InvalidArgument, match="must have at least one dimension"):
+    with pytest.raises(InvalidArgumentError, match="must have at least one dimension"):
         run(engine.submit("serving_default", {"x": np.float32(1)}, ["y"]))
-    with pytest.raises(InvalidArgument, match="must have equal 0th-dimension size"):
+    with pytest.raises(InvalidArgumentError, match="must have equal 0th-dimension size"):
         run(engine.submit("serving_default", {"x": np.ones(2), "z": np.ones(3)}, ["y"]))
-    with pytest.raises(FailedPrecondition, match="Batched output tensor has 0 dimensions"):
+    with pytest.raises(FailedPreconditionError, match="Batched output tensor has 0 dimensions"):
         run(ask(engine, [1]))
     engine.close()
 

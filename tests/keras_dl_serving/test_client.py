@@ -15,9 +15,9 @@ import pytest
 from keras_dl_serving import (
     AsyncClient,
     Client,
-    InvalidArgument,
-    InvalidRequest,
-    NotReady,
+    InvalidArgumentError,
+    InvalidRequestError,
+    NotReadyError,
     Server,
     StatusError,
     TensorSpec,
@@ -54,7 +54,7 @@ def test_an_input_with_a_default_may_be_missing(client: Client, protocol: str) -
     if protocol == "grpc_url":
         assert client.predict("with_default", {"x": [1, 2]})["y"].tolist() == [2.0, 4.0]
     else:  # as in the original, REST wants every input
-        with pytest.raises(InvalidArgument, match="Missing named input: scale in 'inputs' object"):
+        with pytest.raises(InvalidArgumentError, match="Missing named input: scale in 'inputs' object"):
             client.predict("with_default", {"x": [1, 2]})
     assert client.predict("with_default", {"x": [1, 2], "scale": 5})["y"].tolist() == [5.0, 10.0]
 
@@ -72,7 +72,7 @@ def test_every_dtype_goes_there_and_back(client: Client, protocol: str, dtype: s
     else:
         array = np.array([[0, 1], [1, 0]]).astype(dtypes.by_name(dtype).numpy)
     if protocol == "rest_url" and dtype in ("float16", "bfloat16", "uint16", "complex64", "complex128"):
-        kind = InvalidRequest if dtype.startswith("complex") else StatusError
+        kind = InvalidRequestError if dtype.startswith("complex") else StatusError
         with pytest.raises(
             kind, match=r"JSON has no form for: use gRPC|Conversion of JSON Value|tensor type"
         ):
@@ -102,7 +102,7 @@ def test_odd_shapes(client: Client, shape: tuple[int, ...]) -> None:
 
 def test_an_empty_batch(client: Client, protocol: str) -> None:
     if protocol == "rest_url":
-        with pytest.raises(InvalidRequest, match=r"shape \(0, 3\), which is \[\] in JSON: use gRPC"):
+        with pytest.raises(InvalidRequestError, match=r"shape \(0, 3\), which is \[\] in JSON: use gRPC"):
             client.predict("linear", np.ones((0, 3)))
     else:
         assert client.predict("linear", np.ones((0, 3)))["y"].shape == (0, 2)
@@ -150,7 +150,7 @@ def test_wait_ready(client: Client) -> None:
     client.wait_ready("linear")
     client.wait_ready("linear", version=3)
     with pytest.raises(
-        NotReady, match="Not ready within 0.2 seconds: Could not find any versions of model m"
+        NotReadyError, match="Not ready within 0.2 seconds: Could not find any versions of model m"
     ):
         client.wait_ready("m", timeout=0.2)
 

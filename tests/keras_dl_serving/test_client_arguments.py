@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from keras_dl_serving import AsyncClient, Client, InvalidRequest, Server, ServingError
+from keras_dl_serving import AsyncClient, Client, InvalidRequestError, Server, ServingError
 from tests._support.certificates import certificate
 from tests._support.peers import GrpcPeer, rest_peer
 
@@ -189,24 +189,26 @@ def test_a_proxy_is_asked(client_class: Any, monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_names(client_class: Any, protocol: str, triple: Server, options: Any, text: str) -> None:
     with client_class(getattr(triple, protocol)) as client:
-        with pytest.raises(InvalidRequest, match=text) as caught:
+        with pytest.raises(InvalidRequestError, match=text) as caught:
             client.predict("triple", [1.0], **options)
         assert caught.value.request is not None
-        with pytest.raises(InvalidRequest, match=r"model must be the name of a model, but is 'a\\ud800'"):
+        with pytest.raises(
+            InvalidRequestError, match=r"model must be the name of a model, but is 'a\\ud800'"
+        ):
             client.status("a\ud800")
-        with pytest.raises(InvalidRequest, match=r"outputs must be among 'y', but has '\\ud800'"):
+        with pytest.raises(InvalidRequestError, match=r"outputs must be among 'y', but has '\\ud800'"):
             client.predict("triple", [1.0], outputs=["\ud800"])
-        with pytest.raises(InvalidRequest, match=r"'\\ud800' is unknown"):
+        with pytest.raises(InvalidRequestError, match=r"'\\ud800' is unknown"):
             client.predict("triple", {"\ud800": [1.0]})
 
 
 def test_texts_of_other_calls(client_class: Any, triple: Server) -> None:
     with client_class(triple.grpc_url) as client:
-        with pytest.raises(InvalidRequest, match="config: expected text, got"):
+        with pytest.raises(InvalidRequestError, match="config: expected text, got"):
             client.reload_config("# \ud800")
-        with pytest.raises(InvalidRequest, match="metric_names: expected text, got"):
+        with pytest.raises(InvalidRequestError, match="metric_names: expected text, got"):
             client.reload_config("", metric_names=["\ud800"])
-        with pytest.raises(InvalidRequest, match="tasks: expected signature names"):
+        with pytest.raises(InvalidRequestError, match="tasks: expected signature names"):
             client.multi_inference("triple", [{}], {"\ud800": "classify"})
 
 
@@ -222,7 +224,7 @@ def test_a_closed_client(client_class: Any, protocol: str, triple: Server) -> No
             lambda: client.wait_ready("triple"),
             lambda: next(answers),
         ):
-            with pytest.raises(InvalidRequest, match="The client is closed: make a new one"):
+            with pytest.raises(InvalidRequestError, match="The client is closed: make a new one"):
                 ask()
         client.close()
 

@@ -19,11 +19,11 @@ import pytest
 from keras_dl_serving import (
     AsyncClient,
     Client,
-    InvalidArgument,
-    InvalidRequest,
-    NotReady,
+    InvalidArgumentError,
+    InvalidRequestError,
+    NotReadyError,
     Server,
-    UnsupportedByServer,
+    UnsupportedByServerError,
 )
 from tests._support.served_models import save_scale
 
@@ -64,7 +64,7 @@ def test_a_bad_batch_ends_the_stream(client_class: Any, protocol: str, triple: S
     with client_class(getattr(triple, protocol)) as client:
         answers = client.predict_batches("triple", [[1.0], {"z": 1}, [2.0]], in_flight=2)
         assert next(answers)["y"].tolist() == [3]
-        with pytest.raises(InvalidRequest, match="'z' is unknown"):
+        with pytest.raises(InvalidRequestError, match="'z' is unknown"):
             next(answers)
 
 
@@ -128,7 +128,9 @@ def test_an_asynchronous_source(protocol: str, triple: Server) -> None:
     assert asyncio.run(ask()) == [[0], [3], [6]]
     with (
         Client(getattr(triple, protocol)) as client,
-        pytest.raises(InvalidRequest, match=r"got a async_generator: AsyncClient.predict_batches takes it"),
+        pytest.raises(
+            InvalidRequestError, match=r"got a async_generator: AsyncClient.predict_batches takes it"
+        ),
     ):
         client.predict_batches("triple", source())
 
@@ -145,7 +147,7 @@ def test_an_asynchronous_source(protocol: str, triple: Server) -> None:
     ],
 )
 def test_what_is_no_batches(inputs: Any, options: dict[str, int], message: str) -> None:
-    with Client("http://localhost:1") as client, pytest.raises(InvalidRequest, match=message) as caught:
+    with Client("http://localhost:1") as client, pytest.raises(InvalidRequestError, match=message) as caught:
         client.predict_batches("m", inputs, **options)
     assert caught.value.request is not None
 
@@ -163,20 +165,22 @@ def test_classify_and_regress(client: Client) -> None:
     values = client.regress("examples", examples, version=1)
     assert (values.dtype, values.tolist()) == (np.float32, [2.75, 1.0, 2.0])
     assert client.regress("examples", [{}, {"other": b"\xff"}], context={"x": 6.0}).tolist() == [5.0, 5.0]
-    with pytest.raises(InvalidArgument, match="Expected classification signature outputs"):
+    with pytest.raises(InvalidArgumentError, match="Expected classification signature outputs"):
         client.classify("examples", examples)
 
 
 def test_multi_inference(client: Client, protocol: str) -> None:
     tasks: Any = {"classify": "classify", "serving_default": "regress"}
     if protocol == "rest_url":
-        with pytest.raises(UnsupportedByServer, match="REST API has no MultiInference: use a grpc:// URL"):
+        with pytest.raises(
+            UnsupportedByServerError, match="REST API has no MultiInference: use a grpc:// URL"
+        ):
             client.multi_inference("examples", [{"x": 1.0}], tasks)
         return
     results = client.multi_inference("examples", [{"x": 1.0}], tasks)
     assert results["classify"] == [[("a", 1.0), ("b", -1.0)]]
     assert np.asarray(results["serving_default"]).tolist() == [2.5]
-    with pytest.raises(InvalidRequest, match="tasks: expected signature names, each with 'classify'"):
+    with pytest.raises(InvalidRequestError, match="tasks: expected signature names, each with 'classify'"):
         client.multi_inference("examples", [{"x": 1.0}], {"classify": "predict"})  # type: ignore[dict-item]
 
 
@@ -214,7 +218,7 @@ def test_an_example_is_tensorflows() -> None:
     ],
 )
 def test_what_is_no_example(examples: Any, message: str) -> None:
-    with Client("http://localhost:1") as client, pytest.raises(InvalidRequest) as caught:
+    with Client("http://localhost:1") as client, pytest.raises(InvalidRequestError) as caught:
         client.classify("m", examples)
     assert re.search(message, caught.value.message)
     assert caught.value.request is not None
@@ -238,13 +242,13 @@ def test_reload_config_and_labels(client_class: Any, tmp_path: Path) -> None:
     with Server(tmp_path / "releases", rest_port=0, grpc_port=0, poll_seconds=0.1) as server:
         with (
             client_class(server.rest_url) as rest,
-            pytest.raises(UnsupportedByServer, match="REST API has no reloading: use a grpc:// URL"),
+            pytest.raises(UnsupportedByServerError, match="REST API has no reloading: use a grpc:// URL"),
         ):
             rest.reload_config(_config(tmp_path / "other"))
         with client_class(server.grpc_url) as client:
             assert client.reload_config(_config(tmp_path / "other")) == {}
             client.wait_ready("other", version=2)
-            with pytest.raises(NotReady, match="Unrecognized servable version label: stable"):
+            with pytest.raises(NotReadyError, match="Unrecognized servable version label: stable"):
                 client.wait_ready("other", label="stable", timeout=0.2)
             file = tmp_path / "models.config"
             file.write_text(_config(tmp_path / "other", label))
@@ -255,12 +259,14 @@ def test_reload_config_and_labels(client_class: Any, tmp_path: Path) -> None:
             assert client.metadata("other", label="stable").version == 1
             # As in the original, a label does not narrow the status down.
             assert [each.version for each in client.status("other", label="stable")] == [2, 1]
-            with pytest.raises(InvalidRequest, match="config: expected a ModelServerConfig in text format"):
+            with pytest.raises(
+                InvalidRequestError, match="config: expected a ModelServerConfig in text format"
+            ):
                 client.reload_config("model_config_list { nothing: 1 }")
 
 
 def test_models(client_class: Any, triple: Server) -> None:
     with client_class(triple.rest_url) as client:
         assert client.models() == ["triple"]
-    with client_class(triple.grpc_url) as client, pytest.raises(UnsupportedByServer, match="over REST"):
+    with client_class(triple.grpc_url) as client, pytest.raises(UnsupportedByServerError, match="over REST"):
         client.models()

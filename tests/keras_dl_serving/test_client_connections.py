@@ -17,10 +17,10 @@ import pytest
 from keras_dl_serving import (
     AsyncClient,
     Client,
-    ConnectionFailed,
-    DeadlineExceeded,
+    ConnectionFailedError,
+    DeadlineExceededError,
     Server,
-    Unavailable,
+    UnavailableError,
 )
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.settings import Settings
@@ -89,7 +89,7 @@ def test_busy_servers_are_asked_again(client_class: Any, protocol: str, faulty: 
         assert client.status("m") == []
         assert asked == ["Bearer t"] * 3
         statuses[:] = [503] * 4
-        with pytest.raises(Unavailable, match="busy"):
+        with pytest.raises(UnavailableError, match="busy"):
             client.status("m")
         assert len(statuses) == 1
         statuses[:] = [500, 200]
@@ -98,7 +98,7 @@ def test_busy_servers_are_asked_again(client_class: Any, protocol: str, faulty: 
         assert statuses == [200]  # other errors are final
     with client_class(urls[protocol], retries=0) as client:
         statuses[:] = [503, 200]
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             client.status("m")
 
 
@@ -108,7 +108,7 @@ def test_a_server_that_hangs_up_is_asked_again(client_class: Any, faulty: Any) -
         statuses[:] = [0, 200]
         assert client.status("m") == []
         statuses[:] = [0] * 3
-        with pytest.raises(ConnectionFailed):
+        with pytest.raises(ConnectionFailedError):
             client.status("m")
 
 
@@ -117,7 +117,7 @@ def test_the_timeout_holds_for_all_tries_together(client_class: Any, protocol: s
     statuses[:] = [503] * 100
     with client_class(urls[protocol], retries=99) as client:
         began = time.monotonic()
-        with pytest.raises((Unavailable, DeadlineExceeded)):
+        with pytest.raises((UnavailableError, DeadlineExceededError)):
             client.status("m", timeout=0.5)
         assert time.monotonic() - began < 5
         assert len(statuses) > 90  # the pauses grow
@@ -126,7 +126,7 @@ def test_the_timeout_holds_for_all_tries_together(client_class: Any, protocol: s
 def test_reloading_is_never_asked_again(client_class: Any, faulty: Any) -> None:
     urls, statuses, _ = faulty
     statuses[:] = [503, 200]
-    with client_class(urls["grpc_url"]) as client, pytest.raises(Unavailable):
+    with client_class(urls["grpc_url"]) as client, pytest.raises(UnavailableError):
         client.reload_config("model_config_list {}")
     assert statuses == [200]
 
@@ -155,7 +155,7 @@ def test_mutual_tls(client_class: Any, triple: Server, tmp_path: Path) -> None:
             for options in ({"ca_file": ca}, {}):
                 with (
                     client_class(url, retries=0, timeout=20, **options) as client,
-                    pytest.raises(ConnectionFailed, match="The server cannot be reached"),
+                    pytest.raises(ConnectionFailedError, match="The server cannot be reached"),
                 ):
                     client.status("triple")
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_dl_serving import Client, DeadlineExceeded, InvalidRequest, NotReady, Server
+from keras_dl_serving import Client, DeadlineExceededError, InvalidRequestError, NotReadyError, Server
 from tests._support.peers import RestModel, rest_peer, trickling_peer
 
 HEADERS = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n"
@@ -29,9 +29,9 @@ def within(seconds: float) -> Iterator[None]:
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nx: ", HEADERS], ids=["headers", "body"])
 def test_a_peer_that_trickles(client_class: Any, head: bytes) -> None:
     with trickling_peer(head) as url, client_class(url) as client:
-        with within(2.5), pytest.raises(DeadlineExceeded, match=r"No answer within 0.5 seconds"):
+        with within(2.5), pytest.raises(DeadlineExceededError, match=r"No answer within 0.5 seconds"):
             client.status("m", timeout=0.5)
-        with within(3), pytest.raises(NotReady, match=r"Not ready within 0.5 seconds: No answer"):
+        with within(3), pytest.raises(NotReadyError, match=r"Not ready within 0.5 seconds: No answer"):
             client.wait_ready("m", timeout=0.5)
 
 
@@ -57,7 +57,7 @@ def test_a_peer_that_reads_nothing(client_class: Any) -> None:
         with (
             client_class(f"http://127.0.0.1:{listener.getsockname()[1]}") as client,
             within(10),
-            pytest.raises(DeadlineExceeded),
+            pytest.raises(DeadlineExceededError),
         ):
             client.predict("m", np.full(4_000_000, 1.25, np.float32), timeout=2)
     for connection in connections:
@@ -94,7 +94,7 @@ def test_times_without_end(client_class: Any, protocol: str, triple: Server, tim
 @pytest.mark.parametrize("timeout", [0, -1, math.nan, "soon", []])
 def test_what_is_no_timeout(protocol: str, triple: Server, timeout: Any) -> None:
     message = "timeout: expected seconds above 0, or None, got "
-    with pytest.raises(InvalidRequest, match=message):
+    with pytest.raises(InvalidRequestError, match=message):
         Client(getattr(triple, protocol), timeout=timeout)
     with Client(getattr(triple, protocol)) as client:
         for ask in (
@@ -102,9 +102,9 @@ def test_what_is_no_timeout(protocol: str, triple: Server, timeout: Any) -> None
             lambda: client.classify("triple", [{}], timeout=timeout),
             lambda: client.status("triple", timeout=timeout),
         ):
-            with pytest.raises(InvalidRequest, match=message) as caught:
+            with pytest.raises(InvalidRequestError, match=message) as caught:
                 ask()
             assert caught.value.request is not None
             assert caught.value.request.model == "triple"
-    with Client(getattr(triple, protocol)) as client, pytest.raises(NotReady):
+    with Client(getattr(triple, protocol)) as client, pytest.raises(NotReadyError):
         client.wait_ready("nothing", timeout=0)

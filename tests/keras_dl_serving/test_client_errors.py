@@ -17,13 +17,13 @@ from keras_dl_serving import (
     AsyncClient,
     Client,
     Code,
-    ConnectionFailed,
-    DeadlineExceeded,
-    Internal,
-    InvalidArgument,
-    InvalidRequest,
-    NotFound,
-    NotReady,
+    ConnectionFailedError,
+    DeadlineExceededError,
+    InternalError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    NotFoundError,
+    NotReadyError,
     ServingError,
 )
 
@@ -31,7 +31,7 @@ X = np.float32([[1, 2, 3], [0.5, -1, 4]])
 
 
 def test_what_does_not_fit_is_not_sent(client: Client) -> None:
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         client.predict("linear", {"z": X}, version=3)
     assert str(caught.value) == (
         "inputs must be 'x': float32 (batch, 3); 'x' is missing and 'z' is unknown. "
@@ -41,19 +41,19 @@ def test_what_does_not_fit_is_not_sent(client: Client) -> None:
     assert request is not None
     assert (request.model, request.version, request.method) == ("linear", 3, "predict")
     with pytest.raises(
-        InvalidRequest, match=r"signature_name must be one of 'mean', 'serving_default', but is 's'"
+        InvalidRequestError, match=r"signature_name must be one of 'mean', 'serving_default', but is 's'"
     ):
         client.predict("linear", X, signature_name="s")
-    with pytest.raises(InvalidRequest, match=r"outputs must be among 'total', 'y', but has 'z'"):
+    with pytest.raises(InvalidRequestError, match=r"outputs must be among 'total', 'y', but has 'z'"):
         client.predict("linear", X, outputs=["y", "z"])
-    with pytest.raises(InvalidRequest, match="version and label are both given"):
+    with pytest.raises(InvalidRequestError, match="version and label are both given"):
         client.predict("linear", X, version=1, label="stable")
-    with pytest.raises(InvalidRequest, match="model must be the name of a model"):
+    with pytest.raises(InvalidRequestError, match="model must be the name of a model"):
         client.predict("", X)
-    with pytest.raises(InvalidRequest, match="model must be the name of a model, but is 3"):
+    with pytest.raises(InvalidRequestError, match="model must be the name of a model, but is 3"):
         client.predict(3, X)  # type: ignore[arg-type]
     for version in (-1, "1", 2**63):
-        with pytest.raises(InvalidRequest, match="version must be a whole number, but is"):
+        with pytest.raises(InvalidRequestError, match="version must be a whole number, but is"):
             client.predict("linear", X, version=version)  # type: ignore[arg-type]
 
 
@@ -61,23 +61,23 @@ def test_the_servers_errors_carry_status_and_request(client: Client) -> None:
     for call, kind, code, message in (
         (
             lambda: client.predict("m", X),
-            NotFound,
+            NotFoundError,
             Code.NOT_FOUND,
             "Servable not found for request: Latest(m)",
         ),
         (
             lambda: client.predict("linear", X, version=9),
-            NotFound,
+            NotFoundError,
             Code.NOT_FOUND,
             "Servable not found for request: Specific(linear, 9)",
         ),
         (
             lambda: client.metadata("linear", label="stable"),
-            InvalidArgument,
+            InvalidArgumentError,
             Code.INVALID_ARGUMENT,
             "Unrecognized servable version label: stable",
         ),
-        (lambda: client.status("m"), NotFound, Code.NOT_FOUND, "Could not find any versions of model m"),
+        (lambda: client.status("m"), NotFoundError, Code.NOT_FOUND, "Could not find any versions of model m"),
     ):
         with pytest.raises(kind) as caught:
             call()
@@ -91,13 +91,13 @@ def test_the_servers_errors_carry_status_and_request(client: Client) -> None:
 
 
 def test_the_runtimes_own_words_come_through(client: Client) -> None:
-    with pytest.raises(InvalidArgument, match="slice index 7 of dimension 0 out of bounds"):
+    with pytest.raises(InvalidArgumentError, match="slice index 7 of dimension 0 out of bounds"):
         client.predict("two_inputs", {"image": np.ones((1, 2, 2)), "label": [7]}, signature_name="pick")
 
 
 def test_names_are_quoted_on_their_way(client: Client) -> None:
     for name in ("a b", "a/b", "../../etc", "caf\u00e9", "a%2fb", "a:predict"):
-        with pytest.raises(NotFound) as caught:
+        with pytest.raises(NotFoundError) as caught:
             client.status(name)
         assert caught.value.message == f"Could not find any versions of model {name}"
 
@@ -121,10 +121,12 @@ def closed_port() -> int:
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_no_server(client_class: Any, scheme: str, closed_port: int) -> None:
     with client_class(f"{scheme}://localhost:{closed_port}", timeout=10) as client:
-        with pytest.raises(ConnectionFailed, match="The server cannot be reached") as caught:
+        with pytest.raises(ConnectionFailedError, match="The server cannot be reached") as caught:
             client.status("m")
         assert isinstance(caught.value, ConnectionError)
-        with pytest.raises(NotReady, match=r"Not ready within 0.3 seconds: The server cannot be reached"):
+        with pytest.raises(
+            NotReadyError, match=r"Not ready within 0.3 seconds: The server cannot be reached"
+        ):
             client.wait_ready(timeout=0.3)
 
 
@@ -140,7 +142,7 @@ def silent_port() -> Iterator[int]:
 def test_a_server_that_does_not_answer(client_class: Any, scheme: str, silent_port: int) -> None:
     with client_class(f"{scheme}://localhost:{silent_port}", timeout=60) as client:
         began = time.monotonic()
-        with pytest.raises(DeadlineExceeded) as caught:
+        with pytest.raises(DeadlineExceededError) as caught:
             client.status("m", timeout=0.3)
         assert time.monotonic() - began < 10
         assert isinstance(caught.value, TimeoutError)
@@ -174,12 +176,12 @@ def test_answers_that_are_none(client_class: Any, other_server: Any) -> None:
     path = "/v1/models/m"
     with client_class(url) as client:
         for status, body, kind, message in (
-            (200, b"<html>", Internal, "The server's answer is no JSON object: '<html>'"),
-            (200, b"[]", Internal, "The server's answer is no JSON object"),
-            (200, b"{}", Internal, "The server's answer is no status"),
-            (502, b"<html>bad gateway", keras_dl_serving.Unknown, "<html>bad gateway"),
-            (503, b'{"error": "later"}', keras_dl_serving.Unavailable, "later"),
-            (418, b"", InvalidArgument, "I'm a Teapot"),
+            (200, b"<html>", InternalError, "The server's answer is no JSON object: '<html>'"),
+            (200, b"[]", InternalError, "The server's answer is no JSON object"),
+            (200, b"{}", InternalError, "The server's answer is no status"),
+            (502, b"<html>bad gateway", keras_dl_serving.UnknownError, "<html>bad gateway"),
+            (503, b'{"error": "later"}', keras_dl_serving.UnavailableError, "later"),
+            (418, b"", InvalidArgumentError, "I'm a Teapot"),
         ):
             answers[path] = (status, body)
             with pytest.raises(kind, match=message):

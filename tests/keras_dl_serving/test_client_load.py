@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from keras_dl_serving import AsyncClient, Client, ConnectionFailed, DeadlineExceeded, NotFound
+from keras_dl_serving import AsyncClient, Client, ConnectionFailedError, DeadlineExceededError, NotFoundError
 from tests._support.peers import RestModel, rest_peer
 
 CALLS = 400
@@ -96,13 +96,13 @@ def test_an_error_of_metadata_is_everyones(kind: str) -> None:
 
     with rest_peer(answer) as url:
         found = at_once(kind, url)
-    assert {type(error) for error in found} == {NotFound}
+    assert {type(error) for error in found} == {NotFoundError}
     assert {str(error) for error in found} == {f"no m (predict of model 'm' at {url})"}
     assert len(asked) < 20
     began = time.monotonic()
     with rest_peer(answer) as url:
         pass  # nobody is there any more
-    assert {type(error) for error in at_once(kind, url, timeout=30)} == {ConnectionFailed}
+    assert {type(error) for error in at_once(kind, url, timeout=30)} == {ConnectionFailedError}
     assert time.monotonic() - began < 15
 
 
@@ -124,8 +124,8 @@ def test_a_short_timeout_is_not_the_others() -> None:
 
     with rest_peer(answer) as url:
         short, patient, waiting = asyncio.run(ask(url))
-    assert isinstance(short, DeadlineExceeded)
-    assert isinstance(waiting, DeadlineExceeded)
+    assert isinstance(short, DeadlineExceededError)
+    assert isinstance(waiting, DeadlineExceededError)
     assert patient["y"].tolist() == [2.0]
 
 

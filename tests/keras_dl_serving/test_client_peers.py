@@ -8,15 +8,15 @@ import pytest
 
 from keras_dl_serving import (
     Client,
-    ConnectionFailed,
-    Internal,
-    InvalidRequest,
-    PermissionDenied,
+    ConnectionFailedError,
+    InternalError,
+    InvalidRequestError,
+    PermissionDeniedError,
     Server,
-    Unavailable,
-    Unimplemented,
-    Unknown,
-    UnsupportedByServer,
+    UnavailableError,
+    UnimplementedError,
+    UnknownError,
+    UnsupportedByServerError,
 )
 from keras_dl_serving.client.grpc_transport import _translate
 from keras_dl_serving.errors import Request
@@ -47,13 +47,14 @@ def test_servers_that_do_not_list_models(client_class: Any, status: int, content
     with (
         rest_peer(lambda path, body: (status, content)) as url,
         client_class(url) as client,
-        pytest.raises(UnsupportedByServer, match="does not list its models: ask for the status"),
+        pytest.raises(UnsupportedByServerError, match="does not list its models: ask for the status"),
     ):
         client.models()
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(403, PermissionDenied), (500, Internal), (502, Unknown), (503, Unavailable)]
+    ("status", "kind"),
+    [(403, PermissionDeniedError), (500, InternalError), (502, UnknownError), (503, UnavailableError)],
 )
 def test_servers_that_fail_to_list_models(status: int, kind: type[Exception]) -> None:
     with (
@@ -74,7 +75,7 @@ def test_calls_that_a_grpc_server_does_not_have(client_class: Any) -> None:
             (lambda: client.multi_inference("m", [{}], {"a": "regress"}), "no 'multi_inference'"),
             (lambda: client.reload_config(""), "The server has no 'reload_config' over gRPC"),
         ):
-            with pytest.raises(UnsupportedByServer, match=text) as caught:
+            with pytest.raises(UnsupportedByServerError, match=text) as caught:
                 ask()
             assert caught.value.request is not None
 
@@ -82,10 +83,13 @@ def test_calls_that_a_grpc_server_does_not_have(client_class: Any) -> None:
 @pytest.mark.parametrize(
     ("details", "kind"),
     [
-        ("", UnsupportedByServer),
-        ("unknown service tensorflow.serving.ModelService", UnsupportedByServer),
-        ("unknown method Classify for service tensorflow.serving.PredictionService", UnsupportedByServer),
-        ("Op type not registered", Unimplemented),
+        ("", UnsupportedByServerError),
+        ("unknown service tensorflow.serving.ModelService", UnsupportedByServerError),
+        (
+            "unknown method Classify for service tensorflow.serving.PredictionService",
+            UnsupportedByServerError,
+        ),
+        ("Op type not registered", UnimplementedError),
     ],
 )
 def test_what_servers_in_other_languages_say(details: str, kind: type[Exception]) -> None:
@@ -110,7 +114,7 @@ def test_a_state_that_is_none(client_class: Any) -> None:
         assert (version.state, version.available) == ("99", False)
 
 
-@pytest.mark.parametrize(("code", "kind"), [(20, Unknown), (13, Internal)])
+@pytest.mark.parametrize(("code", "kind"), [(20, UnknownError), (13, InternalError)])
 def test_a_reload_that_fails(client_class: Any, code: int, kind: type[Exception]) -> None:
     with (
         GrpcPeer(reload_error=code).serving() as peer,
@@ -124,7 +128,8 @@ def test_a_signature_that_cannot_be_sent(client_class: Any) -> None:
     with GrpcPeer().serving() as peer, client_class(peer.url) as client:
         assert client.metadata("m").signatures.keys() == {"serving_default"}
         with pytest.raises(
-            InvalidRequest, match="'of_variants' cannot be asked: tensors of TensorFlow's dtype DT_VARIANT"
+            InvalidRequestError,
+            match="'of_variants' cannot be asked: tensors of TensorFlow's dtype DT_VARIANT",
         ):
             client.predict("m", [1.0], signature_name="of_variants")
 
@@ -144,7 +149,7 @@ def test_a_status_that_is_none(client_class: Any, version: bytes) -> None:
     with (
         rest_peer(lambda path, body: (200, content)) as url,
         client_class(url) as client,
-        pytest.raises(Internal, match="The server's answer is no status"),
+        pytest.raises(InternalError, match="The server's answer is no status"),
     ):
         client.status("m")
 
@@ -160,7 +165,7 @@ def test_metadata_that_is_none(client_class: Any, content: bytes) -> None:
     with (
         rest_peer(lambda path, body: (200, content)) as url,
         client_class(url) as client,
-        pytest.raises(Internal, match="The server's answer is no metadata"),
+        pytest.raises(InternalError, match="The server's answer is no metadata"),
     ):
         client.metadata("m")
 
@@ -185,7 +190,7 @@ def test_the_other_protocol_and_tls_are_suggested(client_class: Any, triple: Ser
         ):
             with (
                 client_class(url, retries=0, timeout=20) as client,
-                pytest.raises(ConnectionFailed, match=f"The server cannot be reached: .*{hint}"),
+                pytest.raises(ConnectionFailedError, match=f"The server cannot be reached: .*{hint}"),
             ):
                 client.status("triple")
 
@@ -193,6 +198,6 @@ def test_the_other_protocol_and_tls_are_suggested(client_class: Any, triple: Ser
 @pytest.mark.parametrize("url", ["http://nowhere.invalid:1", "grpc://nowhere.invalid:1"])
 def test_a_host_that_is_none(client_class: Any, url: str) -> None:
     with client_class(url, retries=0) as client:
-        with pytest.raises(ConnectionFailed, match="The server cannot be reached") as caught:
+        with pytest.raises(ConnectionFailedError, match="The server cannot be reached") as caught:
             client.status("m")
         assert "Is this" not in str(caught.value)

@@ -19,8 +19,8 @@ import pytest
 from keras_dl_serving import (
     AsyncClient,
     Client,
-    DeadlineExceeded,
-    InvalidRequest,
+    DeadlineExceededError,
+    InvalidRequestError,
     Server,
     ServerStartError,
 )
@@ -66,7 +66,7 @@ def test_a_fork_while_the_loop_of_an_async_client_lives(protocol: str, server: S
     if protocol == "rest_url":
         assert childs == []
     else:
-        assert {type(each) for each in childs} == {InvalidRequest}
+        assert {type(each) for each in childs} == {InvalidRequestError}
         assert "spawn" in str(childs[0])
 
 
@@ -98,13 +98,13 @@ def around_a_fork_during_a_call(url: str) -> list[Any]:
         connection, _ = silent.accept()  # the call is in flight
         with connection, Client(url, timeout=20) as client:
             found = in_children(lambda: wrong(client, 0))
-            assert isinstance(call.exception(), DeadlineExceeded)
+            assert isinstance(call.exception(), DeadlineExceededError)
             return found + in_children(lambda: wrong(client, 0))
 
 
 def test_grpc_is_refused_in_a_child_forked_during_a_call(server: Server) -> None:
     during, after = spawned(around_a_fork_during_a_call, server.grpc_url)
-    assert isinstance(during, InvalidRequest)
+    assert isinstance(during, InvalidRequestError)
     assert "spawn" in str(during)
     assert after == []
 
@@ -116,8 +116,8 @@ def test_a_closed_client_is_closed_in_children_and_a_childs_close_is_its_own(ser
     assert wrong(client, 0) == []
     client.close()
     (error,) = in_children(lambda: wrong(client, 0))
-    assert isinstance(error, InvalidRequest)
-    with pytest.raises(InvalidRequest, match="closed"):
+    assert isinstance(error, InvalidRequestError)
+    with pytest.raises(InvalidRequestError, match="closed"):
         wrong(pickle.loads(pickle.dumps(client)), 0)
 
 
@@ -126,7 +126,7 @@ def test_an_iterator_begun_before_a_fork_is_refused_in_the_child(server: Server)
         answers = client.predict_batches("triple", ([float(x)] for x in range(20)), in_flight=2)
         assert next(answers)["y"].tolist() == [0.0]
         (error,) = in_children(lambda: list(answers))
-        assert isinstance(error, InvalidRequest)
+        assert isinstance(error, InvalidRequestError)
         assert "predict_batches" in str(error)
         assert [each["y"].tolist() for each in answers] == [[3.0 * x] for x in range(1, 20)]
 
@@ -141,7 +141,7 @@ def test_one_client_in_the_loops_of_several_threads(server: Server) -> None:
         with ThreadPoolExecutor(4) as threads:
             assert list(threads.map(ask, range(0, 4000, 1000))) == [[]] * 4
         asyncio.run(client.close())
-        with pytest.raises(InvalidRequest, match="closed"):
+        with pytest.raises(InvalidRequestError, match="closed"):
             asyncio.run(client.predict("triple", [1.0]))
 
 
@@ -174,7 +174,7 @@ def test_a_copy_reads_its_files_where_it_is_used(tmp_path: Path) -> None:
     client = Client("https://localhost:1", ca_file=ca)
     copied = pickle.dumps(client)
     ca.unlink()
-    with pytest.raises(InvalidRequest, match=r"in this process.*ca\.pem"):
+    with pytest.raises(InvalidRequestError, match=r"in this process.*ca\.pem"):
         pickle.loads(copied).status("m")
 
 

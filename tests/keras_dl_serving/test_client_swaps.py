@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_dl_serving import Client, Internal, InvalidRequest, TensorSpec
+from keras_dl_serving import Client, InternalError, InvalidRequestError, TensorSpec
 from keras_dl_serving.client.outputs import read
 from keras_dl_serving.client.rest_transport import RestTransport
 from keras_dl_serving.client.transport import StaleSignature
@@ -45,7 +45,9 @@ def test_an_answer_that_fits_no_metadata(client_class: Any) -> None:
     model = RestModel(gives="DT_INT64", y=[1.75])
     with rest_peer(model.answer) as url, client_class(url) as client:
         for _ in range(2):
-            with pytest.raises(Internal, match="'y' is no int64 array: it has values of float64") as caught:
+            with pytest.raises(
+                InternalError, match="'y' is no int64 array: it has values of float64"
+            ) as caught:
                 client.predict("m", [1.0])
             assert caught.value.request is not None
 
@@ -71,7 +73,7 @@ def test_an_input_of_another_dtype(client_class: Any) -> None:
         client.predict("m", [1])
         model.takes, model.y = "DT_INT64", lambda x: [float(each) for each in x]
         assert client.predict("m", [2])["y"].tolist() == [2.0]  # 2.0 was refused, 2 was not
-        with pytest.raises(InvalidRequest, match="expected dtype int64, got float64"):
+        with pytest.raises(InvalidRequestError, match="expected dtype int64, got float64"):
             client.predict("m", [1.75])
         assert model.asked.count("predict") == 3
     with GrpcPeer().serving() as peer, client_class(peer.url) as client:
@@ -95,7 +97,7 @@ def test_outputs_are_filtered_where_they_are_computed(client_class: Any) -> None
 def test_one_output_by_name(client: Client) -> None:
     outputs: Any = "total"
     assert client.predict("linear", [[1.0, 2.0, 3.0]], outputs=outputs)["total"].tolist() == [6.0]
-    with pytest.raises(InvalidRequest, match=r"outputs must be among 'total', 'y', but has 'to'"):
+    with pytest.raises(InvalidRequestError, match=r"outputs must be among 'total', 'y', but has 'to'"):
         client.predict("linear", [[1.0, 2.0, 3.0]], outputs="to")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.text_files import read_file
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingOptions, from_proto
@@ -109,20 +109,20 @@ def config(name: str = "m", platform: str = "model_platform: 'tensorflow'", path
     ],
 )
 def test_wrong_ones_are_refused(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(InvalidArgument) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         models(tmp_path, text)
     assert message in caught.value.message
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match=r"nothing\.config cannot be read: No such file"):
+    with pytest.raises(InvalidArgumentError, match=r"nothing\.config cannot be read: No such file"):
         read_file(tmp_path / "nothing.config", messages.ModelServerConfig)
 
 
 def test_a_model_keeps_its_platform() -> None:
     old, new = ModelConfig("m", Path("/m")), ModelConfig("m", Path("/n"), "onnx")
     check_platforms([old], [old, ModelConfig("n", Path("/n"), "onnx")])
-    with pytest.raises(InvalidArgument, match="For model m platform was tensorflow and new platform"):
+    with pytest.raises(InvalidArgumentError, match="For model m platform was tensorflow and new platform"):
         check_platforms([old], [new])
 
 
@@ -146,5 +146,5 @@ def test_batching_parameters(tmp_path: Path) -> None:
         ("num_batch_threads { value: 0 }", "num_batch_threads must be positive; was 0"),
     ):
         file.write_text(text)
-        with pytest.raises(InvalidArgument, match=message):
+        with pytest.raises(InvalidArgumentError, match=message):
             from_proto(read_file(file, messages.BatchingParameters))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import Cancelled, Internal, InvalidArgument, NotFound
+from keras_dl_serving.errors import CancelledError, InternalError, InvalidArgumentError, NotFoundError
 from keras_dl_serving.server.core import Core, ModelSpec, State
 from keras_dl_serving.server.releases import VersionFolder
 from tests._support.fake_engine import FakeEngine, folder
@@ -31,7 +31,7 @@ class Loader:
         self.opened.append(number)
         self.before()
         if number in self.broken:
-            raise Internal(f"version {number} is broken")
+            raise InternalError(f"version {number} is broken")
         self.engines[number] = FakeEngine()
         return self.engines[number]
 
@@ -60,17 +60,17 @@ def test_the_newest_version_is_loaded_alone(core: Core, loader: Loader) -> None:
 def test_lookups_that_fail_say_what_was_asked(core: Core) -> None:
     core.serve({"m": [folder(1)]})
     for spec, kind, message in (
-        (ModelSpec("other"), NotFound, "Servable not found for request: Latest(other)"),
-        (ModelSpec("m", version=99), NotFound, "Servable not found for request: Specific(m, 99)"),
-        (ModelSpec("m", label="canary"), InvalidArgument, "Unrecognized servable version label: canary"),
-        (ModelSpec(""), InvalidArgument, "ModelSpec has no name specified."),
+        (ModelSpec("other"), NotFoundError, "Servable not found for request: Latest(other)"),
+        (ModelSpec("m", version=99), NotFoundError, "Servable not found for request: Specific(m, 99)"),
+        (ModelSpec("m", label="canary"), InvalidArgumentError, "Unrecognized servable version label: canary"),
+        (ModelSpec(""), InvalidArgumentError, "ModelSpec has no name specified."),
     ):
         with pytest.raises(kind) as caught, core.use(spec):
             pass
         assert caught.value.message == message
-    with pytest.raises(NotFound, match=r"^Could not find any versions of model other$"):
+    with pytest.raises(NotFoundError, match=r"^Could not find any versions of model other$"):
         core.states(ModelSpec("other"))
-    with pytest.raises(NotFound, match=r"^Could not find version 7 of model m$"):
+    with pytest.raises(NotFoundError, match=r"^Could not find version 7 of model m$"):
         core.states(ModelSpec("m", version=7))
 
 
@@ -125,7 +125,7 @@ def test_a_run_keeps_its_version_open_when_the_request_is_given_up(core: Core, l
     running.join(10)
     swap.join(10)
     assert engine.closed.is_set()
-    with pytest.raises(Cancelled):  # its turn comes too late
+    with pytest.raises(CancelledError):  # its turn comes too late
         servable.run(*run)
 
 
@@ -161,7 +161,7 @@ def test_a_model_whose_folder_is_gone_is_unloaded(core: Core, loader: Loader) ->
     core.serve({"m": [folder(1)], "n": [folder(5)]})
     core.serve({"n": [folder(5)]})
     assert states(core) == {1: "END"}
-    with pytest.raises(NotFound), core.use(M):
+    with pytest.raises(NotFoundError), core.use(M):
         pass
     core.serve({"m": [folder(1)], "n": [folder(5)]})
     assert states(core) == {1: "AVAILABLE"}

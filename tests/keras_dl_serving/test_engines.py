@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_dl_serving import Client, InvalidArgument, Server
-from keras_dl_serving.errors import NotFound
+from keras_dl_serving import Client, InvalidArgumentError, Server
+from keras_dl_serving.errors import NotFoundError
 from keras_dl_serving.server.engines.open_engine import open_engine
 from tests._support.served_models import WEIGHTS, save_linear, save_tflite
 
@@ -64,7 +64,7 @@ def test_onnx(formats: Path) -> None:
     y, same = engine.run("serving_default", {"x": X, "name": names}, ["y", "same"])
     np.testing.assert_allclose(y, X @ WEIGHTS, rtol=1e-6)
     assert same.tolist() == names.tolist()
-    with pytest.raises(InvalidArgument, match="Got: 2 Expected: 3"):
+    with pytest.raises(InvalidArgumentError, match="Got: 2 Expected: 3"):
         engine.run("serving_default", {"x": X[:, :2], "name": names}, ["y"])
     engine.close()
 
@@ -128,7 +128,7 @@ def test_tflite(formats: Path) -> None:
         (X[0], r"^input x: expected shape \[-1, 3\], got \[3\]$"),
         (X.astype(np.float64), r"^input x: expected float32, got float64$"),
     ):
-        with pytest.raises(InvalidArgument, match=message):
+        with pytest.raises(InvalidArgumentError, match=message):
             engine.run("serving_default", {"x": wrong}, ["y"])
     engine.close()
 
@@ -197,9 +197,9 @@ def test_the_platform_chooses(formats: Path) -> None:
     assert total_weight(formats / "both" / "1") == pytest.approx(10)
     assert total_weight(formats / "both" / "1", platform="tflite") == pytest.approx(1)
     assert total_weight(formats / "both" / "1", prefer_tflite=True) == pytest.approx(1)
-    with pytest.raises(NotFound, match="Could not find ONNX files"):
+    with pytest.raises(NotFoundError, match="Could not find ONNX files"):
         open_engine(formats / "both" / "1", "onnx")
-    with pytest.raises(NotFound, match=r"Could not find .*model\.tflite"):
+    with pytest.raises(NotFoundError, match=r"Could not find .*model\.tflite"):
         open_engine(formats / "onnx_linear" / "1", "tflite")
 
 
@@ -208,7 +208,7 @@ def test_files_that_are_no_models_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
         file = tmp_path / name / name
         file.write_bytes(b"no model")
-        with pytest.raises(InvalidArgument, match=f"cannot load {name}"):
+        with pytest.raises(InvalidArgumentError, match=f"cannot load {name}"):
             open_engine(file.parent)
 
 

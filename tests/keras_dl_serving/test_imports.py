@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import keras_dl_serving
+from keras_dl_export.errors import KerasDLError
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
@@ -59,9 +60,19 @@ def test_the_server_is_imported_without_tensorflow() -> None:
 
 def test_every_public_name_is_there() -> None:
     for name in keras_dl_serving.__all__:
-        assert getattr(keras_dl_serving, name).__name__ == name
+        assert getattr(keras_dl_serving, name).__name__ in (name, f"{name}Error")
     with pytest.raises(AttributeError, match="keras_dl_serving attribute Nothing"):
         _ = keras_dl_serving.Nothing
+
+
+def test_errors_keep_their_former_names_and_have_one_root() -> None:
+    errors = [name for name in keras_dl_serving.__all__ if name.endswith("Error")]
+    assert len(errors) == 23
+    for name in errors:
+        error = getattr(keras_dl_serving, name)
+        assert issubclass(error, KerasDLError)
+        if name not in ("ServingError", "StatusError", "ServerStartError"):
+            assert getattr(keras_dl_serving, name.removesuffix("Error")) is error
 
 
 _PROJECT = """

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from keras_dl_serving import InvalidRequest, Signature, TensorSpec
+from keras_dl_serving import InvalidRequestError, Signature, TensorSpec
 from keras_dl_serving.client.inputs import prepare
 
 IMAGE = TensorSpec((None, 2, 2, 1), "float32")
@@ -23,7 +23,7 @@ def converted(value: Any, dtype: str, shape: tuple[int | None, ...] | None = Non
 
 
 def refusal(inputs: Any, **specs: TensorSpec) -> str:
-    with pytest.raises(InvalidRequest) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         prepare(inputs, Signature(specs or {"image": IMAGE}, OUT))
     assert isinstance(caught.value, ValueError)
     return caught.value.message

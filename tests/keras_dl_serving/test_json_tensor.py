@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as st_numpy
 
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import InvalidArgument, StatusError, Unimplemented
+from keras_dl_serving.errors import InvalidArgumentError, StatusError, UnimplementedError
 from keras_dl_serving.protocol.json import json_response, json_tensor
 from keras_dl_serving.protocol.signatures import TensorSpec
 
@@ -140,7 +140,7 @@ def test_small_integers_wrap_around_and_floats_overflow_to_infinity() -> None:
     ],
 )
 def test_errors_of_one_float_input(body: str, message: str) -> None:
-    with pytest.raises(InvalidArgument) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         tensors(body)
     assert caught.value.message == message
 
@@ -172,7 +172,7 @@ def test_errors_of_one_float_input(body: str, message: str) -> None:
     ],
 )
 def test_errors_of_two_inputs(body: str, message: str) -> None:
-    with pytest.raises(InvalidArgument) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         tensors(body, TWO)
     assert caught.value.message == message
 
@@ -195,7 +195,7 @@ def test_errors_of_two_inputs(body: str, message: str) -> None:
     ],
 )
 def test_types_are_strict(dtype: str, value: str, message: str) -> None:
-    with pytest.raises(InvalidArgument) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         one(f'{{"inputs": {value}}}', dtype)
     assert caught.value.message == message
 
@@ -204,12 +204,12 @@ def test_types_are_strict(dtype: str, value: str, message: str) -> None:
 @pytest.mark.parametrize("body", ['{"inputs": [1]}', '{"instances": [1]}'])
 def test_dtypes_without_a_json_form_are_unimplemented(dtype: str, body: str) -> None:
     name = dtypes.by_name(dtype).tensorflow
-    with pytest.raises(Unimplemented, match=f"Conversion of JSON Value: 1 to type: {name}"):
+    with pytest.raises(UnimplementedError, match=f"Conversion of JSON Value: 1 to type: {name}"):
         one(body, dtype)
 
 
 def test_a_signature_without_inputs_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match=r"^Failed to get input map for signature: DEFAULT$"):
+    with pytest.raises(InvalidArgumentError, match=r"^Failed to get input map for signature: DEFAULT$"):
         tensors('{"instances": [1]}', {})
 
 
@@ -291,10 +291,10 @@ def test_empty_axes(shape: tuple[int, ...]) -> None:
 
 
 def test_rows_need_a_common_batch_axis() -> None:
-    with pytest.raises(InvalidArgument, match=r"^Tensor name: y has no shape information $"):
+    with pytest.raises(InvalidArgumentError, match=r"^Tensor name: y has no shape information $"):
         written("rows", y=1.0)
     with pytest.raises(
-        InvalidArgument, match=r"^Tensor name: b has inconsistent batch size: 1 expecting: 2$"
+        InvalidArgumentError, match=r"^Tensor name: b has inconsistent batch size: 1 expecting: 2$"
     ):
         written("rows", a=[1, 2], b=[1])
     assert json.loads(written("columns", y=1.5)) == {"outputs": 1.5}
@@ -302,7 +302,7 @@ def test_rows_need_a_common_batch_axis() -> None:
 
 @pytest.mark.parametrize(("dtype", "name"), [("float16", "half"), ("complex64", "complex64")])
 def test_dtypes_that_cannot_be_written(dtype: str, name: str) -> None:
-    with pytest.raises(InvalidArgument, match=f"^Failed to write JSON value for tensor type: {name}$"):
+    with pytest.raises(InvalidArgumentError, match=f"^Failed to write JSON value for tensor type: {name}$"):
         written("rows", y=np.zeros(2, dtype))
 
 

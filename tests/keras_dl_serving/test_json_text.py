@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.json.json_numbers import format_number
 from keras_dl_serving.protocol.json.json_text import parse
 from keras_dl_serving.protocol.json.rapidjson_compat import quote, read_document
@@ -115,19 +115,19 @@ def test_a_byte_order_mark_is_skipped() -> None:
     ],
 )
 def test_errors_are_rapidjsons(text: bytes, reason: str, offset: int) -> None:
-    with pytest.raises(InvalidArgument) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         parse(text)
     assert caught.value.message == f"JSON Parse error: {reason} at offset: {offset}"
 
 
 def test_an_empty_body_has_no_offset() -> None:
-    with pytest.raises(InvalidArgument, match=r"^JSON Parse error: The document is empty$"):
+    with pytest.raises(InvalidArgumentError, match=r"^JSON Parse error: The document is empty$"):
         parse(b"")
 
 
 @given(st.binary(max_size=60) | st.text('[]{}",:0123456789.eE+-\\u tfnalsr"NIi', max_size=40).map(str.encode))
 def test_any_bytes_are_read_or_refused_by_name(text: bytes) -> None:
-    with contextlib.suppress(InvalidArgument):  # any other exception fails the test
+    with contextlib.suppress(InvalidArgumentError):  # any other exception fails the test
         parse(text)
 
 
@@ -183,9 +183,9 @@ def test_numbers_have_six_digits_or_all(value: float, single: bool, text: str) -
 
 def test_a_long_list_of_numbers_is_read_up_to_its_mistake() -> None:
     numbers = b"[" + b"1, -2.5e1 ,\n0," * 1000
-    with pytest.raises(InvalidArgument, match=f"Invalid value. at offset: {len(numbers)}"):
+    with pytest.raises(InvalidArgumentError, match=f"Invalid value. at offset: {len(numbers)}"):
         parse(numbers + b"}")
-    with pytest.raises(InvalidArgument, match=f"too big.* at offset: {len(numbers)}"):
+    with pytest.raises(InvalidArgumentError, match=f"too big.* at offset: {len(numbers)}"):
         parse(numbers + b"1e999, 1, 2]")
     values = parse(numbers + b"NaN]")
     assert values[:-1] == [1, -25.0, 0] * 1000

@@ -12,8 +12,8 @@ import httpx
 import numpy as np
 import pytest
 
-from keras_dl_serving import Client, InvalidArgument, NotFound, Server, ServerStartError
-from keras_dl_serving.errors import FailedPrecondition, Internal
+from keras_dl_serving import Client, InvalidArgumentError, NotFoundError, Server, ServerStartError
+from keras_dl_serving.errors import FailedPreconditionError, InternalError
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.model_configs import ModelConfig, Policy
 from keras_dl_serving.server.releases import VersionFolder
@@ -46,7 +46,7 @@ def test_policies(policy: Policy, served: set[int]) -> None:
 def states(core: Core) -> Any:
     try:
         return core.states(ModelSpec("m"))
-    except NotFound:
+    except NotFoundError:
         return []
 
 
@@ -62,7 +62,7 @@ def test_a_version_is_retried_so_often_and_not_before_its_time() -> None:
 
     def fail(version: VersionFolder) -> FakeEngine:
         tries.append(version.number)
-        raise Internal("not yet")
+        raise InternalError("not yet")
 
     core = Core(fail, Retries(2, seconds=0))
     for _ in range(5):
@@ -87,20 +87,20 @@ def test_labels() -> None:
     with core.use(ModelSpec("m", label="stable")) as servable:
         assert servable.version == 1
     complaint = "^Request to assign label to version 7 of model m, which is not currently available"
-    with pytest.raises(FailedPrecondition, match=complaint):
+    with pytest.raises(FailedPreconditionError, match=complaint):
         core.set_labels({"m": {"stable": 2, "new": 7}})
     assert core.labels("m") == {"stable": 1, "canary": 2}
     core.set_labels({"m": {"stable": 2, "new": 7}}, allow_unavailable=True)
     assert core.labels("m") == {"stable": 2, "new": 7}
     with (
-        pytest.raises(NotFound, match=r"^Servable not found for request: Specific\(m, 7\)$"),
+        pytest.raises(NotFoundError, match=r"^Servable not found for request: Specific\(m, 7\)$"),
         core.use(ModelSpec("m", label="new")),
     ):
         pass
-    with pytest.raises(FailedPrecondition):  # one in use does not move to where nothing is
+    with pytest.raises(FailedPreconditionError):  # one in use does not move to where nothing is
         core.set_labels({"m": {"stable": 9}}, allow_unavailable=True)
     with (
-        pytest.raises(InvalidArgument, match="^Unrecognized servable version label: canary$"),
+        pytest.raises(InvalidArgumentError, match="^Unrecognized servable version label: canary$"),
         core.use(ModelSpec("m", label="canary")),
     ):
         pass

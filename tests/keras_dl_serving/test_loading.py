@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_dl_export.release import write_manifest
 from keras_dl_serving import Server
-from keras_dl_serving.errors import DataLoss, InvalidArgument, Unimplemented
+from keras_dl_serving.errors import DataLossError, InvalidArgumentError, UnimplementedError
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.releases import VersionFolder
@@ -54,21 +54,21 @@ def test_the_file_is_what_tensorflow_writes(tmp_path: Path) -> None:
 
 def test_a_bad_record_is_an_error(tmp_path: Path) -> None:
     write_warmup(tmp_path, predict_log(1, name="z").SerializeToString())
-    with pytest.raises(InvalidArgument, match="Inputs contains invalid name|input size|not found"):
+    with pytest.raises(InvalidArgumentError, match="Inputs contains invalid name|input size|not found"):
         warm_up(FakeEngine(), tmp_path)
     write_warmup(tmp_path, b"\xff\xff")
-    with pytest.raises(InvalidArgument, match="Failed to parse warmup record: 0"):
+    with pytest.raises(InvalidArgumentError, match="Failed to parse warmup record: 0"):
         warm_up(FakeEngine(), tmp_path)
     session_run = messages.PredictionLog()
     session_run.session_run_log.SetInParent()
     write_warmup(tmp_path, session_run.SerializeToString())
-    with pytest.raises(Unimplemented, match="^Unsupported log_type for warmup: 5$"):
+    with pytest.raises(UnimplementedError, match="^Unsupported log_type for warmup: 5$"):
         warm_up(FakeEngine(), tmp_path)
     write_warmup(tmp_path, b"")
     assert warm_up(FakeEngine(), tmp_path) == 1  # a record of nothing is run as nothing
     (tmp_path / WARMUP_FILE).write_bytes(bytes(5))
     with pytest.raises(
-        DataLoss, match="truncated record at 0. Please verify your warmup data is in TFRecord"
+        DataLossError, match="truncated record at 0. Please verify your warmup data is in TFRecord"
     ):
         warm_up(FakeEngine(), tmp_path)
     write_warmup(tmp_path, predict_log(1).SerializeToString())
@@ -77,10 +77,10 @@ def test_a_bad_record_is_an_error(tmp_path: Path) -> None:
         altered = bytearray(good)
         altered[place] ^= 1
         (tmp_path / WARMUP_FILE).write_bytes(altered)
-        with pytest.raises(DataLoss, match="corrupted record at 0. Please verify your warmup data"):
+        with pytest.raises(DataLossError, match="corrupted record at 0. Please verify your warmup data"):
             warm_up(FakeEngine(), tmp_path)
     write_warmup(tmp_path, *[predict_log(1).SerializeToString()] * 1001)
-    with pytest.raises(InvalidArgument, match="exceeds the maximum"):
+    with pytest.raises(InvalidArgumentError, match="exceeds the maximum"):
         warm_up(FakeEngine(), tmp_path)
 
 
@@ -93,7 +93,7 @@ def test_an_altered_release_is_refused(tmp_path: Path) -> None:
     manifest = json.loads((folder / "release.json").read_text())
     manifest["files"]["model.onnx"]["sha256"] = "0" * 64
     (folder / "release.json").write_text(json.dumps(manifest))
-    with pytest.raises(DataLoss, match=r"the release was altered: model\.onnx has changed"):
+    with pytest.raises(DataLossError, match=r"the release was altered: model\.onnx has changed"):
         Loading(verify_releases=True)(version)
     Loading()(version).close()  # who does not ask is not told
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keras_dl_serving.errors import NotFound
+from keras_dl_serving.errors import NotFoundError
 from keras_dl_serving.server.core import Core
 from keras_dl_serving.server.metrics import Metrics
 from tests._support.fake_engine import FakeEngine, folder
@@ -14,8 +14,8 @@ def test_invented_names_never_take_the_place_of_a_model() -> None:
     core = Core(lambda _: FakeEngine())
     metrics = Metrics(core.knows)
     for number in range(10_001):
-        with pytest.raises(NotFound), metrics.request(f"invented{number}", "Predict", "REST"):
-            raise NotFound("there is none")
+        with pytest.raises(NotFoundError), metrics.request(f"invented{number}", "Predict", "REST"):
+            raise NotFoundError("there is none")
     core.serve({"new": [folder(1)]})
     with metrics.request("new", "Predict", "REST"):
         pass

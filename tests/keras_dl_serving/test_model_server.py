@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from keras_dl_serving import Client
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.model_server import model_server
 from keras_dl_serving.model_server.flags import make_parser
 from keras_dl_serving.protocol.wire import messages
@@ -166,7 +166,7 @@ def test_flags_have_the_originals_defaults() -> None:
     assert server._poll_seconds == 1
     assert model_server.create_server(flags("--file_system_poll_wait_seconds=0"))._poll_seconds is None
     assert not settings.profiler
-    with pytest.raises(InvalidArgument, match="are empty!"):
+    with pytest.raises(InvalidArgumentError, match="are empty!"):
         model_server.create_server(make_parser().parse_args([]))
 
 
@@ -185,11 +185,11 @@ def test_threads_of_a_run(given: tuple[str, ...], threads: Threads) -> None:
 
 
 def test_threads_cannot_be_given_twice() -> None:
-    with pytest.raises(InvalidArgument, match="separately. You cannot configure all"):
+    with pytest.raises(InvalidArgumentError, match="separately. You cannot configure all"):
         model_server.create_server(
             flags(*(f"--tensorflow_{kind}_parallelism=2" for kind in ("session", "intra_op", "inter_op")))
         )
-    with pytest.raises(InvalidArgument, match="must not be negative"):
+    with pytest.raises(InvalidArgumentError, match="must not be negative"):
         model_server.create_server(flags("--tensorflow_session_parallelism=-1"))
 
 

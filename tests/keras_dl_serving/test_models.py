@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_dl_serving import AsyncClient, Client, Server, UnsupportedByServer
+from keras_dl_serving import AsyncClient, Client, Server, UnsupportedByServerError
 
 
 def test_a_server_of_ours_names_its_models(server: Server, releases: Path) -> None:
@@ -25,7 +25,7 @@ def test_a_server_of_ours_names_its_models(server: Server, releases: Path) -> No
 def test_other_protocols_say_that_they_cannot(server: Server) -> None:
     with (
         Client(server.grpc_url) as client,
-        pytest.raises(UnsupportedByServer, match="ask for the status of one by name"),
+        pytest.raises(UnsupportedByServerError, match="ask for the status of one by name"),
     ):
         client.models()
 
@@ -34,6 +34,6 @@ def test_other_servers_say_that_they_cannot(server: Server) -> None:
     # A path before ours, where nothing is served: what any other server would answer.
     with (
         Client(f"{server.rest_url}/elsewhere") as client,
-        pytest.raises(UnsupportedByServer, match="does not list its models"),
+        pytest.raises(UnsupportedByServerError, match="does not list its models"),
     ):
         client.models()

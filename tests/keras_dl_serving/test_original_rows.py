@@ -14,7 +14,7 @@ import pytest
 
 from keras_dl_serving import Client, Server
 from keras_dl_serving.coroutines import run_to_end
-from keras_dl_serving.errors import InvalidArgument, NotFound, Unimplemented
+from keras_dl_serving.errors import InvalidArgumentError, NotFoundError, UnimplementedError
 from keras_dl_serving.model_server.flags import make_parser
 from keras_dl_serving.model_server.model_server import create_server
 from keras_dl_serving.protocol.wire import messages
@@ -135,7 +135,7 @@ def test_method_names_are_checked_where_asked_for(models: Path, example_list: me
         runner = Immediate(engine, checks_method_names=checks)
         for name, infer in (("classify", classify), ("regress", regress)):
             if checks:
-                with pytest.raises(InvalidArgument, match=f"{name}.*tensorflow/serving/predict"):
+                with pytest.raises(InvalidArgumentError, match=f"{name}.*tensorflow/serving/predict"):
                     run_to_end(infer(runner, name, example_list))
             else:
                 run_to_end(infer(runner, name, example_list))
@@ -184,7 +184,10 @@ def test_a_wrong_signature_is_shown_as_text_proto(rows: Server, name: str, verb:
 
 
 def test_a_wrong_signature_is_an_invalid_argument_over_grpc(rows: Server) -> None:
-    with Client(rows.grpc_url) as client, pytest.raises(InvalidArgument, match="No classification inputs"):
+    with (
+        Client(rows.grpc_url) as client,
+        pytest.raises(InvalidArgumentError, match="No classification inputs"),
+    ):
         client.classify("tf2", [{"x": 1.0}], signature_name="unnamed")
 
 
@@ -192,7 +195,7 @@ def test_a_context_that_would_fill_the_memory_is_refused() -> None:
     request = messages.Input()
     request.example_list_with_context.context = bytes(2**20)
     request.example_list_with_context.examples.extend([b""] * 2000)
-    with pytest.raises(InvalidArgument, match=r"context of 1048576 bytes.*2000 examples"):
+    with pytest.raises(InvalidArgumentError, match=r"context of 1048576 bytes.*2000 examples"):
         examples_of(request)
 
 
@@ -228,16 +231,18 @@ def test_a_model_whose_variables_are_missing_does_not_load(releases: Path, tmp_p
     copy = tmp_path / "1"
     shutil.copytree(releases / "linear" / "3", copy)
     shutil.rmtree(copy / "variables")
-    with pytest.raises(NotFound, match=r"variables.index.*missing"):
+    with pytest.raises(NotFoundError, match=r"variables.index.*missing"):
         open_engine(copy)
 
 
 @pytest.mark.parametrize("path", ["s3://bucket/m", "gs://bucket/m", "hdfs://host/m"])
 def test_a_base_path_of_another_file_system_is_named_whole(path: str) -> None:
-    with pytest.raises(Unimplemented, match=f"File system scheme '{path[:2]}.*' not implemented.*{path}"):
+    with pytest.raises(
+        UnimplementedError, match=f"File system scheme '{path[:2]}.*' not implemented.*{path}"
+    ):
         create_server(make_parser().parse_args([f"--model_base_path={path}"]))
     for given in (path, Path(path)):  # which has lost a slash
-        with pytest.raises(Unimplemented, match=path):
+        with pytest.raises(UnimplementedError, match=path):
             Server(given)
 
 
@@ -284,7 +289,7 @@ def test_tflite_signature_defs_in_the_metadata_name_inputs_and_outputs(models: P
         assert half.tolist() == [3, 4]
     engine.close()
     save_half_plus_two_tflite(tmp_path / "2" / "model.tflite", {"s": _definition("elsewhere", y)})
-    with pytest.raises(InvalidArgument, match=r"input number.*elsewhere"):
+    with pytest.raises(InvalidArgumentError, match=r"input number.*elsewhere"):
         open_engine(tmp_path / "2")
 
 

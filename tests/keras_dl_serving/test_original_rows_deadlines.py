@@ -18,7 +18,7 @@ import pytest
 
 from keras_dl_serving import Client, Server
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import Cancelled, DeadlineExceeded
+from keras_dl_serving.errors import CancelledError, DeadlineExceededError
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingOptions
 from keras_dl_serving.server.core import Core
@@ -107,7 +107,7 @@ def _serve(loops: Path, **settings: Any) -> Iterator[Server]:
 
 def _ask_for_minutes(server: Server, protocol: str, model: str) -> None:
     seconds = 1.0 if protocol == "grpc_url" else 60.0  # over REST it is the server that has a time limit
-    with Client(getattr(server, protocol), retries=0) as client, pytest.raises(DeadlineExceeded):
+    with Client(getattr(server, protocol), retries=0) as client, pytest.raises(DeadlineExceededError):
         client.predict(model, np.array([_FOREVER]), timeout=seconds)
 
 
@@ -165,9 +165,9 @@ def test_tflite_does_not_begin_what_has_been_given_up(tmp_path: Path) -> None:
     assert engine.run(*ask, Cancellation(time.monotonic() + 60))[0].tolist() == [2]
     given_up = Cancellation()
     given_up.cancel()
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         engine.run(*ask, given_up)
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceededError):
         engine.run(*ask, Cancellation(time.monotonic()))
 
 
@@ -190,7 +190,7 @@ def test_a_batch_ends_when_the_last_of_its_requests_is_given_up() -> None:
             cancellation.on_cancel(ended.set)
             began.set()
             assert ended.wait(20)
-            raise Cancelled("as asked")
+            raise CancelledError("as asked")
 
     async def submit(engine: BatchingEngine, cancellation: Cancellation) -> None:
         try:

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from keras_dl_serving import Server
-from keras_dl_serving.errors import AlreadyExists, Unavailable
+from keras_dl_serving.errors import AlreadyExistsError, UnavailableError
 from keras_dl_serving.model_server.flags import make_parser
 from keras_dl_serving.protocol.json import json_text
 from keras_dl_serving.protocol.wire import messages
@@ -168,12 +168,12 @@ def _trace(profiler: Profiler) -> Iterator[threading.Thread]:
 def test_a_second_trace_of_a_session_does_not_keep_the_server_from_stopping(tmp_path: Path) -> None:
     profiler = Profiler()
     with _trace(profiler) as tracing:
-        with pytest.raises(AlreadyExists, match="session_id s"):
+        with pytest.raises(AlreadyExistsError, match="session_id s"):
             profiler.profile(messages.ProfileRequest(session_id="s", emit_xspace=True))
         profiler.close()
         tracing.join(30)
         assert not tracing.is_alive()
-    with pytest.raises(Unavailable, match="stopping"):
+    with pytest.raises(UnavailableError, match="stopping"):
         profiler.profile(messages.ProfileRequest(session_id="t", emit_xspace=True))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from keras_dl_serving import Client, Server
-from keras_dl_serving.errors import InvalidArgument, Unimplemented
+from keras_dl_serving.errors import InvalidArgumentError, UnimplementedError
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.profiler import Profiler
 from keras_dl_serving.server.settings import Settings
@@ -108,15 +108,17 @@ def test_what_the_profiler_refuses(server: Server, tmp_path: Path, monkeypatch: 
             channel.unary_unary("/tensorflow.ProfilerService/Monitor")(b"", timeout=20)
         assert (caught.value.code().name, caught.value.details()) == ("UNIMPLEMENTED", "unimplemented.")
     request = messages.ProfileRequest(repository_root=str(tmp_path), session_id="..", host_name="h")
-    with pytest.raises(InvalidArgument, match="session_id and host_name must be names, not paths: .."):
+    with pytest.raises(InvalidArgumentError, match="session_id and host_name must be names, not paths: .."):
         Profiler().profile(request)
     for missing in ("repository_root", "session_id"):
         request = messages.ProfileRequest(repository_root=str(tmp_path), session_id="s", host_name="h")
         request.ClearField(missing)
-        with pytest.raises(InvalidArgument, match="repository_root and session_id must say where to write"):
+        with pytest.raises(
+            InvalidArgumentError, match="repository_root and session_id must say where to write"
+        ):
             Profiler().profile(request)
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
-    with pytest.raises(Unimplemented, match="this server has not loaded: it serves no SavedModel"):
+    with pytest.raises(UnimplementedError, match="this server has not loaded: it serves no SavedModel"):
         Profiler().profile(messages.ProfileRequest())
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_dl_serving import NotFound
-from keras_dl_serving.errors import FailedPrecondition, Internal
+from keras_dl_serving import NotFoundError
+from keras_dl_serving.errors import FailedPreconditionError, InternalError
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.lifecycle import Lifecycle, Poller
 from keras_dl_serving.server.model_configs import ModelConfig, Policy
@@ -33,7 +33,7 @@ class Loader:
         name = f"{version.path.parent.name}/{version.number}"
         self.opened.append(name)
         if name in self.broken:
-            raise Internal("broken")
+            raise InternalError("broken")
         return FakeEngine()
 
 
@@ -75,7 +75,7 @@ def test_a_label_for_a_version_that_is_not_there_refuses_all(
     lifecycle: Lifecycle, core: Core, loader: Loader, tmp_path: Path
 ) -> None:
     loader.opened.clear()
-    with pytest.raises(FailedPrecondition, match=COMPLAINT.format(7, "a")):
+    with pytest.raises(FailedPreconditionError, match=COMPLAINT.format(7, "a")):
         lifecycle.reload([model(tmp_path, "a", stable=7), model(tmp_path, "c", 1)])
     assert served(core) == {"a": [1], "b": [1]}
     assert core.labels("a") == {"stable": 1}
@@ -88,9 +88,9 @@ def test_a_label_for_a_version_that_is_not_asked_for_refuses_all(
     lifecycle: Lifecycle, core: Core, loader: Loader, tmp_path: Path
 ) -> None:
     loader.opened.clear()
-    with pytest.raises(FailedPrecondition, match=COMPLAINT.format(1, "c")):
+    with pytest.raises(FailedPreconditionError, match=COMPLAINT.format(1, "c")):
         lifecycle.reload([model(tmp_path, "c", 1, 2, stable=1)])
-    with pytest.raises(FailedPrecondition, match=COMPLAINT.format(1, "a")):  # as 2 would take its place
+    with pytest.raises(FailedPreconditionError, match=COMPLAINT.format(1, "a")):  # as 2 would take its place
         lifecycle.reload([model(tmp_path, "a", 2, stable=1)])
     assert served(core) == {"a": [1], "b": [1]}
     assert not loader.opened
@@ -101,12 +101,12 @@ def test_a_label_for_a_version_that_does_not_load_refuses_all(
 ) -> None:
     loader.broken = {"c/1"}
     wanted = [model(tmp_path, "c", 1, stable=1), model(tmp_path, "d", 1)]
-    with pytest.raises(FailedPrecondition, match=COMPLAINT.format(1, "c")):
+    with pytest.raises(FailedPreconditionError, match=COMPLAINT.format(1, "c")):
         lifecycle.reload(wanted)
     assert served(core) == {"a": [1], "b": [1]}
     assert core.labels("a") == {"stable": 1}
     loader.opened.clear()
-    with pytest.raises(FailedPrecondition, match=COMPLAINT.format(1, "c")):
+    with pytest.raises(FailedPreconditionError, match=COMPLAINT.format(1, "c")):
         lifecycle.reload(wanted)
     assert not loader.opened  # as it is known by now not to load
 
@@ -128,7 +128,7 @@ def test_a_label_that_moves_always_has_a_version(lifecycle: Lifecycle, core: Cor
             try:
                 with core.use(ModelSpec("a", label="stable")):
                     pass
-            except NotFound as error:
+            except NotFoundError as error:
                 failures.append(error)
             time.sleep(1e-5)  # lest it take all of Python's time
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_dl_serving import Code, NotFound, Server, StatusError
+from keras_dl_serving import Code, NotFoundError, Server, StatusError
 from keras_dl_serving.server.core import Core
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.rest_api import RestApi
@@ -229,7 +229,7 @@ def test_status_is_200_while_a_version_is_loading_and_after_it_failed() -> None:
 
     def load(_: VersionFolder) -> FakeEngine:
         asked.append(asyncio.run(ask_app(core, "GET", "/v1/models/m")))
-        raise NotFound("nothing there")
+        raise NotFoundError("nothing there")
 
     core = Core(load)
     core.serve({"m": [folder(1)]})

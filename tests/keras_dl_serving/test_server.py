@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_dl_serving import Client, ConnectionFailed, NotFound, Server, ServerStartError
+from keras_dl_serving import Client, ConnectionFailedError, NotFoundError, Server, ServerStartError
 from tests._support.served_models import save_linear
 from tests._support.waiting import eventually
 
@@ -49,7 +49,10 @@ def test_it_is_ready_when_started_and_gone_when_stopped(folder: Path) -> None:
             with Client(url) as client:
                 assert client.predict("linear", X)["total"].tolist() == [3.0]
     for url in urls:
-        with Client(url, timeout=5) as client, pytest.raises(ConnectionFailed, match="cannot be reached"):
+        with (
+            Client(url, timeout=5) as client,
+            pytest.raises(ConnectionFailedError, match="cannot be reached"),
+        ):
             client.status("linear")
     assert threads() <= before
 
@@ -149,7 +152,7 @@ def test_only_numbered_folders_are_versions(folder: Path) -> None:
     (folder / "notes").mkdir()
     with free_server(folder) as server, Client(server.rest_url) as client:
         assert versions(client) == {1: "AVAILABLE"}
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFoundError):
             client.status("notes")
 
 
@@ -172,7 +175,7 @@ def test_half_written_versions_are_reported_while_others_serve(folder: Path) -> 
                 (garbage,) = client.status("garbage")
                 assert "Cannot parse file" in garbage.error or "MetaGraphDef" in garbage.error
                 assert client.predict("linear", X)["total"].tolist() == [3.0]
-                with pytest.raises(NotFound, match=r"Servable not found for request: Latest\(garbage\)"):
+                with pytest.raises(NotFoundError, match=r"Servable not found for request: Latest\(garbage\)"):
                     client.predict("garbage", X)
 
 

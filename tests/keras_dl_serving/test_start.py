@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from keras_dl_serving import Client, Server, ServerStartError
-from keras_dl_serving.errors import Internal
+from keras_dl_serving.errors import InternalError
 from keras_dl_serving.model_server import model_server
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.lifecycle import Lifecycle
@@ -70,7 +70,7 @@ def test_a_version_that_loads_at_the_last_try_is_served(tmp_path: Path, tries: i
         nonlocal count
         count += 1
         if count < tries:
-            raise Internal("not yet")
+            raise InternalError("not yet")
         return FakeEngine()
 
     retries = Retries(2, seconds=0.01)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from keras_dl_serving.errors import InvalidRequest, Request
+from keras_dl_serving.errors import InvalidRequestError, Request
 
 _Result = TypeVar("_Result")
 
@@ -41,22 +41,22 @@ def batches_of(
         asynchronous: the iterable may be one for `async for`, too.
 
     Raises:
-        InvalidRequest: it is neither of them, or arrays of unequal length.
+        InvalidRequestError: it is neither of them, or arrays of unequal length.
     """
     if in_flight < 1:
-        raise InvalidRequest(f"in_flight: expected at least 1, got {in_flight}.", request=request)
+        raise InvalidRequestError(f"in_flight: expected at least 1, got {in_flight}.", request=request)
     if batch_size is not None:
         return _cut(inputs, batch_size, request)
     if isinstance(inputs, AsyncIterable):
         if not asynchronous:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"inputs: expected an iterable for a plain `for`, got a {type(inputs).__name__}: "
                 "AsyncClient.predict_batches takes it.",
                 request=request,
             )
         return Batches(aiter(inputs), None)
     if isinstance(inputs, Mapping | str | bytes) or not isinstance(inputs, Iterable):
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"inputs: expected an iterable of batches, got a {type(inputs).__name__}. Give batch_size, too, "
             "to have arrays cut into batches.",
             request=request,
@@ -70,17 +70,17 @@ def batches_of(
 
 def _cut(inputs: Any, size: int, request: Request) -> Batches:
     if size < 1:
-        raise InvalidRequest(f"batch_size: expected at least 1, got {size}.", request=request)
+        raise InvalidRequestError(f"batch_size: expected at least 1, got {size}.", request=request)
     named = inputs if isinstance(inputs, Mapping) else {"": inputs}
     # Sliced as they are: NumPy would cut zero bytes off the end of bytes.
     try:
         lengths = {name: len(value) for name, value in named.items()}
     except TypeError:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             "inputs: expected arrays with a first axis to cut, got a single value.", request=request
         ) from None
     if len(set(lengths.values())) != 1:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"inputs: expected arrays of one length, got {lengths}. Send what has no batch axis with "
             "predict.",
             request=request,

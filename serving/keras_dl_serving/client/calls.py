@@ -28,17 +28,17 @@ from keras_dl_serving.client.transport import (
 from keras_dl_serving.client.waiting import checked_timeout, deadline_after, seconds_until, sleep
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
-    Cancelled,
-    ConnectionFailed,
-    DeadlineExceeded,
-    FailedPrecondition,
-    Internal,
-    InvalidArgument,
-    InvalidRequest,
-    NotFound,
-    NotReady,
+    CancelledError,
+    ConnectionFailedError,
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InternalError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    NotFoundError,
+    NotReadyError,
     Request,
-    Unavailable,
+    UnavailableError,
 )
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
 
@@ -85,7 +85,12 @@ class Calls:
             metadata = await self._metadata.get(request, deadline)
             try:
                 return await self._predict(request, metadata, inputs, outputs, deadline)
-            except (InvalidRequest, InvalidArgument, FailedPrecondition, StaleSignature) as error:
+            except (
+                InvalidRequestError,
+                InvalidArgumentError,
+                FailedPreconditionError,
+                StaleSignature,
+            ) as error:
                 # The model may have a newer version with another signature. Where it was asked for a moment
                 # ago, only an answer that does not fit says so.
                 if not was_known and not isinstance(error, StaleSignature):
@@ -127,7 +132,11 @@ class Calls:
             self._check_open(request)
             try:
                 return await ask(request, seconds_until(deadline))
-            except (ConnectionFailed, Unavailable, Cancelled):  # a full server cancels calls over gRPC
+            except (
+                ConnectionFailedError,
+                UnavailableError,
+                CancelledError,
+            ):  # a full server cancels calls over gRPC
                 pause = min(_BACK_OFF_SECONDS * 2**attempt, _MAX_BACK_OFF_SECONDS)
                 pause *= random.uniform(0.5, 1.0)  # many clients must not come back all at once
                 if attempt >= self._retries or (deadline is not None and time.monotonic() + pause > deadline):
@@ -160,7 +169,7 @@ class Calls:
     ) -> dict[str, list[Classification] | Array]:
         """Several signatures on the same examples."""
         if not tasks or set(tasks.values()) - set(_TASKS) or not all(map(is_text, tasks)):
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"tasks: expected signature names, each with 'classify' or 'regress', got {dict(tasks)!r}.",
                 request=request,
             )
@@ -178,7 +187,7 @@ class Calls:
         seconds = seconds_until(self._deadline(request, timeout))
         for name, text in (("config", config), *(("metric_names", each) for each in metric_names)):
             if not is_text(text):
-                raise InvalidRequest(f"{name}: expected text, got {text!r:.80}.", request=request)
+                raise InvalidRequestError(f"{name}: expected text, got {text!r:.80}.", request=request)
         self._check_open(request)
         return await self._transport.reload_config(request, config, metric_names, seconds)
 
@@ -204,22 +213,22 @@ class Calls:
             seconds = min(left, self._timeout or math.inf)  # a server may start to answer after one try
             try:
                 problem = await self._not_ready(request, seconds if seconds < math.inf else None)
-            except (NotFound, Unavailable, DeadlineExceeded, ConnectionFailed) as error:
+            except (NotFoundError, UnavailableError, DeadlineExceededError, ConnectionFailedError) as error:
                 problem = error.message
-            except InvalidArgument as error:
+            except InvalidArgumentError as error:
                 if request.label is None:
                     raise
                 problem = error.message  # a label that is not there yet
             if not problem:
                 return
             if deadline is not None and time.monotonic() > deadline:
-                raise NotReady(f"Not ready within {timeout:g} seconds: {problem}", request=request)
+                raise NotReadyError(f"Not ready within {timeout:g} seconds: {problem}", request=request)
             await self._sleep(_POLL_SECONDS)
 
     async def _not_ready(self, request: Request, timeout: float | None) -> str:
         """What is missing until the model answers; empty when it does."""
         if request.model is None:
-            with suppress(NotFound):  # is an answer too
+            with suppress(NotFoundError):  # is an answer too
                 await self._transport.status(replace(request, model="-"), timeout)
             return ""
         if request.label is not None:
@@ -244,7 +253,7 @@ class Calls:
 
     def _check_open(self, request: Request) -> None:
         if self._closed:
-            raise InvalidRequest("The client is closed: make a new one.", request=request)
+            raise InvalidRequestError("The client is closed: make a new one.", request=request)
 
     async def close(self) -> None:
         """Close connections."""
@@ -258,8 +267,10 @@ def _naming(request: Request) -> Iterator[None]:
     try:
         yield
     except StaleSignature as error:
-        raise Internal(f"The outputs do not fit the model's metadata: {error}", request=request) from error
-    except InvalidRequest as error:
+        raise InternalError(
+            f"The outputs do not fit the model's metadata: {error}", request=request
+        ) from error
+    except InvalidRequestError as error:
         error.request = error.request or request
         raise
 
@@ -276,17 +287,17 @@ def _examples(request: Request, examples: Any, context: Any) -> Examples:
 
 def _signature(metadata: ModelMetadata, name: str) -> Signature:
     if name in metadata.unreadable:
-        raise InvalidRequest(f"signature_name: {name!r} cannot be asked: {metadata.unreadable[name]}.")
+        raise InvalidRequestError(f"signature_name: {name!r} cannot be asked: {metadata.unreadable[name]}.")
     if name not in metadata.signatures:
         known = ", ".join(map(repr, metadata.signatures)) or "(the model has none)"
-        raise InvalidRequest(f"signature_name must be one of {known}, but is {name!r}.")
+        raise InvalidRequestError(f"signature_name must be one of {known}, but is {name!r}.")
     return metadata.signatures[name]
 
 
 def _check_outputs(signature: Signature, outputs: Sequence[str] | None) -> None:
     unknown = sorted(set(outputs or ()) - signature.outputs.keys())
     if unknown:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"outputs must be among {', '.join(map(repr, signature.outputs))}, but has "
             f"{', '.join(map(repr, unknown))}."
         )

@@ -20,7 +20,7 @@ from keras_dl_serving.client.sessions import Sessions, Settings
 from keras_dl_serving.client.transport import Classification, Connection, ModelMetadata, VersionStatus
 from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import InvalidRequest, Request
+from keras_dl_serving.errors import InvalidRequestError, Request
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
 
 StrPath = str | PathLike[str]
@@ -103,8 +103,8 @@ class Client:
             Arrays by output name, also for a model with one output; strings as `bytes`.
 
         Raises:
-            InvalidRequest: the inputs do not fit the model; nothing was sent.
-            NotFound: there is no such model or version.
+            InvalidRequestError: the inputs do not fit the model; nothing was sent.
+            NotFoundError: there is no such model or version.
             ServingError: any other error, see `keras_dl_serving.errors`.
         """
         request = self._sessions.request("predict", model, version, label, signature_name)
@@ -146,7 +146,7 @@ class Client:
             An iterator of the answers, in the order of the batches.
 
         Raises:
-            InvalidRequest: a batch does not fit the model; it was not sent.
+            InvalidRequestError: a batch does not fit the model; it was not sent.
             ServingError: any other error, when its batch has its turn; no further batch is sent.
         """
         request = self._sessions.request("predict", model, version, label, signature_name)
@@ -167,7 +167,7 @@ class Client:
 
         def first() -> dict[str, Array]:
             if os.getpid() != process:  # whose threads would have the answers
-                raise InvalidRequest(
+                raise InvalidRequestError(
                     "predict_batches: the iterator was begun before a fork. Call it in each process.",
                     request=request,
                 )
@@ -217,7 +217,7 @@ class Client:
             For each example, pairs of label and score.
 
         Raises:
-            InvalidRequest: a feature has values of several kinds; nothing was sent.
+            InvalidRequestError: a feature has values of several kinds; nothing was sent.
             ServingError: any other error.
         """
         request = self._sessions.request("classify", model, version, label, signature_name)
@@ -268,7 +268,7 @@ class Client:
             By signature, what `classify` or `regress` returns.
 
         Raises:
-            UnsupportedByServer: it was asked over REST.
+            UnsupportedByServerError: it was asked over REST.
             ServingError: any other error.
         """
         request = self._sessions.request("multi_inference", model, version, label)
@@ -288,7 +288,7 @@ class Client:
         TensorFlow Serving takes a label here, and answers with all versions nevertheless.
 
         Raises:
-            NotFound: there is no such model or version.
+            NotFoundError: there is no such model or version.
             ServingError: any other error.
         """
         request = self._sessions.request("status", model, version, label)
@@ -305,7 +305,7 @@ class Client:
         """The signatures of a model: names, shapes and dtypes of inputs and outputs.
 
         Raises:
-            NotFound: there is no such model or version.
+            NotFoundError: there is no such model or version.
             ServingError: any other error.
         """
         request = self._sessions.request("metadata", model, version, label)
@@ -315,7 +315,7 @@ class Client:
         """The names of the models that keras_dl's own server has, over REST.
 
         Raises:
-            UnsupportedByServer: it is another server, or asked over gRPC.
+            UnsupportedByServerError: it is another server, or asked over gRPC.
             ServingError: any other error.
         """
         request = self._sessions.request("models", None, None, None)
@@ -337,8 +337,8 @@ class Client:
             By how much each of these metrics grew.
 
         Raises:
-            UnsupportedByServer: it was asked over REST.
-            InvalidRequest: the configuration cannot be read; nothing was sent.
+            UnsupportedByServerError: it was asked over REST.
+            InvalidRequestError: the configuration cannot be read; nothing was sent.
             ServingError: any other error.
         """
         request = self._sessions.request("reload_config", None, None, None)
@@ -362,7 +362,7 @@ class Client:
             timeout: seconds to wait; None waits for ever.
 
         Raises:
-            NotReady: it was not in time; the message says what was missing.
+            NotReadyError: it was not in time; the message says what was missing.
             ServingError: any other error that waiting does not mend.
         """
         request = self._sessions.request("status", model, version, label)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_dl_serving.errors import InvalidRequest
+from keras_dl_serving.errors import InvalidRequestError
 
 Features = dict[str, list[Any]]
 
@@ -34,7 +34,7 @@ def examples_of(examples: Any, context: Mapping[str, Any] | None) -> Examples:
         context: likewise, for all examples.
 
     Raises:
-        InvalidRequest: there are none, or a feature has values that an example cannot hold.
+        InvalidRequestError: there are none, or a feature has values that an example cannot hold.
     """
     if isinstance(examples, Mapping | str | bytes) or not isinstance(examples, Sequence) or not examples:
         advice = ""
@@ -42,7 +42,7 @@ def examples_of(examples: Any, context: Mapping[str, Any] | None) -> Examples:
             advice = " Put a single example in a list."
         elif isinstance(examples, bytes):
             advice = " Examples that are serialized already go to predict, as strings."
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"examples: expected a list of at least one dict of features, got {examples!r:.80}.{advice}"
         )
     rows = [_features(example, f"example {index}") for index, example in enumerate(examples)]
@@ -51,10 +51,12 @@ def examples_of(examples: Any, context: Mapping[str, Any] | None) -> Examples:
 
 def _features(example: Mapping[str, Any], place: str) -> Features:
     if not isinstance(example, Mapping):
-        raise InvalidRequest(f"{place}: expected a dict of features, got {example!r:.80}. Name the features.")
+        raise InvalidRequestError(
+            f"{place}: expected a dict of features, got {example!r:.80}. Name the features."
+        )
     for name in example:
         if not isinstance(name, str) or _encoded(name) is None:
-            raise InvalidRequest(f"{place}: expected names of features that are text, got {name!r}.")
+            raise InvalidRequestError(f"{place}: expected names of features that are text, got {name!r}.")
     return {name: _values(value, f"{place}, feature {name!r}") for name, value in example.items()}
 
 
@@ -67,18 +69,18 @@ def _values(value: Any, place: str) -> list[Any]:
     if kinds == {int, float}:
         kinds = {float}
     if None in kinds or len(kinds) > 1:
-        raise InvalidRequest(
+        raise InvalidRequestError(
             f"{place}: expected numbers, or bytes and str, in a flat list, got {value!r:.80}. "
             "Give values of one kind."
         )
     if kinds == {bytes}:
         encoded = [_encoded(each) for each in value]
         if None in encoded:
-            raise InvalidRequest(f"{place}: expected text, got half a surrogate pair in {value!r:.80}.")
+            raise InvalidRequestError(f"{place}: expected text, got half a surrogate pair in {value!r:.80}.")
         return encoded
     values = [float(each) if kinds == {float} else int(each) for each in value]
     if any(isinstance(each, int) and not -(2**63) <= each < 2**63 for each in values):
-        raise InvalidRequest(f"{place}: expected integers of 64 bits, got {value!r:.80}. Give floats.")
+        raise InvalidRequestError(f"{place}: expected integers of 64 bits, got {value!r:.80}. Give floats.")
     return values
 
 

@@ -27,13 +27,13 @@ from keras_dl_serving.client.waiting import AT_ONCE, Slots, deadline_after, seco
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
     Code,
-    ConnectionFailed,
-    Internal,
-    InvalidRequest,
+    ConnectionFailedError,
+    InternalError,
+    InvalidRequestError,
     Request,
     ServingError,
     StatusError,
-    UnsupportedByServer,
+    UnsupportedByServerError,
 )
 from keras_dl_serving.protocol.signatures import Signature, from_proto, read_all
 from keras_dl_serving.protocol.wire import messages, tensors
@@ -104,7 +104,7 @@ class GrpcTransport:
         try:
             results = {name: tensors.read(answer.outputs[name]) for name in outputs or signature.outputs}
         except ValueError as error:
-            raise Internal(f"The server's answer cannot be read: {error}", request=request) from error
+            raise InternalError(f"The server's answer cannot be read: {error}", request=request) from error
         spec = answer.model_spec
         return results, spec.version.value if spec.HasField("version") else None
 
@@ -140,7 +140,7 @@ class GrpcTransport:
         path = f"{_PREDICTION}/MultiInference"
         answer = await self._call(path, message, messages.MultiInferenceResponse, request, timeout)
         if len(answer.results) != len(tasks):
-            raise Internal(
+            raise InternalError(
                 f"The server answered {len(answer.results)} of {len(tasks)} tasks", request=request
             )
         return {
@@ -160,7 +160,7 @@ class GrpcTransport:
         try:
             text_format.Parse(config, message.config)
         except text_format.ParseError as error:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"config: expected a ModelServerConfig in text format, got an error at {error}.",
                 request=request,
             ) from None
@@ -183,7 +183,7 @@ class GrpcTransport:
         try:
             signatures = messages.SignatureDefMap.FromString(answer.metadata["signature_def"].value)
         except DecodeError as error:
-            raise Internal(f"The server's answer cannot be read: {error}", request=request) from error
+            raise InternalError(f"The server's answer cannot be read: {error}", request=request) from error
         spec = answer.model_spec
         return ModelMetadata(spec.name, spec.version.value, *read_all(signatures.signature_def, from_proto))
 
@@ -204,7 +204,7 @@ class GrpcTransport:
 
     async def models(self, request: Request, timeout: float | None) -> list[str]:
         """Always refused: TensorFlow Serving's protocol has no such call."""
-        raise UnsupportedByServer(
+        raise UnsupportedByServerError(
             "TensorFlow Serving's gRPC API does not list models: ask for the status of one by name, or ask "
             "keras_dl's own server over REST",
             request=request,
@@ -214,7 +214,7 @@ class GrpcTransport:
         self, path: str, message: Message, answer: type[_Response], request: Request, timeout: float | None
     ) -> _Response:
         if problem := grpc_forks.problem():
-            raise InvalidRequest(problem, request=request)
+            raise InvalidRequestError(problem, request=request)
         if path not in self._methods:
             self._methods[path] = self._open_channel().unary_unary(
                 path,
@@ -316,12 +316,12 @@ def _code(number: int) -> Code:
 def _translate(error: Any, request: Request) -> ServingError:
     code, details = _code(error.code().value[0]), error.details() or ""
     if code is Code.UNIMPLEMENTED and _NO_METHOD.fullmatch(details):
-        return UnsupportedByServer(
+        return UnsupportedByServerError(
             f"The server has no {request.method!r} over gRPC: {details or 'unimplemented'}", request=request
         )
     if code is Code.UNAVAILABLE and any(hint in details for hint in _NOT_CONNECTED):
         hint = ""
         if "failed to connect" in details and any(sign in details for sign in _SWAPPED):
             hint = ". Is this the gRPC port, and does it speak TLS (grpcs://) or not (grpc://)?"
-        return ConnectionFailed(f"The server cannot be reached: {details}{hint}", request=request)
+        return ConnectionFailedError(f"The server cannot be reached: {details}{hint}", request=request)
     return StatusError.of(code, details, request=request)

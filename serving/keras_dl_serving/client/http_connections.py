@@ -25,7 +25,7 @@ import httpcore
 from keras_dl_serving.client.client_tls import context_of
 from keras_dl_serving.client.transport import Connection
 from keras_dl_serving.client.waiting import AT_ONCE, Slots, deadline_after, too_late
-from keras_dl_serving.errors import ConnectionFailed, Request
+from keras_dl_serving.errors import ConnectionFailedError, Request
 
 _IDLE_SECONDS = 5.0
 _SENT_AT_ONCE = 2**16
@@ -91,8 +91,8 @@ class HttpConnections:
             body: JSON.
 
         Raises:
-            DeadlineExceeded: the time is up.
-            ConnectionFailed: there is no connection, or it broke.
+            DeadlineExceededError: the time is up.
+            ConnectionFailedError: there is no connection, or it broke.
         """
         deadline = deadline_after(timeout)
         scheme, host, port = self._url
@@ -114,7 +114,7 @@ class HttpConnections:
             hint = ""
             if isinstance(error, httpcore.RemoteProtocolError) or "WRONG_VERSION_NUMBER" in str(error):
                 hint = f" {_SWAPPED}"
-            raise ConnectionFailed(
+            raise ConnectionFailedError(
                 f"The server cannot be reached: {str(error).rstrip('.')}.{hint}", request=request
             ) from error
         return Answer(

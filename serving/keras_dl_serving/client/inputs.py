@@ -10,7 +10,7 @@ import numpy as np
 from keras_dl_export.dtypes import conform, encode
 from keras_dl_export.names import by_word
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import InvalidRequest
+from keras_dl_serving.errors import InvalidRequestError
 from keras_dl_serving.protocol.signatures import Signature, TensorSpec
 
 
@@ -27,11 +27,11 @@ def prepare(inputs: Any, signature: Signature) -> dict[str, Array]:
         too; strings as arrays of `bytes` objects.
 
     Raises:
-        InvalidRequest: a name, shape or dtype does not fit, or casting would change values.
+        InvalidRequestError: a name, shape or dtype does not fit, or casting would change values.
     """
     if not isinstance(inputs, Mapping):
         if len(signature.inputs) != 1:
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"inputs must be a dict, as the model has {len(signature.inputs)} inputs: "
                 f"{_listed(signature)}."
             )
@@ -43,7 +43,7 @@ def prepare(inputs: Any, signature: Signature) -> dict[str, Array]:
         complaints = [f"{_quoted(missing)} missing"] * bool(missing) + [f"{_quoted(unknown)} unknown"] * bool(
             unknown
         )
-        raise InvalidRequest(f"inputs must be {_listed(signature)}; {' and '.join(complaints)}.")
+        raise InvalidRequestError(f"inputs must be {_listed(signature)}; {' and '.join(complaints)}.")
     return {name: _conform(name, value, signature.inputs[name]) for name, value in inputs.items()}
 
 
@@ -59,7 +59,7 @@ def _conform(name: str, value: Any, spec: TensorSpec) -> Array:
     try:
         array = conform(f"inputs[{name!r}]", value, spec.dtype, spec.axes)
     except (TypeError, ValueError) as error:
-        raise InvalidRequest(str(error)) from None
+        raise InvalidRequestError(str(error)) from None
     if spec.dtype == "string":
         encoded = np.empty(array.shape, object)
         encoded.ravel()[:] = [encode(text) for text in array.flat]

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from keras_dl_serving.client.transport import ModelMetadata
 from keras_dl_serving.client.waiting import Slots, seconds_until
-from keras_dl_serving.errors import DeadlineExceeded, Request, ServingError
+from keras_dl_serving.errors import DeadlineExceededError, Request, ServingError
 
 _Key = tuple[str | None, int | None, str | None]
 
@@ -79,7 +79,7 @@ class MetadataCache:
                 raise type(flight.error)(flight.error.message, request=asked) from flight.error
             try:
                 metadata = await self._ask(asked, deadline)
-            except DeadlineExceeded:  # this call's alone: the others may have more time
+            except DeadlineExceededError:  # this call's alone: the others may have more time
                 raise
             except ServingError as error:
                 flight.error = error

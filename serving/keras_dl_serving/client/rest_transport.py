@@ -25,11 +25,11 @@ from keras_dl_serving.client.transport import (
 )
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
-    Internal,
-    InvalidRequest,
+    InternalError,
+    InvalidRequestError,
     Request,
     StatusError,
-    UnsupportedByServer,
+    UnsupportedByServerError,
     code_of_http,
 )
 from keras_dl_serving.protocol.json import json_response, json_text
@@ -77,7 +77,9 @@ class RestTransport:
         try:
             return [[(str(label), float(np.float32(score))) for label, score in row] for row in rows]
         except (TypeError, ValueError) as error:
-            raise Internal(f"The server's answer is no classification: {error}", request=request) from error
+            raise InternalError(
+                f"The server's answer is no classification: {error}", request=request
+            ) from error
 
     async def regress(self, request: Request, examples: Examples, timeout: float | None) -> Array:
         """Regress examples."""
@@ -85,7 +87,7 @@ class RestTransport:
         try:
             return np.asarray(values, np.float32)
         except (TypeError, ValueError) as error:
-            raise Internal(f"The server's answer is no regression: {error}", request=request) from error
+            raise InternalError(f"The server's answer is no regression: {error}", request=request) from error
 
     async def _of_examples(
         self, verb: str, request: Request, examples: Examples, timeout: float | None
@@ -102,7 +104,7 @@ class RestTransport:
         self, request: Request, tasks: Mapping[str, str], examples: Examples, timeout: float | None
     ) -> dict[str, list[Classification] | Array]:
         """Always refused: TensorFlow Serving has it only over gRPC."""
-        raise UnsupportedByServer(
+        raise UnsupportedByServerError(
             "TensorFlow Serving's REST API has no MultiInference: use a grpc:// URL", request=request
         )
 
@@ -110,7 +112,7 @@ class RestTransport:
         self, request: Request, config: str, metric_names: Sequence[str], timeout: float | None
     ) -> dict[str, int]:
         """Always refused: TensorFlow Serving has it only over gRPC."""
-        raise UnsupportedByServer(
+        raise UnsupportedByServerError(
             "TensorFlow Serving's REST API has no reloading: use a grpc:// URL", request=request
         )
 
@@ -122,7 +124,7 @@ class RestTransport:
             signatures = answer["metadata"]["signature_def"].get("signature_def", {})
             return ModelMetadata(str(spec["name"]), int(spec["version"]), *read_all(signatures, from_json))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise Internal(f"The server's answer is no metadata: {error!r}", request=request) from error
+            raise InternalError(f"The server's answer is no metadata: {error!r}", request=request) from error
 
     async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:
         """The versions of a model."""
@@ -137,17 +139,17 @@ class RestTransport:
                 for version in answer["model_version_status"]
             ]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise Internal(f"The server's answer is no status: {error!r}", request=request) from error
+            raise InternalError(f"The server's answer is no status: {error!r}", request=request) from error
 
     async def models(self, request: Request, timeout: float | None) -> list[str]:
         """The names of the models, from keras_dl's own server."""
         answer = await self._http.ask("GET", "/keras_dl/models", request, timeout)
         names = None
         if answer.status not in _UNKNOWN_PATH:
-            with suppress(Internal) if answer.status == 200 else nullcontext():
+            with suppress(InternalError) if answer.status == 200 else nullcontext():
                 names = _document(answer, request).get("models")
         if not isinstance(names, list):
-            raise UnsupportedByServer(
+            raise UnsupportedByServerError(
                 "TensorFlow Serving's API does not list its models: ask for the status of one by its name",
                 request=request,
             )
@@ -194,7 +196,7 @@ def _document(answer: Answer, request: Request) -> dict[str, Any]:
             code_of_http(answer.status), str(message or text or answer.reason), request=request
         )
     if not isinstance(document, dict):
-        raise Internal(f"The server's answer is no JSON object: {text!r}", request=request)
+        raise InternalError(f"The server's answer is no JSON object: {text!r}", request=request)
     return document
 
 
@@ -208,9 +210,9 @@ def _write(name: str, array: Array) -> bytes:
     if dtype.name in ("float16", "bfloat16"):
         array = array.astype(np.float32)
     elif dtype.name.startswith("complex"):
-        raise InvalidRequest(f"input {name!r} is {dtype.name}, which JSON has no form for: use gRPC.")
+        raise InvalidRequestError(f"input {name!r} is {dtype.name}, which JSON has no form for: use gRPC.")
     if 0 in array.shape[:-1]:
-        raise InvalidRequest(f"input {name!r} has shape {array.shape}, which is [] in JSON: use gRPC.")
+        raise InvalidRequestError(f"input {name!r} has shape {array.shape}, which is [] in JSON: use gRPC.")
     if array.ndim and array.dtype.kind != "O" and (array.dtype.kind != "f" or np.isfinite(array).all()):
         return orjson.dumps(np.ascontiguousarray(array), option=orjson.OPT_SERIALIZE_NUMPY)
     return json_response.format_tensor(array, strings_as_b64=True).encode()

@@ -19,7 +19,7 @@ from keras_dl_serving.client.calls import Calls, is_text
 from keras_dl_serving.client.opening import open_transport
 from keras_dl_serving.client.transport import Connection
 from keras_dl_serving.coroutines import run_to_end
-from keras_dl_serving.errors import InvalidRequest, Request
+from keras_dl_serving.errors import InvalidRequestError, Request
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Sessions:
         """The session of this process and event loop.
 
         Raises:
-            InvalidRequest: the client is closed, or what it was made with cannot be used here.
+            InvalidRequestError: the client is closed, or what it was made with cannot be used here.
         """
         place = _Place(os.getpid(), None if self._settings.blocking else asyncio.get_running_loop())
         if session := self._opened.get(place):
@@ -108,7 +108,7 @@ class Sessions:
         try:
             return self._settings.open()
         except (ValueError, OSError) as error:  # after a fork or on another machine, files may be missing
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"The client cannot be opened in this process: {error}", request=request
             ) from error
 
@@ -131,27 +131,29 @@ class Sessions:
         """A request, checked as far as it can be without asking.
 
         Raises:
-            InvalidRequest: both a version and a label, or one of them is none, or the client is closed.
+            InvalidRequestError: both a version and a label, or one of them is none, or the client is closed.
         """
         request = Request(method, self._settings.url, model, version, label, signature_name)
         self._check_open(request)
         if version is not None and label is not None:
-            raise InvalidRequest("version and label are both given: give one of them.", request=request)
+            raise InvalidRequestError("version and label are both given: give one of them.", request=request)
         for name, text, what in (("model", model, "model"), ("label", label, "version")):
             if text is not None and (not is_text(text) or not text):
                 given = "empty" if text == "" else repr(text)
-                raise InvalidRequest(f"{name} must be the name of a {what}, but is {given}.", request=request)
+                raise InvalidRequestError(
+                    f"{name} must be the name of a {what}, but is {given}.", request=request
+                )
         if signature_name is not None and not is_text(signature_name):
-            raise InvalidRequest(
+            raise InvalidRequestError(
                 f"signature_name must be the name of a signature, but is {signature_name!r}.", request=request
             )
         if version is not None and (not isinstance(version, int | np.integer) or not 0 <= version < 2**63):
-            raise InvalidRequest(f"version must be a whole number, but is {version!r}.", request=request)
+            raise InvalidRequestError(f"version must be a whole number, but is {version!r}.", request=request)
         return request
 
     def _check_open(self, request: Request) -> None:
         if self._closed:
-            raise InvalidRequest("The client is closed: make a new one.", request=request)
+            raise InvalidRequestError("The client is closed: make a new one.", request=request)
 
     async def close(self) -> None:
         """Close the connections of this process; those of the process it was forked from are left alone."""

@@ -118,7 +118,7 @@ class Transport(Protocol):
         """Several signatures on the same examples.
 
         Raises:
-            UnsupportedByServer: the API has no such call.
+            UnsupportedByServerError: the API has no such call.
         """
 
     async def reload_config(
@@ -127,7 +127,7 @@ class Transport(Protocol):
         """Serve what a configuration says; returns by how much metrics grew.
 
         Raises:
-            UnsupportedByServer: the API has no such call.
+            UnsupportedByServerError: the API has no such call.
         """
 
     async def metadata(self, request: Request, timeout: float | None) -> ModelMetadata:
@@ -140,7 +140,7 @@ class Transport(Protocol):
         """The names of the models.
 
         Raises:
-            UnsupportedByServer: the API has no such call.
+            UnsupportedByServerError: the API has no such call.
         """
 
     async def close(self) -> None:

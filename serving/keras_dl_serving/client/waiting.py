@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from keras_dl_serving.errors import DeadlineExceeded, InvalidRequest, Request
+from keras_dl_serving.errors import DeadlineExceededError, InvalidRequestError, Request
 
 # Calls of a client that are in flight; further ones wait here. Over REST each has a connection, and a gRPC
 # server with 1,000 calls waiting cancels some of those that follow.
@@ -23,7 +23,7 @@ def checked_timeout(timeout: float | None, request: Request | None = None) -> fl
     """A timeout in seconds; None also for one that nobody lives to see.
 
     Raises:
-        InvalidRequest: it is no number, or not above 0.
+        InvalidRequestError: it is no number, or not above 0.
     """
     if timeout is None:
         return None
@@ -32,7 +32,9 @@ def checked_timeout(timeout: float | None, request: Request | None = None) -> fl
     except (TypeError, ValueError):
         seconds = math.nan
     if not seconds > 0:
-        raise InvalidRequest(f"timeout: expected seconds above 0, or None, got {timeout!r}.", request=request)
+        raise InvalidRequestError(
+            f"timeout: expected seconds above 0, or None, got {timeout!r}.", request=request
+        )
     return None if seconds > _LONGEST_SECONDS else seconds
 
 
@@ -54,9 +56,9 @@ async def sleep(seconds: float, *, blocking: bool) -> None:
         await asyncio.sleep(seconds)
 
 
-def too_late(seconds: float | None, request: Request) -> DeadlineExceeded:
+def too_late(seconds: float | None, request: Request) -> DeadlineExceededError:
     """The error of a call that had no answer in time."""
-    return DeadlineExceeded(f"No answer within {seconds or 0:.3g} seconds", request=request)
+    return DeadlineExceededError(f"No answer within {seconds or 0:.3g} seconds", request=request)
 
 
 class Slots:
@@ -83,7 +85,7 @@ class Slots:
         """Hold a slot for the block.
 
         Raises:
-            DeadlineExceeded: none was free in time.
+            DeadlineExceededError: none was free in time.
         """
         if self._free is not None:
             try:

@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from keras_dl_serving.errors import InvalidArgument, ServerStartError, StatusError
+from keras_dl_serving.errors import InvalidArgumentError, ServerStartError, StatusError
 from keras_dl_serving.model_server.flags import WITHOUT_EFFECT, make_parser
 from keras_dl_serving.protocol.text_files import read_file
 from keras_dl_serving.protocol.wire import messages
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StatusError as error:
         failure = f"{error.status.name}: {error.message}"
     except ValueError as error:
-        failure = f"{InvalidArgument.status.name}: {error}"
+        failure = f"{InvalidArgumentError.status.name}: {error}"
     except ServerStartError as error:
         failure = str(error)
     print(f"Failed to start server. Error: {failure}", file=sys.stderr)  # noqa: T201
@@ -136,11 +136,11 @@ def create_server(flags: argparse.Namespace) -> Server:
     """The server that the flags describe, not started yet.
 
     Raises:
-        InvalidArgument: they contradict each other, or name a file that cannot be read.
+        InvalidArgumentError: they contradict each other, or name a file that cannot be read.
         ValueError: a port makes no sense.
     """
     if not flags.model_config_file and not flags.model_base_path:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             "Both server_options.model_base_path and server_options.model_config_file are empty!"
         )
     one = ModelConfig(flags.model_name, local_path(flags.model_base_path), flags.model_platform)
@@ -193,9 +193,9 @@ def _threads(flags: argparse.Namespace) -> Threads:
     both = flags.tensorflow_session_parallelism
     within, between = flags.tensorflow_intra_op_parallelism, flags.tensorflow_inter_op_parallelism
     if min(both, within, between) < 0:
-        raise InvalidArgument("server_options.tensorflow_*_parallelism must not be negative")
+        raise InvalidArgumentError("server_options.tensorflow_*_parallelism must not be negative")
     if both and within and between:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             "Either configure server_options.tensorflow_session_parallelism or (server_options."
             "tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) separately. "
             "You cannot configure all."
@@ -207,7 +207,7 @@ def _threads(flags: argparse.Namespace) -> Threads:
 def _batching(flags: argparse.Namespace) -> batching.BatchingOptions | None:
     if not flags.enable_batching:
         if flags.batching_parameters_file:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 "server_options.batching_parameters_file is set without setting "
                 "server_options.enable_batching to true."
             )

@@ -8,7 +8,7 @@ from typing import TypeVar
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 
 File = TypeVar("File", bound=Message)
 
@@ -17,13 +17,13 @@ def read_file(path: Path, kind: type[File]) -> File:
     """Return the message in a configuration file.
 
     Raises:
-        InvalidArgument: it cannot be read, or is no text proto of this kind.
+        InvalidArgumentError: it cannot be read, or is no text proto of this kind.
     """
     try:
         return text_format.Parse(path.read_text(), kind())
     except OSError as error:
-        raise InvalidArgument(f"{path} cannot be read: {error.strerror}") from None
+        raise InvalidArgumentError(f"{path} cannot be read: {error.strerror}") from None
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"Error parsing text-format tensorflow.serving.{kind.DESCRIPTOR.name}: {path}: {error}"
         ) from None

@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import FailedPrecondition, InvalidArgument, StatusError, Unavailable, Unknown
+from keras_dl_serving.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    StatusError,
+    UnavailableError,
+    UnknownError,
+)
 from keras_dl_serving.protocol.signatures import Signature
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.engines.engine import Cancellation, Engine
@@ -35,7 +41,7 @@ class BatchingOptions:
         split: whether a request larger than `max_batch_size` runs in parts instead of being refused.
 
     Raises:
-        InvalidArgument: they contradict each other.
+        InvalidArgumentError: they contradict each other.
     """
 
     max_batch_size: int = 1000
@@ -49,20 +55,24 @@ class BatchingOptions:
     def __post_init__(self) -> None:
         sizes = self.allowed_batch_sizes
         if self.max_batch_size < 1:
-            raise InvalidArgument(f"max_batch_size must be positive; was {self.max_batch_size}")
+            raise InvalidArgumentError(f"max_batch_size must be positive; was {self.max_batch_size}")
         if self.timeout_micros < 0:
-            raise InvalidArgument(f"batch_timeout_micros must be non-negative; was {self.timeout_micros}")
+            raise InvalidArgumentError(
+                f"batch_timeout_micros must be non-negative; was {self.timeout_micros}"
+            )
         if self.max_enqueued_batches < 1:
-            raise InvalidArgument(f"max_enqueued_batches must be positive; was {self.max_enqueued_batches}")
+            raise InvalidArgumentError(
+                f"max_enqueued_batches must be positive; was {self.max_enqueued_batches}"
+            )
         if self.threads < 1:
-            raise InvalidArgument(f"num_batch_threads must be positive; was {self.threads}")
+            raise InvalidArgumentError(f"num_batch_threads must be positive; was {self.threads}")
         if any(one >= other for one, other in pairwise(sizes)):
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 "allowed_batch_sizes entries must be monotonically increasing; they were "
                 f"{', '.join(map(str, sizes))}"
             )
         if sizes and sizes[-1] != self.max_batch_size:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"final entry in allowed_batch_sizes must equal max_batch_size; they were {sizes[-1]} and "
                 f"{self.max_batch_size}"
             )
@@ -72,7 +82,7 @@ def from_proto(proto: messages.BatchingParameters) -> BatchingOptions:
     """The parameters of a batching file; those that it does not name keep their defaults.
 
     Raises:
-        InvalidArgument: they contradict each other.
+        InvalidArgumentError: they contradict each other.
     """
     given: dict[str, Any] = {
         ours: getattr(proto, theirs).value
@@ -186,7 +196,7 @@ class BatchingEngine:
         if size <= most:
             return await self._enqueue(signature_name, inputs, size, outputs, cancellation)
         if not self._options.split:
-            raise InvalidArgument(f"Task size {size} is larger than maximum input batch size {most}")
+            raise InvalidArgumentError(f"Task size {size} is larger than maximum input batch size {most}")
         parts = []
         for start in range(0, size, most):
             part = {name: array[start : start + most] for name, array in inputs.items()}
@@ -213,7 +223,7 @@ class BatchingEngine:
         batch = self._open.get(key)
         if batch is None or batch.size + size > self._options.max_batch_size:
             if len(self._queue) >= self._options.max_enqueued_batches:
-                raise Unavailable("The batch scheduling queue to which this task was submitted is full")
+                raise UnavailableError("The batch scheduling queue to which this task was submitted is full")
             if batch:
                 self._is_ready(batch)
             loop = asyncio.get_running_loop()
@@ -263,7 +273,7 @@ class BatchingEngine:
             if not batch.tasks[0].result.done():
                 known = isinstance(error, StatusError)
                 batch.tasks[0].result.set_exception(
-                    error if known else Unknown(f"{type(error).__name__}: {error}")
+                    error if known else UnknownError(f"{type(error).__name__}: {error}")
                 )
         else:  # one request's mistake is not the others'
             alone = (
@@ -286,9 +296,9 @@ class BatchingEngine:
         arrays = self._engine.run(batch.signature_name, inputs, batch.outputs, cancellation)
         for array in arrays:
             if array.ndim == 0:
-                raise FailedPrecondition("Batched output tensor has 0 dimensions")
+                raise FailedPreconditionError("Batched output tensor has 0 dimensions")
             if len(array) != size:
-                raise FailedPrecondition(
+                raise FailedPreconditionError(
                     "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes "
                     "of the input tensors"
                 )
@@ -303,10 +313,12 @@ def _batch_size(inputs: Mapping[str, Array]) -> int:
     sizes = set()
     for array in inputs.values():
         if array.ndim == 0:
-            raise InvalidArgument("Batching session Run() input tensors must have at least one dimension")
+            raise InvalidArgumentError(
+                "Batching session Run() input tensors must have at least one dimension"
+            )
         sizes.add(len(array))
     if len(sizes) != 1:
-        raise InvalidArgument("Batching session Run() input tensors must have equal 0th-dimension size")
+        raise InvalidArgumentError("Batching session Run() input tensors must have equal 0th-dimension size")
     return sizes.pop()
 
 

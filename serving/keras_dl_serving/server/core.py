@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
-    Cancelled,
-    FailedPrecondition,
-    InvalidArgument,
-    NotFound,
+    CancelledError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
     StatusError,
-    Unknown,
+    UnknownError,
 )
 from keras_dl_serving.server.engines.engine import Cancellation, Engine
 from keras_dl_serving.server.model_configs import Policy
@@ -93,7 +93,7 @@ class Servable:
             self.error = error
         except Exception as error:
             _log.exception("Loading %s failed", self)
-            self.error = Unknown(f"{type(error).__name__}: {error}")
+            self.error = UnknownError(f"{type(error).__name__}: {error}")
         if self.error:
             self.failures += 1
             self.failed_at = time.monotonic()
@@ -125,11 +125,11 @@ class Servable:
 
         Raises:
             StatusError: the run fails.
-            Cancelled: the request was given up before its turn came, and so was the servable.
+            CancelledError: the request was given up before its turn came, and so was the servable.
         """
         with self._changed:
             if self._engine is None:
-                raise Cancelled("The request was given up")
+                raise CancelledError("The request was given up")
             self._users += 1
         try:
             return self._engine.run(signature_name, inputs, outputs, cancellation)
@@ -178,8 +178,8 @@ class Core:
         """The servable that a request means, kept loaded while the block runs.
 
         Raises:
-            InvalidArgument: no name, or an unknown label.
-            NotFound: no such model or version is AVAILABLE.
+            InvalidArgumentError: no name, or an unknown label.
+            NotFoundError: no such model or version is AVAILABLE.
         """
         servable = self._find(spec)
         while not servable.acquire():
@@ -191,24 +191,24 @@ class Core:
 
     def _find(self, spec: ModelSpec) -> Servable:
         if not spec.name:
-            raise InvalidArgument("ModelSpec has no name specified.")
+            raise InvalidArgumentError("ModelSpec has no name specified.")
         number = spec.version
         if spec.label is not None:
             number = self._labels.get(spec.name, {}).get(spec.label)
             if number is None:
-                raise InvalidArgument(f"Unrecognized servable version label: {spec.label}")
+                raise InvalidArgumentError(f"Unrecognized servable version label: {spec.label}")
         versions = self._servables.get(spec.name, {})
         if number is None:
             # A copy, as loading another version may add to it meanwhile.
             for servable in sorted(versions.copy().values(), key=lambda each: -each.version):
                 if servable.state is State.AVAILABLE:
                     return servable
-            raise NotFound(f"Servable not found for request: Latest({spec.name})")
+            raise NotFoundError(f"Servable not found for request: Latest({spec.name})")
         found = versions.get(number)
         if found is None or found.state is not State.AVAILABLE:
             if spec.label is not None and self._labels.get(spec.name, {}).get(spec.label) != number:
                 return self._find(spec)  # it has moved just now
-            raise NotFound(f"Servable not found for request: Specific({spec.name}, {number})")
+            raise NotFoundError(f"Servable not found for request: Specific({spec.name}, {number})")
         return found
 
     def names(self) -> list[str]:
@@ -227,15 +227,15 @@ class Core:
         """The versions of a model that have ever been served or tried, newest first. A label is ignored.
 
         Raises:
-            NotFound: there is none.
+            NotFoundError: there is none.
         """
         versions = self._servables.get(spec.name, {}).copy()
         if spec.version is not None:
             if spec.version not in versions:
-                raise NotFound(f"Could not find version {spec.version} of model {spec.name}")
+                raise NotFoundError(f"Could not find version {spec.version} of model {spec.name}")
             return [versions[spec.version]]
         if not versions:
-            raise NotFound(f"Could not find any versions of model {spec.name}")
+            raise NotFoundError(f"Could not find any versions of model {spec.name}")
         return [versions[version] for version in sorted(versions, reverse=True)]
 
     def serve(self, found: Found, policies: Mapping[str, Policy] | None = None) -> bool:
@@ -266,7 +266,7 @@ class Core:
         """Serve these models and labels instead: what is new is loaded, then labelled, and the rest unloaded.
 
         Raises:
-            FailedPrecondition: a label is for a version that is not there. All is as before.
+            FailedPreconditionError: a label is for a version that is not there. All is as before.
         """
         with self._lock:
             self._check_labels(labels, self._expected(found, policies), allow_unavailable_labels)
@@ -276,7 +276,7 @@ class Core:
             ]
             try:
                 self.set_labels(labels, allow_unavailable=allow_unavailable_labels)
-            except FailedPrecondition:  # what should have had a label did not load
+            except FailedPreconditionError:  # what should have had a label did not load
                 for loaded, _ in changes:
                     self._unload(loaded)
                 raise
@@ -364,7 +364,7 @@ class Core:
                 use never moves to a version that is not there.
 
         Raises:
-            FailedPrecondition: a version is not AVAILABLE. No label has changed.
+            FailedPreconditionError: a version is not AVAILABLE. No label has changed.
         """
         self._check_labels(labels, self._available(), allow_unavailable)
         self._labels = {name: dict(versions) for name, versions in labels.items()}
@@ -381,7 +381,7 @@ class Core:
                 if allow_unavailable and not moves:
                     continue
                 if version not in available.get(name, ()):
-                    raise FailedPrecondition(
+                    raise FailedPreconditionError(
                         f"Request to assign label to version {version} of model {name}, which is not "
                         "currently available for inference"
                     )

@@ -9,7 +9,7 @@ from google.protobuf import text_format
 
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import InvalidArgument, Unimplemented
+from keras_dl_serving.errors import InvalidArgumentError, UnimplementedError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.servable_runner import Runner
@@ -46,13 +46,13 @@ def check_tasks(tasks: Sequence[messages.InferenceTask]) -> None:
     """Whether the tasks of a request are about one model.
 
     Raises:
-        InvalidArgument: they are not.
+        InvalidArgumentError: they are not.
     """
     for task in tasks:
         if not task.model_spec.name:
-            raise InvalidArgument("Found ModelSpec with an empty model name.")
+            raise InvalidArgumentError("Found ModelSpec with an empty model name.")
         if task.model_spec.name != tasks[0].model_spec.name:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 "All ModelSpecs in a MultiInferenceRequest must access the same model name."
             )
 
@@ -70,12 +70,12 @@ async def multi_inference(
     for task in tasks:
         name = task.model_spec.signature_name or DEFAULT_SIGNATURE
         if name in found:
-            raise InvalidArgument(f"Duplicate evaluation of signature: {name}")
+            raise InvalidArgumentError(f"Duplicate evaluation of signature: {name}")
         if name not in runner.signatures:
             missing = f"Requested signature not found in model graph: {name}"
-            raise InvalidArgument(runner.refused.get(name, missing))
+            raise InvalidArgumentError(runner.refused.get(name, missing))
         if task.method_name not in _WORDS:
-            raise Unimplemented(f"Unsupported signature method_name: {task.method_name}")
+            raise UnimplementedError(f"Unsupported signature method_name: {task.method_name}")
         found[name] = runner.signatures[name]
         _check(runner, name, task.method_name)
     examples = examples_of(request)
@@ -89,13 +89,13 @@ def examples_of(request: messages.Input) -> Array:
     """The serialised examples of a request.
 
     Raises:
-        InvalidArgument: there are none.
+        InvalidArgumentError: there are none.
     """
     if request.WhichOneof("kind") == "example_list_with_context":
         # Serialised messages one after the other are the two merged.
         context, given = request.example_list_with_context.context, request.example_list_with_context.examples
         if len(context) * len(given) > _MAX_CONTEXT_BYTES:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"A context of {len(context)} bytes for each of {len(given)} examples is more than "
                 f"{_MAX_CONTEXT_BYTES} bytes. Send fewer examples at once."
             )
@@ -103,7 +103,7 @@ def examples_of(request: messages.Input) -> Array:
     else:
         examples = list(request.example_list.examples)
     if not examples:
-        raise InvalidArgument("Input is empty.")
+        raise InvalidArgumentError("Input is empty.")
     array = np.empty(len(examples), object)
     array[:] = examples
     return array
@@ -112,7 +112,7 @@ def examples_of(request: messages.Input) -> Array:
 def _find(runner: Runner, signature_name: str, method: str) -> tuple[str, Signature]:
     name = signature_name or DEFAULT_SIGNATURE
     if name not in runner.signatures:
-        raise InvalidArgument(runner.refused.get(name, f"No signature was found with the name: {name}"))
+        raise InvalidArgumentError(runner.refused.get(name, f"No signature was found with the name: {name}"))
     _check(runner, name, method)
     return name, runner.signatures[name]
 
@@ -120,15 +120,15 @@ def _find(runner: Runner, signature_name: str, method: str) -> tuple[str, Signat
 def _check(runner: Runner, name: str, method: str) -> None:
     word, signature = _WORDS[method], runner.signatures[name]
     if runner.checks_method_names and signature.method_name != method:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"Expected {word} signature method_name to be {method}. Was: {signature.method_name}"
         )
     if len(signature.inputs) != 1:
-        raise InvalidArgument("Expected one input Tensor.")
+        raise InvalidArgumentError("Expected one input Tensor.")
     if method == CLASSIFY and len(signature.outputs) not in (1, 2):
-        raise InvalidArgument(f"Expected one or two output Tensors, found {len(signature.outputs)}")
+        raise InvalidArgumentError(f"Expected one or two output Tensors, found {len(signature.outputs)}")
     if method == REGRESS and len(signature.outputs) != 1:
-        raise InvalidArgument("Expected one output Tensor.")
+        raise InvalidArgumentError("Expected one output Tensor.")
     if "inputs" not in signature.inputs:
         complaint = f"No {word} inputs found in SignatureDef: "
     elif method == CLASSIFY and not signature.outputs.keys() & {"classes", "scores"}:
@@ -141,7 +141,7 @@ def _check(runner: Runner, name: str, method: str) -> None:
     else:
         return
     definitions = messages.SignatureDefMap.FromString(runner.signature_def_map)
-    raise InvalidArgument(complaint + text_format.MessageToString(definitions.signature_def[name]))
+    raise InvalidArgumentError(complaint + text_format.MessageToString(definitions.signature_def[name]))
 
 
 async def _classify(
@@ -152,17 +152,21 @@ async def _classify(
     for alias, array in arrays.items():
         wanted = "string" if alias == "classes" else "float32"
         if array.ndim != 2:
-            raise InvalidArgument(f"Expected Tensor shape: [batch_size num_classes] but got {_shape(array)}")
+            raise InvalidArgumentError(
+                f"Expected Tensor shape: [batch_size num_classes] but got {_shape(array)}"
+            )
         if dtypes.of_array(array).name != wanted:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"Expected {alias} Tensor of {_dtype(dtypes.by_name(wanted))}. Got: "
                 f"{_dtype(dtypes.of_array(array))}"
             )
         if len(array) != len(examples):
-            raise InvalidArgument(f"Expected {alias} output batch size of {len(examples)}. Got: {len(array)}")
+            raise InvalidArgumentError(
+                f"Expected {alias} output batch size of {len(examples)}. Got: {len(array)}"
+            )
     widths = [array.shape[1] for array in arrays.values()]
     if len(set(widths)) > 1:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"Tensors class and score should match in dim_size(1). Got {widths[0]} vs. {widths[1]}"
         )
     result = messages.ClassificationResult()
@@ -182,16 +186,18 @@ async def _regress(
 ) -> messages.RegressionResult:
     (values,) = await runner.run(name, {"inputs": examples}, ["outputs"])
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1):
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got "
             f"{_shape(values)}"
         )
     if len(values) != len(examples):
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"Input batch size did not match output batch size: {len(examples)} vs. {len(values)}"
         )
     if values.dtype != np.float32:
-        raise InvalidArgument(f"Expected output Tensor of DT_FLOAT.  Got: {_dtype(dtypes.of_array(values))}")
+        raise InvalidArgumentError(
+            f"Expected output Tensor of DT_FLOAT.  Got: {_dtype(dtypes.of_array(values))}"
+        )
     result = messages.RegressionResult()
     for value in values.ravel().tolist():
         result.regressions.add(value=value)

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
 from keras_dl_serving.protocol.wire import messages, tensors
 from keras_dl_serving.server.core import Core, ModelSpec, Servable
@@ -106,7 +106,7 @@ class GrpcApi:
         name = request.tasks[0].model_spec.name if request.tasks else ""
         with self._metrics.request(name, "MultiInference", "GRPC"):
             if not request.tasks:
-                raise InvalidArgument("Inference request must have at least one task.")
+                raise InvalidArgumentError("Inference request must have at least one task.")
             check_tasks(request.tasks)
             spec = _model_spec(request.tasks[0])
             with self._core.use(spec) as servable:
@@ -125,7 +125,7 @@ class GrpcApi:
     def handle_reload_config(self, request: messages.ReloadConfigRequest) -> messages.ReloadConfigResponse:
         """ModelService.HandleReloadConfigRequest."""
         if request.config.WhichOneof("config") != "model_config_list":
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is "
                 "currently supported"
             )
@@ -145,10 +145,10 @@ class GrpcApi:
         """PredictionService.GetModelMetadata."""
         spec = _model_spec(request)
         if not request.metadata_field:
-            raise InvalidArgument("GetModelMetadataRequest must specify at least one metadata_field")
+            raise InvalidArgumentError("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
             if field != "signature_def":
-                raise InvalidArgument(f"Metadata field {field} is not supported")
+                raise InvalidArgumentError(f"Metadata field {field} is not supported")
         response = messages.GetModelMetadataResponse()
         with self._core.use(spec) as servable:
             response.metadata["signature_def"].value = servable.engine.signature_def_map
@@ -177,7 +177,7 @@ def _resolve(proto: messages.ModelSpec, servable: Servable, signature_name: str)
 
 def _model_spec(request: Any) -> ModelSpec:
     if not request.HasField("model_spec"):
-        raise InvalidArgument("Missing ModelSpec")
+        raise InvalidArgumentError("Missing ModelSpec")
     proto: messages.ModelSpec = request.model_spec
     choice = proto.WhichOneof("version_choice")
     return ModelSpec(
@@ -191,4 +191,4 @@ def _read(name: str, proto: messages.TensorProto) -> Array:
     try:
         return tensors.read(proto)
     except ValueError:
-        raise InvalidArgument(f"tensor parsing error: {name}") from None
+        raise InvalidArgumentError(f"tensor parsing error: {name}") from None

@@ -14,7 +14,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from keras_dl_serving import grpc_forks
-from keras_dl_serving.errors import Internal, StatusError
+from keras_dl_serving.errors import InternalError, StatusError
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.protocol.wire.descriptors import Method
 from keras_dl_serving.server import access_log, reflection, server_tls
@@ -50,7 +50,7 @@ class GrpcServer:
 
     Raises:
         OSError: the port is not free.
-        InvalidArgument: the certificates are none.
+        InvalidArgumentError: the certificates are none.
     """
 
     def __init__(
@@ -173,10 +173,10 @@ class GrpcServer:
             except StatusError as error:
                 failure: StatusError = error
             except DecodeError as error:
-                failure = Internal(f"Exception deserializing request! {error}")
+                failure = InternalError(f"Exception deserializing request! {error}")
             except Exception as error:
                 _log.exception("%s failed", path)
-                failure = Internal(f"{type(error).__name__}: {error}")
+                failure = InternalError(f"{type(error).__name__}: {error}")
             if self._log:
                 access_log.write("grpc", "POST", path, failure.status.name, began, 0)
             reason = failure.message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from keras_dl_serving.errors import NotFound
+from keras_dl_serving.errors import NotFoundError
 from keras_dl_serving.protocol.wire import messages
 
 _SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
@@ -26,10 +26,10 @@ class Health:
         """Health.Check.
 
         Raises:
-            NotFound: there is no such service.
+            NotFoundError: there is no such service.
         """
         if request.service not in _SERVICES:
-            raise NotFound("service name unknown")
+            raise NotFoundError("service name unknown")
         return messages.HealthCheckResponse(status=_SERVING)
 
     async def watch(

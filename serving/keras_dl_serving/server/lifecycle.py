@@ -9,7 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from keras_dl_serving.errors import FailedPrecondition, NotFound, ServerStartError, StatusError, Unknown
+from keras_dl_serving.errors import (
+    FailedPreconditionError,
+    NotFoundError,
+    ServerStartError,
+    StatusError,
+    UnknownError,
+)
 from keras_dl_serving.protocol.text_files import read_file
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server import process, releases
@@ -60,8 +66,8 @@ class Lifecycle:
             require_models: whether a model without a version to answer with is an error.
 
         Raises:
-            Unknown: models were named, and one has versions, of which none loads, however often it is tried.
-            FailedPrecondition: a version that is to have a label is not there.
+            UnknownError: a model that was named has versions, but after all retries none of them loads.
+            FailedPreconditionError: a version that is to have a label is not there.
             ServerStartError: a model of the folder has no version that loads.
         """
         self.look()
@@ -96,7 +102,9 @@ class Lifecycle:
             check_platforms(self._models, models)
             for model in models:
                 if not model.base_path.is_dir():
-                    raise NotFound(f"Could not find base path {model.base_path} for servable {model.name}")
+                    raise NotFoundError(
+                        f"Could not find base path {model.base_path} for servable {model.name}"
+                    )
             found = {model.name: self._versions(model) for model in models}
             changed = self._core.replace(
                 found,
@@ -208,7 +216,7 @@ def _text(error: StatusError | None) -> str:
 def _refuse(failed: Sequence[str], noun: str) -> None:
     if failed:
         reasons = "".join(f"{{{reason}}}, " for reason in failed)
-        raise Unknown(f"{len(failed)} {noun}(s) did not become available: {{{reasons}}}")
+        raise UnknownError(f"{len(failed)} {noun}(s) did not become available: {{{reasons}}}")
 
 
 class Poller:
@@ -279,7 +287,7 @@ class Poller:
                 known = None  # until it is served: what fails is tried again, and so is what was there before
                 config = read_file(file, messages.ModelServerConfig)
                 if not config.WhichOneof("config"):  # empty, as it is while it is being written
-                    raise FailedPrecondition(
+                    raise FailedPreconditionError(
                         "Cannot transition from one type of ModelServerConfig to another"
                     )
                 self._lifecycle.reload(model_configs(config))

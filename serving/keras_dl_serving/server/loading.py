@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keras_dl_export import ReleaseError
 from keras_dl_export.release import is_release, open_release
-from keras_dl_serving.errors import DataLoss
+from keras_dl_serving.errors import DataLossError
 from keras_dl_serving.protocol.text_files import read_file
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions, from_proto
@@ -55,7 +55,7 @@ class Loading:
             try:
                 open_release(folder.path)
             except ReleaseError as error:
-                raise DataLoss(str(error)) from None
+                raise DataLossError(str(error)) from None
         batching = self._batching(folder.path)
         engine = open_engine(
             folder.path, folder.platform, prefer_tflite=self.prefer_tflite, threads=self.threads

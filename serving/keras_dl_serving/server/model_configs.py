@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_dl_serving.errors import InvalidArgument, Unimplemented
+from keras_dl_serving.errors import InvalidArgumentError, UnimplementedError
 from keras_dl_serving.protocol.wire import messages
 
 _log = logging.getLogger("keras_dl_serving")
@@ -42,7 +42,7 @@ class ModelConfig:
         labels: names of versions.
 
     Raises:
-        InvalidArgument: the name is empty.
+        InvalidArgumentError: the name is empty.
     """
 
     name: str
@@ -53,21 +53,21 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if not self.name:
-            raise InvalidArgument(f"Expected the model at {self.base_path} to have a name; got name()=")
+            raise InvalidArgumentError(f"Expected the model at {self.base_path} to have a name; got name()=")
 
 
 def local_path(text: str) -> Path:
     """A base path as a path of this machine.
 
     Raises:
-        Unimplemented: it is in another file system.
+        UnimplementedError: it is in another file system.
     """
     scheme, separator, rest = text.partition(":/")
     if not separator or not _SCHEME.fullmatch(scheme):
         return Path(text)
     double, rest = rest.startswith("/"), rest.removeprefix("/")  # a `Path` keeps one slash of the two
     if scheme != "file":
-        raise Unimplemented(
+        raise UnimplementedError(
             f"File system scheme '{scheme}' not implemented (file: '{scheme}://{rest}'). Mount it, or copy "
             "the model to a folder of this machine."
         )
@@ -78,15 +78,15 @@ def model_configs(proto: messages.ModelServerConfig) -> list[ModelConfig]:
     """The models of a config.
 
     Raises:
-        InvalidArgument: a name twice or none, no platform or an unknown one, a policy that means nothing.
-        Unimplemented: a model is in a file system that is not this machine's.
+        InvalidArgumentError: a duplicate or missing name, a missing or unknown platform, an invalid policy.
+        UnimplementedError: a model is in a file system that is not this machine's.
     """
     found: dict[str, ModelConfig] = {}
     for each in proto.model_config_list.config:
         if each.name in found:
-            raise InvalidArgument(f"Illegal to list model {each.name} multiple times in config list")
+            raise InvalidArgumentError(f"Illegal to list model {each.name} multiple times in config list")
         if not each.base_path:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"Expected model {each.name} to have an absolute path or URI; got base_path()="
             )
         if each.HasField("logging_config"):
@@ -101,13 +101,13 @@ def check_platforms(old: Sequence[ModelConfig], new: Sequence[ModelConfig]) -> N
     """Whether models keep their platform.
 
     Raises:
-        InvalidArgument: one does not.
+        InvalidArgumentError: one does not.
     """
     platforms = {config.name: config.platform for config in old}
     for config in new:
         platform = platforms.get(config.name, config.platform)
         if platform != config.platform:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"Illegal to change a model's platform. For model {config.name} platform was {platform} "
                 f"and new platform requested is {config.platform}"
             )
@@ -116,20 +116,22 @@ def check_platforms(old: Sequence[ModelConfig], new: Sequence[ModelConfig]) -> N
 def _platform(proto: messages.ModelConfig) -> str:
     if proto.model_type:
         if proto.model_platform:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 "Illegal setting both ModelServerConfig::model_type (deprecated) and "
                 "ModelServerConfig::model_platform."
             )
         if proto.model_type != _TENSORFLOW:
-            raise InvalidArgument(f"ModelServerConfig::model_type choice {proto.model_type} not supported.")
+            raise InvalidArgumentError(
+                f"ModelServerConfig::model_type choice {proto.model_type} not supported."
+            )
         return "tensorflow"
     if not proto.model_platform:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             "Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
             "ModelServerConfig::model_platform."
         )
     if proto.model_platform not in PLATFORMS:
-        raise InvalidArgument(f"Model {proto.name} requests unsupported platform {proto.model_platform}")
+        raise InvalidArgumentError(f"Model {proto.name} requests unsupported platform {proto.model_platform}")
     return proto.model_platform
 
 
@@ -140,7 +142,9 @@ def _policy(proto: messages.ModelConfig) -> Policy:
             return Policy(newest=None)
         case "specific":
             if not policy.specific.versions:
-                raise InvalidArgument(f"Model {proto.name} is to serve specific versions, but names none")
+                raise InvalidArgumentError(
+                    f"Model {proto.name} is to serve specific versions, but names none"
+                )
             return Policy(specific=tuple(policy.specific.versions))
         case "latest":
             # Zero is what an unset number is, too.

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from keras_dl_serving.errors import NotFound
+from keras_dl_serving.errors import NotFoundError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 from keras_dl_serving.server.core import Core, ModelSpec, Servable, State
 
@@ -73,7 +73,7 @@ def describe(core: Core) -> Json:
         try:
             with core.use(ModelSpec(name)) as servable:
                 paths |= _paths_of(servable, core.states(ModelSpec(name)), core.labels(name))
-        except NotFound:  # no version that could be described
+        except NotFoundError:  # no version that could be described
             continue
     return {
         "openapi": "3.1.0",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import FailedPrecondition, InvalidArgument
+from keras_dl_serving.errors import FailedPreconditionError, InvalidArgumentError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.server.servable_runner import Runner
 
@@ -17,37 +17,37 @@ def find_signature(runner: Runner, name: str) -> Signature:
     """The signature of this name; none is the default one.
 
     Raises:
-        FailedPrecondition: there is none.
+        FailedPreconditionError: there is none.
     """
     name = name or DEFAULT_SIGNATURE
     try:
         return runner.signatures[name]
     except KeyError:
         missing = f'Serving signature key "{name}" not found.'
-        raise FailedPrecondition(runner.refused.get(name, missing)) from None
+        raise FailedPreconditionError(runner.refused.get(name, missing)) from None
 
 
 def check_inputs(signature: Signature, inputs: Mapping[str, _Value]) -> None:
     """Whether a request has the inputs that the signature wants.
 
     Raises:
-        InvalidArgument: it has not.
+        InvalidArgumentError: it has not.
     """
     sent, wanted = set(inputs), set(signature.inputs)
     if len(sent) > len(wanted) or (len(sent) < len(wanted) and not signature.optional):
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"input size does not match signature: {len(sent)}!={len(wanted)} len({_set(sent)}) != "
             f"len({_set(wanted)}). Sent extra: {_set(sent - wanted)}. Missing but required: "
             f"{_set(wanted - sent)}."
         )
     for alias in sorted(wanted - sent - signature.optional):
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"Signature input alias: {alias}(feed name: {signature.inputs[alias].tensor_name}) not found in "
             f"request and no default value provided. Inputs expected to be in the request {_set(sent)}, or "
             f"default input alias set: {','.join(sorted(signature.optional))}"
         )
     if sent - wanted:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"Inputs contains invalid name. Used request inputs: {','.join(sorted(sent & wanted))}, "
             f"request input: {','.join(sorted(sent))}"
         )
@@ -57,16 +57,16 @@ def choose_outputs(signature: Signature, output_filter: Sequence[str]) -> list[s
     """The outputs to compute: all, or those that the request names.
 
     Raises:
-        InvalidArgument: it names one that is not there, or one twice.
+        InvalidArgumentError: it names one that is not there, or one twice.
     """
     for index, alias in enumerate(output_filter):
         if alias not in signature.outputs:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"output tensor alias not found in signature: {alias} Outputs expected to be in the set "
                 f"{_set(signature.outputs)}."
             )
         if alias in output_filter[:index]:
-            raise InvalidArgument(f"duplicate output tensor alias: {alias}")
+            raise InvalidArgumentError(f"duplicate output tensor alias: {alias}")
     return list(output_filter) or list(signature.outputs)
 
 

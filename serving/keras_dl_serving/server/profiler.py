@@ -7,7 +7,13 @@ import tempfile
 import threading
 from pathlib import Path
 
-from keras_dl_serving.errors import AlreadyExists, Internal, InvalidArgument, Unavailable, Unimplemented
+from keras_dl_serving.errors import (
+    AlreadyExistsError,
+    InternalError,
+    InvalidArgumentError,
+    UnavailableError,
+    UnimplementedError,
+)
 from keras_dl_serving.protocol.wire import messages
 
 _MAX_SECONDS = 3600.0
@@ -24,14 +30,14 @@ class Profiler:
         """ProfilerService.Profile: trace, then write `<repository_root>/<session_id>/<host>.xplane.pb`.
 
         Raises:
-            Unimplemented: no TensorFlow runs here.
-            InvalidArgument: a name would leave the folder, or there is no folder to write to.
-            AlreadyExists: a trace of this session id is being taken.
-            Unavailable: the server is stopping.
-            Internal: another trace is being taken, or this one cannot be written.
+            UnimplementedError: no TensorFlow runs here.
+            InvalidArgumentError: a name would leave the folder, or there is no folder to write to.
+            AlreadyExistsError: a trace of this session id is being taken.
+            UnavailableError: the server is stopping.
+            InternalError: another trace is being taken, or this one cannot be written.
         """
         if "tensorflow" not in sys.modules:
-            raise Unimplemented(
+            raise UnimplementedError(
                 "Profiling traces TensorFlow, which this server has not loaded: it serves no SavedModel"
             )
         from tensorflow.python.framework import errors
@@ -40,9 +46,9 @@ class Profiler:
 
         for name in (request.session_id, request.host_name):
             if "/" in name or "\\" in name or name in (".", ".."):
-                raise InvalidArgument(f"session_id and host_name must be names, not paths: {name}")
+                raise InvalidArgumentError(f"session_id and host_name must be names, not paths: {name}")
         if not request.emit_xspace and not (request.repository_root and request.session_id):
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 "repository_root and session_id must say where to write the trace, unless emit_xspace is set"
             )
         levels = ("host_tracer_level", "device_tracer_level", "python_tracer_level")
@@ -50,10 +56,10 @@ class Profiler:
         options = {name: getattr(request.opts, name) for name in levels if request.opts.version}
         stopped = threading.Event()
         if self._stops.setdefault(request.session_id, stopped) is not stopped:
-            raise AlreadyExists(f"A trace of session_id {request.session_id} is being taken already.")
+            raise AlreadyExistsError(f"A trace of session_id {request.session_id} is being taken already.")
         try:
             if self._closed:
-                raise Unavailable("The server is stopping.")
+                raise UnavailableError("The server is stopping.")
             with tempfile.TemporaryDirectory() as folder:
                 session = _pywrap_profiler.ProfilerSession()
                 session.start(folder, options)
@@ -63,7 +69,7 @@ class Profiler:
             if not request.emit_xspace:
                 _save(request, trace)
         except (errors.OpError, OSError, StopIteration) as error:
-            raise Internal(str(error)) from error
+            raise InternalError(str(error)) from error
         finally:
             del self._stops[request.session_id]
         planes = xplane_pb2.XSpace.FromString(trace).planes
@@ -80,7 +86,7 @@ class Profiler:
 
     def monitor(self, request: messages.MonitorRequest) -> messages.MonitorResponse:
         """ProfilerService.Monitor, which the original does not implement either."""
-        raise Unimplemented("unimplemented.")
+        raise UnimplementedError("unimplemented.")
 
     def close(self) -> None:
         """End what is being traced, and start no other trace."""

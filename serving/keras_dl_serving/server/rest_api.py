@@ -24,7 +24,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import HTTP_STATUS, Code, DeadlineExceeded, InvalidArgument, StatusError
+from keras_dl_serving.errors import (
+    HTTP_STATUS,
+    Code,
+    DeadlineExceededError,
+    InvalidArgumentError,
+    StatusError,
+)
 from keras_dl_serving.protocol.json import json_examples, json_response, json_tensor
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.protocol.wire import messages
@@ -129,7 +135,7 @@ class RestApi:
             failure = _error(_TOO_LARGE, message)
         except TimeoutError:
             failure = _error(
-                HTTP_STATUS[DeadlineExceeded.status], f"The request took longer than {seconds:g} seconds"
+                HTTP_STATUS[DeadlineExceededError.status], f"The request took longer than {seconds:g} seconds"
             )
         return _Last(failure, request if body is None else None)
 
@@ -183,14 +189,14 @@ class RestApi:
         api = match["verb"] if match and method == "POST" else ""  # the original's name for all else
         with self._metrics.request(name, api, "REST"):
             if not match:
-                raise InvalidArgument(f"Malformed request: {method} {path}")
+                raise InvalidArgumentError(f"Malformed request: {method} {path}")
             spec = ModelSpec(name, _version(match["version"]), _decode_optional(match["label"]))
             return await self._dispatch(request, match["verb"], spec, body)
 
     async def _dispatch(self, request: Request, verb: str | None, spec: ModelSpec, body: bytes) -> bytes:
         if request.method == "GET":
             if not spec.name:
-                raise InvalidArgument("Missing model name in request.")
+                raise InvalidArgumentError("Missing model name in request.")
             return self._metadata(spec) if verb and verb.lower() == "metadata" else self._status(spec)
         if _is_gzip(request):
             most = min(self._settings.max_body_bytes, _MAX_UNPACKED_BYTES)
@@ -302,7 +308,7 @@ def _signature(servable: Servable, name: str) -> Signature:
     except KeyError:
         # The same mistake has another text and code over gRPC.
         missing = f'Serving signature name: "{name}" not found in signature def'
-        raise InvalidArgument(servable.engine.refused.get(name, missing)) from None
+        raise InvalidArgumentError(servable.engine.refused.get(name, missing)) from None
 
 
 def _keep(_: str, array: Array) -> Array:
@@ -329,13 +335,13 @@ def _version(digits: str | None) -> int | None:
         return None
     significant = digits.lstrip("0") or "0"  # Python reads no more than 4,300 digits, zeros included
     if len(significant) > 19 or int(significant) > _MAX_INT64:
-        raise InvalidArgument(f"Failed to convert version: {digits} to numeric.")
+        raise InvalidArgumentError(f"Failed to convert version: {digits} to numeric.")
     return int(significant)
 
 
 def _preflight(origin: str) -> bytes:
     if not origin.startswith(("http://", "https://")):
-        raise InvalidArgument("Origin header is missing in CORS preflight")
+        raise InvalidArgumentError("Origin header is missing in CORS preflight")
     return b""
 
 
@@ -350,7 +356,7 @@ def _inflate(body: bytes, most: int) -> bytes:
     except zlib.error:
         return b""  # which TensorFlow Serving then reports as an empty document
     if len(unpacked) > most:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"The gzip body unpacks to more than {most} bytes. Send it without gzip, or in parts."
         )
     return unpacked if unpacker.eof else b""

@@ -34,7 +34,7 @@ class RestServer:
 
     Raises:
         OSError: the port is not free.
-        InvalidArgument: the certificates are none.
+        InvalidArgumentError: the certificates are none.
     """
 
     def __init__(self, app: RestApi, host: str, port: int, settings: Settings) -> None:

@@ -58,7 +58,7 @@ class Server:
         settings: everything else: batching, TLS, labels, metrics, ...
 
     Raises:
-        Unimplemented: the folder is in a file system that is not this machine's, such as `s3://`.
+        UnimplementedError: the folder is in a file system that is not this machine's, such as `s3://`.
         ValueError: a port or the polling time makes no sense, or it is not said once what to serve.
     """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import grpc
 
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.wire import messages
 
 
@@ -20,7 +20,7 @@ def context(tls: messages.SSLConfig, where: str | Path) -> ssl.SSLContext:
         where: it comes from, for the error.
 
     Raises:
-        InvalidArgument: what is there cannot be used.
+        InvalidArgumentError: what is there cannot be used.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
@@ -33,7 +33,7 @@ def context(tls: messages.SSLConfig, where: str | Path) -> ssl.SSLContext:
         if tls.custom_ca:
             made.load_verify_locations(cadata=tls.custom_ca)
     except (ssl.SSLError, ValueError) as error:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"{where}: The certificates cannot be used: server_key, server_cert and custom_ca must be PEM, "
             f"without a password, the first two of one pair ({error})"
         ) from None
@@ -50,7 +50,7 @@ def credentials(tls: messages.SSLConfig, where: str | Path) -> grpc.ServerCreden
         where: it comes from, for the error.
 
     Raises:
-        InvalidArgument: what is there cannot be used.
+        InvalidArgumentError: what is there cannot be used.
     """
     context(tls, where)  # as gRPC would only say that it cannot listen
     return grpc.ssl_server_credentials(

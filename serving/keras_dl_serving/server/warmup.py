@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import DataLoss, InvalidArgument, Unimplemented
+from keras_dl_serving.errors import DataLossError, InvalidArgumentError, UnimplementedError
 from keras_dl_serving.protocol.wire import messages, tensors
 from keras_dl_serving.server import example_inference
 from keras_dl_serving.server.engines.engine import Engine
@@ -47,11 +47,13 @@ def warm_up(
     for record in records(file.read_bytes()):
         count += 1
         if count > MAX_RECORDS:
-            raise InvalidArgument(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {file}")
+            raise InvalidArgumentError(
+                f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {file}"
+            )
         try:
             log = messages.PredictionLog.FromString(record)
         except DecodeError:
-            raise InvalidArgument(f"Failed to parse warmup record: {count - 1} from {file}") from None
+            raise InvalidArgumentError(f"Failed to parse warmup record: {count - 1} from {file}") from None
         for _ in range(iterations):
             run_to_end(_run(Immediate(engine, checks_method_names=check_method_names), log))
     return count
@@ -61,7 +63,7 @@ def records(data: bytes) -> Iterator[bytes]:
     """The records of a TFRecord file: length, its checksum, data, its checksum.
 
     Raises:
-        DataLoss: the file is cut off, or a checksum is not that of its bytes.
+        DataLossError: the file is cut off, or a checksum is not that of its bytes.
     """
 
     def read(start: int, size: int) -> bytes:
@@ -73,8 +75,10 @@ def records(data: bytes) -> Iterator[bytes]:
             raise wrong("corrupted")
         return block
 
-    def wrong(how: str) -> DataLoss:
-        return DataLoss(f"{how} record at {position}. Please verify your warmup data is in TFRecord format.")
+    def wrong(how: str) -> DataLossError:
+        return DataLossError(
+            f"{how} record at {position}. Please verify your warmup data is in TFRecord format."
+        )
 
     position = 0
     while position < len(data):
@@ -107,11 +111,11 @@ async def _run(runner: Runner, log: messages.PredictionLog) -> None:
         await example_inference.multi_inference(runner, several.tasks, several.input)
     elif kind == "session_run_log":
         number = log.DESCRIPTOR.fields_by_name[kind].number
-        raise Unimplemented(f"Unsupported log_type for warmup: {number}")
+        raise UnimplementedError(f"Unsupported log_type for warmup: {number}")
 
 
 def _read(name: str, proto: messages.TensorProto) -> Array:
     try:
         return tensors.read(proto)
     except ValueError as error:
-        raise InvalidArgument(f"tensor parsing error: {name}: {error}") from None
+        raise InvalidArgumentError(f"tensor parsing error: {name}: {error}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.json.json_numbers import format_number
 from keras_dl_serving.protocol.json.json_tensor import decode_b64, format_error, is_b64, parse_object
 from keras_dl_serving.protocol.json.rapidjson_compat import type_name
@@ -18,7 +18,7 @@ def parse_examples(body: bytes) -> tuple[str, messages.Input]:
     """The signature that a request names, empty for none, and its examples.
 
     Raises:
-        InvalidArgument: it is not formatted as such a request.
+        InvalidArgumentError: it is not formatted as such a request.
     """
     document, signature_name = parse_object(body)
     request = messages.Input()
@@ -64,7 +64,7 @@ def _results(rows: list[str]) -> bytes:
 
 def _example(value: Any) -> bytes:
     if not isinstance(value, dict):
-        raise InvalidArgument(f"Example must be JSON object but got JSON {type_name(value)}")
+        raise InvalidArgumentError(f"Example must be JSON object but got JSON {type_name(value)}")
     example = messages.Example()
     for name, content in value.items():
         feature = example.features.feature[name]
@@ -75,20 +75,22 @@ def _example(value: Any) -> bytes:
 
 def _add(value: Any, name: str, feature: messages.Feature) -> None:
     if value is None or isinstance(value, list) or (isinstance(value, dict) and not is_b64(value)):
-        raise InvalidArgument(f"Feature: {name} has element with unexpected JSON type: {type_name(value)}")
+        raise InvalidArgumentError(
+            f"Feature: {name} has element with unexpected JSON type: {type_name(value)}"
+        )
     kind = "bytes_list" if isinstance(value, str | dict) else "int64_list"
     if isinstance(value, float):
         kind = "float_list"
     found = feature.WhichOneof("kind")
     if found not in (None, kind):
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"Unexpected element type in feature: {name} expecting type: {_KINDS[str(found)]}"
         )
     if kind == "float_list":
         feature.float_list.value.append(value)
     elif kind == "int64_list":
         if value >= 2**63:
-            raise InvalidArgument(f"Feature: {name} has uint64 element. Only int64 is supported.")
+            raise InvalidArgumentError(f"Feature: {name} has uint64 element. Only int64 is supported.")
         feature.int64_list.value.append(int(value))
     else:
         feature.bytes_list.value.append(

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.json.json_numbers import format_number
 from keras_dl_serving.protocol.json.json_tensor import Form
 
@@ -20,11 +20,11 @@ def format_response(tensors: Mapping[str, Array], form: Form) -> bytes:
     """The body of a predict response. A single tensor goes without its name.
 
     Raises:
-        InvalidArgument: a tensor has a dtype that JSON cannot carry, or (rows) no batch axis of the common
-            size.
+        InvalidArgumentError: a tensor has a dtype that JSON cannot carry, or (rows) no batch axis of the
+            common size.
     """
     if not tensors:
-        raise InvalidArgument("Cannot convert empty tensor map to JSON")
+        raise InvalidArgumentError("Cannot convert empty tensor map to JSON")
     text = _format_rows(tensors) if form == "rows" else _format_columns(tensors)
     # Strings that are no UTF-8 leave as the bytes that they are.
     return text.encode("utf-8", "surrogateescape")
@@ -40,7 +40,7 @@ def format_tensor(array: Array, *, strings_as_b64: bool) -> str:
     """One tensor as JSON.
 
     Raises:
-        InvalidArgument: JSON cannot carry its dtype.
+        InvalidArgumentError: JSON cannot carry its dtype.
     """
     return _nested(_tokens(array, strings_as_b64), array.shape, 1)[0]
 
@@ -53,9 +53,9 @@ def _format_rows(tensors: Mapping[str, Array]) -> str:
     batch = -1
     for name, array in tensors.items():
         if array.ndim == 0:
-            raise InvalidArgument(f"Tensor name: {name} has no shape information ")
+            raise InvalidArgumentError(f"Tensor name: {name} has no shape information ")
         if batch not in (-1, len(array)):
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {batch}"
             )
         batch = len(array)
@@ -115,7 +115,7 @@ def _tokens(array: Array, strings_as_b64: bool) -> list[str]:
         case "int8" | "uint8" | "int16" | "int32" | "int64" | "uint32" | "uint64":
             return [str(value) for value in flat.tolist()]
         case _:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"Failed to write JSON value for tensor type: {dtypes.of_array(array).tensorflow}"
             )
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from keras_dl_serving import dtypes
 from keras_dl_serving.dtypes import Array, DType
-from keras_dl_serving.errors import InvalidArgument, StatusError, Unimplemented
+from keras_dl_serving.errors import InvalidArgumentError, StatusError, UnimplementedError
 from keras_dl_serving.protocol.json.json_flat import FlatArray, parse_flat
 from keras_dl_serving.protocol.json.json_text import parse
 from keras_dl_serving.protocol.json.rapidjson_compat import quote, type_name
@@ -59,14 +59,14 @@ class PredictRequest:
         """Which of the two forms it has, which the response follows.
 
         Raises:
-            InvalidArgument: none, both, or no instances.
+            InvalidArgumentError: none, both, or no instances.
         """
         if self.flat:
             return "rows" if self.flat.key == "instances" else "columns"
         document = self.document
         if "instances" not in document:
             if "inputs" not in document:
-                raise InvalidArgument("Missing 'inputs' or 'instances' key")
+                raise InvalidArgumentError("Missing 'inputs' or 'instances' key")
             return "columns"
         if "inputs" in document:
             raise format_error(
@@ -86,11 +86,11 @@ class PredictRequest:
             specs: the inputs of the signature.
 
         Raises:
-            InvalidArgument: a value, name or shape is wrong.
-            Unimplemented: an input has a dtype that JSON cannot carry.
+            InvalidArgumentError: a value, name or shape is wrong.
+            UnimplementedError: an input has a dtype that JSON cannot carry.
         """
         if not specs:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"Failed to get input map for signature: {self.signature_name or 'DEFAULT'}"
             )
         wanted = {name: dtypes.by_name(spec.dtype) for name, spec in sorted(specs.items())}
@@ -109,7 +109,7 @@ def parse_predict(body: bytes) -> PredictRequest:
     """Parse the body of a predict request.
 
     Raises:
-        InvalidArgument: it is no JSON object, or its `signature_name` no string.
+        InvalidArgumentError: it is no JSON object, or its `signature_name` no string.
     """
     if flat := parse_flat(body):
         return PredictRequest(flat.signature_name, {}, mentions_bool=False, flat=flat, body=body)
@@ -126,23 +126,23 @@ def parse_object(body: bytes) -> tuple[dict[str, Any], str]:
     """The body of any request, and the signature that it names; empty where it names none.
 
     Raises:
-        InvalidArgument: it is no JSON object, or its `signature_name` no string.
+        InvalidArgumentError: it is no JSON object, or its `signature_name` no string.
     """
     document = parse(body)
     if not isinstance(document, dict):
         raise format_error(document, "Is not object")
     signature_name = document.get("signature_name", "")
     if not isinstance(signature_name, str):
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"JSON Value: {quote(document)} not formatted correctly. 'signature_name' key must be a string "
             "value."
         )
     return document, signature_name
 
 
-def format_error(value: Any, complaint: str) -> InvalidArgument:
+def format_error(value: Any, complaint: str) -> InvalidArgumentError:
     """What is wrong with a JSON value."""
-    return InvalidArgument(f"JSON Value: {quote(value)} {complaint}")
+    return InvalidArgumentError(f"JSON Value: {quote(value)} {complaint}")
 
 
 # ---- rows
@@ -151,7 +151,7 @@ def format_error(value: Any, complaint: str) -> InvalidArgument:
 def _tensors_of_rows(rows: list[Any], wanted: Mapping[str, DType], *, trust_numpy: bool) -> dict[str, Array]:
     first = rows[0]
     if not isinstance(first, dict) and len(wanted) > 1:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as "
             "per tensorinfo_map"
         )
@@ -195,9 +195,11 @@ class _RowsOfOneInput:
             self._shape = shape
             self._size = len(values)
         elif len(values) != self._size:
-            raise InvalidArgument(f"Expecting tensor size: {self._size} but got: {len(values)}")
+            raise InvalidArgumentError(f"Expecting tensor size: {self._size} but got: {len(values)}")
         elif shape != self._shape:
-            raise InvalidArgument(f"Expecting shape {_brackets(self._shape)} but got: {_brackets(shape)}")
+            raise InvalidArgumentError(
+                f"Expecting shape {_brackets(self._shape)} but got: {_brackets(shape)}"
+            )
         self._values += values
 
     def array(self, count: int) -> Array:
@@ -208,16 +210,16 @@ def _tensors_of_row_objects(rows: list[Any], wanted: Mapping[str, DType]) -> dic
     collected: dict[str, _RowsOfOneInput] = {}
     for index, row in enumerate(rows):
         if not _is_row_object(row):
-            raise InvalidArgument(f"Expecting object but got list at item {index} of input list")
+            raise InvalidArgumentError(f"Expecting object but got list at item {index} of input list")
         for name, value in row.items():
             try:
                 if name not in wanted:
-                    raise InvalidArgument(f"JSON object: does not have named input: {name}")
+                    raise InvalidArgumentError(f"JSON object: does not have named input: {name}")
                 collected.setdefault(name, _RowsOfOneInput(wanted[name])).add(value)
             except StatusError as error:
                 raise _element_error(f"{index} key: {name}", error) from None
         if row.keys() != wanted.keys():
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"Failed to process element: {index} of 'instances' list. JSON object: {quote(row)} "
                 f"keys must be equal to: {','.join(wanted)}"
             )
@@ -228,7 +230,7 @@ def _tensors_of_row_values(rows: list[Any], name: str, wanted: Mapping[str, DTyp
     column = _RowsOfOneInput(wanted[name])
     for index, row in enumerate(rows):
         if _is_row_object(row):
-            raise InvalidArgument(f"Expecting value/list but got object at item {index} of input list")
+            raise InvalidArgumentError(f"Expecting value/list but got object at item {index} of input list")
         try:
             column.add(row)
         except StatusError as error:
@@ -254,7 +256,7 @@ def _brackets(shape: Iterable[int]) -> str:
 def _tensors_of_columns(value: Any, wanted: Mapping[str, DType], *, trust_numpy: bool) -> dict[str, Array]:
     if not isinstance(value, dict) or is_b64(value):
         if len(wanted) > 1:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors required "
                 "as per tensorinfo_map"
             )
@@ -262,7 +264,7 @@ def _tensors_of_columns(value: Any, wanted: Mapping[str, DType], *, trust_numpy:
     tensors = {}
     for name, dtype in wanted.items():
         if name not in value:
-            raise InvalidArgument(f"Missing named input: {name} in 'inputs' object.")
+            raise InvalidArgumentError(f"Missing named input: {name} in 'inputs' object.")
         array = _numeric(value[name], dtype) if trust_numpy else None
         tensors[name] = _tensor(value[name], dtype) if array is None else array
     return tensors
@@ -310,7 +312,7 @@ def _dense_shape(value: Any) -> list[int]:
     while isinstance(value, list):
         shape.append(len(value))
         if len(shape) > _MAX_RANK:
-            raise InvalidArgument(f"Encountered lists nested deeper than {_MAX_RANK} levels")
+            raise InvalidArgumentError(f"Encountered lists nested deeper than {_MAX_RANK} levels")
         if not value:
             break
         value = value[0]
@@ -322,16 +324,16 @@ def _fill(value: Any, level: int, shape: list[int], dtype: DType, values: list[A
     rank = len(shape)
     if not isinstance(value, list):
         if level != rank:
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"JSON Value: {quote(value)} found at incorrect level: {level + 1} in the JSON DOM. "
                 f"Expected at level: {rank}"
             )
         values.append(_value(value, dtype))
         return
     if level >= rank:
-        raise InvalidArgument(f"Encountered list at unexpected level: {level} expected < {rank}")
+        raise InvalidArgumentError(f"Encountered list at unexpected level: {level} expected < {rank}")
     if len(value) != shape[level]:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: "
             f"{shape[level]}"
         )
@@ -355,9 +357,9 @@ def _value(value: Any, dtype: DType) -> Any:
     elif isinstance(value, dict):
         fits = False
     else:
-        raise Unimplemented(f"Conversion of JSON Value: {quote(value)} to type: {dtype.tensorflow}")
+        raise UnimplementedError(f"Conversion of JSON Value: {quote(value)} to type: {dtype.tensorflow}")
     if not fits:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"JSON Value: {quote(value)} Type: {type_name(value)} is not of expected type: {dtype.tensorflow}"
         )
     return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
@@ -382,10 +384,10 @@ def decode_b64(value: dict[str, Any]) -> bytes:
     """The bytes in `{"b64": "..."}`.
 
     Raises:
-        InvalidArgument: it is none, or no base64.
+        InvalidArgumentError: it is none, or no base64.
     """
     if not is_b64(value):
-        raise InvalidArgument(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
+        raise InvalidArgumentError(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
     text = value["b64"]
     try:
         return base64.b64decode(text, validate=True)
@@ -395,4 +397,4 @@ def decode_b64(value: dict[str, Any]) -> bytes:
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidArgument("Unable to base64 decode") from None
+        raise InvalidArgumentError("Unable to base64 decode") from None

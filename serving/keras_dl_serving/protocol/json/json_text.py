@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.json.json_numbers import read_float, read_whole
 from keras_dl_serving.protocol.json.rapidjson_compat import BOM, read_document
 
@@ -28,10 +28,10 @@ def parse(text: bytes) -> Any:
     `FindMember`.
 
     Raises:
-        InvalidArgument: `JSON Parse error: ...`.
+        InvalidArgumentError: `JSON Parse error: ...`.
     """
     if not text:
-        raise InvalidArgument("JSON Parse error: The document is empty")
+        raise InvalidArgumentError("JSON Parse error: The document is empty")
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.json.json_numbers import format_shortest, read_float, read_whole
 
 _QUOTE_LIMIT = 256
@@ -34,7 +34,7 @@ def read_document(text: bytes) -> Any:
     """Read a JSON document byte by byte; what follows its end is ignored.
 
     Raises:
-        InvalidArgument: `JSON Parse error: ...`, with RapidJSON's reason and offset.
+        InvalidArgumentError: `JSON Parse error: ...`, with RapidJSON's reason and offset.
     """
     return _Reader(text).document()
 
@@ -99,7 +99,7 @@ class _Reader:
         return self._value(0)
 
     def _fail(self, reason: str, offset: int | None = None) -> NoReturn:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"JSON Parse error: {reason} at offset: {self._at if offset is None else offset}"
         )
 

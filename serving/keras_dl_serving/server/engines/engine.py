@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import Cancelled, DeadlineExceeded
+from keras_dl_serving.errors import CancelledError, DeadlineExceededError
 from keras_dl_serving.protocol.signatures import Signature
 
 
@@ -45,13 +45,13 @@ class Cancellation:
         """Raise what a run that has not begun yet ends with.
 
         Raises:
-            Cancelled: it has been given up.
-            DeadlineExceeded: its deadline has passed.
+            CancelledError: it has been given up.
+            DeadlineExceededError: its deadline has passed.
         """
         if self.cancelled:
-            raise Cancelled("The request was given up")
+            raise CancelledError("The request was given up")
         if self.deadline is not None and time.monotonic() >= self.deadline:
-            raise DeadlineExceeded("The deadline passed before the request was run")
+            raise DeadlineExceededError("The deadline passed before the request was run")
 
 
 class Engine(Protocol):

@@ -14,7 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from keras_dl_export.formats.onnx.onnx_runner import ENDPOINT_KEY, INPUTS_KEY
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import Cancelled, Internal, InvalidArgument
+from keras_dl_serving.errors import CancelledError, InternalError, InvalidArgumentError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 from keras_dl_serving.server.engines.definitions import serialise
 from keras_dl_serving.server.engines.engine import Cancellation, Threads
@@ -69,7 +69,7 @@ class _Endpoint:
                 str(file), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            raise InvalidArgument(f"onnxruntime cannot load {file.name}: {error}") from error
+            raise InvalidArgumentError(f"onnxruntime cannot load {file.name}: {error}") from error
         metadata = self._session.get_modelmeta().custom_metadata_map
         # A file of another exporter does not say which endpoint it is.
         self.name = metadata.get(ENDPOINT_KEY, DEFAULT_SIGNATURE if only else file.stem)
@@ -94,12 +94,12 @@ class _Endpoint:
             results = self._session.run(list(outputs), feeds, options)
         except Exception as error:
             if options.terminate:
-                raise Cancelled("The request was given up") from None
-            if isinstance(error, states.InvalidArgument | RuntimeError):
+                raise CancelledError("The request was given up") from None
+            if isinstance(error, states.InvalidArgumentError | RuntimeError):
                 # A shape that does not fit inside of the graph is a runtime exception, and the fault of the
                 # request too: the file itself was run before it was released.
-                raise InvalidArgument(str(error)) from error
-            raise Internal(f"{type(error).__name__}: {error}") from error
+                raise InvalidArgumentError(str(error)) from error
+            raise InternalError(f"{type(error).__name__}: {error}") from error
         return [_from_onnxruntime(result) for result in results]
 
 

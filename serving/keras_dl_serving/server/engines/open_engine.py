@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_dl_serving.errors import NotFound
+from keras_dl_serving.errors import NotFoundError
 from keras_dl_serving.server.engines.engine import AUTOMATIC, Engine, Threads
 
 
@@ -33,13 +33,13 @@ def open_engine(
         platform = "tflite"
     if platform == "onnx":
         if not onnx_files:
-            raise NotFound(f"Could not find ONNX files (*.onnx, onnx/*.onnx) in {version_folder}")
+            raise NotFoundError(f"Could not find ONNX files (*.onnx, onnx/*.onnx) in {version_folder}")
         from keras_dl_serving.server.engines.onnx_engine import OnnxEngine
 
         return OnnxEngine(onnx_files, threads)
     if platform == "tflite":
         if not tflite_file.exists():
-            raise NotFound(f"Could not find {tflite_file}")
+            raise NotFoundError(f"Could not find {tflite_file}")
         from keras_dl_serving.server.engines.tflite_engine import TFLiteEngine
 
         return TFLiteEngine(tflite_file, threads)

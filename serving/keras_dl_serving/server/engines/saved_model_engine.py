@@ -20,7 +20,14 @@ from tensorflow.python.client import pywrap_tf_session as tf_session
 from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import Code, FailedPrecondition, InvalidArgument, NotFound, StatusError, Unknown
+from keras_dl_serving.errors import (
+    Code,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    StatusError,
+    UnknownError,
+)
 from keras_dl_serving.protocol.signatures import Signature, from_proto, read_all
 from keras_dl_serving.protocol.wire import messages, tensors
 from keras_dl_serving.server.engines.engine import Cancellation, Threads
@@ -87,7 +94,7 @@ class SavedModelEngine:
         except tf.errors.OpError as error:
             raise _status_error(error) from error
         except UnicodeDecodeError as error:  # its message quotes bytes of the request that are no text
-            raise InvalidArgument(error.object.decode("utf-8", "replace")) from error
+            raise InvalidArgumentError(error.object.decode("utf-8", "replace")) from error
         return [_as_array(result) for result in results]
 
     def close(self) -> None:
@@ -198,7 +205,9 @@ def _defaults(proto: messages.SignatureDef) -> dict[str, Array]:
 
 def _tensor_name(info: messages.TensorInfo) -> str:
     if not info.name:
-        raise FailedPrecondition("Signatures of sparse and composite tensors cannot be asked for predictions")
+        raise FailedPreconditionError(
+            "Signatures of sparse and composite tensors cannot be asked for predictions"
+        )
     return info.name
 
 
@@ -214,5 +223,5 @@ def _status_error(error: Exception) -> StatusError:
     if isinstance(error, tf.errors.OpError):
         return StatusError.of(Code(error.error_code), error.message)
     if isinstance(error, OSError | RuntimeError):  # no readable file, or no graph to serve
-        return NotFound(str(error))
-    return Unknown(f"{type(error).__name__}: {error}")
+        return NotFoundError(str(error))
+    return UnknownError(f"{type(error).__name__}: {error}")

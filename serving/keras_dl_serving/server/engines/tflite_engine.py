@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_dl_serving.dtypes import Array
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, PREDICT_METHOD, Signature, TensorSpec
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.engines import tflite_metadata
@@ -27,7 +27,7 @@ class TFLiteEngine:
         try:
             self._interpreter = Interpreter(str(file), num_threads=threads.within or None)
         except (ValueError, RuntimeError) as error:
-            raise InvalidArgument(f"LiteRT cannot load {file.name}: {error}") from error
+            raise InvalidArgumentError(f"LiteRT cannot load {file.name}: {error}") from error
         self._lock = threading.Lock()
         names = list(self._interpreter.get_signature_list())
         definitions = tflite_metadata.signature_defs(file.read_bytes())
@@ -68,7 +68,7 @@ class TFLiteEngine:
             try:
                 results = self._runners[signature_name](inputs)
             except (ValueError, RuntimeError) as error:
-                raise InvalidArgument(str(error)) from error
+                raise InvalidArgumentError(str(error)) from error
         return [results[name] for name in outputs]
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ class _Tensors:
         definition: their aliases; by default their own names are.
 
     Raises:
-        InvalidArgument: the definition names a tensor that is not there.
+        InvalidArgumentError: the definition names a tensor that is not there.
     """
 
     def __init__(self, interpreter: Interpreter, definition: messages.SignatureDef | None = None) -> None:
@@ -137,7 +137,7 @@ class _Tensors:
         aliases = {alias: _bare(info.name) for alias, info in getattr(self._definition, kind).items()}
         for alias, name in aliases.items():
             if name not in found:
-                raise InvalidArgument(
+                raise InvalidArgumentError(
                     f"Signature {kind[:-1]} {alias} references an unknown tensor: Unknown tensor '{name}'."
                 )
         return {alias: found[name] for alias, name in aliases.items()}
@@ -175,13 +175,13 @@ def _check(name: str, array: Array, spec: TensorSpec) -> None:
         )
     )
     if not fits:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"input {name}: expected shape {list(spec.shape or ())}, got {list(array.shape)}".replace(
                 "None", "-1"
             )
         )
     if array.dtype.name != spec.dtype and spec.dtype != "string":
-        raise InvalidArgument(f"input {name}: expected {spec.dtype}, got {array.dtype.name}")
+        raise InvalidArgumentError(f"input {name}: expected {spec.dtype}, got {array.dtype.name}")
 
 
 def _specs(details: Mapping[str, Any]) -> dict[str, TensorSpec]:

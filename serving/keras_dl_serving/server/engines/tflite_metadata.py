@@ -12,7 +12,7 @@ from ai_edge_litert.schema_py_generated import Model
 from flatbuffers import flexbuffers
 from google.protobuf.message import DecodeError
 
-from keras_dl_serving.errors import InvalidArgument
+from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.wire import messages
 
 _ENTRY = b"signature_defs_metadata"
@@ -22,7 +22,7 @@ def signature_defs(file: bytes) -> dict[str, messages.SignatureDef]:
     """The SignatureDefs by name; none where the file has no such entry.
 
     Raises:
-        InvalidArgument: there is one that cannot be read.
+        InvalidArgumentError: there is one that cannot be read.
     """
     if _ENTRY not in file:
         return {}
@@ -37,4 +37,4 @@ def signature_defs(file: bytes) -> dict[str, messages.SignatureDef]:
                 found[key.AsKey] = messages.SignatureDef.FromString(bytes(value.AsStringBytes))
         return found
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, DecodeError) as error:
-        raise InvalidArgument(f"Invalid SignatureDefs found in TfLite model: {error}") from error
+        raise InvalidArgumentError(f"Invalid SignatureDefs found in TfLite model: {error}") from error
