@@ -1,4 +1,4 @@
-"""From columns of examples to batches."""
+"""Construction of batches from columns of examples."""
 
 from __future__ import annotations
 
@@ -26,26 +26,24 @@ def batches(
     drop_remainder: bool = False,
     share: Share | None = None,
 ) -> tf.data.Dataset:
-    """Batches of (features, labels), or of features alone where there are no labels.
+    """Return batches of (features, labels), or of features only if there are no labels.
 
-    The examples lie in memory as they are stored (uint8 images, not floats): that is the cache. What is
-    shuffled is their indices, so the whole split is mixed at the price of eight bytes an example.
+    The examples are kept in memory in their stored form (uint8 images, not floats), which serves as the
+    cache. Only their indices are shuffled, so that the whole split is shuffled at eight bytes per example.
 
     Args:
         examples: the columns.
         batch_size: B.
-        decode: applied to each example before batching, for features that are not arrays yet.
-        image_size: (H, W) that images are resized to, bilinearly, with antialiasing when they shrink.
-        shuffle: mix the examples, differently on every pass.
-        seed: decides, with the number of the pass, the order; nothing else does.
-        epoch: the number that the first pass counts as.
-        drop_remainder: leave out a last batch of fewer than B examples.
-        share: the replicas whose part of each batch is wanted, pass after pass without end.
+        decode: a function applied to each example before batching, for features that are not arrays yet.
+        image_size: (H, W) to which images are resized, bilinearly, with antialiasing when they shrink.
+        shuffle: shuffle the examples, differently in every pass.
+        seed: seed of the order, which depends only on it and on the number of the pass.
+        epoch: the number of the first pass.
+        drop_remainder: omit a last batch of fewer than B examples.
+        share: the replicas whose part of each batch is returned, in an endless sequence of passes.
     """
     num_examples = len(examples.features)
-    with tf.device(
-        "CPU:0"
-    ):  # a data set's functions run on the CPU; copies from a GPU would be made at each batch
+    with tf.device("CPU:0"):  # the functions of a data set run on the CPU: avoid a copy from a GPU per batch
         features = tf.constant(examples.features)
         labels = None if examples.labels is None else tf.constant(examples.labels)
 
@@ -55,7 +53,7 @@ def batches(
 
     if share is not None:
         passes = tf.data.Dataset.counter(epoch)
-        # Only the indices are shared out, so that no worker reads what another trains on.
+        # Only the indices are divided, so that no worker reads the examples of another.
         indices = passes.flat_map(
             lambda number: _one_pass(num_examples, (seed, number) if shuffle else None).batch(
                 batch_size, drop_remainder=drop_remainder
@@ -63,25 +61,25 @@ def batches(
         )
 
         def read(indices: Any) -> Any:
-            chosen = tf.gather(features, indices)
+            selected = tf.gather(features, indices)
             if decode is not None:
-                chosen = tf.map_fn(decode, chosen, fn_output_signature=tf.uint8)
-            return finish(chosen, indices)
+                selected = tf.map_fn(decode, selected, fn_output_signature=tf.uint8)
+            return finish(selected, indices)
 
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
         return shared(indices, share).map(read, tf.data.AUTOTUNE).apply(endless).apply(prefetched)
 
-    # Shuffle before batching: batches of the same examples in another order would be no shuffling.
+    # Shuffle before batching: otherwise every pass would have the same batches in another order.
     if shuffle:
         dataset = passes_from(epoch, lambda number: _one_pass(num_examples, (seed, number)))
     else:
         dataset = _one_pass(num_examples, None)
     if decode is None:
-        # Batch before gathering and scaling: one vectorised call a batch instead of one an example.
+        # Batch before gathering and scaling: one vectorized call per batch instead of one per example.
         dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
         dataset = dataset.map(lambda indices: finish(tf.gather(features, indices), indices), tf.data.AUTOTUNE)
     else:
-        # Files can only be decoded one by one, and only images of one size can be batched.
+        # Files are decoded one by one, and only images of the same size can be batched.
         dataset = dataset.map(lambda index: (decode(tf.gather(features, index)), index), tf.data.AUTOTUNE)
         dataset = dataset.batch(batch_size, drop_remainder=drop_remainder).map(finish, tf.data.AUTOTUNE)
     num_batches = num_examples // batch_size if drop_remainder else -(-num_examples // batch_size)
@@ -90,16 +88,16 @@ def batches(
 
 
 def prefetched(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The end of a pipeline: the next batch is made while the model works on this one."""
+    """Return the data set with prefetching: the next batch is prepared while the model uses this one."""
     return untuned(dataset.prefetch(tf.data.AUTOTUNE))
 
 
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """With TensorFlow's default parallelism instead of one that is tuned as it runs.
+    """Return the data set with TensorFlow's default parallelism instead of autotuning.
 
-    The thread that tunes misses, now and then, that its iterator is being deleted (TensorFlow 2.21), and
-    sleeps on until its next turn, which may be a minute away. The deletion waits for it: the end of an epoch,
-    or a garbage collection, and with it all Python threads.
+    The autotuning thread occasionally misses that its iterator is being deleted (TensorFlow 2.21) and sleeps
+    until its next period, up to a minute. The deletion waits for it, which blocks the end of an epoch or a
+    garbage collection, and with it all Python threads.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -107,7 +105,7 @@ def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def decoded(features: NDArray[Any], decode: Callable[[Any], Any]) -> NDArray[np.uint8]:
-    """All images decoded once: (N,) encoded images or paths -> (N, H, W, C) uint8."""
+    """Decode all images: (N,) encoded images or paths -> (N, H, W, C) uint8."""
     dataset = untuned(tf.data.Dataset.from_tensor_slices(features).map(decode, tf.data.AUTOTUNE).batch(64))
     images = np.empty((len(features), *dataset.element_spec.shape[1:]), np.uint8)
     first = 0
@@ -134,17 +132,17 @@ def _raise_on_broken(features: NDArray[Any], decode: Callable[[Any], Any]) -> No
 
 
 def passes_from(epoch: int, one_pass: Callable[[Any], tf.data.Dataset]) -> tf.data.Dataset:
-    """A data set each of whose passes is `one_pass` of the next number, `epoch` being the first.
+    """Return a data set whose passes are `one_pass(epoch)`, `one_pass(epoch + 1)`, ...
 
     `Dataset.shuffle` cannot start at a later epoch, and its order also depends on TensorFlow's global seed.
     """
     with tf.device("CPU:0"):
-        numbers = iter(untuned(tf.data.Dataset.counter(epoch)))  # moves on by one each time a pass begins
+        numbers = iter(untuned(tf.data.Dataset.counter(epoch)))  # advances by one each time a pass begins
     return tf.data.Dataset.range(1).flat_map(lambda _: one_pass(next(numbers)))
 
 
 def _one_pass(num_examples: int, key: tuple[int, Any] | None) -> tf.data.Dataset:
-    """0 ... num_examples-1 in the order that (seed, number of the pass) decides, or in their own."""
+    """Return 0 ... num_examples-1, shuffled by `key`, (seed, number of the pass), or in ascending order."""
     if key is None:
         return tf.data.Dataset.range(num_examples)
     seed, number = key
@@ -154,7 +152,7 @@ def _one_pass(num_examples: int, key: tuple[int, Any] | None) -> tf.data.Dataset
 
 
 def as_model_input(features: Any, image_size: tuple[int, int] | None) -> Any:
-    """uint8 images -> float32 in [0, 1], resized; uint16 ids -> int32; other features unchanged."""
+    """Convert uint8 images to float32 in [0, 1], resized, and uint16 ids to int32; keep other features."""
     if features.dtype == tf.uint16:
         return tf.cast(features, tf.int32)
     if features.dtype == tf.uint8:

@@ -1,4 +1,4 @@
-"""Batches shared out among the replicas of a `tf.distribute` strategy."""
+"""Division of batches among the replicas of a `tf.distribute` strategy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class Share:
-    """The replicas of one worker among those of all.
+    """The replicas of one worker among the replicas of all workers.
 
     Attributes:
-        first: the first replica of this worker.
-        count: how many it has.
-        of: how many all workers have.
+        first: the index of the first replica of this worker.
+        count: the number of replicas of this worker.
+        of: the number of replicas of all workers.
     """
 
     first: int
@@ -24,15 +24,15 @@ class Share:
 
 
 def shared(batches: tf.data.Dataset, share: Share) -> tf.data.Dataset:
-    """What `share` has of each batch: one smaller batch for each of its replicas in turn.
+    """Return the part of each batch that belongs to `share`: one smaller batch per replica, in turn.
 
-    Replica r of n takes the examples from B r / n to B (r + 1) / n of a batch of B, rounded down. So every
-    example goes to exactly one replica, whatever B is; the shares of a batch differ by one example at most,
-    and some are empty where B is below n.
+    Replica r of n receives the examples from B r / n to B (r + 1) / n of a batch of B, rounded down. Every
+    example thus goes to exactly one replica for any B; the sizes of the parts differ by at most one, and some
+    parts are empty if B is below n.
 
     Args:
-        batches: the global batches: tensors, or nests of them, of one first axis.
-        share: whose part is wanted. Every worker must have the same batches.
+        batches: the global batches: tensors, or nests of tensors, with the same first axis.
+        share: the replicas. Every worker must have the same batches.
     """
 
     def of_replica(batch: Any, replica: Any) -> Any:

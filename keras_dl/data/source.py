@@ -1,4 +1,4 @@
-"""What every kind of data is opened into: a description, and columns that can be read by example index."""
+"""The opened form of all data: a description, and columns that are read by example index."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Indices = NDArray[np.int64] | range  # a range where they are one: a text has as many as characters
+Indices = NDArray[np.int64] | range  # a range if contiguous: a text has as many as characters
 Labels = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a data set holds, as far as a model and a reader must know it before the first batch.
+    """The description of a data set: what a model needs before the first batch.
 
     Attributes:
-        name: the data set's name, or its file name, or `arrays`.
-        num_examples: examples of each split that the set itself has (characters, for text).
-        image_shape: (H, W, C) of images, else None. A size that differs from image to image is None.
-        num_features: D of tables and 2-D arrays, else None.
-        class_names: the K classes' names in the order of the labels, or None without labels.
+        name: the name of the data set or of its file, or `arrays`.
+        num_examples: the number of examples in each split that the data set has (characters, for text).
+        image_shape: (H, W, C) of images, else None. H and W are None if the images differ in size.
+        num_features: D of tables and 2D arrays, else None.
+        class_names: the names of the K classes in the order of the labels, or None without labels.
         vocabulary: the characters of a text in the order of their ids, else None.
     """
 
@@ -35,17 +35,17 @@ class Description:
 
     @property
     def num_classes(self) -> int | None:
-        """K, or None without labels."""
+        """The number of classes K, or None without labels."""
         return None if self.class_names is None else len(self.class_names)
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Some examples, column by column.
+    """Examples as columns.
 
     Attributes:
         features: (N, H, W, C) uint8 or float32 images, (N,) encoded images or their paths, (N, D) float32
-            features, or (N, T) characters, uint16 where they fit.
+            features, or (N, T) character ids, uint16 if they fit.
         labels: (N,) int32 classes, (N, T) next characters, or None.
     """
 
@@ -53,21 +53,21 @@ class Examples:
     labels: Labels | None
 
     def take(self, indices: Indices) -> Examples:
-        """Those examples, in that order."""
+        """Return the examples at the indices, in their order."""
         chosen = slice(indices.start, indices.stop) if isinstance(indices, range) else indices
         return Examples(self.features[chosen], None if self.labels is None else self.labels[chosen])
 
 
 @dataclass(frozen=True)
 class Source:
-    """One opened data set.
+    """An opened data set.
 
     Attributes:
-        description: what it holds.
-        read: `(part, indices)` -> those examples of that part, in the order of the indices.
-        strata: the classes of a part's examples where they are at hand, so that a split can be stratified.
-            None where the stored order must be kept in runs (text) or is random already (TFDS).
-        decode: one stored image (encoded, or its path) -> uint8 (H, W, C); None where features are pixels.
+        description: its description.
+        read: `(part, indices)` -> the examples of the part at the indices, in their order.
+        strata: part -> the classes of its examples, for stratified splits; None if the classes are not
+            available, if the order must be kept (text) or if it is already random (TFDS).
+        decode: one stored image (encoded, or its path) -> uint8 (H, W, C); None if the features are pixels.
     """
 
     description: Description
@@ -77,7 +77,7 @@ class Source:
 
 
 def resident(description: Description, parts: Mapping[str, Examples]) -> Source:
-    """A source whose examples are in memory."""
+    """Return a source whose examples are in memory."""
     return Source(
         description,
         read=lambda part, indices: parts[part].take(indices),
@@ -88,10 +88,10 @@ def resident(description: Description, parts: Mapping[str, Examples]) -> Source:
 def size_to_read(
     image_shape: tuple[int | None, int | None, int], image_size: tuple[int, int] | None
 ) -> tuple[int, int] | None:
-    """(H, W) that each image is resized to as it is read, or None.
+    """Return (H, W) to which each image is resized as it is read, or None.
 
-    Images of several sizes would not batch otherwise, and what is larger than asked for would fill the
-    memory. Smaller images of one size are kept as they are, and enlarged a batch at a time.
+    Images of several sizes cannot be batched otherwise, and images larger than requested would waste memory.
+    Smaller images of one size are stored unchanged and enlarged batch by batch.
     """
     height, width, _ = image_shape
     if image_size is None or (height, width) == image_size:

@@ -1,4 +1,4 @@
-"""Sets larger than the memory: read from their files at every pass, by many readers at once."""
+"""Data sets larger than memory, read from their files in every pass by parallel readers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_dl.data.share import Share
 from keras_dl.data.splits import select
 from keras_dl.data.tfds import open_files
 
-_BUFFER = 10_000  # encoded examples that are mixed at a time
+_BUFFER = 10_000  # encoded examples in the shuffle buffer
 _EVERYTHING = Share(0, 1, 1)
 
 
@@ -33,36 +33,36 @@ def stream(
     service: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> tf.data.Dataset:
-    """Batches of a prepared TFDS set of images, as `load` gives them, without keeping the set in memory.
+    """Return batches of a prepared TFDS data set of images, as `load` does, without keeping it in memory.
 
-    The files of the split are read side by side, images are decoded on all cores, and `shuffle` mixes 10,000
-    encoded examples at a time: coarser than `load`, which mixes all of them.
+    The files of the split are read in parallel, images are decoded on all cores, and `shuffle` uses a buffer
+    of 10,000 encoded examples, whereas `load` shuffles all of them.
 
-    Replica r of n reads the examples from N r / n to N (r + 1) / n, rounded down, and so only the files that
-    hold them: whole files of its own where the set has many, ranges of one where it has few. A pass shows
-    each example exactly once. Which examples make up a batch depends on the number of replicas, unlike with
-    `load`.
+    Replica r of n reads the examples from N r / n to N (r + 1) / n, rounded down, and only the files that
+    contain them: whole files if the data set has many, ranges of one if it has few. A pass yields each
+    example exactly once. Unlike with `load`, the composition of the batches depends on the number of
+    replicas.
 
     Args:
-        name: of a prepared TFDS set of images.
+        name: the name of a prepared TFDS data set of images.
         split: a split or one slice of it, such as `train[:90%]`.
         batch_size: B, of all replicas together.
-        labels: False gives the images alone.
-        image_size: resize images to this side, or to (height, width).
-        shuffle: mix the examples; by default for `train` and its slices.
-        seed: decides, with the number of the pass, the order.
+        labels: False omits the labels.
+        image_size: the side, or (height, width), to which images are resized.
+        shuffle: shuffle the examples; by default for `train` and its slices.
+        seed: seed of the order, together with the number of the pass.
         epoch: the number of the first pass.
-        share: the replicas of one worker: a batch of each of them in turn, pass after pass without end; by
-            default all, for one pass each time.
-        service: address of a dispatcher of tf.data's service, `grpc://host:port`, whose workers read and
-            decode, each a part of the examples. The order is then as they deliver, and not repeatable; they
-            must see the files.
-        data_dir: where TFDS keeps its sets, by default `TFDS_DATA_DIR`.
+        share: the replicas of one worker: the batches of each of them in turn, in an endless sequence of
+            passes; by default all replicas, for one pass at a time.
+        service: address of a dispatcher of the tf.data service, `grpc://host:port`, whose workers each read
+            and decode a part of the examples. The order then depends on their speed and is not reproducible.
+            The workers need access to the files.
+        data_dir: the directory of the TFDS data sets; by default `TFDS_DATA_DIR`.
 
     Raises:
-        ValueError: the split is no range of examples, or the set holds no images, or images of several sizes
-            without `image_size`.
-        LookupError, ConnectionError: as `load`.
+        ValueError: the split is not a range of examples, or the data set has no images, or has images of
+            several sizes and `image_size` is missing.
+        LookupError, ConnectionError: as for `load`.
     """
     size = height_and_width(image_size)
     files = open_files(name, data_dir=data_dir, image_size=size, labels=labels)
@@ -77,7 +77,7 @@ def stream(
         examples = files.read(part, first, last)
         if mixes:
             key = tf.stack([tf.constant(seed, tf.int64), number])
-            tf.random.set_seed(1)  # of this graph alone: `shuffle` would mix in the process's
+            tf.random.set_seed(1)  # for this graph only: `shuffle` also uses the global seed
             drawn = tf.random.stateless_uniform((), key, maxval=2**31, dtype=tf.int64)
             examples = examples.shuffle(_BUFFER, seed=drawn, reshuffle_each_iteration=False)
         examples = examples.map(files.decode, tf.data.AUTOTUNE)
@@ -96,7 +96,7 @@ def stream(
         count = end - begin
         first, last = begin + count * replica // of, begin + count * (replica + 1) // of
         each = batch_size // of
-        steps = math.ceil(math.ceil(count / of) / each)  # of the replica with the most examples
+        steps = math.ceil(math.ceil(count / of) / each)  # those of the replica with the most examples
         if service is not None:
             one = served(first, last, each)
             return _filled(one, steps).repeat() if share is not None else one
@@ -105,55 +105,59 @@ def stream(
         counter = tf.data.Dataset.counter(epoch)
         return counter.flat_map(lambda number: _filled(passes(first, last, each, number), steps))
 
-    wanted = _EVERYTHING if share is None else share
-    if batch_size % wanted.of or batch_size < 1:
+    replicas_read = _EVERYTHING if share is None else share
+    if batch_size % replicas_read.of or batch_size < 1:
         raise ValueError(
-            f"batch_size: expected a multiple of the {wanted.of} replicas, got {batch_size}. Choose another."
+            f"batch_size: expected a multiple of the {replicas_read.of} replicas, got {batch_size}. Pass "
+            "such a multiple."
         )
-    replicas = [of_replica(wanted.first + index, wanted.of) for index in range(wanted.count)]
+    replicas = [
+        of_replica(replicas_read.first + index, replicas_read.of) for index in range(replicas_read.count)
+    ]
     if share is None:
         cardinality = math.ceil((end - begin) / batch_size)
         batches = replicas[0]
     else:
         cardinality = tf.data.INFINITE_CARDINALITY
-        turns = tf.data.Dataset.range(wanted.count).repeat()
+        turns = tf.data.Dataset.range(replicas_read.count).repeat()
         batches = tf.data.Dataset.choose_from_datasets(replicas, turns)
     return batches.apply(tf.data.experimental.assert_cardinality(cardinality)).apply(prefetched)
 
 
 def streamed_files(name: str, *, data_dir: str | os.PathLike[str] | None = None) -> str:
-    """Which files `stream` reads: equal texts stand for equal files, as far as the set describes them.
+    """Return a text that identifies the files `stream` reads, by name, version and shard lengths.
 
     Args:
-        name: of a prepared TFDS set of images.
-        data_dir: where TFDS keeps its sets, by default `TFDS_DATA_DIR`.
+        name: the name of a prepared TFDS data set of images.
+        data_dir: the directory of the TFDS data sets; by default `TFDS_DATA_DIR`.
 
     Raises:
-        ValueError, LookupError, ConnectionError: as `stream`.
+        ValueError, LookupError, ConnectionError: as for `stream`.
     """
-    return open_files(name, data_dir=data_dir, image_size=None, labels=False).told
+    return open_files(name, data_dir=data_dir, image_size=None, labels=False).identity
 
 
 def _range(split: str, sizes: Any, name: str) -> tuple[str, int, int]:
-    """The part and the examples that a split is."""
+    """Return the part of a split, and its first and last example."""
     (selection,) = select([split], sizes, name=name)
     if len(selection) != 1:
         raise ValueError(
-            f"split: expected one range of examples, got {split!r}. Stream a split or one slice of it."
+            f"split: expected one range of examples, got {split!r}. Pass a split or one slice of it."
         )
     part, indices = selection[0]
     return part, int(indices[0]), int(indices[-1]) + 1
 
 
 def _filled(batches: tf.data.Dataset, steps: int) -> tf.data.Dataset:
-    """`steps` batches, empty ones at the end if need be: all replicas must take as many steps."""
+    """Return `steps` batches, padded with empty ones: all replicas must take the same number of steps."""
 
     def empty(spec: Any) -> Any:
         if None in spec.shape[1:]:
             raise ValueError(
-                "image_size: the images differ in size and cannot be batched as they are. Give the size."
+                "image_size: expected a size, because the images differ in size, got None. Pass the size to "
+                "resize them to."
             )
         return np.zeros((0, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
 
-    nothing = tf.data.Dataset.from_tensors(tf.nest.map_structure(empty, batches.element_spec))
-    return batches.concatenate(nothing.repeat()).take(steps)
+    empty_batch = tf.data.Dataset.from_tensors(tf.nest.map_structure(empty, batches.element_spec))
+    return batches.concatenate(empty_batch.repeat()).take(steps)

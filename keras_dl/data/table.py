@@ -1,4 +1,4 @@
-"""A table: numeric features and a column of labels, from a file or from columns in memory."""
+"""Tables of numeric features and a column of labels, from a file or from columns in memory."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from keras_dl.data.source import Description, Examples, Source, resident
 _USUAL_LABELS = ("label", "labels", "class", "target", "y", "species", "category", "diagnosis", "outcome")
 _USUAL_INDEX = re.compile(r"(?i:unnamed: \d+|index|idx|row|rownames|id|.*[ _]id)|\w*[a-z]I[dD]")
 _COMMA = re.compile(r"[-+]?\d+,\d+")
-_POINTS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+(,\d+)?")  # of thousands, or of decimals
-# Cells that could be written as numbers, and how; the first kind that fits a cell counts.
+_POINTS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+(,\d+)?")  # thousands separators, or decimal points
+# Cells that could be written as numbers, and how; the first pattern that matches a cell applies.
 _REMEDIES = {
     re.compile(
         r"[-+]?\d{1,3}([,'’\s]\d{3})+([.,]\d+)?"
@@ -36,7 +36,7 @@ _REMEDIES = {
         r"\W{0,3}\d[\d.,]*\s?(%|\D{1,4})|[^\w\s]{1,4}\s?\d[\d.,]*"
     ): "write numbers alone, without units or signs",
     re.compile(r"(?i:.*\.(jpe?g|png|gif|bmp|webp|tiff?))"): (
-        "sort image files into one folder a class and pass the folder"
+        "move image files into one folder per class and pass the parent folder"
     ),
 }
 
@@ -46,9 +46,9 @@ class Columns:
     """A table in memory.
 
     Attributes:
-        name: its file, or what else it is.
-        cells: name -> one value a row: text, numbers or objects.
-        row: the index of a row -> its place, as an error names it.
+        name: the name of its file, or its kind.
+        cells: name -> one value per row: text, numbers or objects.
+        row: the index of a row -> its location, for errors.
         decimal_comma: whether a comma within a number is a decimal comma.
     """
 
@@ -68,7 +68,7 @@ def open_csv(
     drop: str | Sequence[str] = (),
     max_classes: int | None = None,
 ) -> Source:
-    """A file with one line of column names; every column but the label's is a feature.
+    """Open a file with one line of column names; every column except that of the labels is a feature.
 
     Args:
         path: the file; `.tsv` is tab-separated.
@@ -80,7 +80,7 @@ def open_csv(
         max_classes: as in `open_columns`.
 
     Raises:
-        ValueError: the file cannot be split into cells; and as `open_columns`.
+        ValueError: the file is malformed; and as in `open_columns`.
     """
     cells = read_cells(path, separator, encoding)
     columns = Columns(
@@ -100,17 +100,17 @@ def open_columns(
     drop: str | Sequence[str] = (),
     max_classes: int | None = None,
 ) -> Source:
-    """A table with the single part `train`.
+    """Open a table as a source with the single part `train`.
 
     Args:
         columns: the table.
-        label_column: the labels' column, as `encode_labels` reads it. None where all columns are features.
-        labels: False leaves the labels' column out, where there is one.
-        drop: columns that are left out.
+        label_column: the column of the labels, as for `encode_labels`. None if all columns are features.
+        labels: False omits the column of the labels, if there is one.
+        drop: columns to omit.
         max_classes: as in `encode_labels`.
 
     Raises:
-        ValueError: there is no such column, a feature is no finite number, a label is no class.
+        ValueError: a column is missing, a feature is not a finite number, or a label is not a class.
     """
     names = list(columns.cells)
     dropped = [drop] if isinstance(drop, str) else list(drop)
@@ -118,27 +118,30 @@ def open_columns(
         if name not in names:
             raise ValueError(
                 f"drop: {columns.name} has no column {name!r}; its columns are {listed(names, at_most=20)}."
-                f"{_near(name, names)} Name columns that it has."
+                f"{_near(name, names)} Pass names of its columns."
             )
     if label_column in dropped:
         raise ValueError(
-            f"drop: {label_column!r} is the labels' column of {columns.name}. Name another with "
-            "label_column=, or pass labels=False instead."
+            f"drop: expected columns of features, got {label_column!r}, the column of the labels in "
+            f"{columns.name}. Select another with label_column=, or pass labels=False instead."
         )
     if label_column not in names and not labels:
         label_column = None
     if label_column is not None and label_column not in names:
         raise ValueError(
             f"label_column: {columns.name} has no column {label_column!r}; its columns are "
-            f"{listed(names, at_most=20)}.{_near(label_column, names)} Name the labels' column with "
-            "label_column=, or pass labels=False to take the features alone."
+            f"{listed(names, at_most=20)}.{_near(label_column, names)} Select the column of the labels with "
+            "label_column=, or pass labels=False to read only the features."
         )
     if not len(next(iter(columns.cells.values()))):
-        raise ValueError(f"source: {columns.name} holds no examples. Give a table with at least one row.")
+        raise ValueError(
+            f"source: expected at least one row, got no examples in {columns.name}. Add rows to the table."
+        )
     feature_names = [name for name in names if name != label_column and name not in dropped]
     if not feature_names:
         raise ValueError(
-            f"source: {columns.name} has the label column {label_column!r} alone. Add columns of features."
+            f"source: expected columns of features, got only the label column {label_column!r} in "
+            f"{columns.name}. Add columns of features."
         )
     classes, class_names = None, None
     if label_column is not None and labels:
@@ -149,7 +152,7 @@ def open_columns(
             row=columns.row,
         )
     features = _features(columns, feature_names)
-    _tell_of_indices(columns, feature_names, features)
+    _warn_about_indices(columns, feature_names, features)
     description = Description(
         Path(columns.name).name,
         num_examples={"train": len(features)},
@@ -160,7 +163,7 @@ def open_columns(
 
 
 def _near(name: str, names: Sequence[str]) -> str:
-    """Return a question for the column that is meant, or nothing."""
+    """Return a question that suggests similar columns, or an empty string."""
     by_lower = {each.lower().strip(): each for each in reversed(names)}
     close = difflib.get_close_matches(name.lower(), by_lower, n=2)
     if not close and name.lower() in _USUAL_LABELS:
@@ -169,7 +172,7 @@ def _near(name: str, names: Sequence[str]) -> str:
 
 
 def _features(columns: Columns, names: Sequence[str]) -> NDArray[np.float64]:
-    """(N, D) finite numbers."""
+    """Return the columns as (N, D) finite numbers."""
     size = len(columns.cells[names[0]])
     features = np.empty((size, len(names)), np.float64)
     wrong: dict[str, list[int]] = {}
@@ -185,13 +188,13 @@ def _features(columns: Columns, names: Sequence[str]) -> NDArray[np.float64]:
 def _numbers(
     cells: Sequence[Any] | NDArray[Any], decimal_comma: bool
 ) -> tuple[NDArray[np.float64], list[int]]:
-    """The numbers, and the rows whose cell is no finite number of 32 bits."""
+    """Return the numbers, and the rows whose cell is not a finite 32-bit number."""
     if isinstance(cells, np.ndarray) and cells.dtype.kind in "biuf":
         numbers = cells.astype(np.float64)
     else:
         numbers = np.array([_number(cell, decimal_comma) for cell in cells], np.float64)
         if decimal_comma and any(_is_decimal_comma(cell) for cell in cells):
-            # 1.234 beside 1,5 is a thousand, which float() reads as little more than 1.
+            # In a column with 1,5 the cell 1.234 means 1234, which float() would read as 1.234.
             numbers[[isinstance(cell, str) and _POINTS.fullmatch(cell) is not None for cell in cells]] = (
                 np.nan
             )
@@ -217,23 +220,25 @@ def _not_numbers(columns: Columns, wrong: Mapping[str, list[int]]) -> str:
     total = sum(map(len, wrong.values()))
     in_all = ""
     if total > 1:
-        told = [
+        by_column = [
             f"{name!r} ({len(rows):,}: {listed([columns.row(row) for row in rows], at_most=3)})"
             for name, rows in wrong.items()
         ]
-        in_all = f"; in all {total:,} cells are no numbers, in {listed(told)}"
+        in_all = f"; in all {total:,} cells are not numbers, in {listed(by_column)}"
     bad = [columns.cells[name][row] for name, rows in wrong.items() for row in rows]
     texts = [value for value in bad if isinstance(value, str) and not is_missing(value)]
     remedies = []
     if any(is_missing(value) for value in bad):
-        remedies.append("fill in what is missing, for example with the column's mean, or remove these rows")
+        remedies.append(
+            "fill in missing values, for example with the mean of the column, or remove these rows"
+        )
     kinds = [next((each for each in _REMEDIES if each.fullmatch(text)), None) for text in texts]
     remedies += [remedy for kind, remedy in _REMEDIES.items() if kind in kinds]
     text_columns = [name for name, rows in wrong.items() if _is_text(columns.cells[name], rows)]
-    remedies.append(f"encode text as numbers or leave it out, drop={text_columns or sorted(wrong)!r}")
+    remedies.append(f"encode text as numbers or omit it, drop={text_columns or sorted(wrong)!r}")
     return (
-        f"source: column {first!r} of {columns.row(first_row)} of {columns.name} is {cell}{in_all}. Expected "
-        f"finite numbers in every column but the label's: {'; '.join(remedies)}."
+        f"source: expected finite numbers in the columns of features, got {cell} in column {first!r} of "
+        f"{columns.row(first_row)} of {columns.name}{in_all}. To fix it: {'; '.join(remedies)}."
     )
 
 
@@ -246,8 +251,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _tell_of_indices(columns: Columns, names: Sequence[str], features: NDArray[np.float64]) -> None:
-    """Warn of features that number the rows: a model would learn the order of the file."""
+def _warn_about_indices(columns: Columns, names: Sequence[str], features: NDArray[np.float64]) -> None:
+    """Warn about features that number the rows, from which a model would learn the order of the file."""
     if len(features) < 3:
         return
     indices = []
@@ -263,5 +268,5 @@ def _tell_of_indices(columns: Columns, names: Sequence[str], features: NDArray[n
         )
         notify(
             f"{columns.name}: the {columns_are.format(', '.join(map(repr, indices)))} read as features. "
-            f"Pass drop={indices!r} to leave them out."
+            f"Pass drop={indices!r} to omit them."
         )

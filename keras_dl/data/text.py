@@ -1,4 +1,4 @@
-"""Text as windows of character ids, each with the character that follows as its target."""
+"""Text as windows of character ids, whose targets are the characters that follow."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from numpy.typing import NDArray
 from keras_dl.data.reading import read_text
 from keras_dl.data.source import Description, Examples, Indices, Source
 
-_UNICODE = 0x110000  # how many characters there can be
-_PIECE = 1 << 22  # characters that are encoded at a time: the text would take four bytes each at once
+_UNICODE = 0x110000  # the number of code points
+_PIECE = 1 << 22  # characters encoded at a time: the whole text at once would take four bytes per character
 
 
 def open_text(path: Path, sequence_length: int, encoding: str | None = None) -> Source:
-    """A text file with the single part `train`; its lines end in a line feed, whatever they end in there.
+    """Open a text file as a source with the single part `train`; all line ends are read as line feeds.
 
     Args:
-        path: the file, unpacked where its name ends in `.gz`.
+        path: the file; `.gz` is decompressed.
         sequence_length: T.
         encoding: as in `read_text`.
 
     Raises:
-        ValueError: it is empty, or no text in that encoding.
+        ValueError: the file is empty, or not a text in that encoding.
     """
     text = read_text(path, encoding).replace("\r\n", "\n").replace("\r", "\n")
     return characters(path.name, {"train": text}, sequence_length)
 
 
 def characters(name: str, texts: Mapping[str, str], sequence_length: int) -> Source:
-    """Texts, one a part, cut into windows of T characters that do not overlap; a shorter rest is left out.
+    """Open texts, one per part, as non-overlapping windows of T characters; a shorter rest is omitted.
 
-    The vocabulary is the sorted set of all parts' characters: the alphabet, so that no split meets an
-    unknown one. For a window c_0 ... c_{T-1} the targets are c_1 ... c_T, both (T,) int32.
+    The vocabulary is the sorted set of the characters of all parts, so that no split has an unknown one. For
+    a window c_0 ... c_{T-1} the targets are c_1 ... c_T, both (T,) int32.
     """
     if not any(texts.values()):
         raise ValueError(
-            f"source: {name} is empty. Give a text of more than sequence_length={sequence_length} characters."
+            f"source: {name} is empty. Pass a text of more than sequence_length={sequence_length} characters."
         )
     sizes = {part: len(text) for part, text in texts.items()}
     alphabet, ids = _encoded(texts)
@@ -49,9 +49,9 @@ def characters(name: str, texts: Mapping[str, str], sequence_length: int) -> Sou
         joined = windows[0] if len(windows) == 1 else np.concatenate(windows)
         if not len(joined):
             raise ValueError(
-                f"sequence_length: a window of {sequence_length} characters and the one that follows "
-                f"do not fit into {len(indices):,} characters of {name}. Choose a shorter sequence_length or "
-                "a longer split."
+                f"sequence_length: expected less than the {len(indices):,} characters of the split of "
+                f"{name}, got {sequence_length}: a window also needs the character that follows it. Pass a "
+                "shorter sequence_length or a longer split."
             )
         return Examples(joined[:, :-1], joined[:, 1:])
 
@@ -60,7 +60,7 @@ def characters(name: str, texts: Mapping[str, str], sequence_length: int) -> Sou
 
 
 def _encoded(texts: Mapping[str, str]) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
-    """The alphabet in order, and each text as places in it, of as few bytes as they need."""
+    """Return the sorted alphabet, and each text as indices into it, in the smallest dtype that fits."""
     present = np.zeros(_UNICODE, np.bool_)
     for text in texts.values():
         for first in range(0, len(text), _PIECE):
@@ -80,7 +80,7 @@ def _codes(text: str, first: int) -> NDArray[np.uint32]:
 
 
 def _runs(indices: Indices) -> list[slice]:
-    """The stretches without a gap, which a window must not cross."""
+    """Return the contiguous runs of indices, which a window must not cross."""
     if isinstance(indices, range):
         return [slice(indices.start, indices.stop)]
     pieces = np.split(indices, np.flatnonzero(np.diff(indices) != 1) + 1)
@@ -88,7 +88,7 @@ def _runs(indices: Indices) -> list[slice]:
 
 
 def _windows(ids: NDArray[Any], length: int) -> NDArray[Any]:
-    """(N,) -> ((N-1) // length, length + 1): each begins with the character that ends the one before."""
+    """Return (N,) ids as windows ((N-1) // length, length + 1) that overlap by one character."""
     if len(ids) <= length:
         return np.empty((0, length + 1), ids.dtype)
     return np.lib.stride_tricks.sliding_window_view(ids, length + 1)[::length]

@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets, found prepared or downloaded."""
+"""Data sets of TensorFlow Datasets (TFDS), already prepared or downloaded."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _PROBE_SECONDS = 5.0
 def open_tfds(
     name: str, *, data_dir: str | None, image_size: tuple[int, int] | None, sequence_length: int
 ) -> Source:
-    """A TFDS data set of images (with or without classes), or of text alone.
+    """Open a TFDS data set of images (with or without classes), or of text only.
 
     Args:
-        name: TFDS's name, with config and version if need be (`mnist`, `mnist:3.0.1`).
-        data_dir: where prepared sets are kept; by default `TFDS_DATA_DIR`, or else TFDS's own folder.
-        image_size: (H, W) that images are resized to while they are read, should they differ in size or be
+        name: the name in TFDS, optionally with config and version (`mnist`, `mnist:3.0.1`).
+        data_dir: the directory of prepared data sets; by default `TFDS_DATA_DIR`, or else TFDS's default.
+        image_size: (H, W) to which images are resized while they are read, if they differ in size or are
             larger.
-        sequence_length: T of the windows that a text is cut into.
+        sequence_length: T of the windows of a text.
 
     Raises:
-        LookupError: TFDS knows no such set.
-        ConnectionError: it is not prepared and cannot be downloaded.
-        ValueError: it holds neither images nor text.
+        LookupError: TFDS has no such data set.
+        ConnectionError: the data set is not prepared and cannot be downloaded.
+        ValueError: the data set has neither images nor text.
     """
     builder = _prepared(_builder(name, data_dir), name)
     features = builder.info.features
@@ -69,35 +69,35 @@ def open_tfds(
 
 @dataclass(frozen=True)
 class Files:
-    """A set of images as its files hold it.
+    """A data set of images that is read from its files.
 
     Attributes:
-        sizes: examples of each part.
-        read: (part, first, last) -> those examples, encoded: (image,) or (image, label).
+        sizes: the number of examples of each part.
+        read: (part, first, last) -> these examples, encoded: (image,) or (image, label).
         decode: one such example -> the same with uint8 pixels (H, W, C) and an int32 label.
-        told: the set's name and version, and how many examples each file has.
+        identity: the name and version of the data set, and the number of examples in each file.
     """
 
     sizes: Mapping[str, int]
     read: Callable[[str, int, int], tf.data.Dataset]
     decode: Callable[..., Any]
-    told: str
+    identity: str
 
 
 def open_files(
     name: str, *, data_dir: str | os.PathLike[str] | None, image_size: tuple[int, int] | None, labels: bool
 ) -> Files:
-    """A TFDS set of images that is read from its files as one goes.
+    """Open a TFDS data set of images that is read from its files during iteration.
 
     Args:
-        name: TFDS's name.
-        data_dir: where prepared sets are kept.
-        image_size: (H, W) that images are resized to, should they differ in size or be larger.
-        labels: whether each image comes with its class.
+        name: the name in TFDS.
+        data_dir: the directory of prepared data sets.
+        image_size: (H, W) to which images are resized, if they differ in size or are larger.
+        labels: whether to read the class of each image.
 
     Raises:
-        LookupError, ConnectionError: as `open_tfds`.
-        ValueError: it holds no images, or no classes where they are asked for.
+        LookupError, ConnectionError: as in `open_tfds`.
+        ValueError: the data set has no images, or `labels` is True and it has no classes.
     """
     import tensorflow_datasets as tfds
 
@@ -105,12 +105,12 @@ def open_files(
     features = builder.info.features
     image_key, label_key = _image_and_label(features, name)
     if labels and label_key is None:
-        raise ValueError(f"labels: {name} has no labels. Pass labels=False for the images alone.")
+        raise ValueError(f"labels: {name} has no labels. Pass labels=False for the images only.")
     image_shape = features[image_key].shape
     resize_to = size_to_read(image_shape, image_size)
     keys = [image_key, *([label_key] if labels else [])]
 
-    @tf.autograph.experimental.do_not_convert  # it would warn of TFDS's decorators on every worker
+    @tf.autograph.experimental.do_not_convert  # AutoGraph would warn about TFDS's decorators on every worker
     def read(part: str, first: int, last: int) -> tf.data.Dataset:
         examples = builder.as_dataset(
             split=f"{part}[{first}:{last}]",
@@ -143,7 +143,7 @@ def open_files(
 def _as_uint8_image(
     image: Any, image_shape: tuple[int | None, ...], resize_to: tuple[int, int] | None
 ) -> Any:
-    """A decoded image with its static shape, resized."""
+    """Return a decoded image with its static shape, resized."""
     image.set_shape(image_shape)
     if resize_to is None:
         return image
@@ -152,28 +152,28 @@ def _as_uint8_image(
 
 
 def _builder(name: str, data_dir: str | None) -> Any:
-    import tensorflow_datasets as tfds  # slow to import, and needed by these sets alone
+    import tensorflow_datasets as tfds  # slow to import, and needed only for these data sets
 
     try:
-        if not re.match(r"\w+([/:]|$)", name):  # TFDS would explain its grammar of names
+        if not re.match(r"\w+([/:]|$)", name):  # TFDS would raise an error about its grammar of names
             raise tfds.core.registered.DatasetNotFoundError
         return tfds.builder(name, data_dir=data_dir or os.environ.get("TFDS_DATA_DIR"))
     except tfds.core.registered.DatasetNotFoundError:
         meant = did_you_mean(name, ["digits", *tfds.list_builders()], 5)
         raise LookupError(
-            f"source: there is no data set, file or folder {name!r}.{meant} Expected 'digits', a name of "
+            f"source: there is no data set, file or folder {name!r}.{meant} Pass 'digits', a name of "
             "TensorFlow Datasets such as 'mnist', the path of a folder of images, a .csv or a text file, or "
             "arrays."
         ) from None
-    except (ValueError, AssertionError) as error:  # what TFDS raises for a config or a version
+    except (ValueError, AssertionError) as error:  # raised by TFDS for an unknown config or version
         raise ValueError(
-            f"source: TensorFlow Datasets knows {name!r} but not with that config or version. It says: "
-            f"{error} Choose one that it lists, or leave both out."
+            f"source: TensorFlow Datasets has {name!r}, but not this config or version: {error} Pass one "
+            "that it lists, or omit both."
         ) from None
 
 
 def _prepared(builder: Any, name: str) -> Any:
-    """The builder with its data on disk; TFDS is asked to download only where the servers answer."""
+    """Return the builder with its data on disk, downloaded if necessary and if the servers respond."""
     if builder.is_prepared():
         return builder
     if reason := _unreachable(_downloads(builder)):
@@ -188,7 +188,7 @@ def _prepared(builder: Any, name: str) -> Any:
 
 
 def _downloads(builder: Any) -> dict[str, Any]:
-    """What TFDS knows of the files to download: address -> size and checksum."""
+    """Return the files that TFDS would download: URL -> size and checksum."""
     return builder.url_infos or {}
 
 
@@ -196,16 +196,16 @@ def _unavailable(builder: Any, name: str, reason: str) -> str:
     size = sum(info.size for info in _downloads(builder).values()) / 2**20
     return (
         f"source: {name!r} is not prepared in {builder.data_dir}, and {reason}. Connect to the network and "
-        f"load it again ({f'{size:,.1f} MiB' if size else 'of unstated size'} to download), or set "
+        f"retry ({f'{size:,.1f} MiB' if size else 'of unstated size'} to download), or set "
         "TFDS_DATA_DIR (or data_dir=) to a folder where it is prepared. 'digits' needs no network."
     )
 
 
 def _unreachable(urls: Iterable[str]) -> str | None:
-    """Why a download cannot work, within seconds; TFDS itself would retry silently for minutes.
+    """Return the reason why a download cannot work, within seconds; TFDS would retry silently for minutes.
 
-    One address a server is asked, through the proxies of the environment, as TFDS would. Threads, because
-    a name look-up takes no timeout.
+    One URL per server is requested through the proxies of the environment, as TFDS does. Threads are used
+    because a name lookup has no timeout.
     """
     servers = {urllib.parse.urlsplit(url).netloc: url for url in urls if url.startswith("http")}
     answers: dict[str, str | None] = {}
@@ -226,19 +226,19 @@ def _unreachable(urls: Iterable[str]) -> str | None:
 
 def _ask(url: str) -> str | None:
     try:
-        # A fresh opener: `urlopen` keeps the proxies that the environment named at its first call.
+        # A new opener: `urlopen` caches the proxies of the environment at its first call.
         with urllib.request.build_opener().open(
             urllib.request.Request(url, method="HEAD"), timeout=_PROBE_SECONDS
         ):
             return None
     except urllib.error.HTTPError as error:
-        return str(error) if error.code >= 500 else None  # some servers refuse HEAD and grant GET
+        return str(error) if error.code >= 500 else None  # some servers reject HEAD and accept GET
     except (OSError, ValueError) as error:
         return str(getattr(error, "reason", error))
 
 
 def _image_and_label(features: Any, name: str) -> tuple[str, str | None]:
-    """The keys of the image and of the class; `image` and `label` where there are several."""
+    """Return the keys of the image and of the class; `image` and `label` if there are several."""
     import tensorflow_datasets as tfds
 
     images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
@@ -247,14 +247,14 @@ def _image_and_label(features: Any, name: str) -> tuple[str, str | None]:
     if image is None or features[image].np_dtype != np.uint8:
         listed = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in features.items())
         raise ValueError(
-            f"source: {name!r} has no single uint8 image feature; its features are {listed}. Choose a set of "
-            "images (and classes), or load it with tensorflow_datasets and pass arrays (x, y)."
+            f"source: expected a single uint8 image feature, got the features {listed} in {name!r}. Use a "
+            "data set of images (and classes), or load it with tensorflow_datasets and pass arrays (x, y)."
         )
     return image, "label" if "label" in classes else classes[0] if len(classes) == 1 else None
 
 
 def _columns(builder: Any, part: str, indices: Indices, keys: list[str]) -> dict[str, np.ndarray]:
-    """The examples at the indices, images still encoded."""
+    """Return the examples at the indices, with images still encoded."""
     import tensorflow_datasets as tfds
 
     images = [
@@ -268,7 +268,7 @@ def _columns(builder: Any, part: str, indices: Indices, keys: list[str]) -> dict
         decoders={key: tfds.decode.SkipDecoding() for key in images},
         read_config=tfds.ReadConfig(try_autocache=False),
     )
-    # Select before batching: features that nobody asked for need not have one shape.
+    # Select before batching: features that are not requested may differ in shape.
     dataset = dataset.map(lambda example: {key: example[key] for key in keys}).batch(4096)
     batches = list(dataset.as_numpy_iterator())
     return {key: np.concatenate([batch[key] for batch in batches])[indices - start] for key in keys}

@@ -208,7 +208,7 @@ print({"tensorflow_datasets", "sklearn"} & set(sys.modules))
         ({"split": ()}, "split: expected the name of a split, or a list of names, got ()."),
         ({"image_size": (8,)}, "image_size: expected one side or (height, width), got (8,)."),
         ({"split": "valid"}, "split: digits has no split 'valid'; it has 'train' (1,258 examples),"),
-        ({"split": "test[:0]"}, "split: 'test[:0]' of digits holds no examples"),
+        ({"split": "test[:0]"}, "split: expected at least one example, got none in 'test[:0]' of digits"),
         ({"split": "test[:10]", "batch_size": 16, "drop_remainder": True},
          "batch_size: expected at most the 10 examples of 'test[:10]' of digits, got 16"),
     ],

@@ -122,9 +122,7 @@ def test_no_labels(tmp_path):
 
 
 def test_no_images(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"no single uint8 image feature; its features are .*length \(Scalar\)"
-    ):
+    with pytest.raises(ValueError, match=r"single uint8 image feature, got the features .*length \(Scalar\)"):
         load("numbers_for_tests", data_dir=tmp_path)
 
 
@@ -148,9 +146,7 @@ def test_no_name_is_not_the_working_folder(tmp_path):
 
 @pytest.mark.parametrize("name", ["mnist:9.9.9", "mnist/nope"])
 def test_a_wrong_config_or_version_is_named(tmp_path, name):
-    with pytest.raises(
-        ValueError, match=f"TensorFlow Datasets knows '{name}' but not with that config or version"
-    ):
+    with pytest.raises(ValueError, match=f"TensorFlow Datasets has '{name}', but not this config or version"):
         load(name, data_dir=tmp_path)
 
 
