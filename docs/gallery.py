@@ -58,10 +58,9 @@ def _section(chapter: Path) -> str:
     opening = ast.get_docstring(ast.parse(chapter.read_text(encoding="utf-8"))) or ""
     claim, command, rest = opening.split("\n\n", 2)
     expected = " ".join(rest.split("Expected: ", 1)[1].split())
-    title = chapter.stem[3:].replace("_", " ")
-    alt = claim.split("\n")[0]
+    title = claim.partition(":")[0]
     return (
-        f"## {chapter.stem[:2]} {title}\n\n{alt}\n\n![{alt}](gallery/{chapter.stem}.png)\n\n"
+        f"## {chapter.stem[:2]} {title}\n\n{claim}\n\n![{claim}](gallery/{chapter.stem}.png)\n\n"
         f"`{command.strip()}`. {expected[0].upper()}{expected[1:]}\n"
     )
 

@@ -1,9 +1,9 @@
-"""A perceptron never makes more mistakes than (R / margin)^2, and never ends on XOR.
+"""Perceptron: at most (R / margin)^2 mistakes on separable data, and no convergence on XOR.
 
     python examples/01_perceptron.py [--quick] [--out FILE]
 
-Some 5 seconds. Expected: fewer mistakes than the bound for every margin; on XOR the weights come back to
-where they were after a few epochs.
+About 5 seconds. Expected: fewer mistakes than the bound for every margin; on XOR the weights repeat with a
+period of a few epochs.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ XOR = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0, 1, 1, 0])
 
 
 def points(gap, n, seed=0):
-    """Points of the square, none nearer than `gap` to the line that tells their classes."""
+    """Return points of the square, none closer than `gap` to the line that separates the classes."""
     rng = np.random.default_rng(seed)
     x = rng.uniform(-1, 1, (4 * n, 2))
     distance = x @ [0.8, 0.6] - 0.1
@@ -30,8 +30,8 @@ def main():
     x, y = points(0.01, 60)
     run, bound = train_perceptron(x, y), novikoff_bound(x, y)
     print(f"margin {separation(x, y).margin:.3f}: {run.mistakes.sum()} mistakes, at most {bound:.0f}")
-    plot_separation(left, x, y, run.w, run.b, title="what the rule found")
-    plot_mistakes(middle, run, bound=bound, title="mistakes stay below the bound")
+    plot_separation(left, x, y, run.w, run.b, title="the learned line")
+    plot_mistakes(middle, run, bound=bound, title="mistakes and bound")
 
     gaps = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.4])
     seeds = range(3 if page.quick else 20)
@@ -46,13 +46,13 @@ def main():
         curves,
         xlabel="gap between the classes",
         ylabel="mistakes",
-        title="wide gaps are easy",
+        title="mistakes against the gap",
         log="xy",
     )
 
     run = train_perceptron(*XOR, max_epochs=20)
-    print(f"XOR: no margin ({separation(*XOR)}); the weights come back every {run.period} epoch(s)")
-    plot_mistakes(xor, run, title="XOR: mistakes for ever")
+    print(f"XOR: no margin ({separation(*XOR)}); the weights repeat every {run.period} epoch(s)")
+    plot_mistakes(xor, run, title="XOR: no convergence")
     page.save()
 
 

@@ -1,9 +1,9 @@
-"""Two steps make a bump, and bumps make any continuous function: networks that nobody trained.
+"""Universal approximation: sums of bumps, built from pairs of steps, approximate continuous functions.
 
     python examples/02_universal_approximation.py [--quick] [--out FILE]
 
-Some 15 seconds. Expected: the largest error halves as the number of bumps doubles, in one dimension and in
-two; sigmoids become steps as they grow steep.
+About 15 seconds; the networks are built, not trained. Expected: the largest error halves when the number of
+bumps doubles, in one dimension and in two; steep sigmoids approach steps.
 """
 
 import numpy as np

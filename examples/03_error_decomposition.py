@@ -1,9 +1,10 @@
-"""Where error comes from: the family, the sample, the optimiser. Each is measured by itself.
+"""Error decomposition: approximation, estimation and optimization error, measured separately.
 
     python examples/03_error_decomposition.py [--quick] [--out FILE]
 
-Some 6 seconds. Expected: approximation falls with the size of the family while estimation rises; estimation
-falls with n; optimisation falls with the epochs. Together with the noise they are the risk.
+About 6 seconds. Expected: the approximation error falls with the size of the family while the estimation
+error rises; the estimation error falls with n; the optimization error falls with the epochs. Their sum and
+the noise are the risk.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
-"""Naive Bayes learns faster, logistic regression ends better: test error on real digits over n.
+"""Naive Bayes and logistic regression: test error on digits over the number of examples.
 
     python examples/04_generative_discriminative.py [--quick] [--out FILE]
 
-Some 25 seconds. Expected: the generative classifier wins with few examples, the
+About 25 seconds. Expected: the generative classifier has the lower error with few examples, the
 discriminative one with many, and the curves cross in between.
 """
 
@@ -17,7 +17,7 @@ from keras_dl.theory import learning_curves
 
 
 def classifier(model, steps):
-    """A fit for `learning_curves`: the same model, set back and trained anew."""
+    """Return a fit for `learning_curves`: the same model, reset and trained again."""
     variables = list(model.weights)
     if model.optimizer:
         model.optimizer.build(model.trainable_variables)
@@ -27,7 +27,7 @@ def classifier(model, steps):
     def fit(x, y):
         for variable, value in zip(variables, start, strict=True):
             variable.assign(value)
-        # One fixed shape, traced once: what only fills the batch weighs nothing.
+        # One fixed shape, traced once: padding examples have weight 0.
         filled = np.resize(np.arange(len(x)), 1024)
         weight = (np.arange(1024) < len(x)).astype("float32") * (1024 / len(x))
         batch = tf.data.Dataset.from_tensors((x[filled], y[filled], weight))

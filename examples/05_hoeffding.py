@@ -1,9 +1,9 @@
-"""How far the error on a sample can be off: Hoeffding's bound, simulated tails, and a model's real gap.
+"""Hoeffding's bound: how far the error on a sample can deviate, simulated tails, and a model's gap.
 
     python examples/05_hoeffding.py [--quick] [--out FILE]
 
-Some 15 seconds. Expected: no simulated tail above the bound; an MLP on digits with few examples has a gap
-that grows while it trains.
+About 15 seconds. Expected: no simulated tail above the bound; the generalization gap of an MLP on digits with
+few examples grows during training.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ def main():
     sizes = {
         f"$\\delta$ = {delta}": [hoeffding_sample_size(e, delta) for e in wanted] for delta in (0.05, 0.001)
     }
-    print(f"To know an error to 0.01 with 95 %: {hoeffding_sample_size(0.01, 0.05):,} examples")
+    print(f"Examples for an error known to 0.01 with 95 %: {hoeffding_sample_size(0.01, 0.05):,}")
     plot_lines(third, wanted, sizes, xlabel="$\\epsilon$", ylabel="examples n", title="sample size", log="xy")
 
     train, test = load("digits", "train[:200]", seed=0), load("digits", "test")
@@ -38,11 +38,11 @@ def main():
     model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(train, epochs=15 if page.quick else 60, verbose=0, callbacks=[gap])
     epochs = np.arange(1, len(gap.gap) + 1)
-    errors = {"on the 200 trained on": gap.train_error, "on others": gap.test_error}
-    plot_lines(fourth, epochs, errors, xlabel="epoch", ylabel="error", title="generalisation gap")
+    errors = {"training set (200)": gap.train_error, "test set": gap.test_error}
+    plot_lines(fourth, epochs, errors, xlabel="epoch", ylabel="error", title="generalization gap")
     low, high = (np.array(gap.test_error) + sign * gap.deviation for sign in (-1, 1))
     fourth.fill_between(epochs, np.maximum(low, 0), high, color="#ea580c", alpha=0.12, lw=0)
-    print(f"Gap {gap.gap[-1]:.3f}; the error on others is known to {gap.deviation:.3f} with 95 %")
+    print(f"Gap {gap.gap[-1]:.3f}; the test error is known to {gap.deviation:.3f} with 95 %")
     page.save()
 
 

@@ -1,9 +1,9 @@
-"""A convolution is a dense layer whose weights are few and shared; a CNN reads digits with them.
+"""Convolution: a dense layer with few, shared weights, and a CNN that classifies digits.
 
     python examples/06_cnn.py [--quick] [--out FILE]
 
-Some 15 seconds. Expected: layer and matrix agree to 1e-6; the CNN reads at least 9 of 10 digits after a few
-epochs.
+About 15 seconds. Expected: layer and matrix agree to 1e-6; the CNN classifies at least 9 of 10 digits after a
+few epochs.
 """
 
 import numpy as np
@@ -30,14 +30,14 @@ def main():
     print(f"Convolution against dense matrix: largest difference {np.abs(maps - by_matrix).max():.1e}")
     size = conv_output_size(8, kernel_size=3, stride=2, padding=1)
     print(f"8 pixels, kernel 3, stride 2, padding 1: {size}")
-    print(f"8 pixels, pooled by 2 -> {pool_output_size(8, 2)}")
+    print(f"8 pixels, pooling 2: {pool_output_size(8, 2)}")
     shown = np.concatenate([images[:4], (maps[:4] - maps.min()) / np.ptp(maps)])
     plot_images(first, shown, columns=4, title="digits, and one feature map")
     share = (matrix != 0).mean()
     plot_matrix(
         second,
         matrix.T,
-        title=f"the same as a matrix: {share:.0%} not 0",
+        title=f"as a matrix: {share:.0%} nonzero",
         xlabel="input pixel",
         ylabel="output pixel",
     )

@@ -1,8 +1,8 @@
-"""What a shift does to convolution and pooling, measured on real digits, also where it breaks.
+"""Equivariance: shifted inputs of convolution and pooling, measured on digits, with the limits.
 
     python examples/07_equivariance.py [--quick] [--out FILE]
 
-Some 12 seconds. Expected: a gap of 0 for convolution where nothing leaves the image; gaps at borders, between
+About 12 seconds. Expected: a gap of 0 for convolution if nothing leaves the image; gaps at borders, between
 the steps of a stride, and for pooling beyond its window.
 """
 
@@ -30,7 +30,7 @@ def main():
     plot_images(first, shown, columns=4, title="digits x, and T(x): 4 pixels to the right")
 
     gaps = {
-        "room around": [equivariance_gap(plain, roomy, 0, by) for by in shifts],
+        "with margin": [equivariance_gap(plain, roomy, 0, by) for by in shifts],
         "cut at the border": [equivariance_gap(plain, images, 0, by) for by in shifts],
         "stride 2": [equivariance_gap(strided, roomy, 0, by, stride=2) for by in shifts],
     }

@@ -1,9 +1,9 @@
-"""The ELBO is a bound: a VAE whose log p(x) is known exactly, and a trained one that draws digits.
+"""VAE: the ELBO as a bound of an exactly known log p(x), and samples of a trained model.
 
     python examples/08_vae.py [--quick] [--out FILE]
 
-Some 12 seconds. Expected: the ELBO touches log p(x) where q is the posterior and lies below it elsewhere, by
-the divergence between the two; the bound of k samples climbs towards log p(x).
+About 12 seconds. Expected: the ELBO equals log p(x) if q is the posterior, and is otherwise lower by the
+divergence between the two; the bound of k samples rises toward log p(x).
 """
 
 import numpy as np
@@ -66,9 +66,7 @@ def main():
     )
 
     vae = VAE.from_preset("vae-mnist")
-    plot_images(
-        third, np.asarray(vae.sample(50, seed=3)), columns=10, title="digits that a trained VAE draws"
-    )
+    plot_images(third, np.asarray(vae.sample(50, seed=3)), columns=10, title="samples of a trained VAE")
     page.save()
 
 

@@ -1,10 +1,10 @@
-"""The game of two players: the best discriminator, the generator's two losses, and modes that are lost.
+"""GAN: the optimal discriminator, the two losses of the generator, and mode collapse.
 
     python examples/09_gan.py [--quick] [--out FILE]
 
-Some 20 seconds (quick: too few steps for the ring). Expected: the discriminator fitted to draws is p / (p +
-q); the minimax gradient dies where D is sure; a generator that learns 20 times as fast as D collapses to a
-spot and wanders, and finds all modes of the ring where D keeps up.
+About 20 seconds (quick: too few steps for the ring). Expected: the discriminator fitted to samples is
+p / (p + q); the minimax gradient vanishes if D rejects the samples with confidence; a generator that learns
+20 times as fast as D collapses to a moving point, and covers all modes of the ring at equal rates.
 """
 
 import keras
@@ -20,7 +20,7 @@ SIGMA = 0.05
 
 
 def ring_gan(data, generator_rate, discriminator_rate, epochs):
-    """A GAN of dense layers trained on points of the plane, and 2,000 points that it draws."""
+    """Train a GAN of dense layers on points of the plane and return 2,000 points that it generates."""
     keras.utils.set_random_seed(0)
     dense = keras.layers.Dense
     generator = keras.Sequential([keras.Input((2,)), dense(64, "relu"), dense(64, "relu"), dense(2)])
@@ -43,8 +43,8 @@ def main():
     value = theory.game_value(p, q, best, x)
     jsd = theory.jensen_shannon_divergence(p, q, x)
     print(f"Value at the optimum {value:.6f}, 2 JSD - log 4 = {2 * jsd - np.log(4):.6f}")
-    curves = {"p, the data": p, "q, the generator": q, "D fitted to draws": fitted, "p / (p + q)": best}
-    plot_lines(first, x, curves, xlabel="x", ylabel="density, probability", title="the best discriminator")
+    curves = {"p, the data": p, "q, the generator": q, "D fitted to samples": fitted, "p / (p + q)": best}
+    plot_lines(first, x, curves, xlabel="x", ylabel="density, probability", title="the optimal discriminator")
     first.lines[-1].set_linestyle("--")
     first.lines[-1].set_color("#1f2937")
     first.legend(frameon=False, fontsize=7)
@@ -60,20 +60,20 @@ def main():
         curves,
         xlabel="D(G(z))",
         ylabel="size of the gradient",
-        title="what the generator hears",
+        title="gradient of the generator",
         log="xy",
     )
 
-    centres = theory.ring_centres(8, 1.0)
-    data = theory.ring_of_gaussians(4096, centres, SIGMA).astype("float32")
+    centers = theory.ring_centres(8, 1.0)
+    data = theory.ring_of_gaussians(4096, centers, SIGMA).astype("float32")
     epochs = 6 if page.quick else 60
     for axes, name, rates in zip(
         rings, ("fast generator", "equal rates"), ((1e-2, 5e-4), (1e-3, 1e-3)), strict=True
     ):
         samples = ring_gan(data, *rates, epochs)
-        found = theory.mode_coverage(samples, centres, SIGMA)
+        found = theory.mode_coverage(samples, centers, SIGMA)
         print(f"{name}: {found.covered} of 8 modes, {found.quality:.0%} of the points belong to one")
-        plot_points(axes, samples, centres, title=f"{name}: {found.covered} of 8 modes")
+        plot_points(axes, samples, centers, title=f"{name}: {found.covered} of 8 modes")
     page.save()
 
 

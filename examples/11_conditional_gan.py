@@ -1,9 +1,9 @@
-"""A conditional GAN draws the class it is asked for.
+"""Conditional GAN: images of a requested class.
 
     python examples/11_conditional_gan.py [--quick] [--out FILE]
 
-Some 15 seconds. Expected: one latent a row, one class a column, the hand stays and the digit changes; a
-trained classifier reads the class that was asked for in at least 9 of 10 pictures.
+About 15 seconds. Expected: in a grid of one latent per row and one class per column, a row has one style of
+handwriting and all digits; a trained classifier predicts the requested class for at least 9 of 10 images.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ def main():
     rows, classes = 8, np.arange(10)
     z = np.repeat(np.asarray(gan.sample_prior(rows, seed=1)), 10, axis=0)
     images = np.asarray(gan.generate(z, np.tile(classes, rows)))
-    plot_images(first, images, columns=10, title="one z a row, one class a column")
+    plot_images(first, images, columns=10, title="one z per row, one class per column")
 
     asked = np.repeat(classes, 20 if page.quick else 100)
     drawn = np.asarray(gan.generate(len(asked), asked, seed=2))
@@ -28,9 +28,13 @@ def main():
     counts = np.zeros((10, 10))
     np.add.at(counts, (asked, answers), 1)
     share = (asked == answers).mean()
-    print(f"The classifier reads the class that was asked for in {share:.1%} of {len(asked)} pictures")
+    print(f"The classifier predicts the requested class for {share:.1%} of the images")
     plot_matrix(
-        second, counts, title=f"read as asked: {share:.1%}", xlabel="read by a classifier", ylabel="asked for"
+        second,
+        counts,
+        title=f"agreement: {share:.1%}",
+        xlabel="predicted by a classifier",
+        ylabel="requested",
     )
     second.set_aspect("equal")
     second.set_xticks(classes)

@@ -1,9 +1,9 @@
-"""Backpropagation through time, term by term, and why its gradients vanish or explode.
+"""Backpropagation through time: vanishing and exploding gradients, term by term.
 
     python examples/12_rnn_bptt.py [--quick] [--out FILE]
 
-Some 3 seconds. Expected: what a loss says of far earlier steps fades; the spectral radius of W decides at
-what rate; clipping bounds the step and keeps its direction.
+About 3 seconds. Expected: the gradient of a loss with respect to much earlier steps vanishes; the spectral
+radius of W determines the rate; clipping bounds the step and keeps its direction.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ def main():
     style(
         first,
         xlabel="k, where W was used",
-        ylabel="j, the step of the loss",
+        ylabel="j, step of the loss",
         title="the double sum",
         grid=False,
     )
@@ -53,7 +53,7 @@ def main():
         bptt(random_recurrence(UNITS, r), 0.02 * u, v, x[:steps], targets[:steps]).gradient for r in radii
     ]
     curves = {
-        "as it is": [np.linalg.norm(each) for each in gradients],
+        "not clipped": [np.linalg.norm(each) for each in gradients],
         "clipped to 1": [np.linalg.norm(clip_by_norm(each, 1.0)) for each in gradients],
     }
     plot_lines(

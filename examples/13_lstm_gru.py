@@ -1,9 +1,9 @@
-"""Gates carry gradients further: RNN, LSTM and GRU side by side, untrained and while they train.
+"""RNN, LSTM and GRU: gradients over time, untrained and during training.
 
     python examples/13_lstm_gru.py [--quick] [--out FILE]
 
-Some 15 seconds. Expected: over 100 steps the gradient of the vanilla RNN is lost, that along the LSTM's
-conveyor belt and the GRU's state is not where the gates are open; the callback shows every weight's gradient
+About 15 seconds. Expected: over 100 steps the gradient of the vanilla RNN vanishes; the gradients of the
+LSTM's cell state and the GRU's state do not if the gates are open. The callback shows every weight's gradient
 before and after training.
 """
 
@@ -22,7 +22,7 @@ UNITS, FEATURES, STEPS = 32, 4, 100
 
 
 def norms_of(layer, memory):
-    """|dh_T/dh_k| of an untrained layer whose gates are held open by a bias of `memory`."""
+    """Return |dh_T/dh_k| of an untrained layer whose gates are opened by a bias of `memory`."""
     layer.build((None, None, FEATURES))
     x = np.random.default_rng(0).standard_normal((STEPS, FEATURES))
     weights = [np.array(each) for each in layer.get_weights()]

@@ -1,8 +1,8 @@
-"""One model, three formats, each run in its own runtime: what it weighs, how far it is off, how fast.
+"""Export: one model in three formats, each in its own runtime; file size, error and latency.
 
     python examples/14_export.py [--quick] [--out FILE]
 
-Some 15 seconds. Expected: SavedModel, TFLite and ONNX give the Keras model's numbers to 1e-5.
+About 15 seconds. Expected: SavedModel, TFLite and ONNX agree with the Keras model to 1e-5.
 """
 
 import tempfile
@@ -32,7 +32,7 @@ def main():
             latency = measure_latency(load_artifact(artifact.path), {"image": images[:1]})
             rows[name] = (artifact.bytes / 1000, artifact.max_abs_error, latency.p50_ms)
             print(
-                f"{name}: {rows[name][0]:.0f} KB, error {rows[name][1]:.1e}, {rows[name][2]:.2f} ms an image"
+                f"{name}: {rows[name][0]:.0f} KB, error {rows[name][1]:.1e}, {rows[name][2]:.2f} ms per image"
             )
     titles = ("size in KB", "largest error against Keras", "milliseconds for one image")
     for column, (axes, title) in enumerate(zip(page.axes(3), titles, strict=True)):

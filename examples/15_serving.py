@@ -1,8 +1,8 @@
-"""A release behind the TensorFlow Serving API, asked over REST and gRPC.
+"""Serving: a release behind the TensorFlow Serving API, queried over REST and gRPC.
 
     python examples/15_serving.py [--quick] [--out FILE]
 
-Some 15 seconds. Expected: both transports give the model's own answers, nearly all of them right.
+About 15 seconds. Expected: both transports return the model's own predictions, nearly all of them correct.
 """
 
 import tempfile
@@ -37,17 +37,19 @@ def main():
     own = np.asarray(model.predict(images, verbose=0)).argmax(-1)
     for name, each in answers.items():
         assert (each == own).all()
-        print(f"{name}: {(each == labels).sum()} of 32 right, {1e3 * np.median(times[name]):.1f} ms a call")
-    plot_images(first, images, columns=8, title="asked about, and answered over gRPC")
+        print(
+            f"{name}: {(each == labels).sum()} of 32 correct, {1e3 * np.median(times[name]):.1f} ms per call"
+        )
+    plot_images(first, images, columns=8, title="images and predictions over gRPC")
     for index, answer in enumerate(answers["gRPC"]):
         row, column = divmod(index, 8)
-        colour = "#4ade80" if answer == labels[index] else "#f87171"
-        first.text(9 * column + 0.1, 9 * row + 1.9, str(answer), color=colour, fontsize=9, weight="bold")
-    for (name, each), colour in zip(times.items(), COLORS, strict=False):
+        color = "#4ade80" if answer == labels[index] else "#f87171"
+        first.text(9 * column + 0.1, 9 * row + 1.9, str(answer), color=color, fontsize=9, weight="bold")
+    for (name, each), color in zip(times.items(), COLORS, strict=False):
         share = np.arange(1, calls + 1) / calls
-        second.plot(1e3 * np.sort(each), share, color=colour, label=name)
+        second.plot(1e3 * np.sort(each), share, color=color, label=name)
     second.legend(frameon=False, fontsize=8)
-    style(second, xlabel="milliseconds", ylabel="share of calls answered", title="one image a call")
+    style(second, xlabel="milliseconds", ylabel="share of calls", title="one image per call")
     second.set_xlim(left=0)
     page.save()
 

@@ -1,4 +1,4 @@
-"""What all chapters share: the command line, and a figure that is saved at the end."""
+"""The command line and the figure of every chapter."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from keras_dl.reports import figures
 
 
 class Chapter(NamedTuple):
-    """A figure to draw on, and what the command line asks for."""
+    """A figure to draw on, and the options of the command line."""
 
     figure: Figure
     quick: bool
     out: Path
 
     def axes(self, columns: int, rows: int = 1) -> list[Any]:
-        """Axes side by side, row by row."""
+        """Return a grid of axes, row by row."""
         grid = self.figure.subplots(rows, columns, squeeze=False)
         return list(grid.ravel())
 
     def save(self) -> None:
-        """Write the figure and say where it is."""
+        """Write the figure and print its path."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
         print(f"Picture: {figures.save(self.figure, self.out, dpi=100)}")
 
 
 def chapter(width: float = 10, height: float = 3.4) -> Chapter:
-    """Read `--quick` and `--out` for the script that is run."""
+    """Read `--quick` and `--out` for the script that runs."""
     script = Path(sys.argv[0])
     parser = argparse.ArgumentParser(description=f"Chapter {script.stem}.")
     parser.add_argument("--quick", action="store_true", help="smaller sizes, a few seconds")

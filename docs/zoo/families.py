@@ -1,4 +1,4 @@
-"""Held-out models, one of each kind that Keras has: the tests and the export matrix run through them."""
+"""Small models, one for each kind of Keras layer, for the tests and the export matrix."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ _POOLING = [
         {"tokens": TOKENS},
     ),
 ]
-_NORMALISATION = [
+_NORMALIZATION = [
     Specimen(
         "BatchNormalization, GroupNormalization",
         over(
@@ -173,7 +173,7 @@ _ATTENTION = [
     Specimen(
         "GroupQueryAttention", of_two((None, 4), lambda q, v: layers.GroupQueryAttention(3, 4, 2)(q, v))
     ),
-    Specimen("a transformer's decoder", transformer),
+    Specimen("transformer decoder", transformer),
 ]
 _SHAPE = [
     Specimen("Dense, EinsumDense", over(TIME, of(layers.Dense, 4, "relu"), einsum_dense)),
@@ -236,17 +236,17 @@ _SHAPE = [
     ),
 ]
 _PREPROCESSING = [
-    Specimen("Rescaling of uint8", over(IMAGE, of(layers.Rescaling, 1 / 255, -0.5), dtype="uint8")),
+    Specimen("Rescaling, uint8 input", over(IMAGE, of(layers.Rescaling, 1 / 255, -0.5), dtype="uint8")),
     Specimen(
         "Resizing, CenterCrop",
         over((None, None, 3), of(layers.Resizing, 5, 11), of(layers.CenterCrop, 4, 4)),
-        loops=True,  # what is smaller than the crop is resized
+        loops=True,  # an image smaller than the crop is resized
     ),
     Specimen(
         "Resizing, bicubic",
         over(IMAGE, of(layers.Resizing, 5, 11, interpolation="bicubic", name="resize")),
         refused={
-            "onnx": "a difference of .* is allowed.*'resize'",  # their coefficients differ by 1e-3
+            "onnx": "a difference of .* is allowed.*'resize'",  # the coefficients differ by 1e-3
         },
     ),
     Specimen("Discretization", over(VECTOR, of(layers.Discretization, bin_boundaries=[-0.5, 0.0, 0.5]))),
@@ -323,7 +323,7 @@ _OPERATIONS = [
     ),
 ]
 _MODELS = [
-    Specimen("nested dicts and lists", nested_inputs),
+    Specimen("nested dicts and lists as inputs", nested_inputs),
     Specimen("shared layers, models in a model", shared_layers),
     Specimen(
         "several arguments",
@@ -333,7 +333,7 @@ _MODELS = [
             "scale": np.array([[0.5], [-1.0], [2.0], [0.0]], np.float32),
         },
     ),
-    Specimen("bool in and out", of_two((3,), lambda a, b: ops.logical_and(a, ops.logical_not(b)), "bool")),
+    Specimen("bool inputs and outputs", of_two((3,), lambda a, b: ops.logical_and(a, ops.logical_not(b)), "bool")),
     Specimen("mixed_float16", mixed_precision("mixed_float16")),
     Specimen(
         "mixed_bfloat16",
@@ -347,9 +347,9 @@ FAMILIES: dict[str, Sequence[Specimen]] = {
     "Recurrent": recurrent.SPECIMENS,
     "Convolution": _CONVOLUTION,
     "Pooling": _POOLING,
-    "Normalisation": _NORMALISATION,
+    "Normalization": _NORMALIZATION,
     "Attention": _ATTENTION,
-    "Dense, activations, shape": _SHAPE,
+    "Dense, activations and shape layers": _SHAPE,
     "Preprocessing": _PREPROCESSING,
     "keras.ops": _OPERATIONS,
     "Whole models": _MODELS,

@@ -1,4 +1,4 @@
-"""The parts of the held-out models; batch and time are dynamic wherever Keras allows it."""
+"""The parts of the small models; batch and time are dynamic where Keras supports it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Specimen:
 
 
 def disturbed(model: keras.Model) -> keras.Model:
-    """Move the weights that are all alike a little: zeros and ones would hide a lost or exchanged one."""
+    """Perturb constant weights: zeros and ones would hide a missing or swapped weight."""
     random = np.random.default_rng(7)
     for weight in model.weights:
         values = keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32"))
@@ -53,7 +53,7 @@ def disturbed(model: keras.Model) -> keras.Model:
 
 
 def over(shape: Sequence[int | None], *made: Callable[[], Any], dtype: str = "float32") -> Build:
-    """Build a model with one output, or several, for each layer (or function) made, all of one input."""
+    """Build a model of one input, with the outputs of each layer (or function)."""
 
     def build() -> keras.Model:
         x = keras.Input(tuple(shape), dtype=dtype, name="x")
@@ -74,7 +74,7 @@ def function(call: Callable[[Any], Any]) -> Callable[[], Any]:
 
 
 def of_tokens(call: Callable[[Any], Any]) -> Build:
-    """Build a model of embedded tokens, of which 0 is masked."""
+    """Build a model of embedded tokens with 0 masked."""
 
     def build() -> keras.Model:
         tokens = keras.Input((None,), dtype="int32", name="tokens")
@@ -94,7 +94,7 @@ def of_two(shape: Sequence[int | None], call: Callable[[Any, Any], Any], dtype: 
 
 
 def sequence_to_sequence(cls: Any) -> Build:
-    """Build an encoder whose last states begin the decoder."""
+    """Build an encoder whose last states are the initial states of the decoder."""
 
     def build() -> keras.Model:
         source, target = keras.Input((None, 3), name="source"), keras.Input((None, 2), name="target")
@@ -113,7 +113,7 @@ def row_of(layer: Any) -> Any:
 
 
 def bidirectional_states(sequence: Any) -> Any:
-    """Hand the states of one bidirectional layer to the next."""
+    """Pass the states of one bidirectional layer to the next."""
     outputs, *states = layers.Bidirectional(layers.LSTM(3, return_sequences=True, return_state=True))(
         sequence
     )
@@ -122,7 +122,7 @@ def bidirectional_states(sequence: Any) -> Any:
 
 @keras.saving.register_keras_serializable("keras_dl_export_tests")
 class SineCell(layers.Layer):
-    """h = sin(x W) + h / 2: an equation that no format has an operator for."""
+    """A cell, h = sin(x W) + h / 2, for which no format has an operator."""
 
     def __init__(self, units: int = 3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -137,7 +137,7 @@ class SineCell(layers.Layer):
 
 
 def cells_of_this_package() -> keras.Model:
-    """Build a model of the recurrent layers and cells of `keras_dl`."""
+    """Build a model of the recurrent layers and cells of keras_dl."""
     from keras_dl import layers as own
 
     x = keras.Input((None, 3), name="x")
@@ -204,7 +204,7 @@ def transformer() -> keras.Model:
 
 
 def einsum_dense() -> Any:
-    """Return an `EinsumDense` layer with two free axes."""
+    """Return an `EinsumDense` layer with two dynamic axes."""
     return layers.EinsumDense("abc,cde->abde", output_shape=(None, 2, 4), bias_axes="de")
 
 
@@ -215,7 +215,7 @@ def scanned(x: Any) -> Any:
 
 
 def of_application(name: str, **options: Any) -> Build:
-    """Build one of Keras's networks, small and with random weights."""
+    """Build a small network of `keras.applications` with random weights."""
 
     def build() -> keras.Model:
         return getattr(keras.applications, name)(

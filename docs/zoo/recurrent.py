@@ -1,4 +1,4 @@
-"""Held-out recurrent models."""
+"""Small recurrent models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECURRENT = (layers.SimpleRNN, layers.LSTM, layers.GRU)
 SPECIMENS = [
     Specimen("SimpleRNN, LSTM, GRU", over(TIME, *(of(cls, 4) for cls in RECURRENT))),
     Specimen(
-        "recurrent layers, of known length, without bias",
+        "recurrent layers, fixed length, without bias",
         over(STEPS, *(of(cls, 4, use_bias=False) for cls in RECURRENT)),
         tested=False,
     ),
@@ -48,7 +48,7 @@ SPECIMENS = [
         tested=False,
     ),
     Specimen(
-        "recurrent layers, an activation of no node",
+        "recurrent layers, an activation without an ONNX node",
         over(TIME, of(layers.GRU, 3, activation="gelu")),
         loops=True,
     ),
@@ -83,7 +83,7 @@ SPECIMENS = [
         )
         for cls, mode in zip((*RECURRENT, *RECURRENT[1:]), ("sum", "mul", "concat", "ave", None), strict=True)
     ),
-    Specimen("Bidirectional, states on to the next", over(TIME, lambda: bidirectional_states)),
+    Specimen("Bidirectional, states passed to the next layer", over(TIME, lambda: bidirectional_states)),
     *(Specimen(f"{cls.__name__}, sequence to sequence", sequence_to_sequence(cls)) for cls in RECURRENT[1:]),
     Specimen(
         "RNN of several cells",
@@ -92,7 +92,7 @@ SPECIMENS = [
     ),
     Specimen("layers and cells of keras_dl", cells_of_this_package),
     Specimen(
-        "RNN of a cell of one's own",
+        "RNN of a custom cell",
         over(TIME, lambda: layers.RNN(SineCell(), return_sequences=True)),
         loops=True,
     ),

@@ -47,4 +47,4 @@ def test_equal_reasons_share_a_number(export_matrix):
     row = " | ".join("2e-07 [2]" if column == "ONNX" else "no [1]" for column in export_matrix.COLUMNS)
     assert f"| A | {row} |\n| B | {row} |\n" in page
     assert "1. it cannot.\n2. it is a loop, which is slower.\n" in page
-    assert page.endswith("2 models, 2 minutes on two shared CPU cores, with keras 3.\nNot run so far: C.\n")
+    assert page.endswith("2 models, 2 minutes on two shared CPU cores, with keras 3.\nNot measured: C.\n")

@@ -1,4 +1,4 @@
-"""The example in serving/deploy: `python -m keras_dl_serving.deploy.example serving/deploy`."""
+"""Write the example in serving/deploy: `python -m keras_dl_serving.deploy.example serving/deploy`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from keras_dl_serving.deploy.deployment import render
 from keras_dl_serving.deploy.folder import write_folder
 from keras_dl_serving.deploy.served import Served
 
-# A classifier and a generator of images, as `keras-dl quickstart` and `keras-dl export` leave them.
+# An image classifier and an image generator, as `keras-dl quickstart` and `keras-dl export` write them.
 MODELS = (Served("digits", joinable=True), Served("digits-vae", joinable=True))
 RELEASES = "../../releases"
 
 
 def main() -> None:
-    """Write the example into the folder that is the only argument."""
+    """Write the example into the folder named by the only argument."""
     write_folder(Path(sys.argv[1]), render(MODELS, RELEASES))
 
 
