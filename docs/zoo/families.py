@@ -333,7 +333,9 @@ _MODELS = [
             "scale": np.array([[0.5], [-1.0], [2.0], [0.0]], np.float32),
         },
     ),
-    Specimen("bool inputs and outputs", of_two((3,), lambda a, b: ops.logical_and(a, ops.logical_not(b)), "bool")),
+    Specimen(
+        "bool inputs and outputs", of_two((3,), lambda a, b: ops.logical_and(a, ops.logical_not(b)), "bool")
+    ),
     Specimen("mixed_float16", mixed_precision("mixed_float16")),
     Specimen(
         "mixed_bfloat16",
