@@ -30,7 +30,7 @@ import orjson
 from serving_load import Load, free_port, grpc_load, rest_load, running, seconds_to_first_response, versions
 from side_by_side import QUICK, Comparison, Effort, Peer, available_cores, command_line, environment, run
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.protocol.wire import messages, tensors
 
 PEERS = Path(__file__).with_name("serving_peers.py")

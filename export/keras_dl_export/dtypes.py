@@ -1,7 +1,8 @@
-"""The one rule by which a value becomes an array of a wanted dtype and shape. It needs NumPy alone.
+"""The dtypes of tensors, and the one rule by which a value becomes an array of a wanted dtype and shape.
 
-Files that run here, servers that are asked from afar and the exporter's own arguments all follow it: the
-shape must fit, and a cast may lose digits of a floating number, but never its size and never a whole number.
+NumPy is all that this module imports. Local runners, the client and the exporter's own arguments follow
+the rule: the shape must fit, and a cast may lose digits of a floating number, but never its size and never a
+whole number.
 
 | from | to floats | to integers | to bool |
 |---|---|---|---|
@@ -14,17 +15,20 @@ shape must fit, and a cast may lose digits of a floating number, but never its s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[Any]
 _IRREGULAR = "lists of different lengths. Pad them to one length."
 _DENSE = {"RaggedTensor": "value.to_tensor()", "SparseTensor": "tf.sparse.to_dense(value)"}
 _CASTS = {"f": "fiu", "i": "iu", "u": "iu", "c": "cfiu", "b": "b"}  # the kinds that may become each kind
 
 
-def conform(label: str, value: Any, dtype: str, shape: Sequence[int | str] | None) -> NDArray[Any]:
+def conform(label: str, value: Any, dtype: str, shape: Sequence[int | str] | None) -> Array:
     """Return `value` as an array of this dtype and shape.
 
     Args:
@@ -65,7 +69,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     return dtype
 
 
-def as_array(label: str, value: Any, dtype: Any = None) -> NDArray[Any]:
+def as_array(label: str, value: Any, dtype: Any = None) -> Array:
     """Return what NumPy reads in a value.
 
     Raises:
@@ -76,7 +80,7 @@ def as_array(label: str, value: Any, dtype: Any = None) -> NDArray[Any]:
     if kind in _DENSE:
         raise TypeError(f"{label}: expected a dense array, got a {kind}. Pass {_DENSE[kind]}.")
     try:
-        array: NDArray[Any] = np.asarray(value, dtype)
+        array: Array = np.asarray(value, dtype)
     except Exception as error:
         got = _IRREGULAR if isinstance(value, list | tuple) else f"{kind}, which NumPy cannot read: {error}."
         raise ValueError(f"{label}: expected a regular array, got {got}") from error
@@ -102,7 +106,7 @@ def _axis_to_add(label: str, sizes: Sequence[int], shape: Sequence[int | str]) -
     return ""
 
 
-def _numbers(label: str, value: Any, dtype: str) -> NDArray[Any]:
+def _numbers(label: str, value: Any, dtype: str) -> Array:
     """Return what NumPy reads in `value`, if these are numbers."""
     array = as_array(label, value)
     if array.dtype.kind != "O":
@@ -116,7 +120,7 @@ def _numbers(label: str, value: Any, dtype: str) -> NDArray[Any]:
     raise TypeError(f"{label}: expected dtype {dtype}, got {got}. {advice}")
 
 
-def _strings(label: str, value: Any) -> NDArray[Any]:
+def _strings(label: str, value: Any) -> Array:
     array = as_array(label, value, object)
     for text in array.flat:
         if isinstance(text, list | tuple):
@@ -135,10 +139,10 @@ def _strings(label: str, value: Any) -> NDArray[Any]:
     return array
 
 
-def _cast(label: str, array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _cast(label: str, array: Array, dtype: np.dtype[Any]) -> Array:
     if array.dtype == dtype:
         return array
-    kind, wanted = _kind(array.dtype), _kind(dtype)
+    kind, wanted = kind_of(array.dtype), kind_of(dtype)
     if array.size == 0 and kind == "f":  # NumPy's dtype for []
         return array.astype(dtype)
     got, advice = str(array.dtype), f"Convert it yourself, for example with .astype({dtype.name!r})."
@@ -148,7 +152,7 @@ def _cast(label: str, array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]
         raise TypeError(f"{label}: expected dtype {dtype}, got {got}. {advice}")
     with np.errstate(over="ignore", invalid="ignore"):
         cast = array.astype(dtype)
-    lost = _lost(array, cast)
+    lost = lost_value(array, cast)
     if lost is not None:
         raise TypeError(
             f"{label}: expected dtype {dtype}, got {got} with {array[lost]}, a value that {dtype} does not "
@@ -157,11 +161,11 @@ def _cast(label: str, array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]
     return cast
 
 
-def _lost(array: NDArray[Any], cast: NDArray[Any]) -> tuple[int, ...] | None:
-    """Return the place of a value that a cast does not keep: a size, or a whole number."""
-    if _kind(array.dtype) in "fc":
+def lost_value(array: Array, cast: Array) -> tuple[int, ...] | None:
+    """Return the index of a value that a cast did not keep (its size, or a whole number), or None."""
+    if kind_of(array.dtype) in "fc":
         lost = np.isfinite(array) & ~np.isfinite(cast)
-    elif _kind(cast.dtype) in "iu":
+    elif kind_of(cast.dtype) in "iu":
         limits = np.iinfo(cast.dtype)
         if not array.size or (limits.min <= int(array.min()) and int(array.max()) <= limits.max):
             return None
@@ -183,5 +187,98 @@ def _significand(dtype: np.dtype[Any]) -> int:
     return int(np.finfo(dtype).nmant) + 1
 
 
-def _kind(dtype: np.dtype[Any]) -> str:
+def kind_of(dtype: np.dtype[Any]) -> str:
+    """Return NumPy's letter for the kind of a dtype; bfloat16, which NumPy does not know, is a float."""
     return "f" if dtype.name == "bfloat16" else dtype.kind
+
+
+@dataclass(frozen=True)
+class DType:
+    """A dtype of tensors that can be sent.
+
+    Attributes:
+        number: its number in TensorFlow's `DataType`.
+        name: NumPy's name, or `"string"`.
+        tensorflow: TensorFlow's name, which its error texts use.
+    """
+
+    number: int
+    name: str
+    tensorflow: str
+
+    @cached_property
+    def numpy(self) -> np.dtype[Any]:
+        """The dtype of arrays; strings are objects (`bytes`)."""
+        return numpy_dtype(self.name)
+
+
+_DTYPES = (
+    DType(1, "float32", "float"),
+    DType(2, "float64", "double"),
+    DType(3, "int32", "int32"),
+    DType(4, "uint8", "uint8"),
+    DType(5, "int16", "int16"),
+    DType(6, "int8", "int8"),
+    DType(7, "string", "string"),
+    DType(8, "complex64", "complex64"),
+    DType(9, "int64", "int64"),
+    DType(10, "bool", "bool"),
+    DType(14, "bfloat16", "bfloat16"),
+    DType(17, "uint16", "uint16"),
+    DType(18, "complex128", "complex128"),
+    DType(19, "float16", "half"),
+    DType(22, "uint32", "uint32"),
+    DType(23, "uint64", "uint64"),
+)
+
+_BY_NUMBER = {dtype.number: dtype for dtype in _DTYPES}
+_BY_ENUM_NAME = {f"DT_{dtype.tensorflow.upper()}": dtype for dtype in _DTYPES}
+_BY_NAME = {dtype.name: dtype for dtype in _DTYPES}
+
+
+def by_number(number: int) -> DType:
+    """Return the dtype with TensorFlow's number.
+
+    Raises:
+        LookupError: no array can hold it (resources, variants, quantized types).
+    """
+    try:
+        return _BY_NUMBER[number]
+    except KeyError:
+        raise LookupError(f"tensors of TensorFlow's dtype number {number} cannot be sent") from None
+
+
+def by_enum_name(name: str) -> DType:
+    """Return the dtype with the name that TensorFlow's `DataType` gives its number, such as `DT_FLOAT`.
+
+    Raises:
+        LookupError: no array can hold it.
+    """
+    try:
+        return _BY_ENUM_NAME[name]
+    except KeyError:
+        raise LookupError(f"tensors of TensorFlow's dtype {name} cannot be sent") from None
+
+
+def by_name(name: str) -> DType:
+    """Return the dtype with this name."""
+    return _BY_NAME[name]
+
+
+def of_array(array: Array) -> DType:
+    """Return the dtype of an array; arrays of objects, bytes and str are strings.
+
+    Raises:
+        LookupError: no tensor can hold its values.
+    """
+    return _of_numpy(array.dtype)
+
+
+@cache
+def _of_numpy(dtype: np.dtype[Any]) -> DType:
+    if dtype.kind in "OSU":
+        return _BY_NAME["string"]
+    try:
+        return _BY_NAME[dtype.name]
+    except KeyError:
+        raise LookupError(f"arrays of dtype {dtype} cannot be sent") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.protocol.signatures import Signature, TensorSpec
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.engines.engine import Cancellation

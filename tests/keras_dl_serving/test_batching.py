@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import FailedPreconditionError, InvalidArgumentError, UnavailableError
 from keras_dl_serving.server.batching import BatchingEngine, BatchingOptions
 from keras_dl_serving.server.engines.engine import Cancellation

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keras_dl_export import dtypes
 from keras_dl_serving import (
     AsyncClient,
     Client,
@@ -21,7 +22,6 @@ from keras_dl_serving import (
     Server,
     StatusError,
     TensorSpec,
-    dtypes,
 )
 from tests._support.served_models import ECHO_DTYPES, WEIGHTS, save_linear
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import CancelledError, InternalError, InvalidArgumentError, NotFoundError
 from keras_dl_serving.server.core import Core, ModelSpec, State
 from keras_dl_serving.server.releases import VersionFolder

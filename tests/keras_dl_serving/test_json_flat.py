@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import StatusError
 from keras_dl_serving.protocol.json import json_flat, json_tensor
 from keras_dl_serving.protocol.signatures import TensorSpec

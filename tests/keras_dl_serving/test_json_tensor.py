@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from keras_dl_serving import dtypes
-from keras_dl_serving.dtypes import Array
+from keras_dl_export import dtypes
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import InvalidArgumentError, StatusError, UnimplementedError
 from keras_dl_serving.protocol.json import json_response, json_tensor
 from keras_dl_serving.protocol.signatures import TensorSpec

@@ -16,8 +16,8 @@ import httpx
 import numpy as np
 import pytest
 
+from keras_dl_export.dtypes import Array
 from keras_dl_serving import Client, Server
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import CancelledError, DeadlineExceededError
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingOptions

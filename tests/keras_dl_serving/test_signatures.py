@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keras_dl_serving.dtypes import by_enum_name, by_number
+from keras_dl_export.dtypes import by_enum_name, by_number
 from keras_dl_serving.protocol.signatures import from_json, from_proto, read_all
 from keras_dl_serving.protocol.wire import messages
 

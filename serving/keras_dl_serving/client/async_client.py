@@ -10,11 +10,11 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.client.batches import Batches, batches_of, shown
 from keras_dl_serving.client.client import Inputs, StrPath, connection_of, text_of
 from keras_dl_serving.client.sessions import Sessions, Settings
 from keras_dl_serving.client.transport import Classification, ModelMetadata, VersionStatus
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Request
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
 

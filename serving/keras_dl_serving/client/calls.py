@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.client.example_features import Examples, examples_of
 from keras_dl_serving.client.inputs import prepare
 from keras_dl_serving.client.metadata import MetadataCache
@@ -26,7 +27,6 @@ from keras_dl_serving.client.transport import (
     VersionStatus,
 )
 from keras_dl_serving.client.waiting import checked_timeout, deadline_after, seconds_until, sleep
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
     CancelledError,
     ConnectionFailedError,

@@ -15,11 +15,11 @@ from typing import Any, Literal, Self, cast
 
 from numpy.typing import ArrayLike
 
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.client.batches import Batches, batches_of, in_background, shown
 from keras_dl_serving.client.sessions import Sessions, Settings
 from keras_dl_serving.client.transport import Classification, Connection, ModelMetadata, VersionStatus
 from keras_dl_serving.coroutines import run_to_end
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidRequestError, Request
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
 

@@ -13,6 +13,7 @@ import grpc.aio
 import numpy as np
 from google.protobuf.message import DecodeError, Message
 
+from keras_dl_export.dtypes import Array
 from keras_dl_serving import grpc_forks
 from keras_dl_serving.client.client_tls import context_of
 from keras_dl_serving.client.example_features import Examples, Features
@@ -24,7 +25,6 @@ from keras_dl_serving.client.transport import (
     VersionStatus,
 )
 from keras_dl_serving.client.waiting import AT_ONCE, Slots, deadline_after, seconds_until
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
     Code,
     ConnectionFailedError,

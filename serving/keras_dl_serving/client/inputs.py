@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_dl_export.dtypes import conform, encode
+from keras_dl_export.dtypes import Array, conform, encode
 from keras_dl_export.names import by_word
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import InvalidRequestError
 from keras_dl_serving.protocol.signatures import Signature, TensorSpec
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_dl_serving import dtypes
+from keras_dl_export.dtypes import Array, kind_of, lost_value, numpy_dtype
 from keras_dl_serving.client.transport import StaleSignature
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.protocol.signatures import TensorSpec
 
 # By the kind of a dtype, the kinds of NumPy's arrays of what JSON may hold for it. Other servers than
@@ -34,9 +33,9 @@ def read(name: str, value: Any, spec: TensorSpec) -> Array:
 
 
 def _numbers(value: Any, name: str) -> Array:
-    dtype = dtypes.by_name(name).numpy
+    dtype = numpy_dtype(name)
     found = np.asarray(value)
-    kind = "f" if name == "bfloat16" else dtype.kind
+    kind = kind_of(dtype)
     if found.size == 0:
         return found.astype(dtype)
     if kind == "u" and found.dtype.kind in "fO":  # NumPy's choice for integers beyond 2**63
@@ -48,11 +47,8 @@ def _numbers(value: Any, name: str) -> Array:
     if kind in "iu":
         return np.asarray(value, dtype)  # refuses what is too large for it
     array = found.astype(dtype)
-    if found.dtype.kind in "iu":
-        with np.errstate(over="ignore", invalid="ignore"):
-            kept = np.array_equal(array.astype(found.dtype), found)
-        if not kept:
-            raise TypeError("it has integers that are no such floats")
+    if found.dtype.kind in "iu" and lost_value(found, array) is not None:
+        raise TypeError("it has integers that are no such floats")
     return array
 
 

@@ -12,7 +12,8 @@ from urllib.parse import quote
 import numpy as np
 import orjson
 
-from keras_dl_serving import dtypes
+from keras_dl_export import dtypes
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.client.example_features import Examples, Features
 from keras_dl_serving.client.http_connections import Answer, HttpConnections
 from keras_dl_serving.client.outputs import read
@@ -23,7 +24,6 @@ from keras_dl_serving.client.transport import (
     StaleSignature,
     VersionStatus,
 )
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import (
     InternalError,
     InvalidRequestError,

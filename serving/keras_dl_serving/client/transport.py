@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.client.example_features import Examples
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import Request
 from keras_dl_serving.protocol.signatures import Signature
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from keras_dl_export import dtypes
 from keras_dl_export.dtypes import format_shape
-from keras_dl_serving import dtypes
 
 if TYPE_CHECKING:  # a client starts without protobuf
     from keras_dl_serving.protocol.wire import messages

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import (
     FailedPreconditionError,
     InvalidArgumentError,

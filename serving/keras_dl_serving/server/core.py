@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import (
     CancelledError,
     FailedPreconditionError,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from google.protobuf import text_format
 
-from keras_dl_serving import dtypes
-from keras_dl_serving.dtypes import Array
+from keras_dl_export import dtypes
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import InvalidArgumentError, UnimplementedError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.protocol.wire import messages

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
 from keras_dl_serving.protocol.wire import messages, tensors

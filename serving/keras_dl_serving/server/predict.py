@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import FailedPreconditionError, InvalidArgumentError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
 from keras_dl_serving.server.servable_runner import Runner

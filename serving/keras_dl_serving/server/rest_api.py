@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import (
     HTTP_STATUS,
     Code,

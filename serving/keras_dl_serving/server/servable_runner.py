@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from contextvars import ContextVar
 from typing import Protocol
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.protocol.signatures import Signature
 from keras_dl_serving.server.batching import BatchingEngine
 from keras_dl_serving.server.core import Servable

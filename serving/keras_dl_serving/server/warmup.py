@@ -7,8 +7,8 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.coroutines import run_to_end
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import DataLossError, InvalidArgumentError, UnimplementedError
 from keras_dl_serving.protocol.wire import messages, tensors
 from keras_dl_serving.server import example_inference

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from keras_dl_serving import dtypes
-from keras_dl_serving.dtypes import Array
+from keras_dl_export import dtypes
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.json.json_numbers import format_number
 from keras_dl_serving.protocol.json.json_tensor import Form

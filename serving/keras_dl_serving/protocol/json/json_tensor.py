@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_dl_serving import dtypes
-from keras_dl_serving.dtypes import Array, DType
+from keras_dl_export import dtypes
+from keras_dl_export.dtypes import Array, DType
 from keras_dl_serving.errors import InvalidArgumentError, StatusError, UnimplementedError
 from keras_dl_serving.protocol.json.json_flat import FlatArray, parse_flat
 from keras_dl_serving.protocol.json.json_text import parse

@@ -9,10 +9,24 @@ from typing import Any
 import numpy as np
 from google.protobuf import unknown_fields
 
-from keras_dl_serving import dtypes
-from keras_dl_serving.dtypes import Array, DType
+from keras_dl_export import dtypes
+from keras_dl_export.dtypes import Array, DType, encode
 from keras_dl_serving.protocol.wire.messages import TensorProto
 
+# The repeated field of a TensorProto that holds values of a dtype one by one; `int_val` for the others.
+_FIELDS = {
+    "float32": "float_val",
+    "float64": "double_val",
+    "float16": "half_val",
+    "bfloat16": "half_val",
+    "complex64": "scomplex_val",
+    "complex128": "dcomplex_val",
+    "int64": "int64_val",
+    "uint32": "uint32_val",
+    "uint64": "uint64_val",
+    "bool": "bool_val",
+    "string": "string_val",
+}
 # The fields that serving.proto declares as bytes: what their packed bytes hold.
 _PACKED = {"float_val": "<f4", "double_val": "<f8", "scomplex_val": "<c8", "dcomplex_val": "<c16"}
 _UNPACKED_NUMBERS = {
@@ -43,15 +57,15 @@ def write(array: Array, proto: TensorProto, *, as_content: bool) -> None:
     if array.size == 0:
         return
     if dtype.name == "string":
-        proto.string_val.extend(_as_bytes(value) for value in array.ravel().tolist())
+        proto.string_val.extend(encode(value) for value in array.ravel().tolist())
     elif as_content:
         proto.tensor_content = array.tobytes()
-    elif dtype.field in _PACKED:
-        getattr(proto, dtype.field).append(array.tobytes())
-    elif dtype.field == "half_val":
+    elif (field := _field(dtype)) in _PACKED:
+        getattr(proto, field).append(array.tobytes())
+    elif field == "half_val":
         proto.half_val.extend(np.ascontiguousarray(array).view(np.uint16).ravel().tolist())
     else:
-        getattr(proto, dtype.field).extend(array.ravel().tolist())
+        getattr(proto, field).extend(array.ravel().tolist())
 
 
 def read(proto: TensorProto) -> Array:
@@ -81,8 +95,8 @@ def read(proto: TensorProto) -> Array:
     return values.reshape(shape)
 
 
-def _as_bytes(value: str | bytes) -> bytes:
-    return value.encode() if isinstance(value, str) else value
+def _field(dtype: DType) -> str:
+    return _FIELDS.get(dtype.name, "int_val")
 
 
 def _from_content(content: bytes, dtype: DType, size: int) -> Array:
@@ -126,16 +140,17 @@ def _strings(values: Sequence[bytes]) -> Array:
 
 
 def _typed_values(proto: TensorProto, dtype: DType) -> Array:
-    values: Any = getattr(proto, dtype.field)
+    field = _field(dtype)
+    values: Any = getattr(proto, field)
     if dtype.name == "string":
         return _strings(values)
-    if dtype.field in _PACKED:
-        packed = b"".join(values) if values else _unpacked(proto, dtype.field)
-        stored = np.dtype(_PACKED[dtype.field])
+    if field in _PACKED:
+        packed = b"".join(values) if values else _unpacked(proto, field)
+        stored = np.dtype(_PACKED[field])
         if len(packed) % stored.itemsize:
             raise ValueError(f"{len(packed)} bytes of {dtype.name} values")
         return np.frombuffer(packed, stored)
-    if dtype.field == "half_val":
+    if field == "half_val":
         return np.array(values, np.int64).astype(np.uint16).view(dtype.numpy)
     # int_val carries every small integer type and, as in TensorFlow, wraps around.
     stored = np.dtype(np.uint64 if dtype.name == "uint64" else np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from keras_dl_serving import dtypes
+from keras_dl_export import dtypes
 from keras_dl_serving.protocol.signatures import Signature, TensorSpec
 from keras_dl_serving.protocol.wire import messages
 

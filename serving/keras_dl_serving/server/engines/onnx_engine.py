@@ -12,8 +12,8 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
+from keras_dl_export.dtypes import Array
 from keras_dl_export.formats.onnx.onnx_runner import ENDPOINT_KEY, INPUTS_KEY
-from keras_dl_serving.dtypes import Array
 from keras_dl_serving.errors import CancelledError, InternalError, InvalidArgumentError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 from keras_dl_serving.server.engines.definitions import serialise

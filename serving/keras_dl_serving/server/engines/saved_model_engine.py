@@ -19,7 +19,7 @@ from tensorflow.core.protobuf.config_pb2 import CallableOptions, RunOptions
 from tensorflow.python.client import pywrap_tf_session as tf_session
 from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
-from keras_dl_serving.dtypes import Array
+from keras_dl_export.dtypes import Array
 from keras_dl_serving.errors import (
     Code,
     FailedPreconditionError,
