@@ -1,4 +1,4 @@
-"""What keeps a process of three thousand tests quick: TensorFlow leaves millions of objects behind."""
+"""Which tests run, in how many processes, and what keeps a process of many tests quick."""
 
 from __future__ import annotations
 
@@ -10,6 +10,32 @@ from typing import Any
 
 import pytest
 
+from tests._support.progress import Progress
+
+FAST = "not slow"  # addopts in pyproject.toml
+
+
+def _names_files(config: pytest.Config) -> bool:
+    """Return whether each argument is a file or a test, rather than a folder."""
+    return all(argument.partition("::")[0].endswith(".py") for argument in config.args)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        config.pluginmanager.register(Progress())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run all tests of a file that is named, the slow ones included."""
+    if config.option.markexpr == FAST and _names_files(config):
+        config.option.markexpr = ""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return 2 for folders, and 0 for files: each further process imports TensorFlow, which takes seconds."""
+    return 0 if _names_files(config) else 2
+
 
 def pytest_runtest_setup() -> None:
     if "keras" in sys.modules:
@@ -18,7 +44,7 @@ def pytest_runtest_setup() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(nextitem: pytest.Item | None, item: pytest.Item) -> Generator[None, Any, Any]:
-    """What is alive after a file's last test stays: later collections need not walk through it."""
+    """Exempt what is alive after a file from later collections: TensorFlow leaves millions of objects."""
     result = yield
     if nextitem is None or nextitem.path != item.path:
         gc.collect()
@@ -28,9 +54,9 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None, item: pytest.Item) -> 
 
 @functools.cache
 def _untune_arrays() -> None:
-    """Keras's data sets of arrays end as ours do, without waiting for their tuners (`untuned` says why).
+    """Make Keras's data sets of arrays end without a wait for their tuners (`untuned` has the reason).
 
-    Tests give `fit` many arrays that it refuses, and the iterators die with the tracebacks.
+    Tests give `fit` many arrays that it refuses, and the iterators are destroyed with the tracebacks.
     """
     from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 
