@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 README = Path(__file__).parents[1] / "README.md"
 LOOP_RUNS = "import asyncio; asyncio.get_running_loop()"
 DRAWN = """

@@ -12,6 +12,8 @@ import pytest
 
 from tests.conformance.registry import CASES, Case
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[ElementTree.Element]]:

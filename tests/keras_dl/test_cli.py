@@ -117,6 +117,7 @@ def test_recipes_are_listed():
     assert "vae-mnist" in result.stdout
 
 
+@pytest.mark.slow
 def test_train_evaluate_sample_export_verify_benchmark(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.keras_dl.mirrored_trainings import SETTINGS
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("mirrored_trainings.py")
 
 

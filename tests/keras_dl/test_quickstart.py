@@ -14,6 +14,8 @@ import tensorflow as tf
 from keras_dl.data import load
 from keras_dl_export import load_artifact
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -12,6 +12,8 @@ from docs.zoo.families import SPECIMENS
 from docs.zoo.models import Specimen, disturbed
 from keras_dl_export import ExportError, export, load_artifact, to_onnx, to_saved_model, to_tflite
 
+pytestmark = pytest.mark.slow
+
 FORMATS = {"saved_model": to_saved_model, "tflite": to_tflite, "onnx": to_onnx}
 LOOPS = {"Loop", "Scan", "If"}
 

@@ -26,6 +26,8 @@ from keras_dl_serving.server.settings import Settings
 from tests._support.model_server import free_port, running
 from tests._support.served_models import WEIGHTS, save_linear, save_scale, save_tflite
 
+pytestmark = pytest.mark.slow
+
 SOAK_SECONDS = float(os.environ.get("KERAS_DL_SOAK_SECONDS", "4"))
 SWAP_SECONDS = min(5.0, SOAK_SECONDS / 4)
 CLIENTS = 2  # of each protocol
