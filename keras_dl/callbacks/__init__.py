@@ -1,6 +1,6 @@
-"""What watches over a training: progress, history, checkpoints to go on from, pictures, a stop at NaN."""
+"""Callbacks for training: progress, history, checkpoints, pictures, early stopping, stopping at NaN."""
 
-# ruff: noqa: E402 - Keras chooses its backend when it is imported
+# ruff: noqa: E402 - Keras selects its backend on import
 from __future__ import annotations
 
 from keras_dl_export.backend import require_tensorflow_backend

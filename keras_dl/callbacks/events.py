@@ -1,4 +1,4 @@
-"""The figures of each epoch, as TensorBoard reads them."""
+"""The metrics of each epoch as TensorBoard events."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import tensorflow as tf
 
 
 class TensorBoardEvents(keras.callbacks.Callback):
-    """Writes each epoch's figures as TensorBoard events, those of training and of validation apart.
+    """A callback that writes the metrics of each epoch as TensorBoard events, training and validation apart.
 
-    Keras's own callback needs the tensorboard package to write what this one writes without it; only the
-    reader, `tensorboard --logdir runs`, needs to be installed.
+    Unlike Keras's callback, it does not need the tensorboard package; only reading the events,
+    `tensorboard --logdir runs`, does.
 
     Args:
-        folder: where `train/` and `validation/` go.
+        folder: the parent folder of `train/` and `validation/`.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -25,7 +25,7 @@ class TensorBoardEvents(keras.callbacks.Callback):
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Write the epoch's figures, at the step that is its number from 1."""
+        """Write the metrics of the epoch; the step is the number of the epoch, counted from 1."""
         for name, value in (logs or {}).items():
             part = "validation" if name.startswith("val_") else "train"
             if part not in self._writers:
@@ -44,7 +44,7 @@ class TensorBoardEvents(keras.callbacks.Callback):
 
 
 def _scalar_metadata() -> tf.compat.v1.SummaryMetadata:
-    """Tells TensorBoard's scalar dashboard that the tensor is one of its own."""
+    """Return the metadata by which TensorBoard's scalar dashboard recognizes a tensor."""
     metadata = tf.compat.v1.SummaryMetadata()
     metadata.plugin_data.plugin_name = "scalars"
     metadata.data_class = 1  # DATA_CLASS_SCALAR

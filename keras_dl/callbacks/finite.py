@@ -1,4 +1,4 @@
-"""Stop a training whose numbers have broken down."""
+"""Stopping of training at NaN or infinity."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from keras_dl.callbacks.checkpoints import named_optimizers
 
 
 class NonFiniteError(FloatingPointError):
-    """A figure or a weight became NaN or infinite. The text says which, at which step, and what is left.
+    """An error for a metric or a weight that became NaN or infinite; the text names it and the step.
 
     Attributes:
-        figure: its name, or the path of the weight.
+        figure: the name of the metric, or the path of the weight.
         epoch: the epoch, counted from 1.
         step: the step of that epoch, counted from 1.
     """
@@ -27,14 +27,15 @@ class NonFiniteError(FloatingPointError):
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """Raises `NonFiniteError` at the first step with a figure that is NaN or infinite.
+    """A callback that raises `NonFiniteError` at the first step with a metric that is NaN or infinite.
 
-    The weights are lost by then, but not the checkpoint of the last whole epoch, which is never replaced by
-    broken weights: put this callback before the one that writes checkpoints. An epoch's last step may break
-    the weights though its own loss was fine: at its end all weights and optimizer states are looked at, too.
+    By then the weights are lost, but not the checkpoint of the last complete epoch: place this callback
+    before the one that writes checkpoints, so that invalid weights never replace it. Because the last step of
+    an epoch may invalidate the weights although its own loss is finite, all weights and optimizer states are
+    also checked at the end of each epoch.
 
     Args:
-        advice: the end of the error's text: what the reader can do.
+        advice: the remedy at the end of the error text.
     """
 
     def __init__(self, advice: str = "Lower the learning rate or clip the gradients (clipnorm).") -> None:
@@ -43,23 +44,23 @@ class StopOnNonFinite(keras.callbacks.Callback):
         self._epoch = self._batch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Remember the epoch."""
+        """Store the number of the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Look at the step's figures."""
+        """Check the metrics of the step."""
         self._batch = batch
         self._check(logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Look at the epoch's figures, those of validation too, and at what a checkpoint would keep."""
+        """Check the metrics of the epoch, including validation, and all variables of a checkpoint."""
         self._check(logs or {})
         optimizers = named_optimizers(self.model).values()
         for variable in (*self.model.weights, *(v for each in optimizers for v in each.variables)):
             values = np.asarray(variable)
-            broken = values[~np.isfinite(values)]
-            if broken.size:
-                raise self._error(variable.path, broken[0])
+            non_finite = values[~np.isfinite(values)]
+            if non_finite.size:
+                raise self._error(variable.path, non_finite[0])
 
     def _check(self, logs: Mapping[str, Any]) -> None:
         for name, value in logs.items():

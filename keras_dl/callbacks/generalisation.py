@@ -1,4 +1,4 @@
-"""The generalisation gap, epoch by epoch."""
+"""The generalization gap after each epoch."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from keras_dl.theory import hoeffding_deviation
 
 
 class GeneralisationGap(keras.callbacks.Callback):
-    """Measures L^ on the training data and on others after each epoch, and how far the latter can be off.
+    """A callback that measures the error on training and test data after each epoch, and its uncertainty.
 
         gap = error on `test` - error on `train`,  error = 1 - accuracy
 
-    Both are measured with the same weights and `training=False`; what `fit` reports of the training data is a
-    mean over the epoch's changing weights, with dropout. `logs` gains `generalisation_gap`, so that `History`
-    and everything after this callback has it.
+    Both are measured with the same weights and `training=False`, whereas the training accuracy that `fit`
+    reports is a mean over the changing weights of the epoch, with dropout. The gap is added to `logs` as
+    `generalisation_gap`, so that `History` and all later callbacks have it.
 
-    By Hoeffding's inequality the error on all data lies within `deviation` of that on `test`, with
-    probability 1 - delta: for a model that never saw `test`, at one epoch that was chosen beforehand.
+    By Hoeffding's inequality the error on all data is within `deviation` of that on `test` with probability
+    1 - delta, for a model that was not trained on `test` and an epoch that was chosen beforehand.
 
     Args:
-        train: a finite data set of (inputs, labels) in batches.
-        test: another, which is not trained on.
+        train: a finite data set of batches (inputs, labels).
+        test: another data set, not used in training.
         delta: the probability of a larger deviation.
 
     Attributes:
-        train_error: after each epoch.
-        test_error: after each epoch.
-        gap: after each epoch.
-        deviation: epsilon = sqrt(log(2 / delta) / (2 n)), n being the examples in `test`; NaN before the
-            first epoch ends.
+        train_error: the error on `train` after each epoch.
+        test_error: the error on `test` after each epoch.
+        gap: the gap after each epoch.
+        deviation: epsilon = sqrt(log(2 / delta) / (2 n)) for n examples in `test`; NaN before the end of the
+            first epoch.
 
     Raises:
-        ValueError: `delta` is not between 0 and 1; the model does not report `accuracy`.
+        ValueError: `delta` is not between 0 and 1, or the model does not report `accuracy`.
 
     Reference: notes 2.2.2.
     """
 
     def __init__(self, train: Any, test: Any, *, delta: float = 0.05) -> None:
         super().__init__()
-        hoeffding_deviation(1, delta)  # says at once what is wrong with delta
+        hoeffding_deviation(1, delta)  # raise ValueError for an invalid delta at once
         self.train, self.test, self.delta = train, test, delta
         self.train_error: list[float] = []
         self.test_error: list[float] = []
@@ -51,7 +51,7 @@ class GeneralisationGap(keras.callbacks.Callback):
 
     @property
     def gap(self) -> list[float]:
-        """Error on `test` less that on `train`, after each epoch."""
+        """The error on `test` minus the error on `train`, after each epoch."""
         return [test - train for train, test in zip(self.train_error, self.test_error, strict=True)]
 
     def on_epoch_end(self, epoch: int, logs: MutableMapping[str, float] | None = None) -> None:
@@ -67,7 +67,7 @@ class GeneralisationGap(keras.callbacks.Callback):
         figures: Mapping[str, float] = self.model.evaluate(data, verbose=0, return_dict=True)
         if "accuracy" not in figures:
             raise ValueError(
-                f"model: expected one that reports accuracy, got figures {', '.join(figures)}. Compile it "
+                f"model: expected one that reports accuracy, got metrics {', '.join(figures)}. Compile it "
                 "with metrics=['accuracy']."
             )
         return 1 - float(figures["accuracy"])

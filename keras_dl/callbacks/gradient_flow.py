@@ -1,4 +1,4 @@
-"""How large the gradient of each weight is while a model trains."""
+"""The norm of the gradient of each weight during training."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from keras_dl.reports import figures
 
 
 class GradientFlow(keras.callbacks.Callback):
-    """Measures |dL/dw| of every trainable weight w on one batch, after each few epochs, and draws it.
+    """A callback that measures, and optionally draws, |dL/dw| of every trainable weight w on one batch.
 
-    A gradient that shrinks from the last layer to the first vanishes; where it grows it explodes. L is the
-    loss that the model is compiled with, at `training=False`, so that epochs differ by their weights alone.
+    A gradient vanishes if it shrinks from the last layer to the first, and explodes if it grows. L is the
+    loss with which the model is compiled, at `training=False`, so that epochs differ only by their weights.
 
     Args:
-        inputs: of the batch.
-        targets: of the batch.
-        folder: where the pictures go, `gradients-0005.png` after 5 epochs; None draws none.
-        every: epochs from one measurement to the next.
+        inputs: the inputs of the batch.
+        targets: the targets of the batch.
+        folder: the folder of the pictures, such as `gradients-0005.png` after 5 epochs; None draws none.
+        every: the number of epochs between measurements.
 
     Attributes:
-        names: of the weights, from first to last.
-        epochs: after which it was measured; 0 is before training.
-        norms: one row of norms for each.
+        names: the names of the weights, from first to last.
+        epochs: the epochs after which it was measured; 0 is before training.
+        norms: the norms of all weights, one array per measurement.
 
     Raises:
         ValueError: `every` is below 1.
@@ -60,7 +60,7 @@ class GradientFlow(keras.callbacks.Callback):
         self._measure(0)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Measure and draw, if it is time."""
+        """Measure and draw after every `every` epochs."""
         if (epoch + 1) % self.every == 0:
             self._measure(epoch + 1)
 
@@ -82,9 +82,9 @@ class GradientFlow(keras.callbacks.Callback):
             figures.save(figure, self.folder / f"gradients-{epoch:04d}.png", dpi=100)
 
     def plot(self, axes: Axes) -> Axes:
-        """Draw the norms on `axes`: a row a weight, before training and after the last measured epoch."""
+        """Draw the norms on `axes`, one row per weight, before training and after the last measured epoch."""
         rows = np.arange(len(self.names))
-        for norms, epoch, colour in (
+        for norms, epoch, color in (
             (self.norms[0], self.epochs[0], "#93c5fd"),
             (self.norms[-1], self.epochs[-1], "#2563eb"),
         ):
@@ -92,7 +92,7 @@ class GradientFlow(keras.callbacks.Callback):
                 np.where(norms > 0, norms, np.nan),
                 rows,
                 "o-",
-                color=colour,
+                color=color,
                 ms=4,
                 lw=1,
                 label=f"epoch {epoch}",

@@ -1,4 +1,4 @@
-"""The figures of each epoch, as a CSV file."""
+"""The metrics of each epoch as a CSV file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from keras_dl_export.files import replacing
 
 
 class HistoryFile(keras.callbacks.Callback):
-    """Keeps `history.csv`: a row an epoch with its number from 1, seconds, learning rates and figures.
+    """A callback that writes a CSV file with one row per epoch: number, seconds, learning rates, metrics.
 
-    The file is replaced after each epoch, so that readers find it whole.
+    Epochs are counted from 1. The file is replaced atomically after each epoch, so that readers find complete
+    rows.
 
     Args:
         path: the CSV file.
-        history: the epochs before, where a training is resumed: figure -> its value after each epoch.
+        history: the earlier epochs of resumed training: name of a metric -> its value after each epoch.
     """
 
     def __init__(self, path: str | Path, history: Mapping[str, list[float]] | None = None) -> None:
@@ -30,18 +31,18 @@ class HistoryFile(keras.callbacks.Callback):
         self._epoch_began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Start the clock."""
+        """Start the timer of the epoch."""
         self._epoch_began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Add the epoch's row."""
+        """Add the row of the epoch."""
         seconds = time.perf_counter() - self._epoch_began
         for name, value in {"seconds": seconds, **self._learning_rates(), **(logs or {})}.items():
             self.history.setdefault(name, []).append(float(value))
         write_history(self.path, self.history)
 
     def _learning_rates(self) -> dict[str, float]:
-        """`optimizer` -> `learning_rate`, `generator_optimizer` -> `generator_learning_rate`."""
+        """Return the rates by name: `generator_optimizer` has `generator_learning_rate`."""
         return {
             name.replace("optimizer", "learning_rate"): float(optimizer.learning_rate.numpy())
             for name, optimizer in named_optimizers(self.model).items()
@@ -49,7 +50,7 @@ class HistoryFile(keras.callbacks.Callback):
 
 
 def write_history(path: Path, history: Mapping[str, list[float]]) -> None:
-    """Write figure -> values as CSV, one row an epoch, with all digits of the floats."""
+    """Write the metrics as CSV, one row per epoch, with all digits of the floats."""
     with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", *history])
@@ -58,7 +59,7 @@ def write_history(path: Path, history: Mapping[str, list[float]]) -> None:
 
 
 def read_history(path: Path, epochs: int | None = None) -> dict[str, list[float]]:
-    """What `write_history` wrote: figure -> its value after each epoch, of the first `epochs` ones."""
+    """Return what `write_history` wrote, name -> values, for the first `epochs` epochs; {} if missing."""
     if not path.exists():
         return {}
     with path.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Pictures drawn while a model trains."""
+"""Pictures drawn during training."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from keras_dl.reports import figures
 
 
 class Pictures(keras.callbacks.Callback):
-    """Draws the same picture each few epochs: `epoch-0005.png` shows the model after 5 epochs.
+    """A callback that draws a picture of the model periodically, such as `epoch-0005.png` after 5 epochs.
 
     Args:
-        draw: model -> figure; let it draw the same noise every time, so that the pictures can be compared.
-        folder: where they go; it is made if need be.
-        every: epochs from one picture to the next.
-        name: put before the number of the epoch.
+        draw: model -> figure; for comparable pictures it should use the same noise every time.
+        folder: the folder of the pictures; it is created if necessary.
+        every: the number of epochs between pictures.
+        name: the prefix of the number of the epoch in the file name.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Pictures(keras.callbacks.Callback):
         self.draw, self.folder, self.every, self.name = draw, Path(folder), every, name
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Draw, if it is time."""
+        """Draw after every `every` epochs."""
         if (epoch + 1) % self.every == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             with averaged_weights(self.model):

@@ -1,4 +1,4 @@
-"""What the terminal shows while a model trains."""
+"""The progress of training in the terminal."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-_LINES = 10  # epochs that leave a line behind, about; a hundred epochs should not fill the screen
+_LINES = 10  # approximate number of lines: a hundred epochs should not fill the screen
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """A bar over all steps of the training, with the time that remains and the figures so far.
+    """A progress bar over all steps of training, with the remaining time and the current metrics.
 
-    About ten of the epochs leave a line behind. Where the output is no terminal these lines are all there is.
-    Use it with `fit(..., verbose=0)`, because it takes the place of Keras's own bar.
+    About ten epochs also print a line. If the output is not a terminal, only these lines are printed. Use it
+    with `fit(..., verbose=0)`, because it replaces Keras's bar.
 
     Args:
-        console: where to print; standard output by default.
+        console: the console to print to; standard output by default.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -46,24 +46,24 @@ class ProgressBar(keras.callbacks.Callback):
             self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Say which epoch it is."""
+        """Show the number of the epoch."""
         epochs, steps = self.params["epochs"], self.params["steps"]
         description = f"epoch {epoch + 1}/{epochs}"
         self._epoch_began = time.perf_counter()
         self._steps_done = epoch * steps if steps else 0
         total = epochs * steps if steps else None
         if self._task is None:
-            # A resumed training begins in the middle: the speed must come from the steps of this process.
+            # Resumed training starts in the middle: the speed must be that of the steps of this process.
             self._task = self._bar.add_task(description, total=total, completed=self._steps_done, figures="")
         self._bar.update(self._task, description=description)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Move the bar on."""
+        """Advance the bar."""
         if self.console.is_terminal:
             self._bar.update(self._task, completed=self._steps_done + batch + 1, figures=_figures(logs or {}))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Leave a line behind, for about every tenth of the epochs."""
+        """Print a line after about every tenth of the epochs."""
         epochs = self.params["epochs"]
         every = -(-epochs // _LINES)
         if (epoch + 1) % every == 0 or epoch + 1 == epochs:
@@ -72,17 +72,17 @@ class ProgressBar(keras.callbacks.Callback):
             self.console.print(f"[blue]{name}[/]  {seconds:5.1f} s  {_figures(logs or {})}", soft_wrap=True)
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self.close()
 
     def close(self) -> None:
-        """Take the bar away; to be called when the training fails, too."""
+        """Remove the bar; also call this if training fails."""
         if self.console.is_terminal:
             self._bar.stop()
 
 
 def _figures(logs: Mapping[str, Any]) -> str:
-    """`accuracy 0.9881 (0.9833)  loss 0.1050 (0.1739)`: training, and validation in brackets."""
+    """Return the metrics, validation in parentheses: `accuracy 0.9881 (0.9833)  loss 0.1050 (0.17)`."""
     return "  ".join(
         f"{name} {_rounded(value)}" + (f" ({_rounded(logs[f'val_{name}'])})" if f"val_{name}" in logs else "")
         for name, value in logs.items()

@@ -1,4 +1,4 @@
-"""Stop a training that no longer gains."""
+"""Early stopping of training that no longer improves."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from keras_dl.callbacks.history import HistoryFile
 
 
 class EarlyStopping(keras.callbacks.Callback):
-    """Stops when a figure has not fallen for some epochs, and goes back to the epoch at which it was lowest.
+    """A callback that stops if a metric has not decreased for some epochs, and restores its best epoch.
 
-    All it goes by is the history, and the best state is a file: a resumed training stops where an
-    uninterrupted one does.
+    It depends only on the history and on a file with the best state, so resumed training stops at the same
+    epoch as uninterrupted training.
 
     Args:
-        history: what the figure is read from; this callback comes after it.
-        path: the file that keeps the best state, `best.npz`.
-        patience: epochs to wait for a lower value.
-        figure: its name in the history, such as `val_loss`; less is better.
+        history: the callback from which the metric is read; place it before this one.
+        path: the file of the best state, `best.npz`.
+        patience: the number of epochs to wait for a lower value.
+        figure: the name of the metric in the history, such as `val_loss`; lower is better.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class EarlyStopping(keras.callbacks.Callback):
         self.history, self.path, self.patience, self.figure = history, Path(path), patience, figure
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Keep the state if it is the best so far, and stop if the best is long ago."""
+        """Save the state if it is the best so far; stop if the best is `patience` epochs old."""
         if self.figure not in self.history.history:
-            known = ", ".join(self.history.history)
+            reported = ", ".join(self.history.history)
             raise ValueError(
-                f"figure: there is no {self.figure!r} to stop by; the epochs report {known}. Name one of "
+                f"figure: expected a metric of the history ({reported}), got {self.figure!r}. Pass one of "
                 "these, or train without patience."
             )
         values = self.history.history[self.figure]
@@ -49,13 +49,13 @@ class EarlyStopping(keras.callbacks.Callback):
         self.model.stop_training = stalled(values, self.patience)
 
     def on_train_end(self, logs: Mapping[str, float] | None = None) -> None:
-        """Go back to the best state."""
+        """Restore the best state."""
         if self.path.exists():
             restore_state(self.model, self.path)
 
 
 def stalled(values: Sequence[float], patience: int) -> bool:
-    """Whether the lowest of the values came `patience` or more values before the last."""
+    """Return whether the lowest value is at least `patience` values before the last."""
     return bool(values) and len(values) - 1 - _best(values) >= patience
 
 

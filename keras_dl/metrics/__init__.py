@@ -1,6 +1,6 @@
-"""What a trained model is measured by: pure functions of arrays, a Keras metric where `fit` reports it."""
+"""Metrics of trained models: pure functions of arrays, and a Keras metric for use in `fit`."""
 
-# ruff: noqa: E402 - Keras chooses its backend when it is imported
+# ruff: noqa: E402 - Keras selects its backend on import
 from __future__ import annotations
 
 from keras_dl_export.backend import require_tensorflow_backend

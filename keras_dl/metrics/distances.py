@@ -1,4 +1,4 @@
-"""Distances between two sets of feature vectors: real and generated. Pure functions of arrays."""
+"""Distances between two sets of feature vectors, real and generated, as pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 
 Features = NDArray[np.float64]
 
-_ROWS = 1000  # of a matrix of pairwise values, kept in memory at a time
+_ROWS = 1000  # of a matrix of pairwise values, computed at a time
 
 
 class PrecisionRecall(NamedTuple):
-    """How many generated samples look real, and how much of the real variety is generated."""
+    """Precision (generated samples that look real) and recall (real variety that is generated)."""
 
     precision: float
     recall: float
 
 
 def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
-    """The squared Frechet distance between Gaussians fitted to two sets of features.
+    """Return the squared Frechet distance between Gaussians fitted to two sets of features.
 
         |mu_x - mu_y|^2 + tr(S_x + S_y - 2 (S_x S_y)^{1/2})
 
@@ -30,14 +30,14 @@ def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
         y: features (M, D), M >= 2.
 
     Raises:
-        ValueError: the shapes do not fit, or a value is not finite.
+        ValueError: the shapes do not match, or a value is not finite.
 
     Reference: Dowson and Landau (1982); Heusel et al., GANs trained by a two time-scale update rule (2017).
     """
     x, y = _pair(x, y, at_least=2)
     mean_difference = x.mean(axis=0) - y.mean(axis=0)
     covariance_x, covariance_y = (np.atleast_2d(np.cov(features, rowvar=False)) for features in (x, y))
-    # tr (S_x S_y)^{1/2} = tr (R S_y R)^{1/2} with R = S_x^{1/2}: symmetric, so its roots are real even where
+    # tr (S_x S_y)^{1/2} = tr (R S_y R)^{1/2} with R = S_x^{1/2}: symmetric, so its roots are real even if
     # a covariance is singular.
     values, vectors = np.linalg.eigh(covariance_x)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
@@ -47,19 +47,19 @@ def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def kernel_distance(x: ArrayLike, y: ArrayLike) -> float:
-    """The unbiased squared maximum mean discrepancy with the cubic kernel k(a, b) = (a.b / D + 1)^3.
+    """Return the unbiased squared maximum mean discrepancy with the cubic kernel k(a, b) = (a.b / D + 1)^3.
 
         mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j)
 
-    Its expectation does not depend on the numbers of samples, as the Frechet distance's does, and is 0 for
-    two samples of one distribution (so that single values may be negative).
+    Unlike that of the Frechet distance, its expectation does not depend on the numbers of samples. It is 0
+    for two samples of the same distribution, so single values may be negative.
 
     Args:
         x: features (N, D), N >= 2.
         y: features (M, D), M >= 2.
 
     Raises:
-        ValueError: the shapes do not fit, or a value is not finite.
+        ValueError: the shapes do not match, or a value is not finite.
 
     Reference: Binkowski et al., Demystifying MMD GANs (ICLR 2018).
     """
@@ -69,28 +69,28 @@ def kernel_distance(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def precision_recall(real: ArrayLike, generated: ArrayLike, *, neighbours: int = 3) -> PrecisionRecall:
-    """Precision and recall of generated samples, from the manifolds that k nearest neighbours span.
+    """Return precision and recall of generated samples, based on k-nearest-neighbor manifolds.
 
-    A set's manifold is the union of balls around its samples, each reaching to the sample's k-th nearest
-    neighbour in the set. Precision is the share of generated samples inside the real manifold; recall is the
-    share of real samples inside the generated one. A lonely real sample has a large ball, into which nonsense
-    may fall: read precision beside the Frechet distance.
+    The manifold of a set is the union of balls around its samples, with radii equal to the distance to the
+    k-th nearest neighbor in the set. Precision is the fraction of generated samples inside the real manifold;
+    recall is the fraction of real samples inside the generated one. An outlier among the real samples has a
+    large ball, which may contain unrealistic samples: report precision together with the Frechet distance.
 
     Args:
         real: features (N, D), N > k.
-        generated: features (M, D), M > k. Both measures depend on N and M: compare at equal numbers.
+        generated: features (M, D), M > k. Both metrics depend on N and M: compare at equal numbers.
         neighbours: k.
 
     Raises:
-        ValueError: the shapes do not fit, or a value is not finite.
+        ValueError: the shapes do not match, or a value is not finite.
 
     Reference: Kynkaanniemi et al., Improved precision and recall metric for assessing generative models
     (2019).
     """
     real, generated = _pair(real, generated, at_least=neighbours + 1, names=("real", "generated"))
     return PrecisionRecall(
-        precision=_share_inside(generated, real, neighbours),
-        recall=_share_inside(real, generated, neighbours),
+        precision=_fraction_inside(generated, real, neighbours),
+        recall=_fraction_inside(real, generated, neighbours),
     )
 
 
@@ -100,19 +100,19 @@ def _kernel(a: Features, b: Features) -> Features:
 
 
 def _mean_kernel(x: Features) -> float:
-    """Over the pairs of two different samples."""
+    """Return the mean kernel over the pairs of different samples."""
     diagonal = ((x**2).sum(axis=1) / x.shape[1] + 1) ** 3
     total = sum(_kernel(rows, x).sum() for rows in _blocks(x))
     return float((total - diagonal.sum()) / (len(x) * (len(x) - 1)))
 
 
-def _share_inside(samples: Features, manifold: Features, neighbours: int) -> float:
+def _fraction_inside(samples: Features, manifold: Features, neighbours: int) -> float:
     radii = np.concatenate(
         [
             np.partition(_squared_distances(rows, manifold), neighbours, axis=1)[:, neighbours]
             for rows in _blocks(manifold)
         ]
-    )  # the nearest of all, at position 0, is the sample itself
+    )  # position 0 is the sample itself
     inside = [(_squared_distances(rows, manifold) <= radii).any(axis=1) for rows in _blocks(samples)]
     return float(np.concatenate(inside).mean())
 
@@ -134,15 +134,16 @@ def _pair(
         if array.ndim != 2 or len(array) < at_least:
             raise ValueError(
                 f"{name}: expected features (N, D) of at least {at_least} samples, got shape {array.shape}. "
-                "Pass one row a sample, and more of them if they are too few."
+                "Pass one row per sample, and more samples if there are too few."
             )
         if not np.isfinite(array).all():
             raise ValueError(
-                f"{name}: expected finite features, got NaN or infinity. Check the samples they came from."
+                f"{name}: expected finite features, got NaN or infinity. Check the samples for invalid "
+                "values."
             )
     if arrays[0].shape[1] != arrays[1].shape[1]:
         raise ValueError(
-            f"{names[0]}, {names[1]}: expected features of one size D, got {arrays[0].shape[1]} and "
-            f"{arrays[1].shape[1]}. Take both from the same network."
+            f"{names[0]}, {names[1]}: expected features of the same size D, got {arrays[0].shape[1]} and "
+            f"{arrays[1].shape[1]}. Compute both with the same network."
         )
     return arrays

@@ -1,4 +1,4 @@
-"""The small classifier whose features the distances between images are measured in."""
+"""The small classifier in whose features the distances between images are computed."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ WEIGHTS_SHA256 = "7bf3be81a25a5c9c11432c7213f3f29d775497ea9ec602ff3f6bf8b78734e9
 
 
 class LeNetOutputs(NamedTuple):
-    """What the feature LeNet says of N images: features (N, 84) float32 and classes (N,)."""
+    """Outputs of the feature LeNet for N images: features (N, 84) float32 and classes (N,)."""
 
     features: NDArray[np.float32]
     classes: NDArray[np.int64]
 
 
 def lenet_outputs(images: ArrayLike) -> LeNetOutputs:
-    """Features and classes of gray images of MNIST's size, from the LeNet that this package ships.
+    """Return features and classes of gray images of MNIST's size, from the LeNet in this package.
 
-    It was trained by `train_lenet.py` on MNIST's training split alone and is right on 99.53 % of the test
-    split. Its weights are checked against their SHA-256 when they are read.
+    It was trained by `train_lenet.py` on only the training split of MNIST, and its accuracy on the test split
+    is 99.53%. Its weights are verified by their SHA-256 when they are read.
 
     Args:
         images: (N, 28, 28, 1), in [0, 1].
 
     Raises:
-        ValueError: images of another shape, outside [0, 1], or none.
+        ValueError: there are no images, or they have another shape or values outside [0, 1].
     """
     images = np.asarray(images, np.float32)
     if images.shape[1:] != IMAGE_SHAPE or not len(images):
@@ -48,22 +48,22 @@ def lenet_outputs(images: ArrayLike) -> LeNetOutputs:
     if not (low >= 0 and high <= 1):  # also true for NaN
         raise ValueError(
             f"images: expected values in [0, 1], got {low:g} to {high:g}. "
-            "Rescale the model's outputs to [0, 1]."
+            "Rescale the outputs of the model to [0, 1]."
         )
     features, logits = _network().predict(images, batch_size=500, verbose=0)
     return LeNetOutputs(features, logits.argmax(axis=-1))
 
 
 def build_lenet() -> Any:
-    """A LeNet without weights: images (B, 28, 28, 1) in [0, 1] -> logits (B, 10).
+    """Return an untrained LeNet: images (B, 28, 28, 1) in [0, 1] -> logits (B, 10).
 
     Two 5x5 convolutions with max pooling, the layer `features` of 84 rectified units, and a linear
     classifier: 139,046 weights.
 
-    Reference: LeCun et al., Gradient-based learning applied to document recognition (1998), which gives the
-    last hidden layer its 84 units.
+    Reference: LeCun et al., Gradient-based learning applied to document recognition (1998), from which
+    the 84 units of the last hidden layer are taken.
     """
-    float32 = keras.DTypePolicy("float32")  # whatever precision the model trains in that is being measured
+    float32 = keras.DTypePolicy("float32")  # independent of the precision of the model under test
     return keras.Sequential(
         [
             keras.Input(IMAGE_SHAPE),
@@ -85,8 +85,8 @@ def _network() -> Any:
     digest = sha256(content)
     if digest != WEIGHTS_SHA256:
         raise RuntimeError(
-            f"{WEIGHTS_FILE}: expected SHA-256 {WEIGHTS_SHA256}, got {digest}: not the weights that the "
-            "published distances were measured with. Install keras-dl again."
+            f"{WEIGHTS_FILE}: expected SHA-256 {WEIGHTS_SHA256}, got {digest}; these are not the "
+            "weights of the published distances. Reinstall keras-dl."
         )
     lenet = build_lenet()
     with np.load(io.BytesIO(content)) as weights:

@@ -1,4 +1,4 @@
-"""How well a latent-variable model explains images: log p(x), and which latents it uses. All in nats."""
+"""Likelihood of images under a latent-variable model, log p(x), and use of its latents. All in nats."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from numpy.typing import ArrayLike, NDArray
 from keras_dl_export.arguments import check_int
 
 _LOG_2_PI = math.log(2 * math.pi)
-_IMAGES = 100  # images worked on together
-_DECODINGS = 2000  # decodings worked on together; more would need memory and save no time
+_IMAGES = 100  # images per step
+_DECODINGS = 2000  # decodings per step; more would need memory without saving time
 
 
 class LatentVariableModel(Protocol):
-    """p(x | z) and N(z; 0, I) with a posterior q(z | x) that is a diagonal Gaussian, as in `models.VAE`."""
+    """A model p(x | z) N(z; 0, I) whose posterior q(z | x) is a diagonal Gaussian, such as `models.VAE`."""
 
     def encode(self, image: Any) -> tuple[Any, Any]:
-        """Images (B, H, W, C) -> mean and log variance of q(z | x), (B, Z) each."""
+        """Return mean and log variance of q(z | x), (B, Z) each, for images (B, H, W, C)."""
 
     def log_likelihood(self, image: Any, z: Any) -> Any:
-        """Images (B, H, W, C) and latents (B, K, Z) -> log p(x | z), (B, K)."""
+        """Return log p(x | z), (B, K), for images (B, H, W, C) and latents (B, K, Z)."""
 
 
 def importance_sampled_nll(
     model: LatentVariableModel, images: ArrayLike, num_samples: int = 5000, *, seed: int = 0
 ) -> NDArray[np.float64]:
-    """-log p(x) of each image, estimated from K draws of the posterior.
+    """Return -log p(x) of each image, estimated from K draws of the posterior.
 
         -log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x),  z_k ~ q(z | x)
 
-    In expectation this bounds -log p(x) from above, ever more tightly as K grows; K = 1 gives the negative
-    ELBO. Images and draws are decoded thousands at a time, in one graph. The same seed gives the same draws.
+    In expectation this is an upper bound of -log p(x), which becomes tighter as K grows; K = 1 gives the
+    negative ELBO. Images and draws are decoded in batches in one graph. Equal seeds give equal draws.
 
     Args:
-        model: anything with `encode` and `log_likelihood`.
-        images: x, (N, H, W, C), as the model was trained on; binarise gray images once, with `binarized`.
+        model: a model with `encode` and `log_likelihood`.
+        images: x, (N, H, W, C), as in training; binarize gray images once, with `binarized`.
         num_samples: K.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
         Nats, (N,).
 
     Raises:
-        ValueError: no images, or K is no positive whole number.
+        ValueError: there are no images, or K is not a positive integer.
 
     Reference: Burda, Grosse and Salakhutdinov, Importance weighted autoencoders (ICLR 2016), equation 8.
     """
@@ -66,7 +66,11 @@ def importance_sampled_nll(
         latent_dim = mean.shape[-1]
         total = tf.fill(tf.shape(x)[:1], -math.inf)
         for start in tf.range(0, num_samples, draws):
-            shape = (rows, draws, latent_dim)  # of full batches, so that a last, smaller one draws alike
+            shape = (
+                rows,
+                draws,
+                latent_dim,
+            )  # that of a full batch, so that a smaller last batch draws the same numbers
             seeds = tf.random.fold_in(
                 tf.stack([tf.constant(seed, tf.int64), first]), tf.cast(start, tf.int64)
             )
@@ -92,14 +96,14 @@ def _log_add(a: Any, b: Any) -> Any:
 
 
 def binarized(images: ArrayLike, *, seed: int = 0) -> NDArray[np.float32]:
-    """Images drawn once from Bernoulli(intensity), so that log p(x) of binary images can be compared.
+    """Return images drawn once from Bernoulli(intensity), for comparable log p(x) of binary images.
 
     Args:
         images: intensities in [0, 1], any shape.
-        seed: state it beside the figure.
+        seed: seed of the draws; report it with the result.
 
     Returns:
-        Zeros and ones, of the images' shape.
+        Zeros and ones, in the shape of the images.
 
     Raises:
         ValueError: an intensity is outside [0, 1].
@@ -114,13 +118,13 @@ def binarized(images: ArrayLike, *, seed: int = 0) -> NDArray[np.float32]:
 
 
 def active_units(mean: ArrayLike, *, threshold: float = 0.01) -> NDArray[np.bool_]:
-    """Which latents the model uses: those whose posterior mean varies from image to image.
+    """Return which latents the model uses: those whose posterior mean varies across images.
 
-        unit u is active where Var_x(E_q[z_u | x]) > threshold
+        unit u is active if Var_x(E_q[z_u | x]) > threshold
 
     Args:
         mean: posterior means of many images, (N, Z).
-        threshold: of the variance.
+        threshold: the smallest variance of an active unit.
 
     Returns:
         (Z,) booleans; their sum is the number of active units.
@@ -131,7 +135,7 @@ def active_units(mean: ArrayLike, *, threshold: float = 0.01) -> NDArray[np.bool
 
 
 def kl_per_unit(mean: ArrayLike, log_variance: ArrayLike) -> NDArray[np.float64]:
-    """What each latent tells of the image: E_x KL[q(z_u | x) || N(0, 1)].
+    """Return the information of each latent about the image: E_x KL[q(z_u | x) || N(0, 1)].
 
     Args:
         mean: posterior means, (N, Z).

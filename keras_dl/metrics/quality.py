@@ -1,4 +1,4 @@
-"""How good generated images are, in the features of the LeNet that this package ships."""
+"""Quality of generated images in the features of the LeNet in this package."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from keras_dl.metrics.lenet import LeNetOutputs, lenet_outputs
 
 
 class Floored(NamedTuple):
-    """A distance of generated images from real ones, never without what real images have among themselves.
+    """A distance between generated and real images, with its floor, the distance between real images.
 
     Attributes:
-        value: generated images against real test images.
-        floor: as many real training images against the same test images; but for noise, no model does
-            better.
+        value: the distance from the generated images to real test images.
+        floor: the distance from equally many real training images to the same test images; except for noise,
+            no model has a smaller one.
     """
 
     value: float
@@ -29,11 +29,11 @@ class Floored(NamedTuple):
 
 
 class ClassCoverage(NamedTuple):
-    """Which classes occur among samples.
+    """The classes that occur among samples.
 
     Attributes:
         covered: the number of classes that occur.
-        shares: each class's share of the samples, (K,).
+        shares: the fraction of the samples in each class, (K,).
     """
 
     covered: int
@@ -42,15 +42,15 @@ class ClassCoverage(NamedTuple):
 
 @dataclass(frozen=True)
 class SampleQuality:
-    """How generated images compare with real ones.
+    """A comparison of generated images with real ones.
 
     Attributes:
-        num_images: generated images, and as many real ones.
+        num_images: the number of generated images, and of real ones.
         fld: Frechet LeNet distance.
         kernel: kernel distance in the same features.
-        precision: share of generated images inside the manifold of real test images.
-        recall: share of real test images inside the manifold of generated ones.
-        classes: how the LeNet's classes are covered.
+        precision: fraction of generated images inside the manifold of real test images.
+        recall: fraction of real test images inside the manifold of generated ones.
+        classes: coverage of the classes of the LeNet.
     """
 
     num_images: int
@@ -61,7 +61,7 @@ class SampleQuality:
     classes: ClassCoverage
 
     def figures(self) -> dict[str, float]:
-        """All of it as plain numbers by name, each distance beside its floor."""
+        """Return all metrics as numbers by name, each distance with its floor."""
         return {
             "num_images": self.num_images,
             "fld": self.fld.value,
@@ -84,17 +84,17 @@ class SampleQuality:
 def sample_quality(
     generated: ArrayLike, train: ArrayLike, test: ArrayLike, *, neighbours: int = 3
 ) -> SampleQuality:
-    """All measures of `keras_dl.metrics` for generated images at once.
+    """Return all metrics of `keras_dl.metrics` for generated images.
 
     Args:
         generated: N images (N, 28, 28, 1) in [0, 1].
-        train: at least N real images that the model was trained on; the first N give the floors.
-        test: real images that it was not trained on. The Frechet distance falls as numbers grow, so
-            compare at equal N and equal test images only.
-        neighbours: k of precision and recall, which compare as many generated images as test images.
+        train: at least N real images that the model was trained on; the floors use the first N.
+        test: real images that it was not trained on. The Frechet distance decreases with the number of
+            images: compare only at equal N and equal test images.
+        neighbours: k of precision and recall, which compare equally many generated and test images.
 
     Raises:
-        ValueError: images of a wrong shape or range, fewer training images than generated ones.
+        ValueError: images have an invalid shape or range, or there are fewer training than generated images.
     """
     fake, real_train, real_test = _outputs(generated, train, test)
     number = min(len(fake.features), len(real_test.features))
@@ -115,41 +115,41 @@ def sample_quality(
 
 
 def frechet_lenet_distance(generated: ArrayLike, train: ArrayLike, test: ArrayLike) -> Floored:
-    """The Frechet distance (FLD) between the LeNet features of generated and of real test images.
+    """Return the Frechet distance (FLD) between the LeNet features of generated and real test images.
 
-    It comes with its floor. It is not the FID, which takes another network's features: values of the two
-    cannot be compared.
+    The result includes its floor. It is not the FID, which uses the features of another network: their values
+    are not comparable.
 
     Args:
         generated: N images (N, 28, 28, 1) in [0, 1].
-        train: at least N real images that the model was trained on; the first N give the floor.
+        train: at least N real images that the model was trained on; the floor uses the first N.
         test: real images that it was not trained on.
 
     Raises:
-        ValueError: images of a wrong shape or range, fewer training images than generated ones.
+        ValueError: images have an invalid shape or range, or there are fewer training than generated images.
     """
     return _fld(*_outputs(generated, train, test))
 
 
 def class_coverage(classes: ArrayLike, num_classes: int = 10, *, threshold: float = 0.1) -> ClassCoverage:
-    """How many classes occur among samples.
+    """Return how many classes occur among samples.
 
-    A class is covered if its share of the samples is at least `threshold` times the even share 1/K.
+    A class is covered if its fraction of the samples is at least `threshold` times the uniform fraction 1/K.
 
     Args:
-        classes: a classifier's answers, (N,), for example `lenet_outputs(images).classes`.
+        classes: the predictions of a classifier, (N,), for example `lenet_outputs(images).classes`.
         num_classes: K.
-        threshold: 0.1 asks each of ten classes for one sample in a hundred.
+        threshold: with 0.1 and ten classes, a class is covered by one sample in a hundred.
 
     Raises:
-        ValueError: no samples, or a class outside 0 ... K-1.
+        ValueError: there are no samples, or a class is outside 0 ... K-1.
     """
     classes = np.asarray(classes)
     if classes.ndim != 1 or not len(classes) or classes.min() < 0 or classes.max() >= num_classes:
         raise ValueError(
             f"classes: expected at least one class from 0 to {num_classes - 1}, in shape (N,), got shape "
             f"{classes.shape}{f', from {classes.min()} to {classes.max()}' if classes.size else ''}. "
-            "Pass a classifier's answers."
+            "Pass the predictions of a classifier."
         )
     shares = np.bincount(classes, minlength=num_classes) / len(classes)
     return ClassCoverage(int((shares >= threshold / num_classes).sum()), shares)
@@ -161,8 +161,8 @@ def _outputs(
     generated, train = np.asarray(generated), np.asarray(train)
     if len(train) < len(generated):
         raise ValueError(
-            f"train: expected at least as many images as were generated ({len(generated):,}), got "
-            f"{len(train):,}. Pass more of the training split, or generate fewer."
+            f"train: expected at least as many images as generated ({len(generated):,}), got {len(train):,}. "
+            "Pass more of the training split, or generate fewer images."
         )
     return lenet_outputs(generated), lenet_outputs(train[: len(generated)]), lenet_outputs(test)
 

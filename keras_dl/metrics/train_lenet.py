@@ -1,9 +1,9 @@
-"""How the feature LeNet was made.
+"""The training of the feature LeNet.
 
     python -m keras_dl.metrics.train_lenet lenet_mnist.npz
 
-Trains on MNIST's training split alone, measures the test split once, and writes the weights. Time: half an
-hour on 2 busy CPU cores. Result: test accuracy 0.9953, and the file that `lenet.py` names with its SHA-256.
+This script trains on only the training split of MNIST, evaluates the test split once, and writes the weights.
+Time: 30 min on 2 busy CPU cores. Result: test accuracy 0.9953, and the file of the SHA-256 in `lenet.py`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from keras_dl_export.files import sha256
 SEED = 0
 EPOCHS = 15
 BATCH_SIZE = 128
-SHIFT = 2  # pixels; a batch is moved as one
+SHIFT = 2  # pixels; all images of a batch are shifted equally
 
 
 def train(images: Any, labels: Any) -> Any:
-    """A LeNet trained on images (N, 28, 28, 1) in [0, 1] and labels (N,), seeded."""
+    """Return a LeNet trained on images (N, 28, 28, 1) in [0, 1] and labels (N,), with a fixed seed."""
     keras.utils.set_random_seed(SEED)
     tf.config.experimental.enable_op_determinism()
 

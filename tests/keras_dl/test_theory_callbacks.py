@@ -44,7 +44,7 @@ def test_a_gap_needs_accuracy_and_a_probability():
     with pytest.raises(ValueError, match="delta: expected a probability between 0 and 1, got 2"):
         GeneralisationGap(None, None, delta=2)
     data = batches(slice(0, 16))
-    with pytest.raises(ValueError, match="model: expected one that reports accuracy, got figures loss"):
+    with pytest.raises(ValueError, match="model: expected one that reports accuracy, got metrics loss"):
         network(metrics=()).fit(data, shuffle=False, verbose=0, callbacks=[GeneralisationGap(data, data)])
 
 

@@ -117,7 +117,7 @@ def test_wrong_features_are_named(distance):
         distance(good[:1], good)
     with pytest.raises(ValueError, match=r"got shape \(10, 3, 1\)"):
         distance(good, good[..., None])
-    with pytest.raises(ValueError, match="expected features of one size D, got 3 and 2"):
+    with pytest.raises(ValueError, match="expected features of the same size D, got 3 and 2"):
         distance(good, good[:, :2])
     with pytest.raises(ValueError, match="expected finite features, got NaN or infinity"):
         distance(good, good * np.nan)

@@ -129,7 +129,7 @@ def test_wrong_images_are_named(images, text):
 
 def test_too_few_training_images(scans):
     with pytest.raises(
-        ValueError, match=r"train: expected at least as many images as were generated \(9\), got 5"
+        ValueError, match=r"train: expected at least as many images as generated \(9\), got 5"
     ):
         frechet_lenet_distance(scans[0][:9], scans[0][:5], scans[0][:5])
 
