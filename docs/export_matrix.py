@@ -69,7 +69,7 @@ def examine(specimen: Any) -> dict[str, Any]:
 
 def _try(model: Any, inputs: Mapping[str, Any] | None, format: str, quantize: str | None) -> dict[str, Any]:
     from keras_dl_export import ExportError, draw_inputs, to_onnx, to_saved_model, to_tflite
-    from keras_dl_export.endpoints import endpoints_of
+    from keras_dl_export.model_endpoints import endpoints_of
 
     writers: dict[str, Callable[..., Any]] = {
         "saved_model": to_saved_model,

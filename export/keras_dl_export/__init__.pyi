@@ -1,6 +1,5 @@
+from .api import export, to_onnx, to_saved_model, to_tflite, verify
 from .backend import require_tensorflow_backend
-from .cases import draw_inputs
-from .conversion import to_onnx, to_saved_model, to_tflite
 from .endpoints import Endpoint
 from .errors import (
     AccuracyError,
@@ -11,15 +10,14 @@ from .errors import (
     ParityError,
     ReleaseError,
 )
-from .exporter import export
-from .latency import measure_latency
 from .loading import load_artifact
+from .measure.latency import measure_latency
+from .measure.timing import time_release
 from .release import Release, list_versions, open_release
 from .results import Accuracy, Artifact, Comparison, Latency, Parity
 from .runner import IntegerScale, Runner
+from .samples.drawing import draw_inputs
 from .specs import Spec
-from .timing import time_release
-from .verification import verify
 
 __all__ = [
     "Accuracy",

@@ -1,27 +1,38 @@
-"""The interface of a file format: how its files are recognized, opened and written."""
+"""The interface of a file format: how its files are recognized, opened, written and described."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from keras_dl_export.errors import ConversionError
 from keras_dl_export.runner import Runner
+from keras_dl_export.specs import Spec
+
+if TYPE_CHECKING:
+    from keras_dl_export.lowering import Emitter
+    from keras_dl_export.quantization import Quantization
+    from keras_dl_export.tracing import Signature
 
 
 class Format(Protocol):
-    """A file format, one object in `formats.registry.FORMATS`.
+    """A file format: one object in `formats.registry.FORMATS`.
 
     A format's own class imports nothing heavy: its methods import the runtime, or the writer, when they are
-    called, so that a reader of one format needs no other one, and no TensorFlow.
+    called, so that reading files of one format needs no other one, and no TensorFlow.
 
     Attributes:
         name: what `formats=` and `release.json` call it.
+        title: what a line of progress calls it.
+        quantizations: the values of `quantize=` that it supports.
         threads_of_process: whether its runtime has one number of threads for the whole process.
     """
 
     name: str
+    title: str
+    quantizations: tuple[str, ...] = ()
     threads_of_process: bool = False
 
     @abstractmethod
@@ -36,3 +47,55 @@ class Format(Protocol):
             path: the file or folder.
             threads: how many threads may share an operator; by default the runtime chooses.
         """
+
+    def emitter(self, quantize: str | None) -> Emitter | None:
+        """Return the format's own form of recurrent layers and operators; None for TensorFlow's.
+
+        Args:
+            quantize: how the file is quantized, or None.
+        """
+        return None
+
+    @abstractmethod
+    def files(self, endpoints: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return the paths of the format's files in a release, each with the endpoints that it holds."""
+
+    @abstractmethod
+    def write(
+        self,
+        signatures: Mapping[str, Signature],
+        path: Path,
+        quantization: Quantization | None = None,
+        saved_model: Path | None = None,
+    ) -> None:
+        """Write one file.
+
+        Args:
+            signatures: the endpoints in it, traced with the format's emitter.
+            path: the file or folder.
+            quantization: how weights and activations are quantized, if at all.
+            saved_model: a SavedModel that holds the very same signatures, where there is one.
+
+        Raises:
+            ConversionError: the format cannot express an endpoint.
+        """
+
+    @abstractmethod
+    def count_operators(self, path: Path, signatures: Mapping[str, Signature]) -> Mapping[str, int]:
+        """Count the operators of a file by name; `signatures` are what was written to it."""
+
+    def versions(self, path: Path) -> Mapping[str, int | str]:
+        """Return the operator sets and file schemas that a reader of the file must support."""
+        return {}
+
+
+def refuse_strings(
+    format: str, endpoint: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
+) -> None:
+    """Raise a ConversionError where a format without strings would have to hold some."""
+    for name, spec in (*inputs.items(), *outputs.items()):
+        if spec.dtype == "string":
+            raise ConversionError(
+                f"{format}: endpoint {endpoint!r} has strings in {name!r}, which only a SavedModel can "
+                "carry. Turn the text into numbers outside the model, or leave this format out."
+            )

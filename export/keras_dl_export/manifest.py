@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_dl_export.cases import smallest_vocabulary
 from keras_dl_export.errors import first_line
-from keras_dl_export.flops import count_flops
+from keras_dl_export.measure.flops import count_flops
+from keras_dl_export.measure.timing import this_machine, time_artifacts
+from keras_dl_export.model_endpoints import smallest_vocabulary
 from keras_dl_export.results import Artifact
-from keras_dl_export.signatures import Signature
 from keras_dl_export.specs import Spec
-from keras_dl_export.timing import this_machine, time_artifacts
+from keras_dl_export.tracing import Signature
 
 _TOOLS = ("keras-dl", "keras", "tensorflow", "ai-edge-litert", "onnx", "onnxruntime", "tf2onnx", "numpy")
 _TIMED_CALLS, _TIMED_SECONDS = 20, 0.3  # of each file, endpoint and number of threads, whichever comes first
@@ -53,23 +53,7 @@ def describe(
             }
             for name, signature in signatures.items()
         },
-        "artifacts": [
-            {
-                "path": artifact.path.relative_to(staged).as_posix(),
-                "format": artifact.format,
-                "endpoints": artifact.endpoints,
-                "bytes": artifact.bytes,
-                "versions": _versions(artifact),
-                "operators": artifact.operators,
-                "quantize": artifact.quantize,
-                "notes": artifact.notes,
-                "accuracy": artifact.accuracy and dataclasses.asdict(artifact.accuracy),
-                "max_abs_error": artifact.max_abs_error,
-                "samples": artifact.parity.kinds,
-                "parity": [dataclasses.asdict(comparison) for comparison in artifact.parity.comparisons],
-            }
-            for artifact in artifacts
-        ],
+        "artifacts": [artifact.to_json(staged) for artifact in artifacts],
         "latency": _latency(signatures, artifacts, staged),
         "tools": {
             "python": platform.python_version(),
@@ -83,35 +67,6 @@ def _flops(signature: Signature) -> dict[str, Any]:
         return {"flops": dataclasses.asdict(count_flops(signature))}
     except Exception as error:  # an operator that TensorFlow runs in graphs alone is no reason for no release
         return {"flops": None, "flops_missing": first_line(error)}
-
-
-def _versions(artifact: Artifact) -> dict[str, int | str]:
-    """The versions of operator sets and file schemas that a reader of the file must know."""
-    if artifact.format == "onnx":
-        import onnx
-
-        model = onnx.load(artifact.path, load_external_data=False)
-        used = {"", *(node.domain for node in model.graph.node)}
-        imported = {each.domain: each.version for each in model.opset_import if each.domain in used}
-        return {
-            "opset": imported.pop(""),
-            **{f"opset {domain}": version for domain, version in imported.items()},
-            "IR": model.ir_version,
-        }
-    if artifact.format == "tflite":
-        from ai_edge_litert import schema_py_generated as schema
-
-        file = schema.Model.GetRootAsModel(artifact.path.read_bytes(), 0)
-        metadata = [file.Metadata(index) for index in range(file.MetadataLength())]
-        oldest = [
-            file.Buffers(each.Buffer()).DataAsNumpy().tobytes().rstrip(b"\0").decode()
-            for each in metadata
-            if each.Name() == b"min_runtime_version"
-        ]
-        return {"schema": file.Version(), **({"runtime from": oldest[0]} if oldest else {})}
-    import tensorflow as tf
-
-    return {"schema": tf.saved_model.SAVED_MODEL_SCHEMA_VERSION, "TensorFlow": tf.__version__}
 
 
 def _latency(

@@ -4,53 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_dl_export.endpoints import Endpoint, graph_function
 from keras_dl_export.lowering import any_scope, at_inference, fresh_functions, mean_noise
 from keras_dl_export.names import in_graph
+from keras_dl_export.samples.answers import ROUNDING, Answers, Arrays
 
-Arrays = Mapping[str, NDArray[Any]]
-
-_ROUNDING = 2.0**-22  # two units in the last place of float32
-_ATTEMPTS = 3
 _one_at_a_time = threading.RLock()
-
-
-class Answers(ABC):
-    """What a file's numbers are compared with."""
-
-    @abstractmethod
-    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Return the answers by name."""
-
-    def eagerly(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Return what comes out where one operation is run after the other, if it can be run so."""
-        return self(inputs)
-
-    def noise(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Return how much each element of each output may differ by rounding alone.
-
-        It is the largest change over calls in which every float that goes in was moved by two units in the
-        last place: what another order of summation does to numbers on their way. NaN is where an element
-        became finite, or ceased to be.
-        """
-        answers = self(inputs)
-        largest = {name: np.zeros(array.shape) for name, array in answers.items()}
-        for seed in range(_ATTEMPTS):
-            random = np.random.default_rng(seed)
-            others = self._rounded({name: _moved(array, random) for name, array in inputs.items()}, seed)
-            for name, array in answers.items():
-                largest[name] = np.maximum(largest[name], _difference(array, others[name]))
-        return largest
-
-    def _rounded(self, inputs: Arrays, seed: int) -> dict[str, NDArray[Any]]:
-        return self(inputs)
 
 
 class Predictor(Answers):
@@ -102,8 +68,6 @@ class Predictor(Answers):
             yield
 
     def _traced(self, inputs: Arrays) -> Callable[..., Any]:
-        import tensorflow as tf
-
         def specs(*, free: bool) -> dict[str, Any]:
             return {
                 self._names[name]: tf.TensorSpec(
@@ -127,8 +91,6 @@ class Predictor(Answers):
         return bool(shape) and isinstance(shape[0], str)
 
     def _tensors(self, inputs: Arrays) -> dict[str, Any]:
-        import tensorflow as tf
-
         return {
             self._names[name]: tf.constant(array, self._endpoint.inputs[name].dtype)
             for name, array in inputs.items()
@@ -139,32 +101,9 @@ def _arrays(outputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(tensor) for name, tensor in outputs.items()}
 
 
-def _moved(array: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
-    if array.dtype.kind != "f":
-        return array
-    # Never by the same twice: the changes of two neighbors that a sum takes from each other would cancel out.
-    change = random.choice((-1.0, 1.0), array.shape) * random.uniform(0.5, 1.0, array.shape)
-    with np.errstate(invalid="ignore", over="ignore"):
-        moved = array * (1.0 + _ROUNDING * change)
-    return np.asarray(moved, array.dtype)
-
-
-def _difference(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
-    if first.dtype.kind in "SUO" or first.shape != second.shape:
-        return np.zeros(first.shape) if first.shape == second.shape else np.full(first.shape, np.nan)
-    one, other = first.astype(np.float64), second.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        found = np.asarray(np.abs(one - other))
-    found[(one == other) | (np.isnan(one) & np.isnan(other))] = 0.0
-    found[~np.isfinite(found)] = np.nan
-    return found
-
-
 @contextlib.contextmanager
 def _moved_casts(seed: int) -> Iterator[None]:
     """Move each float that is made of an integer, as Keras makes it; other threads trace as ever."""
-    import tensorflow as tf
-
     thread = threading.get_ident()
     kept = tf.cast
 
@@ -174,7 +113,7 @@ def _moved_casts(seed: int) -> Iterator[None]:
         if threading.get_ident() != thread or not whole or not tf.as_dtype(dtype).is_floating:
             return made
         drawn = tf.random.stateless_uniform(tf.shape(made), (seed, 0), -0.5, 0.5)
-        return made * kept(1.0 + _ROUNDING * (drawn + 0.5 * tf.sign(drawn)), made.dtype)
+        return made * kept(1.0 + ROUNDING * (drawn + 0.5 * tf.sign(drawn)), made.dtype)
 
     with _one_at_a_time:
         tf.cast = cast

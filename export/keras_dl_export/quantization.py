@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_dl_export.endpoints import Endpoint
-from keras_dl_export.examples import read_batches
+from keras_dl_export.format import Format
 from keras_dl_export.names import by_word
+from keras_dl_export.samples.examples import read_batches
 from keras_dl_export.specs import DEFAULT_ENDPOINT, Spec
-
-QUANTIZATIONS = {"tflite": ("float16", "dynamic", "int8"), "onnx": ("float16", "int8")}
 
 _CALIBRATION_ROWS = 256
 
@@ -27,7 +26,7 @@ class Quantization:
     """How a file is quantised.
 
     Attributes:
-        kind: one of the format's `QUANTIZATIONS`.
+        kind: one of the format's `quantizations`.
         rows: for int8, the examples that each endpoint is calibrated on. Those that the data cannot feed are
             not in it: an ONNX file of such an endpoint stays float32; in a TFLite file, which has them all,
             its activations do, while weights that it shares with a calibrated one are in 8 bits.
@@ -38,9 +37,9 @@ class Quantization:
     rows: Mapping[str, Sequence[Row]] = field(default_factory=dict, repr=False)
     integer_io: bool = False
 
-    def of(self, endpoint: str) -> Quantization | None:
-        """Return what becomes of a file with that endpoint alone; None if it stays float32."""
-        return None if self.kind == "int8" and endpoint not in self.rows else self
+    def of(self, *endpoints: str) -> Quantization | None:
+        """Return how a file with those endpoints alone is quantized; None if it stays float32."""
+        return None if self.kind == "int8" and not set(endpoints) & set(self.rows) else self
 
     def notes(self, endpoints: Iterable[str]) -> tuple[str, ...]:
         """Say which endpoints stay float."""
@@ -62,7 +61,7 @@ class Quantization:
 
 
 def check_quantization(
-    formats: Iterable[str],
+    formats: Iterable[Format],
     quantize: str | Mapping[str, str] | None,
     representative_data: Any,
     endpoints: Mapping[str, Endpoint],
@@ -83,7 +82,7 @@ def check_quantization(
         ValueError: an unknown quantisation or format, or data that are missing, superfluous or do not fit.
         TypeError: data of the wrong dtype.
     """
-    kinds = _kinds(list(formats), quantize)
+    kinds = _kinds(formats, quantize)
     calibrated = "int8" in kinds.values()
     if calibrated != (representative_data is not None):
         raise ValueError(
@@ -99,11 +98,11 @@ def check_quantization(
     }
 
 
-def _kinds(formats: Sequence[str], quantize: str | Mapping[str, str] | None) -> dict[str, str]:
+def _kinds(formats: Iterable[Format], quantize: str | Mapping[str, str] | None) -> dict[str, str]:
     """Return the quantisation of each format that has one."""
     if quantize is None:
         return {}
-    able = [format for format in formats if format in QUANTIZATIONS]
+    able = {format.name: format.quantizations for format in formats if format.quantizations}
     if isinstance(quantize, Mapping):
         if strange := [format for format in quantize if format not in able]:
             raise ValueError(
@@ -112,11 +111,11 @@ def _kinds(formats: Sequence[str], quantize: str | Mapping[str, str] | None) -> 
             )
         wanted = {format: kind for format, kind in quantize.items() if kind is not None}
     else:
-        wanted = {format: quantize for format in able if quantize in QUANTIZATIONS[format]}
+        wanted = {format: quantize for format, kinds in able.items() if quantize in kinds}
         wanted = wanted or dict.fromkeys(able, quantize)
     for format, kind in wanted.items():
-        if kind not in QUANTIZATIONS[format]:
-            known = ", ".join(map(repr, QUANTIZATIONS[format]))
+        if kind not in able[format]:
+            known = ", ".join(map(repr, able[format]))
             raise ValueError(f"quantize: expected None or one of {known} for {format}, got {kind!r}.")
     if not able:
         raise ValueError(
@@ -176,20 +175,3 @@ def _rows(batches: Iterable[Mapping[str, Any]], inputs: Mapping[str, Spec]) -> I
         for start in range(0, count, step):  # the last fixed batch is filled up from the first examples
             taken = np.arange(start, start + step) % count
             yield {name: array[taken] for name, array in arrays.items()}
-
-
-def quantize_tflite(converter: Any, quantization: Quantization) -> None:
-    """Tell a TFLite converter to quantise; without `integer_io` inputs and outputs stay what they are."""
-    import tensorflow as tf
-
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if quantization.kind == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if quantization.kind == "int8":
-        # An endpoint without rows gets through these too: its activations are left as they are.
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = lambda: (
-            (signature, dict(row)) for signature, rows in quantization.rows.items() for row in rows
-        )
-        if quantization.integer_io:
-            converter.inference_input_type = converter.inference_output_type = tf.int8

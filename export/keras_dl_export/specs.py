@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
 from keras_dl_export.dtypes import conform
-from keras_dl_export.errors import ConversionError
 
 DEFAULT_ENDPOINT = "serving_default"
 
@@ -71,15 +70,3 @@ class Spec:
             ValueError: the shape does not fit.
         """
         return conform(name, value, self.dtype, self.shape)
-
-
-def refuse_strings(
-    target: str, endpoint: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
-) -> None:
-    """Raise a ConversionError where a format without strings would have to carry some."""
-    for name, spec in (*inputs.items(), *outputs.items()):
-        if spec.dtype == "string":
-            raise ConversionError(
-                f"{target}: endpoint {endpoint!r} has strings in {name!r}, which only a SavedModel can "
-                "carry. Turn the text into numbers outside the model, or leave this format out."
-            )

@@ -135,8 +135,8 @@ def verify(
     from keras_dl.export import open_release, time_release
     from keras_dl.export import verify as verify_files
     from keras_dl.reports.release import release_sections, write_release_report
+    from keras_dl_export.measure.timing import this_machine
     from keras_dl_export.release import holds_release
-    from keras_dl_export.timing import this_machine
 
     keras_model = None if model is None else _model(model)[0]
     if release.exists() and not holds_release(release) and (release.is_file() or model is not None):
@@ -258,7 +258,7 @@ def _examples(model: Any, source: str | None, split: str) -> Any:
     if source is None:
         return None
     from keras_dl.data import load
-    from keras_dl_export.endpoints import endpoints_of
+    from keras_dl_export.model_endpoints import endpoints_of
     from keras_dl_export.specs import DEFAULT_ENDPOINT
 
     offered = endpoints_of(model)

@@ -23,7 +23,7 @@ from keras_dl_export import (
     to_onnx,
     verify,
 )
-from keras_dl_export.accuracy import AccuracyTest
+from keras_dl_export.measure.accuracy import AccuracyTest
 
 # Ten points whose class is plain to see, and ten that a weight tips which half precision rounds to one.
 WEIGHTS = np.diag([1.0, 1.0 + 1e-4, 1.0])

@@ -11,9 +11,10 @@ import tensorflow as tf
 from keras import layers
 
 from keras_dl_export import ReleaseError, export, load_artifact, to_onnx, to_saved_model, verify
-from keras_dl_export.endpoints import endpoints_of
-from keras_dl_export.examples import take_examples
+from keras_dl_export.formats.onnx.onnx_format import OnnxFormat
+from keras_dl_export.model_endpoints import endpoints_of
 from keras_dl_export.quantization import check_quantization
+from keras_dl_export.samples.examples import take_examples
 
 X = np.arange(80, dtype=np.float32).reshape(20, 4)
 Y = np.arange(20)
@@ -75,7 +76,7 @@ def test_the_first_examples_of_what_a_user_has(make: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("make", _PIPELINES)
 def test_representative_data_come_the_same_ways(make: Callable[[], Any], model: keras.Model) -> None:
-    kinds = check_quantization(["onnx"], "int8", make(), endpoints_of(model))
+    kinds = check_quantization([OnnxFormat()], "int8", make(), endpoints_of(model))
     rows = kinds["onnx"].rows["serving_default"]
     np.testing.assert_array_equal(np.concatenate([row["x"] for row in rows])[:20], X)
 

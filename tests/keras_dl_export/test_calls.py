@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from keras_dl_export import Spec, load_artifact, to_onnx, to_saved_model, to_tflite
-from keras_dl_export.endpoints import endpoints_of
+from keras_dl_export.model_endpoints import endpoints_of
 
 FLOATS = np.arange(12, dtype=np.float32).reshape(3, 4)
 USERS = np.array([0, 2, 4])

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 from keras_dl_export import Endpoint, Spec
-from keras_dl_export.endpoints import endpoints_of
+from keras_dl_export.model_endpoints import endpoints_of
 
 
 def _named(model: keras.Model, examples: Any = None) -> dict[str, Spec]:

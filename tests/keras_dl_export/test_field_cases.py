@@ -10,13 +10,13 @@ import tensorflow as tf
 from keras import layers, ops
 
 from keras_dl_export import ConversionError, ParityError, to_onnx, to_saved_model, to_tflite
-from keras_dl_export.cases import Case
 from keras_dl_export.formats.registry import open_runners
-from keras_dl_export.parity import check_parity
+from keras_dl_export.formats.saved_model.saved_model_writer import write_saved_model
+from keras_dl_export.insight import look_into
+from keras_dl_export.parity.checking import check_parity
 from keras_dl_export.predictor import Predictor
-from keras_dl_export.saved_model import write_saved_model
-from keras_dl_export.signatures import sign
-from keras_dl_export.usage import look_into
+from keras_dl_export.samples.references import Case
+from keras_dl_export.tracing import trace_endpoints
 
 
 def model_of(shape: tuple[Any, ...], function: Any, dtype: str = "float32") -> keras.Model:
@@ -25,14 +25,14 @@ def model_of(shape: tuple[Any, ...], function: Any, dtype: str = "float32") -> k
 
 
 def cases_of(model: keras.Model, kind: str) -> list[Case]:
-    return [case for case in sign(model)["serving_default"].cases if kind in case.kinds]
+    return [case for case in trace_endpoints(model)["serving_default"].cases if kind in case.kinds]
 
 
 def file_passes(model: keras.Model, other: Any, path: Path) -> None:
     """Compare a file of `other` with the model: what parity does with a file that a converter got wrong."""
-    (signature,) = sign(model).values()
-    (wrong,) = sign(other).values()
-    write_saved_model(other, {"serving_default": wrong}, path)
+    (signature,) = trace_endpoints(model).values()
+    (wrong,) = trace_endpoints(other).values()
+    write_saved_model({"serving_default": wrong}, path)
     check_parity(open_runners(path, "saved_model"), {"serving_default": signature}, "file")
 
 
@@ -83,7 +83,10 @@ def test_a_file_that_is_wrong_on_values_of_the_field_is_refused(
 
 def test_images_have_odd_sizes_and_sizes_on_both_sides_of_a_crop(tmp_path: Path) -> None:
     model = model_of((None, None, 2), layers.CenterCrop(24, 24))
-    sizes = [(case.sizes["x_height"], case.sizes["x_width"]) for case in sign(model)["serving_default"].cases]
+    sizes = [
+        (case.sizes["x_height"], case.sizes["x_width"])
+        for case in trace_endpoints(model)["serving_default"].cases
+    ]
     assert {(1, 1), (23, 25), (25, 23), (23, 23), (24, 24)} <= set(sizes)
     # A pooling that drops the last row and column of an odd size, where "same" fills them up.
     model = model_of((None, None, 2), layers.MaxPooling2D(2, padding="same"))
@@ -93,14 +96,14 @@ def test_images_have_odd_sizes_and_sizes_on_both_sides_of_a_crop(tmp_path: Path)
 
 def test_sequences_have_one_step_and_lengths_at_a_window() -> None:
     model = model_of((None, 3), layers.Conv1D(2, 5, padding="same"))
-    times = {case.sizes["x_time"] for case in sign(model)["serving_default"].cases}
+    times = {case.sizes["x_time"] for case in trace_endpoints(model)["serving_default"].cases}
     assert {1, 4, 5, 6} <= times
     valid = model_of((None, 3), layers.Conv1D(2, 5))
-    assert min(case.sizes["x_time"] for case in sign(valid)["serving_default"].cases) == 5, (
+    assert min(case.sizes["x_time"] for case in trace_endpoints(valid)["serving_default"].cases) == 5, (
         "the model fails below"
     )
     deep = model_of((None, 3), lambda x: layers.MaxPooling1D(4)(layers.MaxPooling1D(4)(x)))
-    assert sign(deep)["serving_default"].cases, "it fails at the sizes that are drawn first"
+    assert trace_endpoints(deep)["serving_default"].cases, "it fails at the sizes that are drawn first"
 
 
 def test_large_values_are_near_100_of_both_signs_and_one_example_is_zero() -> None:
@@ -184,14 +187,14 @@ def test_integers_that_size_something_are_not_wild(function: Any, sizes: bool) -
 
 def test_rounding_noise_is_large_where_a_sum_cancels_or_a_wave_is_steep() -> None:
     model = model_of((1000,), lambda x: ops.sin(1e4 * ops.sum(x, -1)))
-    (signature,) = sign(model).values()
+    (signature,) = trace_endpoints(model).values()
     (case,) = [case for case in signature.cases if "large" in case.kinds]
     assert case.noise is not None
     noise = case.noise()["output"]
     assert noise[0] > 1e-3
     assert noise[2] == 0.0, "zeros stay zeros"
     day = model_of((1,), lambda x: ops.cos(ops.cast(x, "float32")), "int32")
-    predictor = Predictor(sign(day)["serving_default"].endpoint)
+    predictor = Predictor(trace_endpoints(day)["serving_default"].endpoint)
     assert predictor.noise({"x": np.array([[1_700_000_000]], np.int32)})["output"].max() > 1e-2
 
 
@@ -220,11 +223,11 @@ def test_a_layer_called_with_training_true_is_noted() -> None:
         def call(self, x: Any) -> Any:
             return self.scale(x, training=self.training)
 
-    (signature,) = sign(model_of((4,), Loud(True))).values()
+    (signature,) = trace_endpoints(model_of((4,), Loud(True))).values()
     (note,) = signature.notes
     assert "louder" in note
     assert "training=True" in note
-    assert not sign(model_of((4,), Loud(False)))["serving_default"].notes
+    assert not trace_endpoints(model_of((4,), Loud(False)))["serving_default"].notes
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -239,14 +242,14 @@ def test_weights_that_are_no_numbers_are_refused_by_name(value: float, write: An
 
 def test_a_16_bit_model_is_not_asked_where_it_overflows() -> None:
     model = model_of((4,), layers.Dense(2, dtype="mixed_float16"))
-    (signature,) = sign(model).values()
+    (signature,) = trace_endpoints(model).values()
     assert {kind for case in signature.cases for kind in case.kinds} == {"uniform"}
 
 
 def test_a_model_that_fails_on_all_integers_says_why() -> None:
     x = keras.Input((4,), dtype="int32", name="x")
     with pytest.raises(ValueError, match=r"fails on example inputs: .*division by zero.*Pass inputs="):
-        sign(keras.Model(x, x // (x * 0)))
+        trace_endpoints(keras.Model(x, x // (x * 0)))
 
 
 def test_magnitudes_that_stand_for_missing_values_are_tried() -> None:

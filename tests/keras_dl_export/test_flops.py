@@ -8,12 +8,12 @@ from keras import layers
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from keras_dl_export import export
-from keras_dl_export.flops import _Meter, count_flops
-from keras_dl_export.signatures import Signature, sign
+from keras_dl_export.measure.flops import _Meter, count_flops
+from keras_dl_export.tracing import Signature, trace_endpoints
 
 
 def signed(shape: tuple[int | None, ...], *stack: keras.layers.Layer) -> Signature:
-    return sign(keras.Sequential([keras.Input(shape, name="x"), *stack]))["serving_default"]
+    return trace_endpoints(keras.Sequential([keras.Input(shape, name="x"), *stack]))["serving_default"]
 
 
 def lstm(time: int, features: int, units: int) -> int:
@@ -61,7 +61,7 @@ def test_masked_steps_cost_what_other_steps_cost():
 def test_attention():
     x = keras.Input((6, 8), name="x")
     attend = layers.MultiHeadAttention(num_heads=2, key_dim=4, use_bias=False)
-    flops = count_flops(sign(keras.Model(x, attend(x, x)))["serving_default"])
+    flops = count_flops(trace_endpoints(keras.Model(x, attend(x, x)))["serving_default"])
     projections = 4 * 2 * 6 * 8 * 8  # query, key, value and output: 8 features to 2 heads of 4, or back
     products = 2 * (2 * 2 * 6 * 6 * 4)  # scores, and the mean that they weigh: for each head, pair and key
     assert sum(flops.operators[name] for name in flops.operators if "Mat" in name or name == "Einsum") == (
@@ -77,7 +77,9 @@ def test_a_loop_is_counted_for_every_turn_it_takes():
             return tf.while_loop(lambda y: tf.reduce_max(y) > 1.0, lambda y: (y / 2.0,), (x,))[0]
 
     model = keras.Sequential([keras.Input((3,), name="x"), Halving()])
-    signature = sign(model, np.array([[9.0, 1.0, 2.0], [2.0, 2.0, 2.0]], np.float32))["serving_default"]
+    signature = trace_endpoints(model, np.array([[9.0, 1.0, 2.0], [2.0, 2.0, 2.0]], np.float32))[
+        "serving_default"
+    ]
     flops = count_flops(signature)
     assert flops.operators == {"RealDiv": 4 * 3, "Max": 5 * 3}  # 9 -> 4.5 -> 2.25 -> 1.125 -> 0.5625
 

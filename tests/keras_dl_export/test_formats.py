@@ -274,7 +274,7 @@ CHILD = """
 import os, resource, signal, sys
 import keras
 from keras_dl_export import ReleaseError, export, to_onnx, to_saved_model, to_tflite
-from keras_dl_export import conversion
+from keras_dl_export import writing
 
 model = keras.Sequential([keras.Input((400,), name="x"), keras.layers.Dense(300)])
 writers = {"m.onnx": to_onnx, "m.tflite": to_tflite, "m": to_saved_model, "r": export}
@@ -289,11 +289,11 @@ for name, write in writers.items():
     resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
 print("in use:", [round(float(value), 6) for value in model(keras.ops.zeros((1, 400)))[0][:2]], flush=True)
 
-def wait(*arguments):
+def wait(*arguments, **named):
     print("written", flush=True)
     sys.stdin.read()  # until killed
 
-conversion.prove = wait
+writing.check_written_file = wait
 to_onnx(model, os.path.join(sys.argv[1], "m.onnx"))
 """
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from keras_dl_export.latency import measure_latency
+from keras_dl_export.measure.latency import measure_latency
 
 
 class Sleeper:

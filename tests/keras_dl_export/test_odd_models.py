@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from keras_dl_export import ConversionError, load_artifact, to_onnx, to_saved_model
-from keras_dl_export.endpoints import endpoints_of
+from keras_dl_export.model_endpoints import endpoints_of
 
 X = np.arange(8, dtype=np.float32).reshape(2, 4)
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from keras_dl_export import ParityError, Runner, Spec
-from keras_dl_export.cases import Case, Reference
-from keras_dl_export.parity import check_parity, differs
+from keras_dl_export.comparing import differs
+from keras_dl_export.parity.checking import check_parity
+from keras_dl_export.samples.references import Case, Reference
 
 # The scale of each sample is its own: 40, 2 and 3.
 LOGITS = np.array([[0.0, 1.0, 40.0], [2.0, 2.0 - 1e-5, 0.0], [3.0, 0.0, 1.0]], np.float32)

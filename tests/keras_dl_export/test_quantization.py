@@ -19,7 +19,7 @@ from keras_dl_export import (
     to_tflite,
     verify,
 )
-from keras_dl_export.saved_model import read_warmup_requests
+from keras_dl_export.formats.saved_model.saved_model_warmup import read_warmup_requests
 
 DATA = np.random.default_rng(5).random((40, 12, 12, 1), np.float32)
 

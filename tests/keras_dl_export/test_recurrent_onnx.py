@@ -15,7 +15,7 @@ from keras import layers
 
 from keras_dl import layers as kdl
 from keras_dl_export import export, to_onnx
-from keras_dl_export.onnx import count_onnx_operators
+from keras_dl_export.formats.onnx.onnx_contents import count_onnx_operators
 
 D, H = 3, 4
 LOOPS = {"Loop", "Scan", "If"}

@@ -16,8 +16,8 @@ from keras import layers
 
 import keras_dl.layers
 from keras_dl_export import Artifact, ConversionError, export, load_artifact, to_tflite, verify
-from keras_dl_export.lowering import tflite_recurrent, tflite_steps
-from keras_dl_export.signatures import sign
+from keras_dl_export.formats.tflite import tflite_recurrent, tflite_steps
+from keras_dl_export.tracing import trace_endpoints
 
 Inputs = Mapping[str, np.ndarray]
 
@@ -236,7 +236,7 @@ def test_the_faster_form_is_taken(
         monkeypatch.setattr(tflite_recurrent, form.__name__, watched(form))
     x = keras.Input((time, 8), name="x")
     model = keras.Model(x, layer(x))
-    sign(
+    trace_endpoints(
         model, emit=tflite_recurrent.TFLiteRecurrent()
     )  # traced and no more: converting 400 steps takes long
     assert taken == (["write_out"] if written_out else ["loop"])

@@ -33,8 +33,8 @@ from keras_dl_export import (
 )
 from keras_dl_export.files import staging_folder
 from keras_dl_export.formats.onnx.onnx_runner import OnnxRunner
+from keras_dl_export.measure.timing import count_cores
 from keras_dl_export.release import publish, write_manifest
-from keras_dl_export.timing import count_cores
 
 FORMATS = ("saved_model", "tflite", "onnx")
 

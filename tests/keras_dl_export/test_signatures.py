@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from keras_dl_export import ConversionError, Endpoint, Spec
-from keras_dl_export.signatures import sign
+from keras_dl_export.tracing import trace_endpoints
 
 
 class Noise(layers.Layer):
@@ -28,7 +28,7 @@ def test_hidden_randomness_is_refused(hidden: bool) -> None:
     model = keras.Sequential([keras.Input((4,)), Noise(hidden, name="sampler")])
     before = [weight.numpy() for weight in model.variables]
     with pytest.raises(ConversionError, match="sampler.* draws random numbers .* Take the noise as an input"):
-        sign(model)
+        trace_endpoints(model)
     for now, then in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(now, then)
 
@@ -64,7 +64,7 @@ def test_hidden_randomness_is_its_mean_on_request(draw: Any, mean: float) -> Non
     layer = Draw(draw, name="sampler")
     model = keras.Sequential([keras.Input((4,), name="x"), layer])
     before = [variable.numpy() for variable in (*model.variables, layer.generator.state)]
-    signature = sign(model, random="mean")["serving_default"]
+    signature = trace_endpoints(model, random="mean")["serving_default"]
     for case in signature.cases:
         np.testing.assert_allclose(case.outputs["output"], case.inputs["x"] + mean, rtol=1e-6)
         traced = signature.function(**{name: tf.constant(array) for name, array in case.inputs.items()})
@@ -81,15 +81,15 @@ def test_a_draw_that_has_no_mean_is_refused_even_so() -> None:
 
     model = keras.Sequential([keras.Input((4,)), Draw(draw, name="sampler")])
     with pytest.raises(ConversionError, match=r"sampler.* Take the noise as an input of the endpoint\.$"):
-        sign(model, random="mean")
+        trace_endpoints(model, random="mean")
     with pytest.raises(ValueError, match="random: expected one of 'refuse', 'mean', got 'median'"):
-        sign(model, random="median")
+        trace_endpoints(model, random="median")
 
 
 def test_a_seed_that_is_given_is_no_hidden_randomness() -> None:
     model = keras.Sequential([keras.Input((4,)), Draw(lambda layer, x: keras.random.normal((1, 4), seed=5))])
     expected = np.asarray(model(np.zeros((1, 4), np.float32)))
-    signature = sign(model, np.zeros((1, 4)), random="mean")["serving_default"]
+    signature = trace_endpoints(model, np.zeros((1, 4)), random="mean")["serving_default"]
     np.testing.assert_array_equal(signature.cases[0].outputs["output"], expected)
     assert not signature.notes
 
@@ -105,7 +105,7 @@ def test_state_between_calls_is_refused() -> None:
 
     model = keras.Sequential([keras.Input((4,)), Count(name="memory")])
     with pytest.raises(ConversionError, match="memory.* changes a variable while it runs"):
-        sign(model)
+        trace_endpoints(model)
     assert float(model.layers[0].calls) == 0.0
 
 
@@ -116,7 +116,7 @@ def test_a_stateful_layer_begins_every_call_anew_and_keeps_what_it_holds() -> No
     fresh = np.asarray(model(values))
     held = [state.numpy() for state in model.layers[1].states]
     assert np.abs(held).max() > 0.0
-    signature = sign(model, values)["serving_default"]
+    signature = trace_endpoints(model, values)["serving_default"]
     for _ in range(2):
         (answer,) = signature.function(tf.constant(values)).values()
         np.testing.assert_allclose(answer, fresh, atol=1e-6)
@@ -131,11 +131,14 @@ def test_a_stateful_layer_begins_every_call_anew_and_keeps_what_it_holds() -> No
 
 def test_noise_as_an_input_is_fine() -> None:
     x, noise = keras.Input((4,), name="x"), keras.Input((4,), name="noise")
-    assert set(sign(keras.Model([x, noise], x + noise))["serving_default"].inputs) == {"x", "noise"}
+    assert set(trace_endpoints(keras.Model([x, noise], x + noise))["serving_default"].inputs) == {
+        "x",
+        "noise",
+    }
 
 
 def test_every_case_is_the_models_own_answer_at_two_batch_sizes(vae: keras.Model, images: np.ndarray) -> None:
-    for name, signature in sign(vae, images).items():
+    for name, signature in trace_endpoints(vae, images).items():
         sizes = [{"batch": 1}, {"batch": 3}]
         # Where there are examples: real inputs, then random ones.
         plain = [case for case in signature.cases if case.plain]
@@ -150,7 +153,7 @@ def test_every_case_is_the_models_own_answer_at_two_batch_sizes(vae: keras.Model
                 # `predict` computes in a graph, which fuses what the call makes one after the other.
                 np.testing.assert_allclose(array, expected[output], rtol=1e-5, atol=1e-5)
     # Given examples are used, one after the other.
-    first, second = sign(vae, images)["encode"].cases[:2]
+    first, second = trace_endpoints(vae, images)["encode"].cases[:2]
     np.testing.assert_array_equal(first.inputs["image"], images[:1])
     np.testing.assert_array_equal(second.inputs["image"], images[1:4])
 
@@ -159,7 +162,7 @@ def test_dynamic_axes_vary_and_outputs_name_the_axis_they_follow() -> None:
     source = keras.Input((None, 4), name="source")
     target = keras.Input((None, 4), name="target")
     model = keras.Model([source, target], layers.Attention()([target, source]))
-    signature = sign(model)["serving_default"]
+    signature = trace_endpoints(model)["serving_default"]
     assert signature.outputs["output"].shape == ("batch", "target_time", 4)
     sizes = [case.sizes for case in signature.cases]
     assert sizes[0]["source_time"] != sizes[0]["target_time"] != sizes[1]["target_time"]
@@ -167,7 +170,7 @@ def test_dynamic_axes_vary_and_outputs_name_the_axis_they_follow() -> None:
 
 def test_axes_that_must_be_equal_are_drawn_equal() -> None:
     left, right = keras.Input((None, 4), name="left"), keras.Input((None, 4), name="right")
-    cases = sign(keras.Model([left, right], layers.Add()([left, right])))["serving_default"].cases
+    cases = trace_endpoints(keras.Model([left, right], layers.Add()([left, right])))["serving_default"].cases
     assert all(case.sizes["left_time"] == case.sizes["right_time"] for case in cases)
     assert cases[0].sizes["left_time"] != cases[1].sizes["left_time"]
 
@@ -175,7 +178,7 @@ def test_axes_that_must_be_equal_are_drawn_equal() -> None:
 def test_drawn_ids_stay_below_the_smallest_vocabulary() -> None:
     token = keras.Input((200,), dtype="int32", name="token")
     model = keras.Model(token, layers.Embedding(5, 2)(token) + layers.Embedding(90, 2)(token))
-    drawn = sign(model)["serving_default"].cases[0].inputs["token"]
+    drawn = trace_endpoints(model)["serving_default"].cases[0].inputs["token"]
     assert set(np.unique(drawn)) == {0, 1, 2, 3, 4}
 
 
@@ -200,18 +203,18 @@ def test_examples_that_do_not_fit_are_refused(
     vae: keras.Model, inputs: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        sign(vae, inputs)
+        trace_endpoints(vae, inputs)
 
 
 def test_one_array_is_not_enough_for_two_inputs() -> None:
     left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
     with pytest.raises(ValueError, match="inputs: expected a dict with arrays for left, right"):
-        sign(keras.Model([left, right], left + right), np.zeros((2, 4)))
+        trace_endpoints(keras.Model([left, right], left + right), np.zeros((2, 4)))
 
 
 def test_an_unknown_endpoint_is_refused(vae: keras.Model) -> None:
     with pytest.raises(ValueError, match="one of serving_default, encode, decode, got 'dream'"):
-        sign(vae, endpoints=["dream"])
+        trace_endpoints(vae, endpoints=["dream"])
 
 
 def test_a_model_that_fails_on_the_examples_says_what_to_do() -> None:
@@ -222,8 +225,8 @@ def test_a_model_that_fails_on_the_examples_says_what_to_do() -> None:
 
     model = keras.Sequential([keras.Input((4,), name="x"), Picky()])
     with pytest.raises(ValueError, match="the model itself fails on example inputs: .* Pass inputs="):
-        sign(model)
-    sign(model, np.full((3, 4), 9.0))
+        trace_endpoints(model)
+    trace_endpoints(model, np.full((3, 4), 9.0))
 
 
 def test_what_cannot_be_traced_is_refused() -> None:
@@ -235,7 +238,7 @@ def test_what_cannot_be_traced_is_refused() -> None:
             return shape
 
     with pytest.raises(ConversionError, match="endpoint 'serving_default': it could not be traced"):
-        sign(keras.Sequential([keras.Input((4,)), Eager()]))
+        trace_endpoints(keras.Sequential([keras.Input((4,)), Eager()]))
 
 
 @pytest.mark.parametrize(
@@ -253,4 +256,4 @@ def test_an_endpoint_returns_named_tensors(outputs: Any, message: str) -> None:
     model = Declaring()
     model.built = True
     with pytest.raises(ConversionError, match=message):
-        sign(model)
+        trace_endpoints(model)

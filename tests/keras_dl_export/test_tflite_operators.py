@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from keras_dl_export.lowering import TFLITE_OPERATORS, replaced_operators
+from keras_dl_export.formats.tflite.tflite_operators import TFLITE_OPERATORS
+from keras_dl_export.lowering import replaced_operators
 from tests._support.tflite_answers import INF, NAN, WIDE, Own, answers
 
 FLOATS = np.float32([100, -100, 0, INF, -INF, NAN, 88.8, 0.5, -0.5, 1.5, 2.5, -2.5, 1e-3, -7.3, 3.4028235e38])

@@ -16,12 +16,12 @@ from ai_edge_litert import schema_py_generated as schema
 from keras import layers, ops
 
 from keras_dl_export import ParityError, export, open_release, to_onnx, to_tflite, verify
-from keras_dl_export.divergence import Divergence
 from keras_dl_export.formats.registry import open_runners
-from keras_dl_export.parity import check_parity
+from keras_dl_export.formats.saved_model.saved_model_writer import write_saved_model
+from keras_dl_export.parity.checking import check_parity
+from keras_dl_export.parity.divergence import Divergence
 from keras_dl_export.quiet import silence
-from keras_dl_export.saved_model import write_saved_model
-from keras_dl_export.signatures import Signature, sign, sign_as
+from keras_dl_export.tracing import Signature, trace_endpoints, trace_like
 from tests._support.weights import disturb
 
 
@@ -182,13 +182,13 @@ def test_the_error_names_the_first_layer_that_differs(tmp_path: Path) -> None:
     guilty = Faulty(name="guilty")
     hidden = guilty(layers.Dense(4, name="before")(x))
     model = keras.Model(x, layers.Dense(2, name="last")(layers.Activation("tanh", name="after")(hidden)))
-    (signature,) = sign(model).values()
+    (signature,) = trace_endpoints(model).values()
 
     def write(signatures: Mapping[str, Signature], path: Path) -> None:
         guilty.scale = 1.1
-        wrong = {name: sign_as(each, each.endpoint, each.cases) for name, each in signatures.items()}
+        wrong = {name: trace_like(each, each.endpoint, each.cases) for name, each in signatures.items()}
         guilty.scale = 1.0
-        write_saved_model(model, wrong, path)
+        write_saved_model(wrong, path)
 
     def fail(signatures: Mapping[str, Signature], path: Path) -> None:
         raise RuntimeError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from keras_dl_export.errors import ExportError, first_line
@@ -18,16 +19,17 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-def format_named(name: str) -> Format:
-    """Return the format of that name.
+def formats_named(names: Iterable[str]) -> list[Format]:
+    """Return the formats of those names, in the order of `FORMATS`.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no format of one of the names.
     """
-    for format in FORMATS:
-        if format.name == name:
-            return format
-    raise ValueError(f"formats: expected any of {', '.join(format_names())}, got {name!r}.")
+    wanted = list(names)
+    for name in wanted:
+        if name not in format_names():
+            raise ValueError(f"formats: expected any of {', '.join(format_names())}, got {name!r}.")
+    return [format for format in FORMATS if format.name in wanted]
 
 
 def format_names() -> tuple[str, ...]:
@@ -52,7 +54,7 @@ def open_runners(path: Path, format: str, threads: int | None = None) -> dict[st
         ValueError: `threads` is not positive, or given for a SavedModel.
         ExportError: the file's own runtime refuses it.
     """
-    opened = format_named(format)
+    (opened,) = formats_named([format])
     if threads is not None and (threads < 1 or opened.threads_of_process):
         raise ValueError(
             "threads: expected None for a SavedModel, or else at least 1, "

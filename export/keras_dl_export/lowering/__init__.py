@@ -6,7 +6,6 @@ from keras_dl_export.lowering.image_sizes import any_image_size
 from keras_dl_export.lowering.inference import at_inference
 from keras_dl_export.lowering.new_axes import plain_new_axes
 from keras_dl_export.lowering.noise import mean_noise
-from keras_dl_export.lowering.onnx_recurrent import emit_onnx
 from keras_dl_export.lowering.operators import Replacements, replaced_operators
 from keras_dl_export.lowering.precision import in_float32
 from keras_dl_export.lowering.recurrent import (
@@ -16,22 +15,17 @@ from keras_dl_export.lowering.recurrent import (
     recurrent_layers,
 )
 from keras_dl_export.lowering.scopes import any_scope
-from keras_dl_export.lowering.tflite_operators import TFLITE_OPERATORS
-from keras_dl_export.lowering.tflite_recurrent import TFLiteRecurrent
 from keras_dl_export.lowering.time_distributed import known_time
 from keras_dl_export.lowering.training import training_calls
 
 __all__ = [
-    "TFLITE_OPERATORS",
     "Emitter",
     "Inexpressible",
     "Recurrence",
     "Replacements",
-    "TFLiteRecurrent",
     "any_image_size",
     "any_scope",
     "at_inference",
-    "emit_onnx",
     "fresh_functions",
     "in_float32",
     "known_time",

@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras.src.backend.tensorflow.numpy as backend
+import tensorflow as tf
+
 _one_at_a_time = threading.RLock()
 
 
@@ -17,9 +20,6 @@ def plain_argmax() -> Iterator[None]:
     Keras puts -0.0 below 0.0, by looking at the sign bit: neither TFLite nor ONNX can. The operators
     themselves count the two as equal and take the first, as NumPy does.
     """
-    import keras.src.backend.tensorflow.numpy as backend
-    import tensorflow as tf
-
     kept = backend.argmax, backend.argmin
     with _one_at_a_time:
         backend.argmax, backend.argmin = _plain(tf.argmax), _plain(tf.argmin)
@@ -30,8 +30,6 @@ def plain_argmax() -> Iterator[None]:
 
 
 def _plain(operator: Callable[..., Any]) -> Callable[..., Any]:
-    import tensorflow as tf
-
     def take(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
         x = tf.convert_to_tensor(x)
         rank = x.shape.rank

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import tensorflow as tf
+
 _one_at_a_time = threading.RLock()
 
 
@@ -21,8 +23,6 @@ def fresh_functions(*, compiled: bool = True) -> Iterator[None]:
         compiled: whether those that XLA shall compile, such as Keras's grouped convolutions, stay so.
             Converters see one unknown operator in each; TensorFlow itself cannot run some in another way.
     """
-    import tensorflow as tf
-
     functions = type(tf.function(lambda: None))
     kept = functions.__call__
     thread = threading.get_ident()

@@ -11,6 +11,10 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import keras
+import keras.src.ops.image as of_keras
+import tensorflow as tf
+
 Tensor = Any
 _one_at_a_time = threading.RLock()
 
@@ -18,10 +22,6 @@ _one_at_a_time = threading.RLock()
 @contextlib.contextmanager
 def any_image_size() -> Iterator[None]:
     """Trace `CenterCrop`, and resizing to a size that depends on the image's, for every size."""
-    import keras
-    import keras.src.ops.image as of_keras
-    import tensorflow as tf
-
     crop, resize = keras.layers.CenterCrop.transform_images, of_keras.resize
 
     def transform_images(layer: Any, images: Tensor, *arguments: Any, **named: Any) -> Tensor:

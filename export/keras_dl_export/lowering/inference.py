@@ -7,6 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
+from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import (
+    BaseImagePreprocessingLayer,
+)
+from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
+
 _one_at_a_time = threading.RLock()
 
 
@@ -22,12 +28,6 @@ def at_inference(note: Callable[[str, str], None] | None = None) -> Iterator[Non
     Args:
         note: called with the name of every stateful layer and what becomes of it.
     """
-    import keras
-    from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing_layer import (
-        BaseImagePreprocessingLayer,
-    )
-    from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
-
     drawn = threading.local()
 
     def call(

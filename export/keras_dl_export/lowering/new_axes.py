@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import tensorflow as tf
+
 _one_at_a_time = threading.RLock()
 _WHOLE = slice(None)
 
@@ -17,8 +19,6 @@ def plain_new_axes() -> Iterator[None]:
 
     TensorFlow makes a StridedSlice of it, which TFLite lacks where other axes are dynamic.
     """
-    import tensorflow as tf
-
     kept = tf.Tensor.__getitem__
 
     def getitem(tensor: Any, key: Any) -> Any:

@@ -7,6 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
+import keras.src.backend.tensorflow.random as of_keras
+import tensorflow as tf
+from tensorflow.python.ops import gen_random_ops as of_tensorflow
+from tensorflow.python.ops import nn_ops
+
 _one_at_a_time = threading.RLock()
 
 
@@ -20,8 +26,6 @@ def mean_noise(note: Callable[[str, str], None] | None = None) -> Iterator[None]
     Args:
         note: called with the place of every draw and what becomes of it.
     """
-    import tensorflow as tf
-
     thread = threading.get_ident()
 
     def replacement(draw: Callable[..., Any], mean: Callable[..., Any], is_hidden: Any) -> Callable[..., Any]:
@@ -44,11 +48,6 @@ def mean_noise(note: Callable[[str, str], None] | None = None) -> Iterator[None]
 
 def _draws() -> Iterator[tuple[Any, str, Callable[..., Any], Callable[[dict[str, Any]], bool]]]:
     """Yield where each kind of draw is looked up, its mean, and whether keyword arguments hide the seed."""
-    import keras
-    import keras.src.backend.tensorflow.random as of_keras
-    import tensorflow as tf
-    from tensorflow.python.ops import gen_random_ops as of_tensorflow
-    from tensorflow.python.ops import nn_ops
 
     def fill(shape: Any, value: Any, dtype: Any) -> Any:
         return tf.broadcast_to(tf.cast(value, dtype or keras.config.floatx()), shape)

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
+
 Tensor = Any
 _one_at_a_time = threading.RLock()
 
@@ -59,9 +62,6 @@ def replaced_operators(replacements: Replacements, *, write: bool = True) -> Ite
     Yields:
         The types that were met and needed to be replaced.
     """
-    import tensorflow as tf
-    from tensorflow.python.framework.func_graph import FuncGraph
-
     kept = FuncGraph._create_op_internal
     thread = threading.get_ident()
     met: set[str] = set()
@@ -103,8 +103,6 @@ def replaced_operators(replacements: Replacements, *, write: bool = True) -> Ite
 
 def _only_output(outputs: Any) -> Any:
     """Return an operator whose outputs are these and no others."""
-    import tensorflow as tf
-
     if isinstance(outputs, list | tuple):
         return tf.identity_n(list(outputs))[0].op
     if len(outputs.op.outputs) > 1:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import keras
+
 _one_at_a_time = threading.RLock()
 _NARROW = ("float16", "bfloat16")
 
@@ -18,8 +20,6 @@ def in_float32() -> Iterator[set[str]]:
     Yields:
         The 16-bit dtypes that the layers would have computed in.
     """
-    import keras
-
     kept = keras.DTypePolicy.compute_dtype
     thread = threading.get_ident()
     met: set[str] = set()

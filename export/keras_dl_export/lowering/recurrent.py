@@ -17,6 +17,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import keras
+import tensorflow as tf
+from keras import ops
+
 from keras_dl_export.lowering.inference import at_inference
 
 Tensor = Any
@@ -110,8 +114,6 @@ def recurrent_layers(emit: Emitter | None) -> Iterator[Trace]:
         emit: the target's; None keeps Keras's loop, which is every backend's common form. A method `loop` of
             it takes the place of `inner_loop` for what it cannot express.
     """
-    import keras
-
     trace = Trace()
     thread = threading.get_ident()
     classes = (keras.layers.RNN, keras.layers.LSTM, keras.layers.GRU)  # SimpleRNN has RNN's
@@ -157,9 +159,6 @@ def _run(
     trace: Trace,
 ) -> tuple[Tensor, Tensor, Any]:
     """Run a layer's cell, or its stacked cells in turn, as recurrences; return what `inner_loop` does."""
-    import keras
-    from keras import ops
-
     stacked = type(layer.cell).call is keras.layers.StackedRNNCells.call
     cells = layer.cell.cells if stacked else [layer.cell]
     states = initial_state if stacked else [initial_state]
@@ -220,8 +219,6 @@ def _equation_of(cell: Any) -> Mapping[str, Any]:
     `output_kernel` (H, O) if its output is the state's product with that. A class below it that has a `call`
     of its own computes something else, unless it says again what.
     """
-    import keras
-
     own = {
         keras.layers.SimpleRNNCell: "rnn",
         keras.layers.LSTMCell: "lstm",
@@ -242,9 +239,6 @@ def _equation_of(cell: Any) -> Mapping[str, Any]:
 
 def _activation(given: Any) -> Callable[..., Any]:
     """Return the Keras activation, where the same one has other names too."""
-    import keras
-    import tensorflow as tf
-
     activation: Callable[..., Any] = keras.activations.get(given)
     for name in ("tanh", "sigmoid", "relu", "elu", "softplus", "softsign", "hard_sigmoid", "leaky_relu"):
         if any(activation is getattr(module, name, None) for module in (keras.ops, tf.nn, tf.math)):
@@ -253,16 +247,12 @@ def _activation(given: Any) -> Callable[..., Any]:
 
 
 def _weight(cell: Any, name: str) -> Tensor | None:
-    from keras import ops
-
     weight = getattr(cell, name, None)
     return None if weight is None else ops.cast(ops.convert_to_tensor(weight), cell.compute_dtype)
 
 
 def _flat_mask(mask: Tensor | None) -> Tensor | None:
     """Return the mask as (B, T) bool."""
-    from keras import ops
-
     if mask is None:
         return None
     if len(mask.shape) == 3 and mask.shape[-1] == 1:

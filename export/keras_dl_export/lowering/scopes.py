@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import tensorflow as tf
+
 _one_at_a_time = threading.RLock()
 _UNFIT = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what TensorFlow's scopes are not made of
 
@@ -31,8 +33,6 @@ def any_scope() -> Iterator[Scopes]:
     Keras names its scopes after layers. TensorFlow's may hold ASCII alone, and the outermost must not begin
     with `_`.
     """
-    import tensorflow as tf
-
     scopes = Scopes()
     kept = tf.Graph.name_scope
 

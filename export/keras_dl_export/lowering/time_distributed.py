@@ -10,6 +10,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import keras
+import tensorflow as tf
+
 _one_at_a_time = threading.RLock()
 
 
@@ -20,9 +23,6 @@ def known_time() -> Iterator[None]:
     A recurrent layer, which Keras would trace T times over, treats its examples one by one: the steps become
     examples, and one layer is traced.
     """
-    import keras
-    import tensorflow as tf
-
     kept = keras.layers.TimeDistributed.call
 
     def call(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -50,8 +50,6 @@ def known_time() -> Iterator[None]:
 
 def _is_recurrent(layer: Any) -> bool:
     """Tell whether a layer is one of Keras's recurrent layers with one output."""
-    import keras
-
     if isinstance(layer, keras.layers.Bidirectional):
         return layer.merge_mode is not None and _is_recurrent(layer.forward_layer)
     return isinstance(layer, keras.layers.RNN) and not layer.return_state
@@ -59,8 +57,6 @@ def _is_recurrent(layer: Any) -> bool:
 
 def _join(tensor: Any, leading: int, sizes: list[int]) -> Any:
     """Put one axis of whatever size, and `sizes`, in place of the first axes."""
-    import tensorflow as tf
-
     rest = enumerate(tensor.shape[leading:], leading)
     known = [tf.shape(tensor)[axis] if size is None else size for axis, size in rest]
     return tf.reshape(tensor, [-1, *sizes, *known])

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
+
 _one_at_a_time = threading.RLock()
 
 
@@ -17,8 +19,6 @@ def training_calls(note: Callable[[str, str], None]) -> Iterator[None]:
     Args:
         note: called with the name of every such layer and a remark.
     """
-    import keras
-
     thread = threading.get_ident()
     with _one_at_a_time:
         kept = keras.layers.Layer.__call__

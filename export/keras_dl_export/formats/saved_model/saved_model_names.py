@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tensorflow.core.protobuf import saved_model_pb2
+
 from keras_dl_export.names import as_parameters, in_graph
 
 _GRAPH = "saved_model.pb"
@@ -18,8 +20,6 @@ def read_input_names(folder: Path) -> dict[str, list[str]]:
 
 
 def _read(folder: Path) -> Any:
-    from tensorflow.core.protobuf import saved_model_pb2
-
     return saved_model_pb2.SavedModel.FromString((folder / _GRAPH).read_bytes())
 
 

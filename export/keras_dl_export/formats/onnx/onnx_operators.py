@@ -1,0 +1,34 @@
+"""TensorFlow's operators where tf2onnx lacks them or gives other numbers, in ONNX's terms."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from tf2onnx import tfonnx
+
+from keras_dl_export.formats.onnx.onnx_arrays import ARRAYS
+from keras_dl_export.formats.onnx.onnx_colors import COLORS
+from keras_dl_export.formats.onnx.onnx_nodes import Handler
+from keras_dl_export.formats.onnx.onnx_numbers import NUMBERS
+from keras_dl_export.formats.onnx.onnx_recurrent import RECURRENT_OPERATORS
+
+OPERATORS: dict[str, Handler] = {**ARRAYS, **COLORS, **NUMBERS, **RECURRENT_OPERATORS}
+
+
+@contextlib.contextmanager
+def loops_as_they_are() -> Iterator[None]:
+    """Keep tf2onnx from taking a loop for an LSTM or a GRU.
+
+    It looks at some of the loop's operators alone: a cell that does one thing more, which only then is a loop
+    here, would lose that.
+    """
+    names = ("rewriter_lstm_tf2", "rewrite_gru_tf2")
+    kept = {name: getattr(tfonnx, name) for name in names}
+    for name in names:
+        setattr(tfonnx, name, lambda graph, operators: operators)
+    try:
+        yield
+    finally:
+        for name, rewriter in kept.items():
+            setattr(tfonnx, name, rewriter)

@@ -1,0 +1,1 @@
+"""Accuracy, floating-point operations and latency of models and files."""

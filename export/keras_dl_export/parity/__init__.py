@@ -1,0 +1,1 @@
+"""Does a written file give the model's numbers, in its own runtime?"""

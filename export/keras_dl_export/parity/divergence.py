@@ -1,0 +1,155 @@
+"""Where a wrong file goes wrong: the first layer whose output differs from the model's."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_dl_export.comparing import differs, relative_tolerance
+from keras_dl_export.endpoints import Endpoint
+from keras_dl_export.formats.registry import open_runners
+from keras_dl_export.predictor import Predictor
+from keras_dl_export.samples.references import Case
+from keras_dl_export.tracing import Signature, trace_like
+
+Writer = Callable[[Mapping[str, Signature], Path], None]
+
+_LAYERS_AT_ONCE = 24  # whose outputs are added to a file: all of a large model's would fill the memory
+_SECONDS = 60.0
+_one_at_a_time = threading.RLock()
+
+
+class Divergence:
+    """Finds the layer at which a file leaves its model: `divergence(endpoint, case)` -> a sentence, or "".
+
+    The model is written again with the outputs of some of its layers beside its own, and run on the inputs at
+    which parity failed; between the last that is right and the first that is wrong, again with others.
+
+    Args:
+        signatures: the file's endpoints.
+        format: of the file.
+        write: writes signatures as the file was written.
+        quantize: how it was quantised.
+        tolerance: what it was compared with.
+    """
+
+    def __init__(
+        self,
+        signatures: Mapping[str, Signature],
+        format: str,
+        write: Writer,
+        quantize: str | None,
+        tolerance: float | None,
+    ) -> None:
+        self._signatures = signatures
+        self._format = format
+        self._write = write
+        self._quantize = quantize
+        self._tolerance = tolerance
+
+    def __call__(self, endpoint: str, case: Case) -> str:
+        try:
+            layer = self._first(self._signatures[endpoint], case)
+        except Exception:  # the failure that is looked into is what counts
+            return ""
+        return f" The first layer whose output differs is {layer!r}." if layer else ""
+
+    def _first(self, signature: Signature, case: Case) -> str | None:
+        until = time.monotonic() + _SECONDS
+        relative = relative_tolerance(signature, self._quantize, self._tolerance)
+        names = _layer_names(signature, case)
+        right, wrong = -1, len(names)
+        while wrong - right > 1 and time.monotonic() < until:
+            between = range(right + 1, wrong)
+            step = -(-len(between) // _LAYERS_AT_ONCE)
+            chosen = [*between[step - 1 :: step]]
+            probed = {f"layer_{place}": names[place] for place in chosen}
+            wrongs = self._wrong(signature, case, probed, relative)
+            wrong = min((place for place in chosen if f"layer_{place}" in wrongs), default=wrong)
+            right = max((place for place in chosen if place < wrong), default=right)
+        return names[wrong] if wrong < len(names) else None
+
+    def _wrong(
+        self, signature: Signature, case: Case, chosen: Mapping[str, str], relative: float
+    ) -> list[str]:
+        """Return which of the chosen layers' outputs differ, by their names among the probe's outputs."""
+        endpoint = Endpoint(
+            lambda **inputs: _layer_outputs(signature.endpoint, inputs, chosen), signature.endpoint.inputs
+        )
+        answers = Predictor(endpoint, signature.random)
+        asked = Case(
+            case.sizes, case.inputs, answers(case.inputs), case.kinds, lambda: answers.noise(case.inputs)
+        )
+        probe = trace_like(signature, endpoint, (asked,))
+        with tempfile.TemporaryDirectory(prefix="keras-dl-") as folder:
+            path = Path(folder, "probe")
+            self._write({signature.name: probe}, path)
+            got = open_runners(path, self._format)[signature.name].call_in_floats(case.inputs)
+        return [name for name in chosen if name in got and differs(asked, name, got[name], relative)]
+
+
+def _layer_names(signature: Signature, case: Case) -> list[str]:
+    """Return the layers and operations that an endpoint calls, in order."""
+    names: list[str] = []
+
+    def ask(*tensors: Any) -> dict[str, Any]:
+        with _calls() as calls:
+            signature.endpoint.function(**dict(zip(case.inputs, tensors, strict=True)))
+        names.extend(calls)
+        return {}
+
+    specs = [tf.TensorSpec(array.shape, signature.inputs[name].dtype) for name, array in case.inputs.items()]
+    with contextlib.suppress(ValueError):
+        tf.function(ask, autograph=False).get_concrete_function(*specs)
+    return names
+
+
+def _layer_outputs(
+    endpoint: Endpoint, inputs: Mapping[str, Any], chosen: Mapping[str, str]
+) -> dict[str, Any]:
+    with _calls() as calls:
+        outputs = dict(endpoint.function(**inputs))
+    return outputs | {name: tf.identity(calls[place]) for name, place in chosen.items() if place in calls}
+
+
+@contextlib.contextmanager
+def _calls() -> Iterator[dict[str, Any]]:
+    """Collect the outputs of layers and operations as they are called in this thread, inner ones first.
+
+    A layer's second output, or that of its second call, has a number behind its name.
+    """
+    thread = threading.get_ident()
+    graph = tf.compat.v1.get_default_graph()
+    found: dict[str, Any] = {}
+    within: list[str] = []
+    with _one_at_a_time:
+        kept = keras.Operation.__call__
+
+        def call(operation: Any, *arguments: Any, **named: Any) -> Any:
+            if threading.get_ident() != thread:
+                return kept(operation, *arguments, **named)
+            within.append(operation.name)
+            try:
+                output = kept(operation, *arguments, **named)
+            finally:
+                place = "/".join(within[1:] if len(within) > 1 else within)
+                within.pop()
+            for tensor in keras.tree.flatten(output):
+                if isinstance(tensor, tf.Tensor) and tensor.graph is graph and tensor.dtype != tf.string:
+                    count = sum(name.partition(" (")[0] == place for name in found)
+                    found[f"{place} ({count + 1})" if count else place] = tensor
+            return output
+
+        keras.Operation.__call__ = call
+        try:
+            yield found
+        finally:
+            keras.Operation.__call__ = kept

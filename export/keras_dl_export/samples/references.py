@@ -1,0 +1,105 @@
+"""Sample inputs of an endpoint with the model's own answers: what every written file is compared with."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from keras_dl_export.results import REAL, UNIFORM
+from keras_dl_export.specs import Spec
+
+
+@dataclass(frozen=True, eq=False)  # cases are told apart as they are: arrays have no one answer to ==
+class Case:
+    """Inputs, and what the model answers to them.
+
+    Attributes:
+        sizes: the size of every dynamic axis, by its name.
+        inputs: the arrays that go in, by name.
+        outputs: the arrays that come out, by name; of strange inputs, those that have numbers alone.
+        kinds: which kinds of samples the inputs are, of `sample_kinds`.
+        noise: returns by how much rounding alone may move each element of each output; see `Predictor.noise`.
+    """
+
+    sizes: Mapping[str, int]
+    inputs: Mapping[str, NDArray[Any]]
+    outputs: Mapping[str, NDArray[Any]]
+    kinds: tuple[str, ...] = (UNIFORM,)
+    noise: Callable[[], Mapping[str, NDArray[Any]]] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def real(self) -> bool:
+        """Whether given examples are among the inputs, or all are drawn."""
+        return REAL in self.kinds
+
+    @property
+    def plain(self) -> bool:
+        """Whether the inputs are given examples, or drawn from where a model is sure to give numbers."""
+        return self.real or UNIFORM in self.kinds
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What every file with an endpoint must give.
+
+    Attributes:
+        name: the endpoint's name.
+        inputs: the inputs by name.
+        outputs: the outputs by name.
+        cases: inputs and the right answers, at several sizes of every dynamic axis.
+        precision: the coarsest floating dtype inside; it bounds how equal two runtimes can be.
+    """
+
+    name: str
+    inputs: Mapping[str, Spec]
+    outputs: Mapping[str, Spec]
+    cases: tuple[Case, ...] = field(repr=False)
+    precision: str
+
+
+_Reference = TypeVar("_Reference", bound=Reference)
+
+
+def with_one_example(reference: _Reference) -> _Reference:
+    """Return what a file must give whose batch is fixed to one; the sizes of other axes remain."""
+
+    def fix(specs: Mapping[str, Spec]) -> dict[str, Spec]:
+        return {
+            name: Spec((1, *spec.shape[1:]), spec.dtype) if spec.shape[:1] == ("batch",) else spec
+            for name, spec in specs.items()
+        }
+
+    def one(
+        arrays: Mapping[str, NDArray[Any]], specs: Mapping[str, Spec], row: int
+    ) -> dict[str, NDArray[Any]]:
+        return {
+            name: array[row : row + 1] if specs[name].shape[:1] == ("batch",) else array
+            for name, array in arrays.items()
+        }
+
+    def split(case: Case) -> Iterator[Case]:
+        """Yield the first example, and of values that differ in kind from example to example all."""
+
+        def noise(row: int) -> Mapping[str, NDArray[Any]]:
+            return one(case.noise() if case.noise else {}, reference.outputs, row)
+
+        for row in range(1 if case.plain else case.sizes.get("batch", 1)):
+            yield Case(
+                {word: size for word, size in case.sizes.items() if word != "batch"},
+                one(case.inputs, reference.inputs, row),
+                one(case.outputs, reference.outputs, row),
+                case.kinds,
+                functools.partial(noise, row),
+            )
+
+    return dataclasses.replace(
+        reference,
+        inputs=fix(reference.inputs),
+        outputs=fix(reference.outputs),
+        cases=tuple(single for case in reference.cases for single in split(case)),
+    )

@@ -1,0 +1,358 @@
+"""Endpoints made ready to be written: traced, and with the model's own answers beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_dl_export.comparing import TOLERANCES, differs
+from keras_dl_export.endpoints import Endpoint, graph_function, pick, with_batch_size
+from keras_dl_export.errors import ConversionError, reason_of
+from keras_dl_export.insight import look_into
+from keras_dl_export.lowering import (
+    Emitter,
+    Replacements,
+    any_image_size,
+    any_scope,
+    fresh_functions,
+    in_float32,
+    known_time,
+    mean_noise,
+    plain_argmax,
+    plain_new_axes,
+    recurrent_layers,
+    replaced_operators,
+    training_calls,
+)
+from keras_dl_export.model_endpoints import endpoints_of, smallest_vocabulary
+from keras_dl_export.names import in_graph
+from keras_dl_export.predictor import Predictor
+from keras_dl_export.samples.answers import Answers
+from keras_dl_export.samples.drawing import Examples, answer_examples, check_examples
+from keras_dl_export.samples.references import Case, Reference
+from keras_dl_export.specs import Spec
+from keras_dl_export.weights import refuse_non_finite_weights
+
+# They draw from generator state that no file carries; the Stateless* kin are functions of their seed.
+_RANDOM_OPERATIONS = {
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGamma",
+    "RandomPoisson",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "RngReadAndSkip",
+    "RngSkip",
+    "TruncatedNormal",
+}
+_SEEDED_OPERATIONS = ("StatelessMultinomial", "StatelessRandom", "StatelessTruncatedNormal")
+RANDOM = ("refuse", "mean")  # what becomes of draws from hidden generators
+
+
+@dataclass(frozen=True)
+class Signature(Reference):
+    """One endpoint of a model, traced; the answers are the Keras model's.
+
+    Attributes:
+        function: the TensorFlow ConcreteFunction; one keyword argument per input, of its `names.in_graph`.
+        endpoint: what was traced.
+        random: "mean" if draws from hidden generators are replaced by their mean, or "refuse".
+        lowered: whether it has layers, such as recurrent ones, that each target has its own form of.
+        replaceable: the types of operators in it that some target has a replacement for.
+        emit: the target's form of recurrent layers, None being Keras's own.
+        notes: what the target that it was traced for could not express in its own form.
+        reference_notes: where the answers are not what a user may take for the model's.
+    """
+
+    function: Any = field(repr=False)
+    endpoint: Endpoint = field(repr=False)
+    random: str = "refuse"
+    lowered: bool = False
+    replaceable: frozenset[str] = frozenset()
+    emit: Emitter | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
+    reference_notes: tuple[str, ...] = ()
+
+
+def trace_endpoints(
+    model: Any,
+    inputs: Examples = None,
+    endpoints: Iterable[str] | None = None,
+    emit: Emitter | None = None,
+    random: str = "refuse",
+    batch_size: int | None = None,
+    targets: Iterable[Emitter | None] = (),
+) -> dict[str, Signature]:
+    """Trace a model's endpoints and ask the model itself for the answers to compare with.
+
+    Args:
+        model: a built Keras 3 model.
+        inputs: real examples by input name, or one array for the one input of `serving_default`. Inputs
+            without examples are drawn: floats from U(-1, 1), integers below the model's smallest vocabulary.
+        endpoints: the endpoints wanted; all by default.
+        emit: the target's form of recurrent layers; by default they are Keras's own loops.
+        random: "mean" puts its mean in the place of every draw from a hidden generator.
+        batch_size: fixes the batch axis, or None.
+        targets: those that the endpoints may be lowered for later, as by `lower`.
+
+    Raises:
+        ValueError: an unknown endpoint, another `random`, an impossible batch size, or examples of an unknown
+            name or the wrong shape.
+        TypeError: examples of the wrong dtype.
+        ConversionError: an endpoint cannot be traced, or keeps state between calls; or a weight is no number.
+    """
+    offered = with_batch_size(endpoints_of(model, inputs), batch_size)
+    chosen = {name: pick(offered, name) for name in (offered if endpoints is None else endpoints)}
+    return trace_chosen(model, chosen, check_examples(offered, inputs), emit, random, targets)
+
+
+def trace_chosen(
+    model: Any,
+    endpoints: Mapping[str, Endpoint],
+    examples: Mapping[str, Any],
+    emit: Emitter | None = None,
+    random: str = "refuse",
+    targets: Iterable[Emitter | None] = (),
+) -> dict[str, Signature]:
+    """Trace endpoints of a model and ask it for the answers, as `trace_endpoints` does.
+
+    Args:
+        model: a built Keras 3 model.
+        endpoints: some of its endpoints.
+        examples: what `check_examples` returns.
+        emit: the target's form of recurrent layers.
+        random: "mean" puts its mean in the place of every draw from a hidden generator.
+        targets: those that the endpoints may be lowered for later.
+    """
+    if random not in RANDOM:
+        raise ValueError(f"random: expected one of {', '.join(map(repr, RANDOM))}, got {random!r}.")
+    refuse_non_finite_weights(model)
+    vocabulary = smallest_vocabulary(model)
+    flat = list(model._flatten_layers())
+    watched = _replacements(*targets)
+    return {
+        name: _trace_one(name, endpoint, examples, vocabulary, emit, random, flat, watched)
+        for name, endpoint in endpoints.items()
+    }
+
+
+def lower(signatures: Mapping[str, Signature], emit: Emitter | None) -> dict[str, Signature]:
+    """Trace again, with layers and operators in a target's own form; the answers to compare with remain.
+
+    A signature that needs no change, and all for a target without an emitter, stay as they are.
+
+    Raises:
+        ConversionError: an endpoint cannot be traced so.
+    """
+    if emit is None:
+        return dict(signatures)
+    return {
+        name: (
+            dataclasses.replace(signature, **_trace(name, signature.endpoint, emit, signature.random))
+            if signature.lowered
+            or signature.replaceable & set(_replacements(emit))
+            or (signature.precision != "float32" and getattr(emit, "float32_only", False))
+            else signature
+        )
+        for name, signature in signatures.items()
+    }
+
+
+def trace_like(signature: Signature, endpoint: Endpoint, cases: tuple[Case, ...]) -> Signature:
+    """Trace another endpoint as a signature was traced, with answers that are known already."""
+    traced = _trace(signature.name, endpoint, signature.emit, signature.random)
+    outputs = _output_specs(traced["function"], cases)
+    return dataclasses.replace(signature, outputs=outputs, cases=cases, endpoint=endpoint, **traced)
+
+
+def _trace_one(
+    name: str,
+    endpoint: Endpoint,
+    examples: Mapping[str, Any],
+    vocabulary: int,
+    emit: Emitter | None,
+    random: str,
+    layers: Sequence[Any],
+    watched: Replacements,
+) -> Signature:
+    traced = _trace(name, endpoint, emit, random, watched=watched)
+    function = traced["function"]
+    _refuse_hidden_state(name, function, random)
+    precision = traced["precision"]
+    # What a 16-bit model gives for large values is where it overflows.
+    insight = look_into(function, endpoint.inputs, layers) if precision == "float32" else None
+    answers = Predictor(endpoint, random)
+    cases = answer_examples(name, endpoint, examples, vocabulary, answers, insight)
+    return Signature(
+        name,
+        dict(endpoint.inputs),
+        _output_specs(function, cases),
+        cases,
+        endpoint=endpoint,
+        random=random,
+        reference_notes=(*_eager_notes(name, cases[0], answers, precision), *_sparse_notes(name, layers)),
+        **traced,
+    )
+
+
+def _trace(
+    name: str,
+    endpoint: Endpoint,
+    emit: Emitter | None,
+    random: str,
+    dtypes: Mapping[str, Any] | None = None,
+    watched: Replacements | None = None,
+) -> dict[str, Any]:
+    """Return the fields of a Signature that the target decides on.
+
+    Args:
+        name: the endpoint's.
+        endpoint: what is traced.
+        emit: the target's form of recurrent layers.
+        random: what becomes of draws.
+        dtypes: of the outputs by name, where the model's own dtypes are not the target's.
+        watched: the operators of other targets that are noted, but not replaced, where `emit` is None.
+    """
+    names = in_graph(endpoint.inputs)
+    specs = {
+        names[key]: tf.TensorSpec(spec.static_shape, spec.dtype, name=names[key])
+        for key, spec in endpoint.inputs.items()
+    }
+    replacements = (watched or {}) if emit is None else _replacements(emit)
+    wide = in_float32() if getattr(emit, "float32_only", False) else contextlib.nullcontext(set[str]())
+
+    named = graph_function(endpoint)
+
+    def call(**inputs: Any) -> dict[str, Any]:
+        outputs = named(**inputs)
+        return {key: tf.cast(tensor, dtypes[key]) for key, tensor in outputs.items()} if dtypes else outputs
+
+    traced = tf.function(call, autograph=False)
+    try:
+        with (
+            wide as narrowed,
+            any_scope() as scopes,
+            plain_argmax(),
+            plain_new_axes(),
+            any_image_size(),
+            known_time(),
+            fresh_functions(compiled=emit is None),
+            recurrent_layers(emit) as met,
+            replaced_operators(replacements, write=emit is not None) as replaceable,
+            training_calls(met.note),
+            mean_noise(met.note) if random == "mean" else contextlib.nullcontext(),
+        ):
+            function = traced.get_concrete_function(**specs)
+    except Exception as error:
+        raise ConversionError(
+            f"endpoint {name!r}: it could not be traced into a TensorFlow graph"
+            f"{f', at layer {scopes.failed!r}' * bool(scopes.failed)}: {reason_of(error)} Build it of "
+            "keras.ops or TensorFlow operations, which a graph can hold."
+        ) from error
+    if narrowed and not dtypes:
+        own = _trace(name, endpoint, None, random)
+        dtypes = {key: tensor.dtype for key, tensor in own["function"].structured_outputs.items()}
+        note = f"{name}: the model computes in {', '.join(sorted(narrowed))}, the file in float32."
+        traced_again = _trace(name, endpoint, emit, random, dtypes)
+        return {**traced_again, "precision": own["precision"], "notes": (*traced_again["notes"], note)}
+    inner = function.graph.as_graph_def().library.function
+    lowered = met.recurrent or any("_XlaMustCompile" in function.attr for function in inner)
+    return {
+        "function": function,
+        "lowered": lowered,
+        "replaceable": frozenset(replaceable),
+        "emit": emit,
+        "precision": _precision(function),
+        "notes": tuple(met.notes),
+    }
+
+
+def _replacements(*targets: Emitter | None) -> Replacements:
+    """Return the operators that targets have others for; TFLite's alone has some."""
+    return {name: many for emit in targets for name, many in getattr(emit, "operators", {}).items()}
+
+
+def _eager_notes(name: str, case: Case, answers: Answers, precision: str) -> tuple[str, ...]:
+    """Say where calling the model gives other numbers than `predict`, which files follow."""
+    try:
+        eager = answers.eagerly(case.inputs)
+    except Exception:
+        return ()
+    return tuple(
+        f"endpoint {name!r}: output {output!r} follows predict(); the eager call gives other numbers: "
+        f"{difference}."
+        for output in case.outputs
+        if (difference := differs(case, output, eager[output], TOLERANCES[precision]))
+    )
+
+
+def _sparse_notes(name: str, layers: Iterable[Any]) -> Iterator[str]:
+    """Say which inputs of a model may be sparse and are dense in a file."""
+    for layer in layers:
+        if isinstance(layer, keras.layers.InputLayer) and layer.sparse:
+            yield f"endpoint {name!r}: the sparse input {layer.name!r} is dense in the file."
+
+
+def _refuse_hidden_state(name: str, function: Any, random: str) -> None:
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
+    drawn = [node for node in nodes if node.op in _RANDOM_OPERATIONS]
+    assigned = [node for node in nodes if node.op.startswith(("Assign", "ResourceScatter", "ResourceApply"))]
+    seeded = [node for node in nodes if node.op.startswith(_SEEDED_OPERATIONS)] if assigned else []
+    remedy = ", or pass random='mean' to put its mean in its place" if random == "refuse" else ""
+    for node in drawn or seeded:
+        raise ConversionError(
+            f"endpoint {name!r}: {_layer(node.name)!r} draws random numbers from a hidden generator, so that "
+            "every reload of an exported file would repeat them. Take the noise as an input of the "
+            f"endpoint{remedy}."
+        )
+    for node in assigned:
+        raise ConversionError(
+            f"endpoint {name!r}: {_layer(node.name)!r} changes a variable while it runs, but exported files "
+            "keep no state between calls. Take the state as an input and return it."
+        )
+
+
+def _layer(node_name: str) -> str:
+    return node_name.rpartition("/")[0] or node_name
+
+
+def _precision(function: Any) -> str:
+    dtypes = {
+        tensor.dtype.name for operation in function.graph.get_operations() for tensor in operation.outputs
+    }
+    return next((dtype for dtype in ("bfloat16", "float16") if dtype in dtypes), "float32")
+
+
+def _output_specs(function: Any, cases: tuple[Case, ...]) -> dict[str, Spec]:
+    return {
+        output: Spec(
+            tuple(
+                _output_axis(output, axis, tensor.shape, cases)
+                for axis in range(cases[0].outputs[output].ndim)
+            ),
+            tensor.dtype.name,
+        )
+        for output, tensor in function.structured_outputs.items()
+    }
+
+
+def _output_axis(output: str, axis: int, shape: Any, cases: tuple[Case, ...]) -> int | str:
+    """Return the axis's fixed size, or the name of the input axis that it went along with in every case."""
+    if shape.rank is not None and shape[axis] is not None:
+        return int(shape[axis])
+    known = [case for case in cases if output in case.outputs]
+    seen = [case.outputs[output].shape[axis] for case in known]
+    for word in cases[0].sizes:
+        if [case.sizes[word] for case in known] == seen:
+            return word
+    return f"{output}_axis{axis}"
