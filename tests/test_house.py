@@ -32,9 +32,6 @@ twice in keras_dl: images.py
 twice in keras_dl: perceptron.py
 twice in keras_dl: release.py
 twice in keras_dl: serving.py
-twice in keras_dl_export: onnx.py
-library: export/keras_dl_export/lowering/onnx.py
-library: export/keras_dl_export/onnx.py
 phrase: British spelling in docs
 phrase: British spelling in examples
 phrase: British spelling in export
