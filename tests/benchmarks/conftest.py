@@ -1,4 +1,4 @@
-"""The benchmarks are scripts beside one another: each imports the others by their bare names."""
+"""The path of the benchmarks: scripts in one folder that import each other by their bare names."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The peers of the export benchmark compute what they are said to compute."""
+"""The peers of the export benchmark compute the same function as the model."""
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ def model():
     return model
 
 
-def test_the_graph_written_by_hand(model, tmp_path):
+def test_the_handwritten_graph_matches_the_model(model, tmp_path):
     native_gru(model.layers[-1], 5, 3, tmp_path / "gru.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "gru.onnx"))
     x = np.concatenate([X, -X])
@@ -28,7 +28,7 @@ def test_the_graph_written_by_hand(model, tmp_path):
 
 
 @pytest.mark.parametrize("batch", [None, 1])
-def test_the_loop_of_keras(model, batch, tmp_path):
+def test_the_loop_of_keras_matches_the_model(model, batch, tmp_path):
     keras_loop(model, tmp_path / "loop.tflite", batch)
     interpreter = Interpreter(str(tmp_path / "loop.tflite"))
     runner = interpreter.get_signature_runner("serving_default")

@@ -18,7 +18,7 @@ def record() -> Any:
 
 
 def cells(record: Any, link: int) -> dict[int, list[list[float]]]:
-    """Return workers -> for each model: steps per second, share in percent, MB."""
+    """Return, by the number of workers and for each model: steps per second, share in percent, MB."""
     table = plan.tables(record).split("steps per second")[link + 1]
     rows = [
         line.strip("| ").split(" | ")
@@ -31,12 +31,12 @@ def cells(record: Any, link: int) -> dict[int, list[list[float]]]:
     }
 
 
-def test_the_page_has_the_tables_of_the_record(record: Any) -> None:
+def test_the_page_contains_the_tables_of_the_record(record: Any) -> None:
     page = (DOCS / "scaling.md").read_text(encoding="utf-8")
     assert page.partition(plan.BEGIN)[2].partition(plan.END)[0].strip() == plan.tables(record).strip()
 
 
-def test_one_worker_is_as_it_was_measured_and_the_bytes_of_two_are(record: Any) -> None:
+def test_the_speed_of_one_worker_and_the_bytes_of_two_are_measured(record: Any) -> None:
     rows = record["rows"]
     speeds = [row["peer"] for row in rows if row["name"].endswith("independent workers")]
     counted = [row["ours"] for row in rows if row["name"].startswith("bytes per step and worker")]
@@ -49,8 +49,8 @@ def test_one_worker_is_as_it_was_measured_and_the_bytes_of_two_are(record: Any) 
         assert [cell[2] for cell in found[2]] == pytest.approx(counted, rel=0.02)
 
 
-def test_the_figures_are_those_of_the_formula(record: Any) -> None:
-    """For the VAE on 64 workers: c + k 2 (n - 1) latency + 2 (n - 1) / n 4 P / bandwidth."""
+def test_the_values_match_the_formula(record: Any) -> None:
+    """Check the VAE on 64 workers: c + k 2 (n - 1) latency + 2 (n - 1) / n 4 P / bandwidth."""
     name = "2 workers: vae, 64 examples per worker, 1,659,169 parameters: 2 independent workers"
     (compute,) = (1 / row["peer"] for row in record["rows"] if row["name"] == name)
     parameters = 1_659_169

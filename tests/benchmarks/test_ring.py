@@ -1,4 +1,4 @@
-"""The cost model of the ring against a ring that is played through, number by number."""
+"""The cost model of the ring, compared with a simulated ring."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import pytest
 import ring
 
 
-def played(workers: int, size: int) -> tuple[list[np.ndarray], list[int], int]:
-    """Each worker's result, the bytes that each sent, and the turns."""
+def simulated(workers: int, size: int) -> tuple[list[np.ndarray], list[int], int]:
+    """Return the result of each worker, the bytes that each one sent, and the number of turns."""
     random = np.random.default_rng(workers)
     vectors = [random.integers(0, 9, size).astype("float32") for _ in range(workers)]
     wanted = np.sum(vectors, axis=0)
@@ -32,9 +32,9 @@ def played(workers: int, size: int) -> tuple[list[np.ndarray], list[int], int]:
 
 
 @pytest.mark.parametrize("workers", [2, 3, 8])
-def test_bytes_and_turns_are_those_of_a_ring(workers: int) -> None:
+def test_bytes_and_turns_match_the_simulation(workers: int) -> None:
     size = 24 * workers
-    _, sent, turns = played(workers, size)
+    _, sent, turns = simulated(workers, size)
     assert set(sent) == {ring.bytes_sent(workers, size)}
     slow = ring.Link(latency=1.0, bandwidth=float("inf"))
     assert ring.exchange_seconds(workers, size, slow) == turns
@@ -46,7 +46,7 @@ def test_one_worker_exchanges_nothing() -> None:
     assert ring.efficiency(1, 0.5, 10**6, link, exchanges=9) == 1.0
 
 
-def test_small_exchanges_cost_their_turns() -> None:
+def test_each_exchange_costs_the_latency_of_its_turns() -> None:
     link = ring.Link(1e-3, 1e9)
     alone, among = (ring.step_seconds(3, 0.5, 10**6, link, exchanges=count) for count in (1, 6))
     assert among - alone == pytest.approx(5 * 4 * 1e-3)
@@ -62,7 +62,7 @@ def test_bytes_stay_bounded_and_efficiency_falls() -> None:
     assert shares == sorted(shares, reverse=True)
 
 
-def test_the_link_is_found_again() -> None:
+def test_fitting_recovers_the_link() -> None:
     link = ring.Link(3e-4, 8e8)
     sizes = [10**3, 10**5, 10**7]
     found = ring.fitted(4, sizes, [ring.exchange_seconds(4, size, link) for size in sizes])

@@ -39,7 +39,7 @@ LATENTS = _random.uniform(-1, 1, (16, 5)).astype("float32")
 
 
 def optimizer() -> keras.Optimizer:
-    """One with a state that a file could lose, and less to trace than Adam."""
+    """Return an optimizer with a state that a file could lose, and less to trace than Adam."""
     return keras.optimizers.SGD(0.01, momentum=0.9)
 
 
@@ -70,22 +70,21 @@ def linear_players() -> tuple[Any, Any]:
 
 
 def ready(model: Any) -> None:
-    """The model compiled itself."""
+    """Do nothing: the model compiles itself."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model, and how to train it.
+    """A model and its training.
 
     Attributes:
         name: the test's id.
-        build: makes the model.
-        fit: what `fit` takes: x, or x and y.
-        compile: compiles it.
-        predict: what `predict` takes, where that is not `fit`'s x.
-        mixed_precision: whether it can train in float16 within a few steps (closed forms and thresholds do
-            not).
-        replicas: whether several devices can train it together.
+        build: creates the model.
+        fit: the arguments of `fit`: x, or x and y.
+        compile: compiles the model.
+        predict: the argument of `predict`, if it is not `fit`'s x.
+        mixed_precision: whether it trains in float16 within a few steps (closed forms and thresholds do not).
+        replicas: whether several devices can train it.
     """
 
     name: str
@@ -120,7 +119,7 @@ CASES = [
         (FEATURES, SIDES),
         ready,
         mixed_precision=False,
-        replicas=False,  # its rule takes one example after the other
+        replicas=False,  # its rule processes one example after the other
     ),
     Case("naive-bayes", lambda: GaussianNaiveBayes(3), (FEATURES, CLASSES), ready, mixed_precision=False),
     Case("logistic-regression", lambda: LogisticRegression(3, l2=0.1), (FEATURES, CLASSES), ready),
@@ -156,7 +155,7 @@ CASES = [
         (IMAGES,),
         play,
         LATENTS,
-        mixed_precision=False,  # it has, but its loss scale takes more steps than these to settle
+        mixed_precision=False,  # its loss scale needs more steps than these to settle
     ),
     Case(
         "conditional-gan",

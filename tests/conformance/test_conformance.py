@@ -1,7 +1,7 @@
-"""What every model can do: one test a capability, over the whole registry.
+"""The capabilities of every model: one test a capability, over the whole registry.
 
-In a process with two devices, which test_two_devices.py starts, every model is made and trained under a
-`MirroredStrategy`.
+In a process with two devices, which test_two_devices.py starts, every model is created and trained
+under a `MirroredStrategy`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def strategy() -> tf.distribute.Strategy:
 
 
 def scope(case: Case) -> Any:
-    """Where its models are made."""
+    """Return the context in which the models of a case are created."""
     return strategy().scope() if TWO_DEVICES and case.replicas else nullcontext()
 
 
@@ -92,7 +92,7 @@ def test_config_round_trip(case: Case) -> None:
     assert [weight.shape for weight in twin.weights] == [weight.shape for weight in model.weights]
 
 
-def test_fit_reports_finite_figures_and_as_many_for_validation(fitted: Any) -> None:
+def test_fit_reports_finite_metrics_and_the_same_for_validation(fitted: Any) -> None:
     _, history = fitted
     trained = {name for name in history if not name.startswith("val_")}
     assert trained
@@ -107,7 +107,7 @@ def test_evaluate_is_repeatable(case: Case, fitted: Any) -> None:
     assert {f"val_{name}" for name in first} <= set(history)
 
 
-def test_predict_gives_one_finite_answer_an_example(case: Case, fitted: Any) -> None:
+def test_predict_returns_one_finite_output_an_example(case: Case, fitted: Any) -> None:
     predicted = outputs(fitted[0], case)
     assert len(predicted) == len(case.fit[0])
     assert np.isfinite(predicted).all()
@@ -132,7 +132,7 @@ def test_training_continues_from_a_keras_file_and_from_a_checkpoint(
     assert_same_state(model, reloaded)
 
     save_state(model, tmp_path / "checkpoint.npz")
-    train(reloaded, case)  # away from there, so that everything has to come back
+    train(reloaded, case)  # changes the state, so that all of it must be restored
     restore_state(reloaded, tmp_path / "checkpoint.npz")
     assert_same_state(model, reloaded)
     train(model, case)
@@ -154,12 +154,12 @@ def test_weights_round_trip(case: Case, fitted: Any, tmp_path: Path) -> None:
     model.save_weights(tmp_path / "model.weights.h5")
     with scope(case):
         twin = case.build()
-    outputs(twin, case)  # builds it
+    outputs(twin, case)  # builds the model
     twin.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(outputs(twin, case), outputs(model, case))
 
 
-def test_mixed_precision_keeps_variables_heads_and_figures_in_float32(case: Case) -> None:
+def test_mixed_precision_keeps_variables_heads_and_metrics_in_float32(case: Case) -> None:
     if not case.mixed_precision:
         pytest.skip(f"{case.name} has no float16 form")
     # A float16 loss is scaled, and each of several replicas would scale it by itself.
@@ -204,7 +204,7 @@ def tensor_spec(spec: Any) -> tf.TensorSpec:
 
 
 def example(endpoint: Endpoint, batch: int) -> dict[str, tf.Tensor]:
-    """Inputs of the right shapes: the batch as asked for, every other dynamic axis 4, integers 0."""
+    """Return inputs of an endpoint: the given batch size, every other dynamic axis 4, integers 0."""
     random = np.random.default_rng(batch)
     inputs = {}
     for name, spec in endpoint.inputs.items():

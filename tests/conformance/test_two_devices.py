@@ -1,4 +1,4 @@
-"""Every test of test_conformance.py once more, in a process whose processor is two devices."""
+"""Every conformance test on two devices: in a process that splits the CPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[ElementTree.Element]]:
-    """What became of the tests of each case."""
+    """The results of the tests by case."""
     report = tmp_path_factory.mktemp("two_devices") / "report.xml"
     done = subprocess.run(
         [sys.executable, "-m", "tests.conformance.two_devices", str(report)],

@@ -1,8 +1,7 @@
-"""Runs every test of test_conformance.py on two devices: `python -m tests.conformance.two_devices REPORT
-[OPTIONS]`.
+"""Run every conformance test on two devices: `python -m tests.conformance.two_devices REPORT [OPTIONS]`.
 
-A process of its own, because devices can only be split before TensorFlow starts. The tests see the two
-devices and train on both. REPORT is JUnit's XML; OPTIONS are pytest's.
+A process of its own, because devices can only be split before TensorFlow starts. The tests
+detect the two devices and train on both. REPORT is a JUnit XML file; OPTIONS are pytest's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page of benchmarks says what they wrote."""
+"""The page of benchmarks matches their records."""
 
 import importlib.util
 from pathlib import Path
@@ -25,7 +25,7 @@ def benchmarks():
     return module
 
 
-def test_a_row_says_whether_its_bound_is_kept(benchmarks):
+def test_a_row_shows_whether_its_bound_holds(benchmarks):
     rows = [ROW, ROW | {"ratio": 0.76}, ROW | {"at_most": None}]
     page = benchmarks.page({"training": {"environment": {"cores": 2, "torch": "2.13.0"}, "rows": rows}})
     kept, broken, free = page.splitlines()[-3:]
@@ -35,7 +35,7 @@ def test_a_row_says_whether_its_bound_is_kept(benchmarks):
     assert "docs/benchmarks/training.json` on: cores 2, torch 2.13.0." in page
 
 
-def test_figures_other_than_times_have_their_unit(benchmarks):
+def test_values_other_than_times_have_a_unit(benchmarks):
     size = ROW | {"ours": 25.0, "peer": 100.0, "ratio": 0.25, "at_most": 0.3, "rounds": 1, "unit": "KB"}
     lost = size | {"unit": "%", "by": "difference", "ours": 98.9, "peer": 99.0, "ratio": 0.1}
     page = benchmarks.page({"export": {"environment": {}, "rows": [size, lost, ROW | {"ours": 4.25e-5}]}})
@@ -45,7 +45,7 @@ def test_figures_other_than_times_have_their_unit(benchmarks):
     assert short[0] == "42.5 us"
 
 
-def test_the_page_is_that_of_the_records(benchmarks):
+def test_the_page_matches_the_records(benchmarks):
     records = benchmarks.read_records(DOCS / "benchmarks")
     assert records
     assert (DOCS / "benchmarks.md").read_text(encoding="utf-8") == benchmarks.page(records)

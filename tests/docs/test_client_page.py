@@ -1,4 +1,4 @@
-"""docs/client.md: its Python calls the client as the client can be called."""
+"""The Python calls in docs/client.md match the signatures of the client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def calls(block: str) -> list[tuple[str, ast.Call]]:
-    """The calls of a client's methods, and of the two classes, with what is called."""
+    """Return the calls of the client's methods and of the two classes, each with the called function."""
     found = []
     flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     for node in ast.walk(compile(block, "docs/client.md", "exec", flags)):
@@ -28,7 +28,7 @@ def calls(block: str) -> list[tuple[str, ast.Call]]:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=[block.partition("\n")[0] for block in BLOCKS])
-def test_its_calls_fit_the_client(block: str) -> None:
+def test_the_calls_match_the_signatures(block: str) -> None:
     found = calls(block)
     assert found, "a block without a call of the client"
     for name, call in found:
@@ -40,7 +40,7 @@ def test_its_calls_fit_the_client(block: str) -> None:
             inspect.signature(method).bind(*first, *given, **named)
 
 
-def test_its_calls_are_found() -> None:
+def test_the_calls_are_found() -> None:
     assert {name for block in BLOCKS for name, _ in calls(block)} >= {
         name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")
     } - {"close"}

@@ -1,4 +1,4 @@
-"""The export matrix says what came of every specimen."""
+"""The export matrix shows the result of every specimen."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ def export_matrix():
     return module
 
 
-def test_the_page_is_that_of_the_records_and_they_are_of_the_zoo(export_matrix):
+def test_the_page_matches_the_records_and_they_match_the_zoo(export_matrix):
     records = json.loads(export_matrix.RECORDS.read_text())
     missing = export_matrix.missing_of(records)
     assert export_matrix.page(records, missing) == export_matrix.PAGE.read_text()
@@ -27,7 +27,7 @@ def test_the_page_is_that_of_the_records_and_they_are_of_the_zoo(export_matrix):
         assert list(records[family]) == [each.name for each in specimens if each.name not in missing]
 
 
-def test_what_the_tests_say_is_refused_is_refused_in_the_records_alone(export_matrix):
+def test_the_records_refuse_what_the_specimens_declare_as_refused(export_matrix):
     records = json.loads(export_matrix.RECORDS.read_text())
     columns = {"saved_model": "SavedModel", "tflite": "TFLite", "onnx": "ONNX"}
     for family, specimens in FAMILIES.items():

@@ -1,4 +1,4 @@
-"""The Python of docs/export.md runs as it stands there."""
+"""The Python blocks of docs/export.md run unchanged."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ def run(tmp_path, monkeypatch):
     return run_block
 
 
-def test_every_block_has_its_test():
+def test_every_block_is_tested():
     assert len(BLOCKS) == 3
 
 
@@ -36,7 +36,7 @@ def test_recurrent_layers_become_native_nodes(run):
     assert state.shape == (3, 8)
 
 
-def test_a_release_is_quantised_and_judged(run):
+def test_a_release_is_quantized_and_verified(run):
     files = {artifact.path.name: artifact for artifact in run(1)["release"].artifacts}
     assert files["model.tflite"].quantize == "int8"
     assert files["serving_default.onnx"].quantize == "float16"
@@ -46,7 +46,7 @@ def test_a_release_is_quantised_and_judged(run):
     assert accuracy.drop <= 0.01
 
 
-def test_a_file_of_another_writer_is_judged(run):
+def test_a_file_of_another_converter_is_verified(run):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
     model.predict(keras.ops.ones((1, 4)), verbose=0)  # Keras exports what was called
     model.export("theirs.onnx", format="onnx", verbose=False)

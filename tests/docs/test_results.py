@@ -1,4 +1,4 @@
-"""docs/results.md says what the records say, and the records are those of runs that can be repeated."""
+"""The page docs/results.md matches the records, and the records are of runs that can be repeated."""
 
 import importlib.util
 import json
@@ -33,7 +33,7 @@ def results():
 
 @pytest.fixture
 def run(tmp_path):
-    """A run folder, as far as a record needs one."""
+    """Return a run folder with the files that a record needs."""
     folder = tmp_path / "run"
     folder.mkdir()
     write_json(folder / "recipe.json", described(get_recipe("cnn-mnist").configured(seed=3)))
@@ -41,14 +41,14 @@ def run(tmp_path):
     return folder
 
 
-def test_the_page_is_what_the_records_give(results):
+def test_the_page_matches_the_records(results):
     assert RECORDS
     page = results.page(results.read_records(DOCS / "results"))
     assert page == (DOCS / "results.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_each_record_has_its_own_name_and_judges_its_goals_rightly(path):
+def test_each_record_has_a_name_of_its_own_and_evaluates_its_goals(path):
     record = json.loads(path.read_text(encoding="utf-8"))
     assert path.stem == f"{record['recipe']}-seed{record['seed']}"
     for goal in record["goals"]:
@@ -57,11 +57,11 @@ def test_each_record_has_its_own_name_and_judges_its_goals_rightly(path):
         assert goal["reached"] == within
 
 
-def test_published_figures_belong_to_recipes(results):
+def test_published_metrics_belong_to_recipes(results):
     assert set(results.PUBLISHED) <= set(list_recipes())
 
 
-def test_a_row_names_goal_and_outcome(results):
+def test_a_row_names_the_goal_and_the_outcome(results):
     first, second = METRICS | {"seed": 10}, METRICS
     *_, one, other, empty, versions = results.page([first, second]).splitlines()
     assert one == (
@@ -72,7 +72,7 @@ def test_a_row_names_goal_and_outcome(results):
     assert (empty, versions) == ("", "Made with keras 3.15.1, python 3.11.7.")
 
 
-def test_runs_of_several_versions_are_told_apart(results):
+def test_runs_of_different_versions_are_distinguished(results):
     newer = METRICS | {"recipe": "mlp-digits", "versions": {"keras": "3.16.0"}}
     page = results.page([METRICS, METRICS | {"seed": 4}, newer])
     assert "cnn-mnist: made with keras 3.15.1, python 3.11.7.\n" in page
@@ -88,14 +88,14 @@ def test_a_run_becomes_a_record(results, run, tmp_path):
 @pytest.mark.parametrize(
     ("field", "value"), [("epochs", 1), ("data", "digits"), ("settings", {"learning_rate": 0.5})]
 )
-def test_a_run_of_a_changed_recipe_is_no_record(results, run, tmp_path, field, value):
+def test_a_run_of_a_changed_recipe_is_rejected(results, run, tmp_path, field, value):
     write_json(run / "recipe.json", json.loads((run / "recipe.json").read_text()) | {field: value})
     with pytest.raises(ValueError, match=f"^run: expected an unchanged cnn-mnist, with {field} .*--seed 3`"):
         results.add_record(run, tmp_path)
     assert not list(tmp_path.glob("*.json"))
 
 
-def test_an_unfinished_run_is_no_record(results, run, tmp_path):
+def test_an_unfinished_run_is_rejected(results, run, tmp_path):
     (run / "metrics.json").unlink()
     with pytest.raises(ValueError, match="^run: expected the folder of a finished run, but .*Train it"):
         results.add_record(run, tmp_path)

@@ -1,4 +1,4 @@
-"""docs/serving.md: its Python runs, its flags are known, its files can be read."""
+"""The page docs/serving.md: its Python runs, its flags exist, and its files can be read."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.S)
 
 
-def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a notebook has it: where an event loop runs."""
+def test_the_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the blocks inside a running event loop, as a notebook does."""
     monkeypatch.chdir(tmp_path)
 
     async def cells() -> None:
@@ -36,7 +36,7 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     asyncio.run(cells())
 
 
-def test_its_fastapi_application_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fastapi_application_responds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fastapi = pytest.importorskip("fastapi", reason="needs fastapi, of the dev group")
     monkeypatch.chdir(tmp_path)
     save_linear(tmp_path / "releases" / "digits" / "1")
@@ -57,7 +57,7 @@ def test_its_fastapi_application_answers(tmp_path: Path, monkeypatch: pytest.Mon
     assert asyncio.run(ask())["total"] == [6.0]
 
 
-def test_its_commands_make_servers_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_create_servers_from_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for kind, name in (
         ("ModelServerConfig", "models.config"),
@@ -80,7 +80,7 @@ def test_its_commands_make_servers_of_its_files(tmp_path: Path, monkeypatch: pyt
         model_server.create_server(flags)
 
 
-def test_the_flags_it_names_exist() -> None:
+def test_the_flags_exist() -> None:
     known = make_parser().format_help()
     for flag in set(re.findall(r"--\w+", PAGE)) - {"--help"}:
         assert flag in known, flag

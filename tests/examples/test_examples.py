@@ -1,4 +1,4 @@
-"""Every chapter runs as its first lines say, and leaves its picture."""
+"""Every chapter runs as its docstring states, and writes its picture."""
 
 import ast
 import importlib.util
@@ -14,12 +14,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 CHAPTERS = sorted(EXAMPLES.glob("[0-9][0-9]_*.py"))
 
 
-def test_all_chapters_are_there():
+def test_every_chapter_exists():
     assert [path.name[:2] for path in CHAPTERS] == [f"{number:02d}" for number in range(1, 16)]
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_a_chapter_opens_with_command_time_and_expected_result(path):
+def test_a_chapter_states_its_command_time_and_expected_result(path):
     opening = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     assert f"python examples/{path.name} [--quick] [--out FILE]" in opening
     assert "second" in opening or "minute" in opening
@@ -28,9 +28,9 @@ def test_a_chapter_opens_with_command_time_and_expected_result(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-def test_a_chapter_runs_and_leaves_its_picture(path, tmp_path):
+def test_a_chapter_runs_and_writes_its_picture(path, tmp_path):
     picture = tmp_path / "pictures" / "chapter.png"
-    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "none")}  # nothing but what is embedded
+    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "none")}  # the embedded data alone
     ran = subprocess.run(
         [sys.executable, path, "--quick", "--out", picture],
         capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=280, check=False,
