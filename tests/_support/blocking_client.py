@@ -1,4 +1,4 @@
-"""Both clients used in one way."""
+"""An interface that is the same for both clients."""
 
 from __future__ import annotations
 

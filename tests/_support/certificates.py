@@ -6,7 +6,7 @@ import subprocess
 
 
 def certificate() -> tuple[str, str]:
-    """A key and a certificate for localhost that signs itself."""
+    """Return a key and a self-signed certificate for localhost."""
     done = subprocess.run(
         [
             "openssl",

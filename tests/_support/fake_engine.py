@@ -1,4 +1,4 @@
-"""An engine that does what a test wants, and the folders it is loaded from."""
+"""An engine with a function of the test's choice, and the folders that it is loaded from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras_dl_serving.server.releases import VersionFolder
 
 
 class FakeEngine:
-    """`serving_default: x -> y`, `y` being what `answer` makes of `x`."""
+    """An engine with `serving_default: x -> y`, where y = answer(x)."""
 
     def __init__(self, answer: Callable[[Array], Array] = lambda x: x) -> None:
         self._answer = answer
@@ -41,5 +41,5 @@ class FakeEngine:
 
 
 def folder(number: int, stamp: int = 1) -> VersionFolder:
-    """A version that exists in name only."""
+    """Return a version folder that does not exist on disk."""
     return VersionFolder(number, Path(f"/releases/m/{number}"), stamp)

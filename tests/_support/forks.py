@@ -1,4 +1,4 @@
-"""Answers of `triple` asked for in other places: forked and spawned processes, event loops."""
+"""Calls of `triple` in other processes and event loops: forked, spawned and new ones."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ CALLS = 30
 
 
 def wrong(client: Client, start: int, count: int = CALLS) -> list[int]:
-    """The inputs, of so many from `start` on, whose answer is another one's."""
+    """Return the inputs, of `count` from `start` on, that got the output of another input."""
     inputs = range(start, start + count)
     return [x for x in inputs if client.predict("triple", [float(x)])["y"].tolist() != [3.0 * x]]
 
 
 async def wrong_of_gathered(client: AsyncClient, start: int, count: int = CALLS) -> list[Any]:
-    """The same of calls made at once; exceptions, too."""
+    """Return the same for concurrent calls, with the exceptions."""
     inputs = range(start, start + count)
     calls = (client.predict("triple", [float(x)]) for x in inputs)
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -34,7 +34,7 @@ async def wrong_of_gathered(client: AsyncClient, start: int, count: int = CALLS)
 
 
 def wrong_around_a_fork(url: str) -> list[Any]:
-    """What is wrong in a process that has used a client, and in four that are forked from it."""
+    """Return the wrong outputs in a process that has used a client, and in four that are forked from it."""
     with Client(url, timeout=20) as client:
         tasks = [lambda start=start: wrong(client, start) for start in (1000, 2000, 3000, 4000)]
         found = [wrong(client, 0)]
@@ -43,7 +43,7 @@ def wrong_around_a_fork(url: str) -> list[Any]:
 
 
 def wrong_around_a_fork_of_tasks(url: str) -> list[Any]:
-    """The same for an `AsyncClient` whose event loop has ended before the fork."""
+    """Return the same for an `AsyncClient` whose event loop has ended before the fork."""
     client = AsyncClient(url, timeout=20)
     tasks = [
         lambda start=start: asyncio.run(wrong_of_gathered(client, start)) for start in (1000, 2000, 3000)
@@ -53,13 +53,13 @@ def wrong_around_a_fork_of_tasks(url: str) -> list[Any]:
 
 
 def spawned(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns in a new process, which shares nothing with this one."""
+    """Return the result of a function in a new process, which shares nothing with this one."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(function, arguments)
 
 
 def in_children(*tasks: Callable[[], Any], meanwhile: Callable[[], object] | None = None) -> list[Any]:
-    """What each task returns, or the exception that it raises, in a process forked for it."""
+    """Return the result of each task, or its exception, in a process forked for it."""
     children = [_fork(task) for task in tasks]
     if meanwhile:
         meanwhile()

@@ -1,4 +1,4 @@
-"""A strict reader of plain YAML, and the faults that a JSON schema finds.
+"""A strict reader of plain YAML, and a check by a JSON schema.
 
 The reader refuses any line outside of block mappings, block lists, JSON values and plain words: what all
 readers of YAML agree on.
@@ -21,7 +21,7 @@ _Line = tuple[int, str]
 
 
 def read_yaml(text: str) -> list[Any]:
-    """The documents of a file."""
+    """Return the documents of a file."""
     return [_document(part) for part in re.split(r"(?m)^---\n", text)]
 
 
@@ -38,7 +38,7 @@ def _document(text: str) -> Any:
 
 
 def _block(lines: list[_Line]) -> Any:
-    """The mapping or list that begins with the first line; takes its lines away."""
+    """Return the mapping or list that begins with the first line, and remove its lines."""
     indent, first = lines[0]
     return _list(lines, indent) if first.startswith("- ") else _mapping(lines, indent)
 
@@ -87,7 +87,7 @@ def _scalar(text: str) -> Any:
 
 
 def faults(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with `value`, each with its path; `schema` may refer to the definitions of `root`."""
+    """Yield the violations of `schema` in `value`, each with its path; `root` holds its definitions."""
     Draft202012Validator.check_schema(root)
     for error in Draft202012Validator({**root, **schema}).iter_errors(value):
         yield f"{error.json_path}: {error.message}"

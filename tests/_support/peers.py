@@ -1,4 +1,4 @@
-"""Servers that are not this library's: what TensorFlow Serving's protocol allows, and what it does not."""
+"""Servers of other authors: they use what TensorFlow Serving's protocol allows, or violate it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Answer = tuple[int, bytes]
 
 @dataclass
 class RestModel:
-    """A model `m`, `x -> y`, whose answers and signature change when a test says so.
+    """A model `m`, `x -> y`, whose responses and signature a test can change.
 
     Attributes:
         takes: TensorFlow's name of the dtype of `x`.
@@ -34,7 +34,7 @@ class RestModel:
     asked: list[str] = field(default_factory=list)
 
     def answer(self, path: str, body: bytes) -> Answer:
-        """What `rest_peer` calls."""
+        """Return the response for a path and a body; `rest_peer` calls it."""
         self.asked.append(path.removeprefix("/v1/models/m").lstrip("/:"))
         if path.endswith("/metadata"):
             shape = {"dim": [{"size": "-1"}]}
@@ -61,7 +61,7 @@ def _ok(document: Any) -> Answer:
 
 @contextmanager
 def rest_peer(answer: Callable[[str, bytes], Answer]) -> Iterator[str]:
-    """The URL of a web server that says what `answer` makes of a path and a body."""
+    """Yield the URL of a web server that returns `answer(path, body)`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -89,7 +89,7 @@ def rest_peer(answer: Callable[[str, bytes], Answer]) -> Iterator[str]:
 
 @contextmanager
 def trickling_peer(head: bytes) -> Iterator[str]:
-    """The URL of a server that sends `head` at once, and then a space every twentieth of a second."""
+    """Yield the URL of a server that sends `head` at once, and then a space every 50 ms."""
     done = threading.Event()
 
     def serve(connection: socket.socket) -> None:
@@ -113,7 +113,7 @@ def trickling_peer(head: bytes) -> Iterator[str]:
 
 @dataclass
 class GrpcPeer:
-    """A server made with the official stubs, of a model `x -> double, negative`.
+    """A server of a model `x -> double, negative`, built on the official stubs.
 
     Attributes:
         filters: whether it sends only what was asked for.
@@ -132,7 +132,7 @@ class GrpcPeer:
 
     @contextmanager
     def serving(self, *, model_service: bool = True) -> Iterator[GrpcPeer]:
-        """It, with its URL."""
+        """Yield the server, with its URL."""
         from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
         server = grpc.server(ThreadPoolExecutor(4))

@@ -1,4 +1,4 @@
-"""Small runs, and how two of them are compared."""
+"""Small runs, and a comparison of two of them."""
 
 import keras
 import numpy as np

@@ -13,7 +13,7 @@ IMAGES = np.random.default_rng(0).random((4 * B, *SHAPE)).astype("float32")
 
 
 def networks(regularizer=None, dtype=None):
-    """Both players, with weights and statistics."""
+    """Return both players, with weights and statistics."""
     dense = keras.layers.Dense
     generator = [
         keras.Input((Z,)),
@@ -47,7 +47,7 @@ def bits(*variables):
 
 
 def everything(gan):
-    """All that training changes but the metrics' counts."""
+    """Return all variables that training changes, except the metrics' counts."""
     return bits(
         *gan.generator.variables,
         *gan.discriminator.variables,

@@ -1,4 +1,4 @@
-"""Small real models, one of each kind that the exporter meets."""
+"""Small models, one of each kind that the exporter distinguishes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a file is right, before and after, and what becomes of one that loses too much."""
+"""The accuracy of a file, before and after quantization, and the limit on its drop."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LABELS = np.concatenate([np.arange(10) % 3, np.ones(10, np.int64)])
 
 @pytest.fixture(scope="module")
 def classifier() -> keras.Model:
-    """Scores are all but the inputs themselves."""
+    """Return a model whose scores are almost its inputs."""
     point = keras.Input((3,), name="point")
     scores = layers.Dense(3, use_bias=False)(point)
     model = keras.Model(point, {"scores": scores, "class": keras.ops.argmax(scores, axis=-1)})
@@ -57,7 +57,7 @@ def release(classifier: keras.Model, tmp_path_factory: pytest.TempPathFactory) -
 
 
 class Constant(Runner):
-    """Answers class 0 to everything; takes four at a time."""
+    """A runner of batches of four that returns class 0 for every example."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -91,7 +91,7 @@ def _classes(point: Any) -> Any:
     ],
 )
 @pytest.mark.parametrize("one_hot", [False, True])
-def test_the_share_of_right_labels_is_counted_before_and_after(
+def test_the_accuracy_is_counted_before_and_after(
     outputs: dict[str, Any], judged: str, one_hot: bool
 ) -> None:
     labels = LABELS.copy()
@@ -110,7 +110,7 @@ def test_the_share_of_right_labels_is_counted_before_and_after(
     assert (accuracy.output, accuracy.before, accuracy.examples) == (judged, 17 / 20, 20)
 
 
-def test_labels_of_every_step_are_counted_one_by_one() -> None:
+def test_labels_of_every_step_are_counted() -> None:
     steps = (POINTS @ WEIGHTS)[:18].reshape(3, 6, 3).astype(np.float32)
     endpoint = Endpoint(
         lambda steps: {"logits": steps}, {"steps": Spec(("batch", "steps_time", 3), "float32")}
@@ -123,7 +123,7 @@ def test_labels_of_every_step_are_counted_one_by_one() -> None:
     assert (accuracy.before, accuracy.after, accuracy.examples) == (1.0, 1.0, 18)
 
 
-def test_a_larger_drop_than_chosen_leaves_nothing_behind(classifier: keras.Model, tmp_path: Path) -> None:
+def test_a_drop_beyond_the_limit_leaves_no_file(classifier: keras.Model, tmp_path: Path) -> None:
     data = (POINTS, LABELS)
     with pytest.raises(AccuracyError) as caught:
         to_onnx(
@@ -154,9 +154,7 @@ def test_a_release_keeps_the_accuracy_of_every_file(release: Release) -> None:
     assert [artifacts[format].quantize for format in artifacts] == [None, None, "float16"]
 
 
-def test_a_release_has_the_opset_and_the_batch_size_asked_for(
-    release: Release, classifier: keras.Model
-) -> None:
+def test_a_release_has_the_requested_opset_and_batch_size(release: Release, classifier: keras.Model) -> None:
     import onnx
 
     model = onnx.load(release.path / "onnx" / "serving_default.onnx")
@@ -199,7 +197,7 @@ def test_a_release_has_the_opset_and_the_batch_size_asked_for(
         ),
     ],
 )
-def test_data_that_nothing_can_be_judged_by_are_refused(
+def test_data_without_usable_labels_are_refused(
     classifier: keras.Model, tmp_path: Path, data: Any, most: Any, error: Any, message: str
 ) -> None:
     with pytest.raises(error, match=message):

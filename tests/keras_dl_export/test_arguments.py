@@ -1,4 +1,4 @@
-"""What users pass for inputs, formats and paths: taken, or refused in a sentence."""
+"""Inputs, formats and paths in the forms that users pass: accepted, or refused with a remedy."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def model() -> keras.Model:
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches by number, with labels."""
+    """A `PyDataset` of batches with labels."""
 
     def __len__(self) -> int:
         return 4
@@ -43,7 +43,7 @@ def _generated() -> Iterator[Any]:
 
 
 class Loader:
-    """What a torch DataLoader is to its caller: lists of inputs and labels."""
+    """A stand-in for a torch `DataLoader`: it yields lists of inputs and labels."""
 
     def __len__(self) -> int:
         return 2
@@ -67,7 +67,7 @@ _LISTS: list[Callable[[], Any]] = [lambda: {"x": X.tolist()}, X.tolist]
 
 
 @pytest.mark.parametrize("make", [*_PIPELINES, *_LISTS])
-def test_the_first_examples_of_what_a_user_has(make: Callable[[], Any]) -> None:
+def test_inputs_are_the_first_examples_of_any_data(make: Callable[[], Any]) -> None:
     taken = take_examples("inputs", make())
     array = np.asarray(taken["x"] if isinstance(taken, dict) else taken, np.float32)
     assert len(array) >= 20
@@ -75,18 +75,20 @@ def test_the_first_examples_of_what_a_user_has(make: Callable[[], Any]) -> None:
 
 
 @pytest.mark.parametrize("make", _PIPELINES)
-def test_representative_data_come_the_same_ways(make: Callable[[], Any], model: keras.Model) -> None:
+def test_representative_data_are_accepted_in_the_same_forms(
+    make: Callable[[], Any], model: keras.Model
+) -> None:
     kinds = check_quantization([OnnxFormat()], "int8", make(), endpoints_of(model))
     rows = kinds["onnx"].rows["serving_default"]
     np.testing.assert_array_equal(np.concatenate([row["x"] for row in rows])[:20], X)
 
 
-def test_no_more_is_read_than_is_needed() -> None:
+def test_only_the_needed_examples_are_read() -> None:
     many = ({"x": X[:8]} if number < 4 else pytest.fail("read on") for number in range(9))
     assert take_examples("inputs", many)["x"].shape == (32, 4)
 
 
-def test_an_export_takes_a_pipeline(model: keras.Model, tmp_path: Path) -> None:
+def test_export_accepts_a_pipeline(model: keras.Model, tmp_path: Path) -> None:
     artifact = to_onnx(model, tmp_path / "m.onnx", inputs=tf.data.Dataset.from_tensor_slices((X, Y)).batch(5))
     assert any(comparison.inputs == "real" for comparison in artifact.parity.comparisons)
 
@@ -116,21 +118,23 @@ def _failing() -> Iterator[Any]:
         (object(), r"inputs\['x'\].*float32"),
     ],
 )
-def test_inputs_that_do_not_fit(inputs: Any, decisive: str, model: keras.Model, tmp_path: Path) -> None:
+def test_inputs_that_do_not_match_are_refused(
+    inputs: Any, decisive: str, model: keras.Model, tmp_path: Path
+) -> None:
     with pytest.raises((TypeError, ValueError), match=decisive):
         to_onnx(model, tmp_path / "m.onnx", inputs=inputs)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("formats", [None, "", "keras", 5, [None], ["onnx", ""]])
-def test_formats_that_are_none(formats: Any, model: keras.Model, tmp_path: Path) -> None:
+def test_unknown_formats_are_refused(formats: Any, model: keras.Model, tmp_path: Path) -> None:
     with pytest.raises((TypeError, ValueError), match=r"formats.*saved_model, tflite, onnx"):
         export(model, tmp_path / "release", formats=formats)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("path", [None, "", " ", 5, b"m", "a\0b", "n" * 300, "n" * 300 + "/m", "\u540d" * 90])
-def test_paths_that_no_file_has(path: Any, model: keras.Model, tmp_path: Path) -> None:
+def test_invalid_paths_are_refused(path: Any, model: keras.Model, tmp_path: Path) -> None:
     inside = str(tmp_path / path) if isinstance(path, str) and path.strip() else path
     for call, argument in (
         (lambda: export(model, inside), "folder"),
@@ -144,7 +148,7 @@ def test_paths_that_no_file_has(path: Any, model: keras.Model, tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
-def test_a_path_below_a_file(model: keras.Model, tmp_path: Path) -> None:
+def test_a_path_below_a_file_is_refused(model: keras.Model, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     for call in (
         lambda: export(model, tmp_path / "file" / "release"),

@@ -1,4 +1,4 @@
-"""Another Keras backend is refused in one sentence, installed or not, before Keras is imported."""
+"""Another Keras backend is refused before Keras is imported, whether it is installed or not."""
 
 import json
 import os
@@ -46,6 +46,6 @@ def test_backend_from_the_config_file(tmp_path: Path) -> None:
     assert _run(KERAS_HOME=str(tmp_path), KERAS_BACKEND="tensorflow") == ""
 
 
-def test_tensorflow_is_the_default_and_a_broken_config_file_counts_for_nothing(tmp_path: Path) -> None:
+def test_tensorflow_is_the_default_and_a_broken_config_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "keras.json").write_text("{")
     assert _run(KERAS_HOME=str(tmp_path)) == ""

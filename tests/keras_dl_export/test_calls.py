@@ -1,4 +1,4 @@
-"""Subclassed models offer what they were called with."""
+"""Subclassed models derive their inputs from the calls that were made."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ USERS = np.array([0, 2, 4])
 
 
 class Towers(keras.Model):
-    """The layers of all models here: a head for floats and a table for integers."""
+    """The layers of all models in this file: a head for floats and a table for integers."""
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(**keywords)
@@ -97,7 +97,7 @@ def test_a_called_model_needs_no_examples(
             np.testing.assert_allclose(found[name], answer, rtol=1e-4, atol=1e-4)
 
 
-def test_examples_win_over_the_call() -> None:
+def test_examples_take_precedence_over_the_call() -> None:
     model = Context()
     model(FLOATS, context=USERS)
     assert list(endpoints_of(model, {"inputs": FLOATS})["serving_default"].inputs) == ["inputs"]
@@ -107,7 +107,7 @@ def test_examples_win_over_the_call() -> None:
     assert endpoints_of(nested, examples)["serving_default"].inputs["user"].dtype == "int32"
 
 
-def test_a_model_that_was_built_and_not_called_has_what_keras_kept() -> None:
+def test_a_model_that_was_built_and_not_called_uses_the_shapes_that_keras_kept() -> None:
     model = Context()
     model.build((None, 4))
     assert endpoints_of(model)["serving_default"].inputs == {"inputs": Spec(("batch", 4), "float32")}
@@ -119,7 +119,7 @@ class Saved(Towers):
         return self.head(x)
 
 
-def test_a_loaded_model_has_what_keras_kept(tmp_path: Path) -> None:
+def test_a_loaded_model_uses_the_shapes_that_keras_kept(tmp_path: Path) -> None:
     model = Saved()
     model(FLOATS)
     model.save(tmp_path / "m.keras")

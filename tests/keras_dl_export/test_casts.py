@@ -1,4 +1,4 @@
-"""One rule of casting, for a file that runs here and for a server that is asked."""
+"""One rule of casting, for a local runner and for a client."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ Way = Callable[[Any, str], NDArray[Any]]
 
 
 class Echo(Runner):
-    """A file whose only output is its input."""
+    """Return a file whose output is its input."""
 
     def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         return inputs
@@ -104,14 +104,14 @@ def test_a_cast_keeps_whole_numbers_and_sizes(way: Way, value: Any, dtype: str) 
         (["\ud800"], "string", "surrogate"),
     ],
 )
-def test_what_would_change_a_value_is_refused(way: Way, value: Any, dtype: str, got: str) -> None:
+def test_a_cast_that_changes_a_value_is_refused(way: Way, value: Any, dtype: str, got: str) -> None:
     with pytest.raises(
         (TypeError, ValueError, InvalidRequestError), match=rf"inputs\['x'\]: expected .*{got}"
     ):
         way(value, dtype)
 
 
-def test_both_ways_say_the_same() -> None:
+def test_runner_and_client_raise_the_same_error() -> None:
     for value, dtype in (([True], "float32"), ([2**24 + 1], "float32"), ([[1.0]], "float32"), (None, "int8")):
         texts = []
         for way in (run_here, ask_server):

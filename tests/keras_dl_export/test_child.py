@@ -1,4 +1,4 @@
-"""Work in another process: answers, errors and crashes come back as what they are."""
+"""Work in another process: results, errors and crashes."""
 
 import operator
 import os
@@ -9,13 +9,13 @@ import pytest
 from keras_dl_export.child import ChildError, call_in_child
 
 
-def test_what_the_function_returns_comes_back():
+def test_the_result_is_returned():
     assert call_in_child(operator.add, "a", "b") == "ab"
     assert call_in_child(os.getpid) != os.getpid()
     assert call_in_child(sorted, [1, 2], reverse=True) == [2, 1]
 
 
-def test_what_it_raises_is_raised():
+def test_the_exception_is_raised():
     with pytest.raises(ValueError, match="invalid literal for int"):
         call_in_child(int, "eight")
 

@@ -1,4 +1,4 @@
-"""What a model offers, declared or derived."""
+"""The endpoints of a model, declared or derived."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def _named(model: keras.Model, examples: Any = None) -> dict[str, Spec]:
     return dict(endpoints_of(model, examples)["serving_default"].inputs)
 
 
-def test_declared_endpoints_are_taken_as_they_are(vae: keras.Model) -> None:
+def test_declared_endpoints_are_used_unchanged(vae: keras.Model) -> None:
     assert endpoints_of(vae) == vae.endpoints()
 
 
@@ -31,7 +31,7 @@ def test_names_and_dtypes_come_from_the_inputs() -> None:
     }
 
 
-def test_keys_win_over_input_names() -> None:
+def test_dict_keys_take_precedence_over_input_names() -> None:
     first, second = keras.Input((4,), name="first"), keras.Input((2,), name="second")
     model = keras.Model(
         {"first": first, "nested": {"second": second}}, {"sum": first + 1, "more": second + 1}
@@ -43,7 +43,7 @@ def test_keys_win_over_input_names() -> None:
     np.testing.assert_array_equal(outputs["more"], np.full((1, 2), 6.0))
 
 
-def test_a_single_output_is_called_output_and_several_after_their_layers() -> None:
+def test_a_single_output_is_named_output_and_several_after_their_layers() -> None:
     x = keras.Input((4,), name="x")
     single = endpoints_of(keras.Model(x, layers.Dense(2, name="head")(x)))["serving_default"]
     assert set(single.function(x=np.zeros((1, 4)))) == {"output"}
@@ -51,7 +51,7 @@ def test_a_single_output_is_called_output_and_several_after_their_layers() -> No
     assert set(endpoints_of(several)["serving_default"].function(x=np.zeros((1, 4)))) == {"mean", "spread"}
 
 
-def test_names_that_no_signature_may_hold_are_mended() -> None:
+def test_names_that_no_signature_may_hold_are_replaced() -> None:
     x = keras.Input((4,), name="my-x")
     assert set(_named(keras.Model(x, layers.Dense(2)(x)))) == {"my_x"}
 
@@ -81,7 +81,7 @@ class Batch(keras.Model):
         return {"score": self.users(inputs["user"])[:, 0] + inputs["features"]}
 
 
-def test_a_subclassed_model_takes_dtypes_and_arguments_from_the_examples() -> None:
+def test_a_subclassed_model_derives_dtypes_and_arguments_from_the_examples() -> None:
     model = Ratings()
     examples = {"user": np.zeros(3, np.int32), "features": np.zeros((3, 4))}
     model(**examples)
@@ -92,7 +92,7 @@ def test_a_subclassed_model_takes_dtypes_and_arguments_from_the_examples() -> No
     assert _named(model, examples["user"]) == {"user": Spec(("batch",), "int32")}
 
 
-def test_a_dict_argument_of_a_subclassed_model_is_taken_apart() -> None:
+def test_a_dict_argument_of_a_subclassed_model_is_split() -> None:
     model = Batch()
     examples = {"user": np.zeros((3, 1), np.int32), "features": np.ones((3, 4), np.float32)}
     model(examples)
@@ -102,14 +102,14 @@ def test_a_dict_argument_of_a_subclassed_model_is_taken_apart() -> None:
 
 
 class Weighted(keras.Model):
-    """One argument may be left out before another, and one is given by name alone."""
+    """Omit an argument before another one, and pass one by name."""
 
     def call(self, x: Any, offset: Any = None, factor: Any = None, *, power: Any, flag: bool = False) -> Any:
         x = x**power * (1.0 if factor is None else factor)
         return x if offset is None else x + offset
 
 
-def test_arguments_go_by_their_names() -> None:
+def test_arguments_are_passed_by_name() -> None:
     model = Weighted()
     examples = {
         name: np.full((3, 2), value, np.float32) for name, value in (("x", 5), ("power", 2), ("factor", 3))
@@ -137,7 +137,7 @@ def test_a_nested_argument_keeps_the_structure_that_keras_recorded() -> None:
     np.testing.assert_allclose(endpoint.function(**examples)["output"], np.full((2, 3), 12.0))
 
 
-def test_dropout_is_off() -> None:
+def test_dropout_is_inactive() -> None:
     x = keras.Input((50,), name="x")
     endpoint = endpoints_of(keras.Model(x, layers.Dropout(0.5)(x)))["serving_default"]
     np.testing.assert_array_equal(endpoint.function(x=np.ones((2, 50)))["output"], np.ones((2, 50)))
@@ -148,12 +148,12 @@ def test_an_unbuilt_model_is_refused() -> None:
         endpoints_of(keras.Sequential([layers.Dense(2)], name="later"))
 
 
-def test_what_is_no_keras_model_is_refused() -> None:
+def test_an_object_that_is_not_a_keras_model_is_refused() -> None:
     with pytest.raises(TypeError, match=r"model: expected a built keras.Model, got dict"):
         endpoints_of({})
 
 
-def test_arguments_without_recorded_shapes_are_asked_for() -> None:
+def test_arguments_without_recorded_shapes_are_requested() -> None:
     model = Batch()
     model.built = True
     with pytest.raises(ValueError, match="kept no shapes for inputs of Batch.call.*Pass inputs="):

@@ -1,4 +1,4 @@
-"""Which samples a model is asked about, and that a file that is wrong there does not pass."""
+"""The samples of the parity check: a file that is wrong on one of them is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def cases_of(model: keras.Model, kind: str) -> list[Case]:
 
 
 def file_passes(model: keras.Model, other: Any, path: Path) -> None:
-    """Compare a file of `other` with the model: what parity does with a file that a converter got wrong."""
+    """Compare a file of `other` with the model, as parity compares a wrongly converted file."""
     (signature,) = trace_endpoints(model).values()
     (wrong,) = trace_endpoints(other).values()
     write_saved_model({"serving_default": wrong}, path)
@@ -139,7 +139,7 @@ def test_infinities_are_tried_where_they_are_kept_and_nan_where_it_is_compared()
     assert all(set(case.outputs) == {"flag"} for case in both)
 
 
-def test_indices_stay_in_range_while_other_integers_are_wild() -> None:
+def test_indices_stay_in_range_and_other_integers_do_not() -> None:
     user = keras.Input((1,), dtype="int32", name="user")
     time = keras.Input((1,), dtype="int64", name="time")
     model = keras.Model([user, time], [layers.Embedding(9, 2)(user), time // 3600])
@@ -179,7 +179,7 @@ def test_a_divisor_is_never_zero_and_differs_from_what_it_divides(tmp_path: Path
         (lambda x: tf.while_loop(lambda i: i < x[0, 0], lambda i: (i + 1,), (tf.constant(0),))[0], True),
     ],
 )
-def test_integers_that_size_something_are_not_wild(function: Any, sizes: bool) -> None:
+def test_integers_that_determine_a_size_stay_small(function: Any, sizes: bool) -> None:
     traced = tf.function(lambda **inputs: {"y": function(inputs["x"])}, autograph=False)
     graph = traced.get_concrete_function(x=tf.TensorSpec((None, 4), tf.int32, name="x"))
     assert look_into(graph, ["x"]).inputs["x"].sizes is sizes
@@ -198,7 +198,7 @@ def test_rounding_noise_is_large_where_a_sum_cancels_or_a_wave_is_steep() -> Non
     assert predictor.noise({"x": np.array([[1_700_000_000]], np.int32)})["output"].max() > 1e-2
 
 
-def test_the_reference_is_what_predict_gives(tmp_path: Path) -> None:
+def test_the_reference_is_predict(tmp_path: Path) -> None:
     """Keras rounds a resized uint8 image where it is called eagerly, and does not in `predict`."""
     model = model_of((8, 8, 3), lambda x: layers.Rescaling(1 / 127.5, -1)(layers.Resizing(5, 5)(x)), "uint8")
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
@@ -232,7 +232,7 @@ def test_a_layer_called_with_training_true_is_noted() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("write", [to_saved_model, to_tflite, to_onnx])
-def test_weights_that_are_no_numbers_are_refused_by_name(value: float, write: Any, tmp_path: Path) -> None:
+def test_nan_weights_are_refused_by_name(value: float, write: Any, tmp_path: Path) -> None:
     model = model_of((4,), layers.Dense(2, name="diverged"))
     model.set_weights([np.full((4, 2), 3e38), np.array([1.0, value])])
     with pytest.raises(ConversionError, match="finite weights.*1 of the 2 .*'diverged/bias'"):
@@ -240,13 +240,13 @@ def test_weights_that_are_no_numbers_are_refused_by_name(value: float, write: An
     assert not any(tmp_path.iterdir())
 
 
-def test_a_16_bit_model_is_not_asked_where_it_overflows() -> None:
+def test_a_16_bit_model_is_not_sampled_where_it_overflows() -> None:
     model = model_of((4,), layers.Dense(2, dtype="mixed_float16"))
     (signature,) = trace_endpoints(model).values()
     assert {kind for case in signature.cases for kind in case.kinds} == {"uniform"}
 
 
-def test_a_model_that_fails_on_all_integers_says_why() -> None:
+def test_a_model_that_fails_on_all_integers_is_refused_with_the_reason() -> None:
     x = keras.Input((4,), dtype="int32", name="x")
     with pytest.raises(ValueError, match=r"fails on example inputs: .*division by zero.*Pass inputs="):
         trace_endpoints(keras.Model(x, x // (x * 0)))

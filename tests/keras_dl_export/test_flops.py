@@ -1,4 +1,4 @@
-"""FLOPs against formulas worked out by hand, and against TensorFlow's profiler where that one counts."""
+"""FLOPs against formulas, and against TensorFlow's profiler for the operators that it counts."""
 
 import keras
 import numpy as np
@@ -52,7 +52,7 @@ def test_hand_formulas(shape, stack, expected):
     assert flops.uncounted == ()
 
 
-def test_masked_steps_cost_what_other_steps_cost():
+def test_masked_steps_count_like_other_steps():
     plain = signed((None,), layers.Embedding(9, 3), layers.LSTM(4))
     masked = signed((None,), layers.Embedding(9, 3, mask_zero=True), layers.LSTM(4))
     assert count_flops(plain).total == count_flops(masked).total == lstm(6, 3, 4)
@@ -69,7 +69,7 @@ def test_attention():
     )
 
 
-def test_a_loop_is_counted_for_every_turn_it_takes():
+def test_a_loop_is_counted_for_every_iteration():
     class Halving(keras.layers.Layer):
         """Divides by two until nothing is above one: the number of turns is in the data."""
 
@@ -84,7 +84,7 @@ def test_a_loop_is_counted_for_every_turn_it_takes():
     assert flops.operators == {"RealDiv": 4 * 3, "Max": 5 * 3}  # 9 -> 4.5 -> 2.25 -> 1.125 -> 0.5625
 
 
-def test_what_depends_on_weights_alone_is_free():
+def test_operations_on_weights_alone_are_not_counted():
     class Normalised(keras.layers.Layer):
         def build(self, shape):
             self.w = self.add_weight(shape=(shape[-1], 4))
@@ -95,7 +95,7 @@ def test_what_depends_on_weights_alone_is_free():
     assert count_flops(signed((5,), Normalised())).operators == {"MatMul": 2 * 5 * 4}
 
 
-def test_what_is_not_known_is_named():
+def test_unknown_operators_are_named():
     class Spectrum(keras.layers.Layer):
         def call(self, x):
             return tf.abs(tf.signal.rfft(x))
@@ -104,7 +104,7 @@ def test_what_is_not_known_is_named():
     assert flops.uncounted == ("ComplexAbs", "RFFT")
 
 
-def test_the_graph_that_is_counted_gives_the_models_answers():
+def test_the_counted_graph_matches_the_model():
     signature = signed(
         (None,), layers.Embedding(9, 3, mask_zero=True), layers.Bidirectional(layers.GRU(4)), layers.Dense(2)
     )
@@ -113,7 +113,7 @@ def test_the_graph_that_is_counted_gives_the_models_answers():
         np.testing.assert_allclose(tensor, case.outputs[name], atol=1e-6)
 
 
-def test_tensorflows_profiler_agrees_on_products_and_convolutions():
+def test_products_and_convolutions_match_tensorflows_profiler():
     signature = signed(
         (12, 12, 3),
         layers.Conv2D(8, 3, padding="same"),
@@ -133,7 +133,7 @@ def test_tensorflows_profiler_agrees_on_products_and_convolutions():
     assert count_flops(signature).total == profiled.total_float_ops
 
 
-def test_what_cannot_be_counted_says_why_and_stops_no_release(monkeypatch, tmp_path):
+def test_an_uncountable_model_is_released_with_the_reason(monkeypatch, tmp_path):
     def fail(signature):
         raise NotImplementedError("no kernel for this operator outside graphs\nand a traceback")
 

@@ -1,4 +1,4 @@
-"""Each format, by each stock runtime, against the Keras model itself."""
+"""Each format in its stock runtime, against the Keras model."""
 
 import os
 import signal
@@ -107,7 +107,7 @@ def released(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     ],
     ids=["saved_model", "tflite", "onnx"],
 )
-def test_the_stock_runtime_gives_the_models_numbers(released: Any, format: str, file: str, run: Run) -> None:
+def test_the_stock_runtime_matches_the_model(released: Any, format: str, file: str, run: Run) -> None:
     release, inputs, expected = released
     # `two_towers` has an input and an output `user`; an ONNX graph has the name once, for the output.
     renamed = {"user": "user_input"} if format == "onnx" and "user" in expected else {}
@@ -125,7 +125,7 @@ def test_the_stock_runtime_gives_the_models_numbers(released: Any, format: str, 
     assert {comparison.batch_size for comparison in artifact.parity.comparisons} == {1, 3}
 
 
-def test_a_file_holds_the_endpoint_it_was_asked_for(vae: keras.Model, tmp_path: Path, answer: Any) -> None:
+def test_a_file_holds_the_requested_endpoint(vae: keras.Model, tmp_path: Path, answer: Any) -> None:
     z = np.array([[0.5, -1.0]], np.float32)
     expected = answer(vae.decode, z=z)["image"]
     for artifact in (
@@ -180,8 +180,8 @@ def test_operators_are_counted(perceptron: keras.Model, tmp_path: Path) -> None:
     assert nodes.get("MatMul", 0) + nodes.get("Gemm", 0) == 2
 
 
-def test_weights_are_the_files_own(perceptron: keras.Model, tmp_path: Path) -> None:
-    """The variables come back initialised in a module that never saw the model, and none is missing."""
+def test_a_file_holds_its_own_weights(perceptron: keras.Model, tmp_path: Path) -> None:
+    """Load the file into a module without the model: no variable is missing or uninitialized."""
     to_saved_model(perceptron, tmp_path / "folder")
     loaded = tf.saved_model.load(str(tmp_path / "folder"))
     saved = sorted(
@@ -191,7 +191,7 @@ def test_weights_are_the_files_own(perceptron: keras.Model, tmp_path: Path) -> N
     np.testing.assert_allclose(saved, expected, rtol=1e-6)
 
 
-def test_strings_go_into_a_saved_model_alone(tmp_path: Path) -> None:
+def test_strings_are_supported_by_saved_models_alone(tmp_path: Path) -> None:
     word = keras.Input((), dtype="string", name="word")
     model = keras.Model(
         word, layers.Embedding(5, 2)(layers.StringLookup(vocabulary=["deep", "learning"])(word))
@@ -225,7 +225,7 @@ def test_an_operator_that_a_format_lacks_is_named_with_its_layer(tmp_path: Path)
 
 
 def test_images_of_any_size(tmp_path: Path) -> None:
-    """The file does not fit the size 1 that TFLite takes a dynamic axis for until it is told."""
+    """TFLite assumes size 1 for a dynamic axis until it is resized; the file does not match that size."""
     image = keras.Input((None, None, 3), name="image")
     model = keras.Model(image, layers.GlobalMaxPooling2D()(layers.Conv2D(4, 5, padding="valid")(image)))
     inputs = {"image": RANDOM.random((2, 9, 11, 3)).astype(np.float32)}
@@ -260,8 +260,8 @@ def test_other_opsets_are_refused(perceptron: keras.Model, tmp_path: Path, opset
 
 
 @pytest.mark.parametrize("write", [to_saved_model, to_tflite, to_onnx, export])
-def test_a_place_that_cannot_be_written_to(write: Any, perceptron: keras.Model, tmp_path: Path) -> None:
-    """Neither a folder below a file nor one of the kernel's own can be made, whoever asks."""
+def test_an_unwritable_path_is_named(write: Any, perceptron: keras.Model, tmp_path: Path) -> None:
+    """A folder below a file, and one of the kernel's, cannot be created by any user."""
     (tmp_path / "file").write_text("kept")
     for folder in (tmp_path / "file", Path("/proc/models")):
         with pytest.raises(ReleaseError, match=f"{folder}.*: expected a folder that can be written to, got "):

@@ -1,4 +1,4 @@
-"""Image layers in every format: sizes on both sides of a decision, and augmentation that does nothing."""
+"""Image layers in every format: sizes on both sides of a threshold, and augmentation, which is inactive."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ def images(height: int, width: int) -> np.ndarray:
 
 
 def check(write: Any, path: Path, build: Callable[[Any], Any], sizes: Any = SIZES) -> None:
-    """Compare the file with the eager model, for which every size is a known number."""
+    """Compare the file with the eager model, in which every size is known."""
     x = keras.Input((None, None, 3), name="x")
     model = keras.Model(x, build(x))
     runner = load_artifact(write(model, path).path)
@@ -55,7 +55,7 @@ def test_resizing_to_the_size_of_another_image(write: Any, tmp_path: Path) -> No
 
 
 @FORMATS
-def test_augmentation_leaves_images_and_generators_as_they_are(write: Any, tmp_path: Path) -> None:
+def test_augmentation_changes_no_image_and_no_generator(write: Any, tmp_path: Path) -> None:
     augmentation = keras.Sequential(
         [
             keras.Input((20, 20, 3), name="x"),

@@ -1,4 +1,4 @@
-"""Latency: what is timed, when it stops, and that the figures are those of the calls."""
+"""Latency: the timed calls, the end of the timing, and the values."""
 
 import time
 
@@ -9,7 +9,7 @@ from keras_dl_export.measure.latency import measure_latency
 
 
 class Sleeper:
-    """Takes a known time for each call."""
+    """A function whose calls take a known time."""
 
     def __init__(self, *milliseconds: float) -> None:
         self.milliseconds = list(milliseconds)
@@ -26,13 +26,13 @@ def test_the_first_calls_are_not_timed() -> None:
     assert latency.p50_ms <= latency.p95_ms
 
 
-def test_it_stops_when_the_time_is_over() -> None:
+def test_timing_stops_at_the_limit() -> None:
     sleeper = Sleeper(30)
     measure_latency(sleeper, {"x": np.zeros(1)}, calls=1000, warmup=2, seconds=0.2)
     assert 2 <= sleeper.calls <= 10  # 0.2 s hold six calls of 30 ms, beside the first
 
 
-def test_a_slow_call_is_timed_all_the_same() -> None:
+def test_a_slow_call_is_timed_at_least_once() -> None:
     sleeper = Sleeper(0, 20)
     assert measure_latency(sleeper, {"x": np.zeros(1)}, seconds=0.001).p50_ms >= 20
     assert sleeper.calls <= 3

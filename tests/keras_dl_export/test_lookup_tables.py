@@ -1,4 +1,4 @@
-"""Lookup tables, wherever a model keeps them."""
+"""Lookup tables in any attribute of a model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ _GLOBAL = _table("g")
 
 
 class Lookups(layers.Layer):
-    """Looks its input up in all tables that `tables` finds in `kept`."""
+    """A layer that looks its input up in all tables that `tables` finds in `kept`."""
 
     def __init__(self, kept: Any, tables: Callable[[Any], list[Any]]) -> None:
         super().__init__()

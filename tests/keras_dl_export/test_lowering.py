@@ -1,4 +1,4 @@
-"""What is replaced while an endpoint is traced: the files have it, the model never notices."""
+"""Layers that are replaced while an endpoint is traced; the model itself stays unchanged."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +46,7 @@ def test_time_distributed_over_an_unknown_time_is_refused(write: Any, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
+def test_the_model_stays_unchanged(tmp_path: Path) -> None:
     model = over_sequence(lambda x: layers.Bidirectional(layers.LSTM(H, dropout=0.5))(x), masked=True)
     x = draw(3, 4)
     classes = (layers.RNN, layers.LSTM, layers.GRU, layers.SimpleRNN, layers.TimeDistributed)
@@ -63,7 +63,7 @@ def test_the_model_is_left_as_it_was(tmp_path: Path) -> None:
     model.fit(x, np.zeros((3, 2 * H)), verbose=0)
 
 
-def test_a_stateful_layer_is_written_without_memory(tmp_path: Path) -> None:
+def test_a_stateful_layer_is_written_without_its_state(tmp_path: Path) -> None:
     class Remembering(keras.Model):
         def __init__(self) -> None:
             super().__init__()
@@ -89,7 +89,7 @@ def test_a_stateful_layer_is_written_without_memory(tmp_path: Path) -> None:
 
 
 def test_other_threads_keep_keras_own_loop() -> None:
-    """Someone may be training while an endpoint is traced."""
+    """Another thread may train a model while an endpoint is traced."""
     model = over_sequence(lambda x: layers.GRU(H)(x))
     x = tf.constant(draw(2, 3))
     expected = model(x)
@@ -108,8 +108,8 @@ def test_other_threads_keep_keras_own_loop() -> None:
 
 
 @pytest.mark.parametrize("used", [False, True], ids=["new", "used"])
-def test_a_models_own_functions_are_left_as_they_were(used: bool, tmp_path: Path) -> None:
-    """Their graphs are kept: one of the target's would break the model, one of the model's the lowering."""
+def test_the_functions_of_a_model_stay_unchanged(used: bool, tmp_path: Path) -> None:
+    """Keras keeps their graphs: one of the target would break the model, one of the model the lowering."""
 
     class Compiled(keras.Model):
         def __init__(self) -> None:
@@ -134,8 +134,8 @@ def test_a_models_own_functions_are_left_as_they_were(used: bool, tmp_path: Path
     model(draw(2, 7))
 
 
-def test_what_else_the_graph_does_with_selection_and_order(tmp_path: Path) -> None:
-    """tf.where lets no NaN through from the side not chosen; sequences turn around along any axis."""
+def test_selection_and_order_in_a_lowered_graph(tmp_path: Path) -> None:
+    """Check that tf.where ignores NaN of the other side, and that sequences are reversed along any axis."""
 
     class Turned(layers.Layer):
         def call(self, x: Any) -> Any:

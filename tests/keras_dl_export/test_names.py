@@ -1,4 +1,4 @@
-"""Inputs, outputs and layers of any name, in all formats and for all callers."""
+"""Names of inputs, outputs and layers, in all formats and for all callers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ writers = pytest.mark.parametrize(("write", "file"), WRITERS, ids=["saved_model"
 
 
 def _weighted(*names: str) -> tuple[keras.Model, dict[str, Any], Any]:
-    """A model that gives every input another factor, inputs to it, and the answer."""
+    """Return a model that multiplies each input by its own factor, with inputs and outputs."""
     tensors = [keras.Input((3,), name=name) for name in names]
     total = sum(tensor * float(10**place) for place, tensor in enumerate(tensors))
     arrays = {name: np.full((2, 3), place + 1.0, np.float32) for place, name in enumerate(names)}
@@ -77,7 +77,7 @@ def test_other_programs_use_the_names_of_the_model(tmp_path: Path) -> None:
 
 
 @writers
-def test_names_that_become_one(write: Callable[..., Any], file: str, tmp_path: Path) -> None:
+def test_names_that_collide_are_distinguished(write: Callable[..., Any], file: str, tmp_path: Path) -> None:
     model, arrays, answer = _weighted("a-b", "a_b")
     write(model, tmp_path / file)
     runner = load_artifact(tmp_path / file)
@@ -106,7 +106,7 @@ def test_layers_and_outputs_of_any_name(write: Callable[..., Any], file: str, tm
         np.testing.assert_allclose(found[name], answer, rtol=1e-5)
 
 
-def test_the_client_takes_the_names_of_the_model() -> None:
+def test_the_client_accepts_the_names_of_the_model() -> None:
     spec = TensorSpec((None,), "float32")
     sent = prepare({"my-x": [1.0], "in": [2.0]}, Signature({"my_x": spec, "in": spec}, {}))
     assert {name: array.tolist() for name, array in sent.items()} == {"my_x": [1.0], "in": [2.0]}

@@ -1,4 +1,4 @@
-"""Models whose outputs or state are not plain tensors: exported, or refused by name."""
+"""Models whose outputs or states are not plain tensors: exported, or refused by name."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ X = np.arange(8, dtype=np.float32).reshape(2, 4)
 
 
 class Odd(keras.Model):
-    """A mean that is a scalar, a number of Python, and an output that is None outside of training."""
+    """A model with a scalar mean, a Python number, and an output that is None outside of training."""
 
     def call(self, x: Any) -> Any:
         return {"mean": ops.mean(x), "factor": 3.0, "loss": None}
@@ -66,7 +66,7 @@ class Branching(layers.Layer):
         return shape
 
 
-def test_a_branch_that_fails_is_told_by_its_layer(tmp_path: Path) -> None:
+def test_a_failing_branch_is_reported_with_its_layer(tmp_path: Path) -> None:
     x = keras.Input((4,), name="x")
     model = keras.Model(x, Branching(name="branching")(x))
     with pytest.raises(ConversionError, match=r"at layer '.*branching.*'y'") as caught:
@@ -83,7 +83,7 @@ def test_a_branch_that_fails_is_told_by_its_layer(tmp_path: Path) -> None:
         (None, r"got NoneType"),
     ],
 )
-def test_what_is_no_model_says_what_to_do(model: Any, decisive: str) -> None:
+def test_an_object_that_is_not_a_model_is_refused_with_the_remedy(model: Any, decisive: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"model: .*{decisive}"):
         endpoints_of(model)
 

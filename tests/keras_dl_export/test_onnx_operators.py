@@ -39,7 +39,7 @@ def model_of(function: Callable[..., Any], *inputs: np.ndarray) -> keras.Model:
 
 
 def integers(dtype: str) -> np.ndarray:
-    """Small, large, negative and equal ones, as rows."""
+    """Return rows of small, large, negative and equal integers."""
     limits = np.iinfo(dtype)
     values = [0, 1, 2, 3, 3, 7, 100, 97, limits.max, limits.max - 1]
     values += [-1, -7, -7, -100, limits.min + 1, limits.min] if limits.min else [5, 4, 9, 9, 8, 6]
@@ -50,7 +50,7 @@ def integers(dtype: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
-def test_integer_arithmetic_is_numpys(dtype: str, tmp_path: Path) -> None:
+def test_integer_arithmetic_matches_numpy(dtype: str, tmp_path: Path) -> None:
     x = integers(dtype)
     y = np.where(x[::-1] == 0, 3, x[::-1]).astype(dtype)
     y = np.where((x == np.iinfo(dtype).min) & (y == np.array(-1).astype(dtype)), 2, y).astype(dtype)
@@ -114,7 +114,7 @@ def test_integer_sums_and_products_wrap_around_as_the_models_do(tmp_path: Path) 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
 def test_the_lowest_integer_by_minus_one_wraps_around(dtype: str, tmp_path: Path) -> None:
-    """The processor has no such quotient, and ends a process that asks it for one."""
+    """The processor has no such quotient and ends a process that divides these."""
     lowest = np.iinfo(dtype).min
     x, y = np.array([[lowest, lowest, 7, -7]], dtype), np.array([[-1, 2, -1, 2]], dtype)
     truncated = layers.Lambda(lambda pair: tf.truncatediv(*pair))
@@ -227,7 +227,7 @@ def test_a_block_is_written_at_a_position_kept_within(dtype: str, tmp_path: Path
         np.testing.assert_array_equal(answer, wanted)
 
 
-def test_values_for_one_place_are_added_up(tmp_path: Path) -> None:
+def test_values_for_one_position_are_added(tmp_path: Path) -> None:
     places, values = np.array([0, 3, 3, 4], np.int32), np.float32([[1, 2], [3, 4], [5, -6], [7, 8]])
 
     def scattered(places: Any, values: Any) -> list[Any]:
@@ -300,13 +300,13 @@ def test_triangles_and_margins_of_infinities(tmp_path: Path) -> None:
         np.testing.assert_array_equal(got, wanted)
 
 
-def test_what_the_opset_lacks_is_refused_with_the_opset_that_has_it(tmp_path: Path) -> None:
+def test_an_operator_of_a_later_opset_is_refused_with_that_opset(tmp_path: Path) -> None:
     x = integers("int32")
     with pytest.raises(ConversionError, match=r"BitwiseAnd.*opset=18"):
         to_onnx(model_of(lambda x: ops.bitwise_and(x, x), x), tmp_path / "model.onnx", opset=17)
 
 
-def test_what_onnxruntime_lacks_is_refused_by_name(tmp_path: Path) -> None:
+def test_an_operator_that_onnxruntime_lacks_is_refused_by_name(tmp_path: Path) -> None:
     x = np.ones((2, 3))
     with pytest.raises(ConversionError, match=r"no Tan of float64.*keras\.ops\.cast"):
         to_onnx(model_of(ops.tan, x), tmp_path / "model.onnx")

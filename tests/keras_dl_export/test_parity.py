@@ -1,4 +1,4 @@
-"""A file that gives other numbers does not pass."""
+"""Parity: a file that returns other numbers is refused."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ LOGITS = np.array([[0.0, 1.0, 40.0], [2.0, 2.0 - 1e-5, 0.0], [3.0, 0.0, 1.0]], n
 
 
 class Fake(Runner):
-    """Answers with given arrays, one call after the other."""
+    """A runner that returns the given arrays, one for each call."""
 
     def __init__(self, *answers: dict[str, Any]) -> None:
         specs = {name: Spec(array.shape, array.dtype.name) for name, array in answers[0].items()}
@@ -77,12 +77,12 @@ def test_half_precision_models_have_a_tolerance_of_their_own() -> None:
     assert _check({"y": LOGITS}, wrong, precision="float16").comparisons[0].tolerance == pytest.approx(0.41)
 
 
-def test_the_second_call_is_compared_too() -> None:
+def test_the_second_call_is_compared() -> None:
     with pytest.raises(ParityError, match=r"index \(0, 0\): expected 0.0, got 9.0"):
         _check({"y": LOGITS}, {"y": LOGITS}, {"y": _changed(LOGITS, (0, 0), 9.0)})
 
 
-def test_a_quantized_file_is_held_to_real_inputs_and_any_other_to_drawn_ones_too() -> None:
+def test_a_quantized_file_is_compared_on_real_inputs_alone() -> None:
     cases = tuple(
         Case({"batch": size}, {"x": np.zeros(size, np.float32)}, {"y": LOGITS[:size]}, (kind,))
         for kind, size in (("real", 3), ("uniform", 2))
@@ -127,7 +127,7 @@ def test_an_argmax_may_differ_where_its_logits_tie() -> None:
         _check({"logits": LOGITS, "class": labels}, {"logits": LOGITS, "class": _changed(labels, (1,), 2)})
 
 
-def test_integers_that_are_no_argmax_must_be_equal() -> None:
+def test_integers_other_than_an_argmax_must_be_equal() -> None:
     counts = np.array([3, 1, 2])
     with pytest.raises(ParityError, match=r"index \(1,\): expected 1, got 0; these must be equal"):
         _check({"logits": LOGITS, "count": counts}, {"logits": LOGITS, "count": _changed(counts, (1,), 0)})
@@ -154,7 +154,7 @@ def test_a_missing_endpoint_is_named() -> None:
         check_parity({"serving_default": Fake({"y": LOGITS})}, {"encode": reference}, "m.tflite")
 
 
-def test_a_file_that_its_runtime_cannot_run_is_one_sentence() -> None:
+def test_a_file_that_its_runtime_cannot_run_is_reported_in_one_sentence() -> None:
     class Broken(Fake):
         def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
             raise RuntimeError("node 3 failed to invoke\nTraceback of the runtime")

@@ -1,4 +1,4 @@
-"""Smaller files that stay near the model's numbers."""
+"""Quantized files: smaller, and near the model's numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def network() -> keras.Model:
         (to_onnx, "int8", 0.3, 3e-2),
     ],
 )
-def test_a_quantised_file_is_smaller_and_near(
+def test_a_quantized_file_is_smaller_and_near_the_model(
     network: keras.Model, tmp_path: Path, write: Any, quantize: str, most_bytes: float, most_error: float
 ) -> None:
     data = DATA if quantize == "int8" else None
@@ -60,7 +60,7 @@ def test_a_quantised_file_is_smaller_and_near(
     assert verify(artifact, network, DATA).max_abs_error == pytest.approx(artifact.max_abs_error)
 
 
-def test_representative_data_come_straight_from_a_pipeline(network: keras.Model, tmp_path: Path) -> None:
+def test_representative_data_may_be_a_pipeline(network: keras.Model, tmp_path: Path) -> None:
     pipeline = tf.data.Dataset.from_tensor_slices((DATA, np.zeros(40))).batch(16)
     from_pipeline = to_tflite(network, tmp_path / "a.tflite", quantize="int8", representative_data=pipeline)
     from_array = to_tflite(network, tmp_path / "b.tflite", quantize="int8", representative_data=DATA)
@@ -69,7 +69,7 @@ def test_representative_data_come_straight_from_a_pipeline(network: keras.Model,
 
 @pytest.fixture(scope="module")
 def int8_release(vae: keras.Model, images: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """Nothing that it was given feeds `decode`."""
+    """Return a release whose representative data have no inputs for `decode`."""
     folder = tmp_path_factory.mktemp("releases") / "vae"
     before = [weight.numpy() for weight in vae.weights]
     release = export(
@@ -80,7 +80,7 @@ def int8_release(vae: keras.Model, images: np.ndarray, tmp_path_factory: pytest.
     return release
 
 
-def test_endpoints_that_the_data_cannot_feed_stay_float_and_the_notes_say_so(int8_release: Release) -> None:
+def test_endpoints_without_representative_data_stay_float_and_are_noted(int8_release: Release) -> None:
     artifacts = {path.path.name: path for path in open_release(int8_release.path).artifacts}
     note = "decode: the representative data do not have its inputs, so that its activations stay floats."
     kinds = {name: (artifact.quantize, artifact.notes) for name, artifact in artifacts.items()}
@@ -99,7 +99,7 @@ def test_endpoints_that_the_data_cannot_feed_stay_float_and_the_notes_say_so(int
     assert set(artifacts["decode.onnx"].parity.kinds) == {"uniform", "large", "zeros"}
 
 
-def test_every_file_of_a_quantised_release_is_near_the_model(
+def test_every_file_of_a_quantized_release_is_near_the_model(
     int8_release: Release, vae: keras.Model, images: np.ndarray
 ) -> None:
     expected = vae.encode(images)["mean"]
@@ -112,7 +112,7 @@ def test_every_file_of_a_quantised_release_is_near_the_model(
     np.testing.assert_array_equal(read_warmup_requests(int8_release.path)["image"], images[:1])
 
 
-def test_integer_inputs_and_outputs_mean_what_their_scales_say(network: keras.Model, tmp_path: Path) -> None:
+def test_integer_inputs_and_outputs_follow_their_scales(network: keras.Model, tmp_path: Path) -> None:
     image = keras.Input((12, 12, 1), name="image")
     logits = network(image)["logits"]
     model = keras.Model(image, {"logits": logits, "class": keras.ops.argmax(logits, axis=-1)})
@@ -197,7 +197,7 @@ def test_recurrent_weights_of_onnx_take_8_bits_each(tmp_path: Path, layer: Any, 
         ("int8", ("onnx",), "representative_data: int8, and only int8, .* got none for quantize='int8'"),
     ],
 )
-def test_a_release_refuses_quantisations_it_cannot_make(
+def test_a_release_refuses_unsupported_quantizations(
     network: keras.Model, tmp_path: Path, quantize: Any, formats: Any, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
@@ -206,7 +206,9 @@ def test_a_release_refuses_quantisations_it_cannot_make(
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_models_become_onnx_or_an_error_with_the_remedy(tmp_path: Path, policy: str) -> None:
+def test_half_precision_models_are_exported_to_onnx_or_refused_with_the_remedy(
+    tmp_path: Path, policy: str
+) -> None:
     dense = layers.Dense(3, dtype=policy)
     model = keras.Sequential([keras.Input((4,), name="x"), dense])
     data = np.random.default_rng(0).random((3, 4), np.float32)

@@ -1,4 +1,4 @@
-"""A framework's own reason, without its traceback."""
+"""The reason of a framework's error, without its traceback."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from keras_dl_export.errors import first_line
 
 
 class Failing(keras.layers.Layer):
-    """A layer that raises what it is given, or multiplies shapes that do not fit."""
+    """A layer that raises the given error, or multiplies shapes that do not match."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ def test_a_graph_names_its_node_and_not_its_source() -> None:
     assert "node" not in reason
 
 
-def test_what_a_resource_is_follows_the_announcement() -> None:
+def test_the_description_of_a_resource_follows_its_announcement() -> None:
     table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(["a"], [1]), -1)
     function = tf.function(lambda x: table.lookup(x)).get_concrete_function(tf.TensorSpec([None], tf.string))
     with pytest.raises(Exception, match="untracked") as caught:

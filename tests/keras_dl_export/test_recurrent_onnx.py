@@ -24,7 +24,7 @@ RECURRENT = {"SimpleRNN": "RNN", "LSTM": "LSTM", "GRU": "GRU"}
 
 
 def disturb(model: keras.Model) -> keras.Model:
-    """Every weight its own value: the zeros of biases would hide a wrong one."""
+    """Give every weight its own value: the zeros of biases would hide a wrong one."""
     random = np.random.default_rng(5)
     for weight in model.weights:
         weight.assign(random.uniform(-0.8, 0.8, weight.shape))
@@ -39,7 +39,7 @@ def over_sequence(
 
 
 def draw(batch: int, time: int, *, masked: bool = False) -> np.ndarray:
-    """Sequences; where masked, with zeros on the left, in the middle, on the right and everywhere."""
+    """Return sequences; masked ones with zeros on the left, in the middle, on the right and everywhere."""
     random = np.random.default_rng(batch)
     x = random.normal(size=(batch, time, D)).astype(np.float32)
     if masked:
@@ -52,7 +52,7 @@ def draw(batch: int, time: int, *, masked: bool = False) -> np.ndarray:
 
 
 def check(model: keras.Model, path: Path, *cases: Mapping[str, np.ndarray], tolerance: float = 1e-5) -> None:
-    """Every case, invoked twice each, one after the other in one session."""
+    """Run every case twice in one session."""
     session = onnxruntime.InferenceSession(str(path))
     wanted = [keras.tree.flatten(ask(model, case)) for case in cases]
     for _ in range(2):
@@ -153,7 +153,7 @@ def test_a_layer_is_one_native_node(name: str, masked: bool, tmp_path: Path) -> 
 @pytest.mark.parametrize("sequences", [False, True], ids=["last", "every"])
 @pytest.mark.parametrize("layer", RECURRENT)
 def test_masks_with_holes(layer: str, sequences: bool, zero: bool, backwards: bool, tmp_path: Path) -> None:
-    """With states from outside: where all is masked they come back as they were, and the output is zero."""
+    """Check initial states: a sequence without a valid step returns them unchanged, and zeros as output."""
 
     def call(x: Any) -> Any:
         summary = layers.GlobalAveragePooling1D()(x)
@@ -210,7 +210,7 @@ ACTIVATIONS = (
 
 @pytest.mark.parametrize("layer", RECURRENT)
 def test_every_activation_of_the_nodes(layer: str, tmp_path: Path) -> None:
-    """One with another: the node's alphas and betas are lists that only some activations take from."""
+    """Combine the activations: only some of them read from the node's lists of alphas and betas."""
 
     def call(x: Any) -> Any:
         outputs = []
@@ -227,7 +227,7 @@ def test_every_activation_of_the_nodes(layer: str, tmp_path: Path) -> None:
     check(model, artifact.path, {"x": draw(3, 4)})
 
 
-def test_softplus_which_the_node_computes_wrongly_for_large_numbers_stays_a_loop(tmp_path: Path) -> None:
+def test_softplus_stays_a_loop(tmp_path: Path) -> None:
     model = over_sequence(lambda x: layers.SimpleRNN(H, activation="softplus", name="soft")(x))
     artifact = to_onnx(model, tmp_path / "model.onnx")
     assert "RNN" not in artifact.operators
@@ -236,8 +236,8 @@ def test_softplus_which_the_node_computes_wrongly_for_large_numbers_stays_a_loop
     check(model, artifact.path, {"x": 300 * draw(3, 4)})
 
 
-def test_a_sequence_answers_a_sequence(tmp_path: Path) -> None:
-    """The encoder's states begin the decoder; both texts are padded, and both lengths vary."""
+def test_an_encoder_initializes_a_decoder(tmp_path: Path) -> None:
+    """Pad both texts and vary both lengths; the encoder's states initialize the decoder."""
     question = keras.Input((None,), dtype="int32", name="question")
     answer = keras.Input((None,), dtype="int32", name="answer")
     embed = layers.Embedding(9, D, mask_zero=True)
@@ -289,7 +289,7 @@ def test_every_opset(opset: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
 def test_time_distributed_over_a_known_time(masked: bool, tmp_path: Path) -> None:
-    """One node for all steps of the outer time; the inner one may vary."""
+    """Expect one node for all steps of the outer time axis; the inner one may vary."""
     x = keras.Input((2, None, D), name="x")
     inner = layers.TimeDistributed(layers.LSTM(H))(layers.Masking(0.0)(x) if masked else x)
     every = layers.TimeDistributed(layers.Bidirectional(layers.SimpleRNN(H, return_sequences=True)))(x)
@@ -308,7 +308,7 @@ def test_time_distributed_over_a_known_time(masked: bool, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("masked", [False, True], ids=["plain", "masked"])
 def test_half_precision(masked: bool, tmp_path: Path) -> None:
-    """The nodes have no kernels for it: they compute in float32, between casts."""
+    """The nodes have no float16 kernels and compute in float32, between casts."""
     model = over_sequence(
         lambda x: layers.GRU(H, return_sequences=True, dtype="mixed_float16")(x), masked=masked
     )
@@ -318,7 +318,7 @@ def test_half_precision(masked: bool, tmp_path: Path) -> None:
 
 
 class Leaky(layers.LSTMCell):
-    """Inherits the weights of an LSTM, and computes something else."""
+    """A layer with the weights of an LSTM and another equation."""
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
         h, states = super().call(inputs, states, training=training)
@@ -326,7 +326,7 @@ class Leaky(layers.LSTMCell):
 
 
 class Renamed(kdl.GRUCell):
-    """Inherits what a GRU is declared to be, and computes something else."""
+    """A layer with the attributes of a GRU and another equation."""
 
     def call(self, inputs: Any, states: Any) -> Any:
         h, states = super().call(inputs, states)
@@ -344,7 +344,7 @@ class Renamed(kdl.GRUCell):
         (lambda: layers.GRU(H, dtype="float64"), "has no recurrent operators for float64"),
     ],
 )
-def test_what_no_node_expresses_stays_a_loop_and_says_so(
+def test_a_layer_without_a_native_node_stays_a_loop_and_is_noted(
     make: Callable[[], Any], reason: str, tmp_path: Path
 ) -> None:
     layer = make()
@@ -360,7 +360,7 @@ def test_what_no_node_expresses_stays_a_loop_and_says_so(
     check_sizes(model, artifact.path, masked=masked)
 
 
-def test_a_release_lowers_for_onnx_alone_and_keeps_the_notes(tmp_path: Path) -> None:
+def test_a_release_lowers_only_the_onnx_file_and_records_the_notes(tmp_path: Path) -> None:
     model = over_sequence(
         lambda x: layers.GRU(H, activation="gelu", name="odd")(layers.LSTM(H, return_sequences=True)(x))
     )

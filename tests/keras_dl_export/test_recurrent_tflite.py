@@ -24,7 +24,7 @@ Inputs = Mapping[str, np.ndarray]
 
 @keras.saving.register_keras_serializable("keras_dl_export_tests")
 class Holes(layers.Layer):
-    """Masks the steps whose first feature is negative: at the beginning, at the end and between."""
+    """A layer that masks the steps whose first feature is negative, wherever they are."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -39,7 +39,7 @@ class Holes(layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_dl_export_tests")
 class CountingCell(layers.Layer):
-    """A cell of no known equations: two states of different sizes, and an output that is neither."""
+    """A custom cell: two states of different sizes, and an output that is neither."""
 
     state_size = (3, 1)
     output_size = 4
@@ -163,7 +163,7 @@ def ask_stock(runner: Any, inputs: Inputs, names: list[str]) -> list[np.ndarray]
 
 
 def operators_of(path: Path) -> set[str]:
-    """Return the operators by name, and refuse those that the stock interpreter does not have."""
+    """Return the operators by name; fail for those that the stock interpreter does not have."""
     written = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
     names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
     used = {names[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in written.operatorCodes}
@@ -220,7 +220,7 @@ def test_layers_over_images_and_over_sequences_of_sequences(tmp_path: Path) -> N
         (layers.LSTM(8), 130, False),  # too many operators
     ],
 )
-def test_the_faster_form_is_taken(
+def test_the_faster_form_is_chosen(
     layer: Any, time: int, written_out: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = []
@@ -324,7 +324,7 @@ def test_a_fused_lstm_is_one_operator(fused: tuple[keras.Model, Artifact]) -> No
     assert verify(artifact, model).max_abs_error < 1e-5
 
 
-def test_a_fused_lstm_keeps_its_state_where_nobody_resets_it(fused: tuple[keras.Model, Artifact]) -> None:
+def test_a_fused_lstm_keeps_its_state_until_it_is_reset(fused: tuple[keras.Model, Artifact]) -> None:
     model, artifact = fused
     interpreter = Interpreter(str(artifact.path))
     runner = interpreter.get_signature_runner("serving_default")
@@ -353,14 +353,14 @@ def encoder(*wanted: int) -> keras.Model:
         (lambda: encoder(0, 2), "its cell state is used"),
     ],
 )
-def test_what_the_fused_operator_would_compute_wrongly_is_refused(
+def test_a_layer_that_the_fused_operator_computes_wrongly_is_refused(
     make: Callable[[], keras.Model], reason: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConversionError, match=f"lstm='fused' would compute 'odd' wrongly, because {reason}"):
         to_tflite(make(), tmp_path / "model.tflite", lstm="fused")
 
 
-def test_a_fused_lstm_gives_its_last_output_as_a_state(tmp_path: Path) -> None:
+def test_a_fused_lstm_returns_its_last_output_as_a_state(tmp_path: Path) -> None:
     model = disturbed(encoder(0, 1))
     artifact = to_tflite(model, tmp_path / "model.tflite", lstm="fused")
     inputs = draw(model, 1, 5)

@@ -1,4 +1,4 @@
-"""Releases: whole or not there at all."""
+"""Releases: complete or absent."""
 
 import errno
 import hashlib
@@ -39,7 +39,7 @@ from keras_dl_export.release import publish, write_manifest
 FORMATS = ("saved_model", "tflite", "onnx")
 
 
-def test_a_release_holds_what_it_says(vae_release: Release, vae: keras.Model) -> None:
+def test_a_release_holds_the_files_of_its_manifest(vae_release: Release, vae: keras.Model) -> None:
     folder, manifest = vae_release.path, json.loads((vae_release.path / "release.json").read_text())
     assert (vae_release.name, vae_release.version) == ("vae", 1)
     assert manifest["format_version"] == 1
@@ -63,7 +63,7 @@ def test_a_release_holds_what_it_says(vae_release: Release, vae: keras.Model) ->
         assert entry == {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
-def test_the_manifest_carries_specs_and_parity(vae_release: Release, vae: keras.Model) -> None:
+def test_the_manifest_contains_specs_and_parity(vae_release: Release, vae: keras.Model) -> None:
     declared = vae.endpoints()
     assert vae_release.inputs == {name: dict(endpoint.inputs) for name, endpoint in declared.items()}
     assert set(vae_release.outputs["encode"]) == {"mean", "log_variance"}
@@ -77,7 +77,7 @@ def test_the_manifest_carries_specs_and_parity(vae_release: Release, vae: keras.
         assert all(each.max_abs_error <= each.tolerance for each in artifact.parity.comparisons)
 
 
-def test_the_manifest_carries_flops_versions_and_latency(vae_release: Release) -> None:
+def test_the_manifest_contains_flops_versions_and_latency(vae_release: Release) -> None:
     # The decoder: 2 -> 64, and 4 x 4 x 4 numbers spread over 3 x 3 taps of one channel.
     dense, convolution = 64 * (2 * 2 + 1 + 1), 4 * 4 * 4 * 2 * 3 * 3 + 8 * 8 + 8 * 8
     assert vae_release.flops["decode"].total == dense + convolution
@@ -154,7 +154,7 @@ def test_verify_compares_with_the_model_or_with_the_saved_model(
         verify(vae_release, type(vae)())
 
 
-def test_the_saved_model_is_always_there_and_versions_count_up(
+def test_every_release_has_a_saved_model_and_the_next_version(
     perceptron: keras.Model, tmp_path: Path
 ) -> None:
     steps: list[str] = []
@@ -183,14 +183,16 @@ def test_an_unknown_format_is_refused(perceptron: keras.Model, tmp_path: Path, f
     assert not any(tmp_path.iterdir())
 
 
-def test_a_numbered_folder_is_no_folder_of_versions(perceptron: keras.Model, tmp_path: Path) -> None:
+def test_a_numbered_folder_is_refused_as_a_folder_of_versions(
+    perceptron: keras.Model, tmp_path: Path
+) -> None:
     with pytest.raises(
         ValueError, match="folder: expected the folder of a release, such as releases/digits, got"
     ):
         export(perceptron, tmp_path / "7")
 
 
-def test_nothing_appears_where_parity_fails(
+def test_a_failed_parity_check_leaves_no_release(
     perceptron: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = OnnxRunner.run
@@ -206,7 +208,7 @@ def test_nothing_appears_where_parity_fails(
     assert not any(tmp_path.iterdir())
 
 
-def test_nothing_appears_where_a_format_fails(tmp_path: Path) -> None:
+def test_a_failed_format_leaves_no_release(tmp_path: Path) -> None:
     word = keras.Input((), dtype="string", name="word")
     table = keras.layers.StringLookup(vocabulary=["a"])
     model = keras.Model(word, keras.layers.Embedding(3, 2)(table(word)))
@@ -268,7 +270,7 @@ def test_a_killed_export_leaves_no_version(perceptron: keras.Model, tmp_path: Pa
     assert sorted(path.name for path in folder.iterdir()) == ["1", "2"]
 
 
-def test_concurrent_exporters_take_different_versions(tmp_path: Path) -> None:
+def test_concurrent_exporters_write_different_versions(tmp_path: Path) -> None:
     taken: list[int] = []
     barrier = threading.Barrier(8)
 
@@ -318,7 +320,7 @@ def _bare_release(folder: Path) -> Path:
         (lambda path: (path / "release.json").write_text('{"format_version": 99}'), "got one of format 99"),
     ],
 )
-def test_a_half_written_or_altered_release_is_found_out(tmp_path: Path, harm: Any, message: str) -> None:
+def test_an_incomplete_or_altered_release_is_detected(tmp_path: Path, harm: Any, message: str) -> None:
     path = _bare_release(tmp_path / "iris")
     assert open_release(path).path == path
     harm(path)
@@ -327,14 +329,14 @@ def test_a_half_written_or_altered_release_is_found_out(tmp_path: Path, harm: An
             read(path.parent)
 
 
-def test_no_release_at_all(tmp_path: Path) -> None:
+def test_a_missing_release_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         ReleaseError, match=r"expected a release or the folder of its versions, found neither"
     ):
         open_release(tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_to(perceptron: keras.Model, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_named(perceptron: keras.Model, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
         ReleaseError, match="file/iris: expected a folder that can be written to, got Not a directory"

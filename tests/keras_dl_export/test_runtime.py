@@ -1,4 +1,4 @@
-"""Loading files, without TensorFlow where the format needs none."""
+"""Loading files, without TensorFlow if the format does not need it."""
 
 import subprocess
 import sys
@@ -61,14 +61,14 @@ def test_onnx_and_tflite_need_no_tensorflow_and_are_quiet(vae_release: Release) 
         ),
     ],
 )
-def test_wrong_inputs_are_refused_before_the_runtime_sees_them(
+def test_wrong_inputs_are_refused_before_the_runtime_receives_them(
     vae_release: Release, format: str, inputs: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         load_artifact(vae_release, format=format)(inputs)
 
 
-def test_unknown_endpoints_formats_and_paths(vae_release: Release, tmp_path: Path) -> None:
+def test_unknown_endpoints_formats_and_paths_are_refused(vae_release: Release, tmp_path: Path) -> None:
     for path in (vae_release.path, vae_release.path / "model.tflite"):
         with pytest.raises(ValueError, match="endpoint: expected one of .*, got 'dream'"):
             load_artifact(path, "dream")
@@ -87,7 +87,7 @@ def test_unknown_endpoints_formats_and_paths(vae_release: Release, tmp_path: Pat
 
 
 @pytest.mark.parametrize("content", [b"", b"\x1c\x00\x00\x00TFL3garbage", b"\x08\x08garbage"])
-def test_a_broken_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_a_broken_file_is_reported_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(content)
     with pytest.raises(ExportError, match=r"model.bin: the (tflite|onnx) runtime cannot load it: "):
@@ -98,7 +98,7 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     not Path("/proc/self/task").is_dir(), reason="the threads are counted as Linux lists them"
 )
 @pytest.mark.parametrize("format", ["tflite", "onnx"])
-def test_a_file_runs_on_as_many_threads_as_asked_for(
+def test_a_file_runs_on_the_requested_number_of_threads(
     vae_release: Release, images: np.ndarray, format: str
 ) -> None:
     def count_threads() -> int:
@@ -115,7 +115,7 @@ def test_a_file_runs_on_as_many_threads_as_asked_for(
 
 
 @pytest.mark.parametrize(("format", "threads"), [("onnx", 0), ("tflite", -1), ("saved_model", 1)])
-def test_other_numbers_of_threads_are_refused(vae_release: Release, format: str, threads: int) -> None:
+def test_invalid_numbers_of_threads_are_refused(vae_release: Release, format: str, threads: int) -> None:
     with pytest.raises(ValueError, match=f"threads: expected .*, got {threads} for {format}"):
         load_artifact(vae_release, "encode", format=format, threads=threads)
 

@@ -1,4 +1,4 @@
-"""Tracing, examples, and what is refused before anything is written."""
+"""Tracing, examples, and the errors before a file is written."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def test_hidden_randomness_is_refused(hidden: bool) -> None:
 
 
 class Draw(layers.Layer):
-    """Adds to its input what one of the kinds of hidden generators draws."""
+    """A layer that adds noise of a hidden generator to its input."""
 
     def __init__(self, draw: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -60,7 +60,7 @@ class Draw(layers.Layer):
         (lambda layer, x: layer.generator.uniform(tf.shape(x), 2.0, 4.0), 3.0),
     ],
 )
-def test_hidden_randomness_is_its_mean_on_request(draw: Any, mean: float) -> None:
+def test_hidden_randomness_is_replaced_by_its_mean_on_request(draw: Any, mean: float) -> None:
     layer = Draw(draw, name="sampler")
     model = keras.Sequential([keras.Input((4,), name="x"), layer])
     before = [variable.numpy() for variable in (*model.variables, layer.generator.state)]
@@ -75,7 +75,7 @@ def test_hidden_randomness_is_its_mean_on_request(draw: Any, mean: float) -> Non
     assert np.std(model(np.zeros((100, 4), np.float32), training=False)) > 0.1, "the model draws as ever"
 
 
-def test_a_draw_that_has_no_mean_is_refused_even_so() -> None:
+def test_a_draw_without_a_mean_is_refused() -> None:
     def draw(layer: Draw, x: Any) -> Any:
         return tf.cast(keras.random.categorical(x, 4, seed=layer.seed), "float32")
 
@@ -86,7 +86,7 @@ def test_a_draw_that_has_no_mean_is_refused_even_so() -> None:
         trace_endpoints(model, random="median")
 
 
-def test_a_seed_that_is_given_is_no_hidden_randomness() -> None:
+def test_a_given_seed_is_accepted() -> None:
     model = keras.Sequential([keras.Input((4,)), Draw(lambda layer, x: keras.random.normal((1, 4), seed=5))])
     expected = np.asarray(model(np.zeros((1, 4), np.float32)))
     signature = trace_endpoints(model, np.zeros((1, 4)), random="mean")["serving_default"]
@@ -109,7 +109,7 @@ def test_state_between_calls_is_refused() -> None:
     assert float(model.layers[0].calls) == 0.0
 
 
-def test_a_stateful_layer_begins_every_call_anew_and_keeps_what_it_holds() -> None:
+def test_a_stateful_layer_starts_every_call_from_zero_and_keeps_its_state() -> None:
     x = keras.Input(batch_shape=(2, 5, 3), name="x")
     model = keras.Model(x, layers.LSTM(2, stateful=True, name="memory")(x))
     values = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
@@ -129,7 +129,7 @@ def test_a_stateful_layer_begins_every_call_anew_and_keeps_what_it_holds() -> No
     assert model.layers[1].stateful
 
 
-def test_noise_as_an_input_is_fine() -> None:
+def test_noise_as_an_input_is_accepted() -> None:
     x, noise = keras.Input((4,), name="x"), keras.Input((4,), name="noise")
     assert set(trace_endpoints(keras.Model([x, noise], x + noise))["serving_default"].inputs) == {
         "x",
@@ -137,7 +137,9 @@ def test_noise_as_an_input_is_fine() -> None:
     }
 
 
-def test_every_case_is_the_models_own_answer_at_two_batch_sizes(vae: keras.Model, images: np.ndarray) -> None:
+def test_every_case_holds_the_outputs_of_the_model_at_two_batch_sizes(
+    vae: keras.Model, images: np.ndarray
+) -> None:
     for name, signature in trace_endpoints(vae, images).items():
         sizes = [{"batch": 1}, {"batch": 3}]
         # Where there are examples: real inputs, then random ones.
@@ -199,7 +201,7 @@ def test_drawn_ids_stay_below_the_smallest_vocabulary() -> None:
         (np.full((2, 8, 8, 1), "a"), TypeError, r"inputs\['image'\]: expected dtype float32, got <U1"),
     ],
 )
-def test_examples_that_do_not_fit_are_refused(
+def test_examples_that_do_not_match_are_refused(
     vae: keras.Model, inputs: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -217,7 +219,7 @@ def test_an_unknown_endpoint_is_refused(vae: keras.Model) -> None:
         trace_endpoints(vae, endpoints=["dream"])
 
 
-def test_a_model_that_fails_on_the_examples_says_what_to_do() -> None:
+def test_a_model_that_fails_on_the_examples_is_refused_with_the_remedy() -> None:
     class Picky(layers.Layer):
         def call(self, x: Any) -> Any:
             with tf.control_dependencies([tf.debugging.assert_greater(x, 5.0)]):
@@ -229,7 +231,7 @@ def test_a_model_that_fails_on_the_examples_says_what_to_do() -> None:
     trace_endpoints(model, np.full((3, 4), 9.0))
 
 
-def test_what_cannot_be_traced_is_refused() -> None:
+def test_an_untraceable_model_is_refused() -> None:
     class Eager(layers.Layer):
         def call(self, x: Any) -> Any:
             return x + float(tf.reduce_sum(x))

@@ -42,7 +42,7 @@ def test_numbers_of_the_same_kind_are_cast(value: object, dtype: str) -> None:
         (np.array([["a", "b", "c"]]), "float32", "<U1"),
     ],
 )
-def test_what_would_change_a_number_is_refused(value: np.ndarray, dtype: str, got: str) -> None:
+def test_a_cast_that_changes_a_number_is_refused(value: np.ndarray, dtype: str, got: str) -> None:
     with pytest.raises(TypeError, match=f"x: expected dtype {dtype}, got {got}"):
         Spec(("batch", 3), dtype).conform("x", value)
 
@@ -53,14 +53,14 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
         Spec(("batch", 3), "float32").conform("x", np.zeros(shape))
 
 
-def test_a_spec_says_what_it_takes() -> None:
+def test_a_spec_describes_its_tensor() -> None:
     with pytest.raises(ValueError, match=r"shape: expected an int .* got \(None, 3\)"):
         Spec((None, 3), "float32")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="dtype: expected a name"):
         Spec((3,), np.float32)  # type: ignore[arg-type]
 
 
-def test_drawn_inputs_fit_the_endpoint() -> None:
+def test_drawn_inputs_match_the_endpoint() -> None:
     specs = {
         "image": Spec(("batch", 8, 8, 1), "float32"),
         "tokens": Spec(("batch", "tokens_time"), "int32"),

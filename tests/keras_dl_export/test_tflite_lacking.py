@@ -1,4 +1,4 @@
-"""What TFLite has no operator for, in the stock interpreter, against NumPy, Python and other libraries."""
+"""Functions without a TFLite operator, in the stock interpreter, against NumPy and other libraries."""
 
 import colorsys
 import math
@@ -14,7 +14,7 @@ from keras_dl_export import to_tflite
 from tests._support.tflite_answers import INF, NAN, WIDE, Own, answers
 
 
-def test_sigmoid_of_magnitudes_that_are_an_inputs_own(tmp_path: Path) -> None:
+def test_sigmoid_of_magnitudes_of_an_input(tmp_path: Path) -> None:
     x = np.float32([[1e30, -1e30, 3e38, INF, -INF, 2.0, NAN, -90.0, 0.0]])
     found = answers(
         tmp_path / "model.tflite",
@@ -63,7 +63,7 @@ def test_reciprocal_roots_keep_the_sign_of_zero(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["root"], [[INF, -INF, 0.5]])
 
 
-def test_classes_beyond_32_bits_are_none_of_the_classes(tmp_path: Path) -> None:
+def test_classes_beyond_32_bits_match_no_class(tmp_path: Path) -> None:
     x = np.int64([[0, 1, 2**32, 2**32 + 1, 2**53, -1, 3, -(2**32) + 2]])
     classes = np.arange(4)
     found = answers(
@@ -183,7 +183,7 @@ def test_colors_as_in_colorsys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("interpolation", ["bicubic", "area", "lanczos3", "lanczos5", "antialiased"])
-def test_interpolations_are_tensorflows_own(interpolation: str, tmp_path: Path) -> None:
+def test_interpolations_match_tensorflow(interpolation: str, tmp_path: Path) -> None:
     images = np.random.default_rng(11).random((2, 9, 14, 3)).astype(np.float32)
     named = {"interpolation": "bilinear" if interpolation == "antialiased" else interpolation}
     antialias = interpolation == "antialiased"
@@ -202,7 +202,7 @@ def test_bicubic_images_of_any_size(tmp_path: Path) -> None:
     assert {"odd sizes", "size 1"} <= set(artifact.parity.kinds)
 
 
-def test_a_net_that_repeats_pixels_of_images_of_any_size(tmp_path: Path) -> None:
+def test_a_network_that_repeats_pixels_of_images_of_any_size(tmp_path: Path) -> None:
     image = keras.Input((None, None, 3), name="x")
     h = layers.UpSampling2D(2)(layers.MaxPooling2D()(layers.Conv2D(4, 3, padding="same")(image)))
     h = layers.Concatenate()([h, layers.Conv2D(2, 3, padding="same")(image)])

@@ -1,4 +1,4 @@
-"""Single operators in the stock interpreter, against NumPy, where TFLite's own compute something else."""
+"""Operators that TFLite computes differently, in the stock interpreter, against NumPy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_functions_of_two_floats_on_infinite_and_missing_values(tmp_path: Path) 
         np.testing.assert_array_equal(found["floor_divide"], np.floor(x / y))
 
 
-def test_the_largest_of_missing_values_is_missing(tmp_path: Path) -> None:
+def test_the_maximum_of_nan_is_nan(tmp_path: Path) -> None:
     x = np.float32([[7, NAN, 4], [NAN, NAN, NAN], [1, INF, -INF], [3, 2, 9]])
     functions = {name: lambda x, name=name: getattr(ops, name)(x, axis=-1) for name in ("max", "min")}
     functions["kept"] = lambda x: ops.max(x, axis=-1, keepdims=True)
@@ -149,7 +149,7 @@ def test_normalized_rows_of_zeros_and_of_tiny_numbers(epsilon: float, tmp_path: 
 
 
 def test_ordinary_models_have_no_operator_replaced() -> None:
-    """A file of convolutions, normalizations and attention is as small and as fast as it was."""
+    """A file of convolutions, normalizations and attention has the same operators as before."""
     image = keras.Input((16, 16, 3))
     h = layers.Conv2D(4, 3, activation="relu")(image)
     h = layers.DepthwiseConv2D(3)(layers.ReLU(6.0)(layers.BatchNormalization()(h)))
@@ -164,7 +164,7 @@ def test_ordinary_models_have_no_operator_replaced() -> None:
     assert not met
 
 
-def test_what_is_not_traced_is_left_as_it_is() -> None:
+def test_functions_outside_a_trace_stay_unchanged() -> None:
     x = tf.constant([NAN, 1.0])
     with replaced_operators(TFLITE_OPERATORS) as met:
         tf.exp(x)
@@ -197,7 +197,7 @@ def test_arithmetic_of_integers_wraps_around_as_in_numpy(dtype: str, tmp_path: P
             np.testing.assert_array_equal(found[name], reference(x, y), err_msg=name)
 
 
-def test_places_of_int64(tmp_path: Path) -> None:
+def test_positions_of_int64(tmp_path: Path) -> None:
     x = np.int64([[3, 2**40 + 1, 2**40, 2**40 + 1], [-(2**40), -(2**40) - 1, 5, -(2**40) - 1]])
     found = answers(
         tmp_path / "model.tflite",

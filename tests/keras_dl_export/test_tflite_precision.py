@@ -30,7 +30,7 @@ def run(path: Path, **inputs: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float16"])
-def test_models_of_16_bits_are_computed_in_32(dtype: str, tmp_path: Path) -> None:
+def test_16_bit_models_compute_in_float32(dtype: str, tmp_path: Path) -> None:
     narrow, wide = network(dtype), network()
     wide.set_weights(narrow.get_weights())
     artifact = to_tflite(narrow, tmp_path / "model.tflite")
@@ -50,7 +50,7 @@ def test_a_release_of_mixed_precision_has_every_format(tmp_path: Path) -> None:
 
 
 def test_layers_quantized_by_keras_are_exact(tmp_path: Path) -> None:
-    """The sums of 2,500 products of int8 are beyond what one float holds."""
+    """The sums of 2,500 products of int8 exceed the integers that a float32 represents."""
     tokens = keras.Input((6, 50), name="tokens")
     h = layers.EinsumDense("btd,de->bte", (6, 8), bias_axes="e")(tokens)
     h = layers.Dense(2500, activation="relu")(layers.Flatten()(h))

@@ -1,4 +1,4 @@
-"""`verify`: files of any writer against their model, and where a wrong one goes wrong."""
+"""`verify`: files of any converter against their model, and the first layer that differs."""
 
 import json
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def two_heads() -> keras.Model:
 
 
 def without_signatures(path: Path) -> bytes:
-    """Return a TFLite file as converters wrote them before there were signatures."""
+    """Return a TFLite file without signatures, as old converters wrote them."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(path.read_bytes(), 0))
     model.signatureDefs = None
     builder = flatbuffers.Builder()
@@ -64,7 +64,7 @@ def alien_files(two_heads: keras.Model, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.parametrize("name", ["keras", "alien.onnx", "alien.tflite", "unsigned.tflite"])
-def test_a_file_of_another_writer_is_compared_under_the_models_names(
+def test_a_file_of_another_converter_is_compared_under_the_models_names(
     name: str, two_heads: keras.Model, alien_files: dict[str, Path]
 ) -> None:
     parity = verify(alien_files[name], two_heads)
@@ -78,7 +78,7 @@ def test_a_file_of_another_writer_is_compared_under_the_models_names(
 
 
 @pytest.mark.parametrize("name", ["alien.onnx", "alien.tflite"])
-def test_a_file_of_another_writer_that_is_wrong_is_refused(
+def test_a_wrong_file_of_another_converter_is_refused(
     name: str, two_heads: keras.Model, alien_files: dict[str, Path]
 ) -> None:
     other = keras.models.clone_model(two_heads)
@@ -86,7 +86,7 @@ def test_a_file_of_another_writer_that_is_wrong_is_refused(
         verify(alien_files[name], other)
 
 
-def test_a_file_of_fixed_sizes_is_asked_at_these(tmp_path: Path) -> None:
+def test_a_file_of_fixed_sizes_is_compared_at_these_sizes(tmp_path: Path) -> None:
     x = keras.Input((None, 3), name="x")
     model = keras.Model(x, layers.Conv1D(2, 3, padding="same")(x))
     call = tf.function(lambda x: model(x), input_signature=[tf.TensorSpec((1, 7, 3), tf.float32, "x")])
@@ -98,7 +98,7 @@ def test_a_file_of_fixed_sizes_is_asked_at_these(tmp_path: Path) -> None:
     assert {"uniform", "large", "zeros"} <= set(parity.kinds)
 
 
-def test_a_file_of_other_inputs_is_told(perceptron: keras.Model, alien_files: dict[str, Path]) -> None:
+def test_a_file_with_other_inputs_is_refused(perceptron: keras.Model, alien_files: dict[str, Path]) -> None:
     with pytest.raises(ParityError, match="must have the inputs features float32.*got .*float32"):
         verify(alien_files["alien.onnx"], perceptron)
 
@@ -113,7 +113,7 @@ def test_an_integer_of_another_width_is_the_same_number(tmp_path: Path) -> None:
 
 
 def coarse(kernel_error: float, tmp_path: Path) -> tuple[keras.Model, Path]:
-    """A model, and a file whose weights are off by that much."""
+    """Return a model, and a file whose weights differ by the given amount."""
     x = keras.Input((4,), name="x")
     model, other = (keras.Model(x, layers.Dense(2, kernel_initializer="ones")(x)) for _ in range(2))
     other.set_weights([weight * (1.0 + kernel_error) for weight in model.get_weights()])
@@ -132,7 +132,7 @@ def test_a_tolerance_is_widened_on_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tolerance", [0.0, -1e-3, 1.0, np.nan, np.inf, True, "1e-3"])
-def test_what_is_no_tolerance_is_refused(perceptron: keras.Model, tolerance: Any, tmp_path: Path) -> None:
+def test_an_invalid_tolerance_is_refused(perceptron: keras.Model, tolerance: Any, tmp_path: Path) -> None:
     for act in (
         lambda: to_onnx(perceptron, tmp_path / "m.onnx", tolerance=tolerance),
         lambda: to_tflite(perceptron, tmp_path / "m.tflite", tolerance=tolerance),
@@ -144,7 +144,7 @@ def test_what_is_no_tolerance_is_refused(perceptron: keras.Model, tolerance: Any
     assert not any(tmp_path.iterdir())
 
 
-def test_a_release_records_its_tolerance_and_what_was_tried(perceptron: keras.Model, tmp_path: Path) -> None:
+def test_a_release_records_its_tolerance_and_its_samples(perceptron: keras.Model, tmp_path: Path) -> None:
     release = export(perceptron, tmp_path / "r", ["onnx"], tolerance=2e-3)
     manifest = json.loads((release.path / "release.json").read_text())
     assert manifest["tolerance"] == release.tolerance == 2e-3
@@ -158,7 +158,7 @@ def test_a_release_records_its_tolerance_and_what_was_tried(perceptron: keras.Mo
         verify(tmp_path / "r", other)
 
 
-def test_a_release_has_the_tflite_file_that_is_written_alone(tmp_path: Path) -> None:
+def test_a_release_has_the_same_tflite_file_as_to_tflite_writes(tmp_path: Path) -> None:
     """Operators are replaced for TFLite in a graph of its own, which the release's SavedModel is not."""
     x = keras.Input((3,), name="x")
     model = keras.Model(x, layers.UnitNormalization()(x))
@@ -169,7 +169,7 @@ def test_a_release_has_the_tflite_file_that_is_written_alone(tmp_path: Path) -> 
 
 
 class Faulty(layers.Layer):
-    """Gives other numbers while a file is written: as if a converter were wrong about it."""
+    """A layer that returns other numbers while a file is written, like a converter's error."""
 
     scale = 1.0
 

@@ -1,4 +1,4 @@
-"""Held-out models of every kind: exported to all three formats, or refused with what to do."""
+"""Held-out models of every kind: exported to all three formats, or refused with the remedy."""
 
 import copy
 from pathlib import Path
@@ -19,7 +19,7 @@ LOOPS = {"Loop", "Scan", "If"}
 
 
 def state_of(model: keras.Model) -> Any:
-    """Everything of a model that exporting it might leave changed."""
+    """Return a copy of the state of a model that an export might change."""
     flat = model._flatten_layers()
     return copy.deepcopy(
         (
@@ -33,7 +33,9 @@ def state_of(model: keras.Model) -> Any:
 @pytest.mark.parametrize(
     "specimen", [each for each in SPECIMENS if each.tested], ids=lambda specimen: specimen.name
 )
-def test_all_formats_are_right_or_say_why_not(specimen: Specimen, tmp_path: Path) -> None:
+def test_every_format_matches_the_model_or_is_refused_with_the_reason(
+    specimen: Specimen, tmp_path: Path
+) -> None:
     model = disturbed(specimen.build())
     before = state_of(model)
     expressed = [format for format in FORMATS if format not in specimen.refused]
