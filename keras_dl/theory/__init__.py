@@ -1,7 +1,6 @@
-"""What the notes prove, as functions that return numbers. `keras_dl.reports.theory_figures` draws them.
+"""The theorems of the notes as functions that return numbers; `keras_dl.reports.theory_figures` plots them.
 
-Names are imported when they are first used: the formulas need NumPy alone, `bump_network` and `tower_network`
-need Keras.
+Names are imported on first use: the formulas need only NumPy, `bump_network` and `tower_network` need Keras.
 """
 
 import lazy_loader

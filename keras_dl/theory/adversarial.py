@@ -1,4 +1,4 @@
-"""The value of the GAN's game: the best discriminator, what it is worth, and what the generator learns."""
+"""The GAN game: its optimal discriminator, its value, and the gradients of the generator."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Density = Callable[[Array], Array]
 
 
 def optimal_discriminator(p: ArrayLike, q: ArrayLike) -> Array:
-    """D*(x) = p(x) / (p(x) + q(x)), the maximum of E_p[log D] + E_q[log(1 - D)] at every x by itself.
+    """Return D*(x) = p(x) / (p(x) + q(x)), the pointwise maximum of E_p[log D] + E_q[log(1 - D)].
 
     Args:
-        p: the data's density at some points, any shape.
-        q: the generator's at the same points.
+        p: density of the data at some points, any shape.
+        q: density of the generator at the same points.
 
     Returns:
-        D* there; 1/2 where both densities are 0.
+        D* at these points; 1/2 where both densities are 0.
 
     Raises:
         ValueError: a density is negative.
@@ -33,22 +33,22 @@ def optimal_discriminator(p: ArrayLike, q: ArrayLike) -> Array:
     real, fake = np.asarray(p, np.float64), np.asarray(q, np.float64)
     if (real < 0).any() or (fake < 0).any():
         raise ValueError(
-            "p, q: expected densities of at least 0, got negative ones. Pass densities, not logs."
+            "p, q: expected densities of at least 0, got negative ones. Pass densities, not log densities."
         )
     both = np.asarray(real + fake)
     return np.asarray(np.divide(real, both, out=np.full(both.shape, 0.5), where=both > 0))
 
 
 def game_value(p: ArrayLike, q: ArrayLike, d: ArrayLike, x: ArrayLike) -> float:
-    """E_p[log D(x)] + E_q[log(1 - D(x))], by the trapezoidal rule.
+    """Return E_p[log D(x)] + E_q[log(1 - D(x))], computed with the trapezoidal rule.
 
-    Far out, where a density is next to nothing, D rounds to 0 or 1: no logarithm is taken to be below -708,
-    that of the smallest double.
+    In the tails, where a density is almost 0, D rounds to 0 or 1. Logarithms are therefore limited to -708,
+    the logarithm of the smallest normal double.
 
     Args:
-        p: the data's density at the points `x`, (N,).
-        q: the generator's there, (N,).
-        d: D there, (N,), in [0, 1].
+        p: density of the data at the points `x`, (N,).
+        q: density of the generator at these points, (N,).
+        d: D at these points, (N,), in [0, 1].
         x: increasing points that cover both densities, (N,).
     """
     places = check_array("x", x, None)
@@ -59,14 +59,14 @@ def game_value(p: ArrayLike, q: ArrayLike, d: ArrayLike, x: ArrayLike) -> float:
 
 
 def jensen_shannon_divergence(p: ArrayLike, q: ArrayLike, x: ArrayLike) -> float:
-    """JSD(p, q) = KL(p || m) / 2 + KL(q || m) / 2 in nats, m = (p + q) / 2; in [0, log 2].
+    """Return JSD(p, q) = KL(p || m) / 2 + KL(q || m) / 2 in nats, m = (p + q) / 2; in [0, log 2].
 
-    The game's value at D* is 2 JSD(p, q) - log 4: the generator that plays against it minimises the JSD.
+    The value of the game at D* is 2 JSD(p, q) - log 4: a generator trained against D* minimizes the JSD.
 
     Args:
         p: a density at the points `x`, (N,).
-        q: another, (N,).
-        x: increasing points that cover both, (N,).
+        q: another density at these points, (N,).
+        x: increasing points that cover both densities, (N,).
     """
     places = check_array("x", x, None)
     first, second = check_array("p", p, len(places)), check_array("q", q, len(places))
@@ -78,17 +78,17 @@ def jensen_shannon_divergence(p: ArrayLike, q: ArrayLike, x: ArrayLike) -> float
 def fit_discriminator(
     real: ArrayLike, fake: ArrayLike, *, degree: int = 2, iterations: int = 50
 ) -> Callable[[ArrayLike], Array]:
-    """The discriminator that maximises mean log D(real) + mean log(1 - D(fake)), found by Newton's method.
+    """Return the maximizer D of mean log D(real) + mean log(1 - D(fake)), computed by Newton's method.
 
         D(x) = sigmoid(sum_k c_k x^k),  k = 0 .. degree
 
-    Between two Gaussians log p(x) / q(x) is a polynomial of degree 2, so that D* lies within reach.
+    For two Gaussians log p(x) / q(x) is a polynomial of degree 2, so that this family contains D*.
 
     Args:
-        real: draws of p, (N,).
-        fake: as many draws of q, (N,).
-        degree: of the polynomial.
-        iterations: of Newton's method, at most.
+        real: draws from p, (N,).
+        fake: equally many draws from q, (N,).
+        degree: degree of the polynomial.
+        iterations: the maximum number of iterations.
 
     Returns:
         x (M,) -> D(x), (M,).
@@ -111,7 +111,7 @@ def fit_discriminator(
     for _ in range(iterations):
         d = sigmoid(x @ c)
         slope = x.T @ (target - d)
-        # The ridge only guards a sample that can be split without error.
+        # The ridge term only matters for samples that can be separated without error.
         curvature = (x.T * (d * (1 - d))) @ x + 1e-9 * len(x) * np.eye(degree + 1)
         step = np.linalg.solve(curvature, slope)
         c = c + step
@@ -124,8 +124,8 @@ class GeneratorGradients(NamedTuple):
     """|dL / dl| for both losses of the generator, l = logit of D(G(z)).
 
     Attributes:
-        minimax: of log(1 - D(G(z))): D(G(z)). It dies where the discriminator is sure.
-        non_saturating: of -log D(G(z)): 1 - D(G(z)). It is largest there.
+        minimax: for log(1 - D(G(z))): D(G(z)). It vanishes where D rejects the sample with certainty.
+        non_saturating: for -log D(G(z)): 1 - D(G(z)). It is largest there.
     """
 
     minimax: Array
@@ -133,17 +133,17 @@ class GeneratorGradients(NamedTuple):
 
 
 def generator_gradients(probability: ArrayLike) -> GeneratorGradients:
-    """What the generator hears from the discriminator, for D(G(z)) between 0 and 1.
+    """Return the gradients that the discriminator passes to the generator, for D(G(z)) between 0 and 1.
 
-    By the chain rule dL/dtheta is this number times dl/dtheta, which both losses share.
+    By the chain rule dL/dtheta is this number times dl/dtheta, which is the same for both losses.
 
     Args:
         probability: D(G(z)), any shape.
 
     Raises:
-        ValueError: one is outside [0, 1].
+        ValueError: a probability is outside [0, 1].
 
-    Reference: notes 4.2, where the generator's loss is rewritten.
+    Reference: notes 4.2, where the loss of the generator is rewritten.
     """
     d = np.asarray(probability, np.float64)
     if not ((d >= 0) & (d <= 1)).all():
@@ -152,13 +152,13 @@ def generator_gradients(probability: ArrayLike) -> GeneratorGradients:
 
 
 def ring_centres(modes: int = 8, radius: float = 1.0) -> Array:
-    """Centres of the modes at equal distances on a circle, (modes, 2)."""
+    """Return centers of modes at equal distances on a circle, (modes, 2)."""
     angle = 2 * np.pi * np.arange(check_int("modes", modes)) / modes
     return check_positive("radius", radius) * np.column_stack([np.cos(angle), np.sin(angle)])
 
 
 def ring_of_gaussians(n: int, centres: ArrayLike, sigma: float, *, seed: int = 0) -> Array:
-    """Draw n points of the even mixture of N(centre, sigma^2 I), (n, 2)."""
+    """Draw n points from the uniform mixture of N(center, sigma^2 I), (n, 2)."""
     places = check_array("centres", centres, None, 2)
     rng = np.random.default_rng(seed)
     chosen = places[rng.integers(len(places), size=check_int("n", n))]
@@ -166,12 +166,12 @@ def ring_of_gaussians(n: int, centres: ArrayLike, sigma: float, *, seed: int = 0
 
 
 class ModeCoverage(NamedTuple):
-    """What a generator gives of a mixture.
+    """Coverage of the modes of a mixture by samples.
 
     Attributes:
-        shares: of all samples, those that belong to each mode, (modes,).
-        covered: modes with at least a tenth of their even share.
-        quality: share of samples that belong to any mode.
+        shares: the fraction of all samples that belongs to each mode, (modes,).
+        covered: the number of modes with at least a tenth of the uniform fraction.
+        quality: the fraction of samples that belongs to any mode.
     """
 
     shares: Array
@@ -180,12 +180,12 @@ class ModeCoverage(NamedTuple):
 
 
 def mode_coverage(samples: ArrayLike, centres: ArrayLike, sigma: float) -> ModeCoverage:
-    """Which modes of a mixture the samples show; a sample within 3 sigma of a centre belongs to it.
+    """Return the coverage of modes by samples; a sample within 3 sigma of a center belongs to its mode.
 
     Args:
         samples: (N, D).
-        centres: of the modes, (modes, D).
-        sigma: the modes' standard deviation.
+        centres: centers of the modes, (modes, D).
+        sigma: standard deviation of the modes.
 
     Reference: Metz et al., Unrolled generative adversarial networks (ICLR 2017), the ring of 8 Gaussians.
     """
@@ -201,7 +201,7 @@ def mode_coverage(samples: ArrayLike, centres: ArrayLike, sigma: float) -> ModeC
 
 
 def _times_log(weight: Array, value: Array) -> Array:
-    """`weight` times log `value`, 0 where the weight is."""
+    """Return `weight` times log `value`, and 0 where the weight is 0."""
     return np.multiply(weight, np.log(np.maximum(value, np.finfo(np.float64).tiny)))
 
 

@@ -1,4 +1,4 @@
-"""The sizes that convolution and pooling leave (notes 3.1 and 3.2), and convolution as a matrix."""
+"""Output sizes of convolution and pooling (notes 3.1 and 3.2), and convolution as a matrix."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from keras_dl_export.arguments import check_int
 
 
 def conv_output_size(size: int, *, kernel_size: int, stride: int = 1, padding: int = 0) -> int:
-    """H' = floor((H - K + 2 p) / s) + 1, the number of places at which the kernel fits.
+    """Return H' = floor((H - K + 2 p) / s) + 1, the number of positions of the kernel.
 
-    The notes write the formula without the floor; a remainder is a strip at the far border that no kernel
-    reaches.
+    The notes write the formula without the floor; a remainder is a strip at the far border that the kernel
+    does not reach.
 
     Args:
-        size: H, the input's height or width.
+        size: H, the height or width of the input.
         kernel_size: K.
         stride: s.
-        padding: p, zeros added at each of the two borders.
+        padding: p, the number of zeros added at each border.
 
     Returns:
-        H', the output's height or width.
+        H', the height or width of the output.
 
     Raises:
-        ValueError: an argument is not an int in its range, or the kernel does not fit into the padded input.
+        ValueError: an argument is not an int in its range, or the kernel is larger than the padded input.
     """
     for name, value, least in (
         ("size", size, 1),
@@ -37,20 +37,20 @@ def conv_output_size(size: int, *, kernel_size: int, stride: int = 1, padding: i
     if kernel_size > size + 2 * padding:
         raise ValueError(
             f"kernel_size: expected at most {size + 2 * padding}, the size {size} with padding {padding} at "
-            f"both ends, got {kernel_size}. Take a smaller kernel or more padding."
+            f"both ends, got {kernel_size}. Pass a smaller kernel or more padding."
         )
     return (size - kernel_size + 2 * padding) // stride + 1
 
 
 def pool_output_size(size: int, pool_size: int) -> int:
-    """H' = floor((H - K) / K) + 1, the number of whole windows.
+    """Return H' = floor((H - K) / K) + 1, the number of complete windows.
 
     Args:
-        size: H, the input's height or width.
-        pool_size: K, the window's height or width, and its stride.
+        size: H, the height or width of the input.
+        pool_size: K, the height or width of the window, and its stride.
 
     Returns:
-        H', the output's height or width.
+        H', the height or width of the output.
 
     Raises:
         ValueError: an argument is not a positive int, or the window is larger than the input.
@@ -59,7 +59,7 @@ def pool_output_size(size: int, pool_size: int) -> int:
     check_int("pool_size", pool_size, 1)
     if pool_size > size:
         raise ValueError(
-            f"pool_size: expected at most the size {size}, got {pool_size}. Take a smaller window."
+            f"pool_size: expected at most the size {size}, got {pool_size}. Pass a smaller window."
         )
     return conv_output_size(size, kernel_size=pool_size, stride=pool_size)
 
@@ -67,7 +67,7 @@ def pool_output_size(size: int, pool_size: int) -> int:
 def convolution_matrix(
     kernel: ArrayLike, height: int, width: int, *, stride: int = 1, padding: int = 0
 ) -> Array:
-    """The dense layer that a convolution is: sparse, with shared weights.
+    """Return a convolution as the kernel of a dense layer: sparse, with shared weights.
 
         vec(y) = vec(x) M,  M[(h, w, c), (i, j, f)] = K[h - s i + p, w - s j + p, c, f], 0 outside the kernel
 
@@ -82,9 +82,9 @@ def convolution_matrix(
         M, (H W C, H' W' F): the `kernel` of a `keras.layers.Dense` that acts on the flattened image.
 
     Raises:
-        ValueError: `kernel` is no array of four axes, or a size is out of its range.
+        ValueError: `kernel` is not an array of four axes, or a size is out of range.
 
-    Reference: notes 3, where sparse connections and shared weights lead to the convolution.
+    Reference: notes 3, where convolution is derived from sparse connections and shared weights.
     """
     weights = check_array("kernel", kernel, None, None, None, None)
     rows, columns, channels, filters = weights.shape

@@ -1,4 +1,4 @@
-"""The ELBO as a bound, on a VAE whose log p(x) is known exactly: a linear decoder with Gaussian noise."""
+"""The ELBO of a VAE whose log p(x) is known exactly: a linear decoder with Gaussian noise."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from keras_dl_export.arguments import check_int
 
 @dataclass(frozen=True)
 class LinearGaussianVAE:
-    """A VAE that can be integrated by hand.
+    """A VAE whose integrals have closed forms.
 
         z ~ N(0, I_Z),  x | z ~ N(W z + mu, sigma^2 I_D)
 
         log p(x) = log N(x; mu, W W^T + sigma^2 I)
         p(z | x) = N(S W^T (x - mu) / sigma^2, S),  S = (I + W^T W / sigma^2)^{-1}
 
-    The encoder is any Gaussian q(z | x) = N(m, diag v), given by its means m and variances v.
+    The encoder is any Gaussian q(z | x) = N(m, diag v), specified by its means m and variances v.
 
     Args:
         weight: W, (D, Z).
@@ -28,7 +28,7 @@ class LinearGaussianVAE:
         sigma: standard deviation of x given z.
 
     Raises:
-        ValueError: the shapes do not fit, or `sigma` is not positive.
+        ValueError: the shapes do not match, or `sigma` is not positive.
 
     Reference: notes 4.1.1; Tipping and Bishop, Probabilistic principal component analysis (1999).
     """
@@ -44,7 +44,7 @@ class LinearGaussianVAE:
         check_positive("sigma", self.sigma)
 
     def log_evidence(self, x: ArrayLike) -> Array:
-        """Log p(x) in nats: x (B, D) -> (B,)."""
+        """Return log p(x) in nats, (B,), for x (B, D)."""
         data = self._data(x)
         covariance = self.weight @ self.weight.T + self.sigma**2 * np.eye(len(self.mean))
         deviation = data - self.mean
@@ -53,13 +53,13 @@ class LinearGaussianVAE:
         return np.asarray(-0.5 * (len(self.mean) * np.log(2 * np.pi) + log_determinant + square))
 
     def posterior(self, x: ArrayLike) -> tuple[Array, Array]:
-        """Mean (B, Z) and covariance S (Z, Z) of p(z | x): x (B, D)."""
+        """Return mean (B, Z) and covariance S (Z, Z) of p(z | x) for x (B, D)."""
         precision = np.eye(self.weight.shape[1]) + self.weight.T @ self.weight / self.sigma**2
         covariance = np.asarray(np.linalg.inv(precision), np.float64)
         return (self._data(x) - self.mean) @ self.weight @ covariance / self.sigma**2, covariance
 
     def elbo(self, x: ArrayLike, m: ArrayLike, v: ArrayLike) -> Array:
-        """E_q[log p(x | z)] - KL[q(z | x) || p(z)] in nats, in closed form.
+        """Return E_q[log p(x | z)] - KL[q(z | x) || p(z)] in nats, in closed form.
 
         Args:
             x: (B, D).
@@ -67,7 +67,7 @@ class LinearGaussianVAE:
             v: variances of q, (B, Z).
 
         Returns:
-            (B,), never above `log_evidence`.
+            (B,), at most `log_evidence`.
         """
         data, mean, variance = self._data(x), *self._encoder(x, m, v)
         dimensions = data.shape[1]
@@ -80,7 +80,7 @@ class LinearGaussianVAE:
         return np.asarray(reconstruction - kl)
 
     def gap(self, x: ArrayLike, m: ArrayLike, v: ArrayLike) -> Array:
-        """KL[q(z | x) || p(z | x)] in nats, (B,): what the ELBO lacks of log p(x). Arguments as `elbo`."""
+        """Return KL[q(z | x) || p(z | x)] in nats, (B,), the gap log p(x) - ELBO; see `elbo`."""
         mean, variance = self._encoder(x, m, v)
         exact, covariance = self.posterior(x)
         precision = np.linalg.inv(covariance)
@@ -91,16 +91,16 @@ class LinearGaussianVAE:
         return np.asarray(0.5 * (trace + square - mean.shape[1] + log_ratio))
 
     def iwae(self, x: ArrayLike, m: ArrayLike, v: ArrayLike, k: int, *, seed: int = 0) -> Array:
-        """Log 1/k sum_j p(x, z_j) / q(z_j | x) with k draws z_j ~ q(z | x).
+        """Return log 1/k sum_j p(x, z_j) / q(z_j | x) with k draws z_j ~ q(z | x).
 
-        Its expectation is the ELBO at k = 1, grows with k and tends to log p(x).
+        Its expectation is the ELBO for k = 1, increases with k and converges to log p(x).
 
         Args:
             x: (B, D).
             m: means of q, (B, Z).
             v: variances of q, (B, Z).
-            k: draws.
-            seed: of the draws.
+            k: the number of draws.
+            seed: seed of the draws.
 
         Returns:
             One draw of the bound for each x, (B,), in nats.
@@ -120,7 +120,7 @@ class LinearGaussianVAE:
         return np.asarray(highest[:, 0] + np.log(np.exp(log_weights - highest).mean(axis=1)))
 
     def sample(self, n: int, *, seed: int = 0) -> Array:
-        """Draw x ~ p(x), (n, D), by way of z."""
+        """Draw x ~ p(x), (n, D), through z."""
         rng = np.random.default_rng(seed)
         z = rng.standard_normal((check_int("n", n), self.weight.shape[1]))
         noise = self.sigma * rng.standard_normal((n, len(self.mean)))
@@ -140,26 +140,26 @@ class LinearGaussianVAE:
 
 
 def principal_components(x: ArrayLike, latent_dim: int) -> LinearGaussianVAE:
-    """The linear-Gaussian VAE of the highest likelihood, in closed form.
+    """Return the linear-Gaussian VAE of maximum likelihood, in closed form.
 
-        W = U (L - sigma^2 I)^{1/2},  sigma^2 = the mean of the variances left out
+        W = U (L - sigma^2 I)^{1/2},  sigma^2 = the mean of the remaining eigenvalues
 
-    U and L are the leading eigenvectors and eigenvalues of the data's covariance.
+    U and L are the leading eigenvectors and eigenvalues of the covariance of the data.
 
     Args:
         x: data (N, D).
         latent_dim: Z, below D.
 
     Raises:
-        ValueError: `latent_dim` is not below D, or the directions left out have no variance.
+        ValueError: `latent_dim` is not below D, or the remaining directions have no variance.
 
     Reference: Tipping and Bishop, Probabilistic principal component analysis (1999).
     """
     data = check_array("x", x, None, None)
     if check_int("latent_dim", latent_dim) >= data.shape[1]:
         raise ValueError(
-            f"latent_dim: expected less than the data's {data.shape[1]} dimensions, got {latent_dim}. "
-            "Pass less."
+            f"latent_dim: expected less than the {data.shape[1]} dimensions of the data, got {latent_dim}. "
+            "Pass a smaller number."
         )
     mean = data.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(data.T, bias=True))

@@ -1,4 +1,4 @@
-"""How far a map of images is from shift equivariance and shift invariance (notes 3.3)."""
+"""Deviation of a function of images from shift equivariance and shift invariance (notes 3.3)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from keras_dl_export.arguments import check_int
 
 
 def shift_images(images: ArrayLike, rows: int, columns: int, *, wrap: bool = False) -> Array:
-    """T(x): move the content down by `rows` and right by `columns`, negative ones up and left.
+    """Return T(x): the content moved down by `rows` and right by `columns`; negative: up and left.
 
     Args:
         images: (B, H, W, C).
         rows: pixels down.
         columns: pixels to the right.
-        wrap: what leaves at one border enters at the other; otherwise zeros enter.
+        wrap: fill with the content from the opposite border; otherwise fill with zeros.
 
     Returns:
         Images (B, H, W, C).
@@ -44,21 +44,22 @@ def equivariance_gap(
     stride: int = 1,
     border: int = 0,
 ) -> float:
-    """Mean |f(T x) - T' f(x)| / mean |f(x)|: 0 where f is shift equivariant.
+    """Return mean |f(T x) - T' f(x)| / mean |f(x)|, which is 0 if f is shift equivariant.
 
-    T' moves the output by 1/stride of T's pixels. Where the stride does not divide them there is no such
-    shift, and T' takes the nearest whole one.
+    T' moves the output by 1/stride times the pixels of T. If the stride does not divide them, T' is rounded
+    to the nearest whole shift.
 
     Args:
         function: f, images (B, H, W, C) -> feature maps (B, H', W', F).
         images: x.
         rows: pixels down.
         columns: pixels to the right.
-        stride: pixels of the input from one place of the output to the next.
-        border: places of the output left out at each border, where T brought in zeros that f(x) never saw.
+        stride: pixels of the input per position of the output.
+        border: the number of positions excluded at each border of the output, where T filled in zeros that
+            are not in x.
 
     Raises:
-        ValueError: the border leaves nothing.
+        ValueError: no position remains inside the border.
 
     Reference: notes 3.3.
     """
@@ -69,7 +70,8 @@ def equivariance_gap(
     height, width = before.shape[1:3]
     if 2 * border >= min(height, width):
         raise ValueError(
-            f"border: expected less than half of the output's {height} x {width}, got {border}. Pass less."
+            f"border: expected less than half of the {height} x {width} positions, got {border}. Pass a "
+            "smaller border."
         )
     moved = shift_images(before, _nearest(rows, stride), _nearest(columns, stride))
     inside = (slice(None), slice(border, height - border), slice(border, width - border))
@@ -77,7 +79,7 @@ def equivariance_gap(
 
 
 def invariance_gap(function: Callable[[Any], Any], images: ArrayLike, rows: int, columns: int) -> float:
-    """Mean |f(T x) - f(x)| / mean |f(x)|: 0 where f is shift invariant.
+    """Return mean |f(T x) - f(x)| / mean |f(x)|, which is 0 if f is shift invariant.
 
     Args:
         function: f, images (B, H, W, C) -> any array.

@@ -1,4 +1,4 @@
-"""Where error comes from (notes 2): the three terms of it, and how far a sample's error can be off."""
+"""Generalization (notes 2): the three terms of the error, and bounds on the error of a sample."""
 
 from __future__ import annotations
 
@@ -15,16 +15,13 @@ from keras_dl_export.arguments import check_int
 
 
 def hoeffding_bound(n: int, epsilon: float) -> float:
-    """P(|L - L^| > epsilon) <= 2 exp(-2 epsilon^2 n).
+    """Return 2 exp(-2 epsilon^2 n), the upper bound of P(|L - L^| > epsilon).
 
-    L^ is the mean of n independent losses in [0, 1], and L its expectation. Above 1 the bound says nothing.
+    L^ is the mean of n independent losses in [0, 1], and L its expectation. A bound above 1 is vacuous.
 
     Args:
-        n: the sample's size.
+        n: the size of the sample.
         epsilon: the deviation.
-
-    Returns:
-        The right-hand side.
 
     Raises:
         ValueError: `n` is below 1, or `epsilon` is not positive.
@@ -38,14 +35,11 @@ def hoeffding_bound(n: int, epsilon: float) -> float:
 
 
 def hoeffding_sample_size(epsilon: float, delta: float) -> int:
-    """The smallest n with 2 exp(-2 epsilon^2 n) <= delta, which is ceil(log(2 / delta) / (2 epsilon^2)).
+    """Return ceil(log(2 / delta) / (2 epsilon^2)), the smallest n with 2 exp(-2 epsilon^2 n) <= delta.
 
     Args:
-        epsilon: the deviation that is tolerated.
-        delta: the probability of more than that.
-
-    Returns:
-        n.
+        epsilon: the tolerated deviation.
+        delta: the probability of a larger deviation.
 
     Raises:
         ValueError: `epsilon` is not positive, or `delta` is not between 0 and 1.
@@ -56,13 +50,13 @@ def hoeffding_sample_size(epsilon: float, delta: float) -> int:
 
 
 def hoeffding_deviation(n: int, delta: float) -> float:
-    """The epsilon at which the bound is delta: sqrt(log(2 / delta) / (2 n)).
+    """Return sqrt(log(2 / delta) / (2 n)), the epsilon at which the bound is delta.
 
-    With a probability of at least 1 - delta, L lies within epsilon of L^.
+    With probability at least 1 - delta, L is within epsilon of L^.
 
     Args:
-        n: the sample's size.
-        delta: the probability of being further off.
+        n: the size of the sample.
+        delta: the probability of a larger deviation.
 
     Raises:
         ValueError: `n` is below 1, or `delta` is not between 0 and 1.
@@ -75,20 +69,20 @@ def hoeffding_deviation(n: int, delta: float) -> float:
 def simulated_tail(
     n: int, epsilons: ArrayLike, *, risk: float = 0.5, trials: int = 10_000, seed: int = 0
 ) -> Array:
-    """How often |L - L^| > epsilon really happens, for a loss that is 1 with probability L and else 0.
+    """Return the simulated frequency of |L - L^| > epsilon, for a loss that is 1 with probability L, else 0.
 
     Args:
-        n: the sample's size.
+        n: the size of a sample.
         epsilons: deviations (E,).
         risk: L.
-        trials: samples of n that are drawn.
-        seed: of the draws.
+        trials: the number of samples.
+        seed: seed of the draws.
 
     Returns:
         Frequencies (E,).
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of range.
     """
     deviations = check_array("epsilons", epsilons, None)
     for epsilon in deviations:
@@ -96,20 +90,21 @@ def simulated_tail(
     _check_probability("risk", risk)
     rng = np.random.default_rng(seed)
     errors = rng.binomial(check_int("n", n), risk, size=check_int("trials", trials))
-    # The rounding of k / n must not count a deviation of just epsilon as more.
+    # The rounding of k / n must not count a deviation of exactly epsilon as larger.
     off = np.abs(errors / n - risk)
     return np.asarray((off[:, None] > deviations + 1e-12).mean(axis=0))
 
 
 class ErrorTerms(NamedTuple):
-    """The risk E[(h(x) - y)^2] of what was found, in its parts.
+    """The terms of the risk E[(h(x) - y)^2] of a trained predictor h.
 
     Attributes:
-        bayes: the noise's variance, which no predictor avoids.
+        bayes: the variance of the noise, the smallest possible risk.
         approximation: `R(h*) - bayes`, `h*` the best of the family.
         estimation: `R(h^) - R(h*)`, `h^` the best of the family on the sample.
-        optimisation: `R(h) - R(h^)`, `h` what the optimiser found. Below 0 where stopping early was lucky.
-        risk: R(h), integrated by itself: the other four add up to it.
+        optimisation: `R(h) - R(h^)`, `h` the result of the optimizer. Negative if early stopping reduced the
+            risk.
+        risk: R(h), integrated independently; equal to the sum of the other four.
     """
 
     bayes: float
@@ -129,7 +124,7 @@ def decompose_error(
     learning_rate: float = 0.5,
     seed: int = 0,
 ) -> ErrorTerms:
-    """Approximation, estimation and optimisation error of a regression whose Bayes risk is known.
+    """Return approximation, estimation and optimization error of a regression with known Bayes risk.
 
         y = f(x) + noise e,  x ~ U(-1, 1),  e ~ N(0, 1);  h_c(x) = sum_k c_k P_k(x),  k = 0 .. degree
 
@@ -138,19 +133,20 @@ def decompose_error(
 
         c* = E[f P]                             best of the family:  approximation = E[(h_c* - f)^2]
         c^ = the normal equations' solution     best on the sample:  estimation = |c^ - c*|^2
-        c  = gradient descent from 0            what was found:  optimisation = (c - c^).(c + c^ - 2 c*)
+        c  = gradient descent from 0            found:  optimisation = (c - c^).(c + c^ - 2 c*)
 
     Args:
-        degree: the size of the family.
-        n: the sample's size, above `degree`.
-        epochs: steps of gradient descent on the sample's mean squared error, 0 or more.
-        function: f, on an array.
+        degree: degree of the polynomials, the size of the family.
+        n: the size of the sample, above `degree`.
+        epochs: steps of gradient descent on the mean squared error of the sample, 0 or more.
+        function: f, a function of an array.
         noise: standard deviation of y given x.
-        learning_rate: of gradient descent, as a share of 2 over the largest curvature, at which it diverges.
-        seed: of the sample.
+        learning_rate: rate of gradient descent, as a fraction of 2 / (the largest curvature), from which on
+            it diverges.
+        seed: seed of the sample.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of range.
 
     Reference: notes 2; Bottou and Bousquet, The tradeoffs of large scale learning (NeurIPS 2007).
     """
@@ -160,7 +156,8 @@ def decompose_error(
     check_positive("noise", noise, "standard deviation")
     if not 0 < learning_rate < 1:
         raise ValueError(
-            f"learning_rate: expected a share between 0 and 1, got {learning_rate!r}. Pass 0.5, for example."
+            f"learning_rate: expected a fraction between 0 and 1, got {learning_rate!r}. Pass 0.5, for "
+            "example."
         )
     places, weights = _quadrature()
     basis, truth = _legendre(places, degree), np.asarray(function(places), np.float64)
@@ -198,15 +195,16 @@ def learning_curves(
     repeats: int = 5,
     seed: int = 0,
 ) -> dict[str, Array]:
-    """Test error against the number of examples; all classifiers see the same subsets.
+    """Return test errors by number of examples; all classifiers are trained on the same subsets.
 
     Args:
-        fits: name -> a function of (features (n, D), labels (n,)) that gives one from features to labels.
-        train: features (N, D) and labels (N,), of which each subset is drawn with all classes in it.
+        fits: name -> a function of (features (n, D), labels (n,)) that returns a function from features to
+            labels.
+        train: features (N, D) and labels (N,), from which the subsets are drawn; each contains all classes.
         test: features and labels of other examples.
-        sizes: the n, at most N.
-        repeats: subsets of each size.
-        seed: of the subsets.
+        sizes: the numbers of examples n, at most N.
+        repeats: the number of subsets of each size.
+        seed: seed of the subsets.
 
     Returns:
         name -> test errors (len(sizes), repeats).
@@ -222,8 +220,8 @@ def learning_curves(
     for size in sizes:
         if not len(classes) <= size <= len(x):
             raise ValueError(
-                f"sizes: expected between {len(classes)}, one example a class, and {len(x)}, got {size}. "
-                "Leave it out."
+                f"sizes: expected sizes from {len(classes)}, one example per class, to {len(x)}, got {size}. "
+                "Omit it."
             )
     rng = np.random.default_rng(seed)
     curves = {name: np.zeros((len(sizes), check_int("repeats", repeats))) for name in fits}
@@ -241,13 +239,13 @@ def learning_curves(
 
 @functools.cache
 def _quadrature() -> tuple[Array, Array]:
-    """Points and weights that integrate over the density of U(-1, 1), exactly up to degree 199."""
+    """Return quadrature points and weights for U(-1, 1), exact up to degree 199."""
     places, weights = np.polynomial.legendre.leggauss(100)
     return places, weights / 2
 
 
 def _legendre(x: Array, degree: int) -> Array:
-    """P_0 .. P_degree at x (N,), (N, degree + 1), orthonormal under U(-1, 1)."""
+    """Return P_0 .. P_degree at x (N,), (N, degree + 1), orthonormal under U(-1, 1)."""
     values = np.polynomial.legendre.legvander(x, degree) * np.sqrt(2 * np.arange(degree + 1) + 1)
     return np.asarray(values, np.float64)
 

@@ -1,6 +1,6 @@
-"""Backpropagation through time written out, and how gradients vanish or explode on the way (notes 5.1.1).
+"""Explicit backpropagation through time, and vanishing and exploding gradients (notes 5.1.1).
 
-Here the matrices act on columns, as in the notes: W (H, H), U (H, D), V (O, H). The kernels of the layers are
+The matrices act on columns, as in the notes: W (H, H), U (H, D), V (O, H). The kernels of the layers are
 their transposes.
 """
 
@@ -17,11 +17,11 @@ from keras_dl_export.arguments import check_int
 
 
 class BPTT(NamedTuple):
-    """dL/dW of a vanilla RNN, whole and in its parts.
+    """The gradient dL/dW of a vanilla RNN, and its terms.
 
     Attributes:
         gradient: dL/dW, (H, H).
-        terms: terms[j, k], (T, T, H, H): what the loss at step j says of W's use at step k; 0 for k > j.
+        terms: terms[j, k], (T, T, H, H): the gradient of the loss at step j through W at step k; 0 for k > j.
         loss: L = sum_j J_j.
     """
 
@@ -31,13 +31,13 @@ class BPTT(NamedTuple):
 
 
 def bptt(w: ArrayLike, u: ArrayLike, v: ArrayLike, x: ArrayLike, targets: ArrayLike) -> BPTT:
-    """The notes' double sum, term by term, for L = sum_j J_j, J_j = |o_j - y_j|^2 / 2.
+    """Return the double sum of the notes, term by term, for L = sum_j J_j, J_j = |o_j - y_j|^2 / 2.
 
         s_t = tanh(W s_{t-1} + U x_t),  o_t = V s_t
 
         dL/dW = sum_j sum_{k <= j} dJ_j/do_j do_j/ds_j (prod_{t=k+1}^{j} ds_t/ds_{t-1}) ds_k/dW
 
-    ds_t/ds_{t-1} = diag(1 - s_t^2) W; ds_k/dW is the immediate derivative, with s_{k-1} held.
+    ds_t/ds_{t-1} = diag(1 - s_t^2) W; ds_k/dW is the immediate derivative, with s_{k-1} constant.
 
     Args:
         w: W, (H, H).
@@ -47,7 +47,7 @@ def bptt(w: ArrayLike, u: ArrayLike, v: ArrayLike, x: ArrayLike, targets: ArrayL
         targets: y, (T, O).
 
     Raises:
-        ValueError: the shapes do not fit together.
+        ValueError: the shapes do not match.
 
     Reference: notes 5.1 and 5.1.1; s_0 = 0.
     """
@@ -69,7 +69,7 @@ def bptt(w: ArrayLike, u: ArrayLike, v: ArrayLike, x: ArrayLike, targets: ArrayL
         error = output_weight @ states[j + 1] - wanted[j]
         loss += float(error @ error) / 2
         for k in range(j + 1):
-            # dJ_j/do_j do_j/ds_j, carried back from j to k one Jacobian after the other
+            # dJ_j/do_j do_j/ds_j, multiplied by one Jacobian per step from j back to k
             row = error @ output_weight
             for t in range(j, k, -1):
                 row = row @ ((1 - states[t + 1] ** 2)[:, None] * weight)
@@ -78,11 +78,11 @@ def bptt(w: ArrayLike, u: ArrayLike, v: ArrayLike, x: ArrayLike, targets: ArrayL
 
 
 class GradientNorms(NamedTuple):
-    """Spectral norms of how the last state depends on earlier ones; index k is the step, 0 the initial state.
+    """Spectral norms of the Jacobians of the last state; index k is the step, 0 the initial state.
 
     Attributes:
         hidden: |dh_T/dh_k|, (T + 1,); the last is 1.
-        cell: |dh_T/dC_k|, (T + 1,), of an LSTM; None for the others.
+        cell: |dh_T/dC_k|, (T + 1,), of an LSTM; None for other cells.
     """
 
     hidden: Array
@@ -90,7 +90,7 @@ class GradientNorms(NamedTuple):
 
 
 def rnn_gradient_norms(w: ArrayLike, u: ArrayLike, x: ArrayLike) -> GradientNorms:
-    """|ds_T/ds_k| of s_t = tanh(W s_{t-1} + U x_t), by the product of the Jacobians diag(1 - s_t^2) W.
+    """Return |ds_T/ds_k| of s_t = tanh(W s_{t-1} + U x_t), from the Jacobians diag(1 - s_t^2) W.
 
     Args:
         w: W, (H, H).
@@ -111,10 +111,10 @@ def rnn_gradient_norms(w: ArrayLike, u: ArrayLike, x: ArrayLike) -> GradientNorm
 def lstm_gradient_norms(
     kernel: ArrayLike, recurrent_kernel: ArrayLike, bias: ArrayLike, x: ArrayLike
 ) -> GradientNorms:
-    """|dh_T/dh_k| and |dh_T/dC_k| of an LSTM; both parts of the state go on, h and the conveyor belt C.
+    """Return |dh_T/dh_k| and |dh_T/dC_k| of an LSTM, whose state consists of h and C.
 
     Args:
-        kernel: (D, 4H), columns i, f, C~, o: the layers' weights as they are.
+        kernel: (D, 4H), columns i, f, C~, o, as in the layer.
         recurrent_kernel: (H, 4H).
         bias: (4H,).
         x: inputs (T, D).
@@ -133,11 +133,11 @@ def lstm_gradient_norms(
             + (i * (1 - candidate**2))[:, None] * to_candidate
         )
         c = f * c + i * candidate
-        shown = np.tanh(c)
-        slope = o * (1 - shown**2)
-        dh_dh = (shown * o * (1 - o))[:, None] * to_o + slope[:, None] * dc_dh
+        tanh_c = np.tanh(c)
+        slope = o * (1 - tanh_c**2)
+        dh_dh = (tanh_c * o * (1 - o))[:, None] * to_o + slope[:, None] * dc_dh
         jacobians.append(np.block([[dh_dh, np.diag(slope * f)], [dc_dh, np.diag(f)]]))
-        h = o * shown
+        h = o * tanh_c
     hidden, cell = _norms(jacobians, units)
     return GradientNorms(hidden, cell)
 
@@ -145,10 +145,10 @@ def lstm_gradient_norms(
 def gru_gradient_norms(
     kernel: ArrayLike, recurrent_kernel: ArrayLike, bias: ArrayLike, x: ArrayLike
 ) -> GradientNorms:
-    """|dh_T/dh_k| of a GRU whose reset gate acts before the product.
+    """Return |dh_T/dh_k| of a GRU whose reset gate acts before the product.
 
     Args:
-        kernel: (D, 3H), columns z, r, h~: the layers' weights as they are.
+        kernel: (D, 3H), columns z, r, h~, as in the layer.
         recurrent_kernel: (H, 3H).
         bias: (3H,).
         x: inputs (T, D).
@@ -171,32 +171,32 @@ def gru_gradient_norms(
 
 
 def spectral_radius(w: ArrayLike) -> float:
-    """Max |lambda| over the eigenvalues of W: near s = 0, gradients grow or shrink by it with every step."""
+    """Return max |lambda| over the eigenvalues of W, the growth of gradients per step near s = 0."""
     weight = check_array("w", w, None, None)
     return float(np.abs(np.linalg.eigvals(check_array("w", w, len(weight), len(weight)))).max())
 
 
 def with_spectral_radius(w: ArrayLike, radius: float) -> Array:
-    """W scaled to the spectral radius asked for.
+    """Return W scaled to the given spectral radius.
 
     Args:
         w: W, (H, H).
-        radius: the spectral radius that it gets.
+        radius: the spectral radius.
 
     Raises:
         ValueError: `radius` is not positive, or all eigenvalues of W are 0.
     """
     check_positive("radius", radius)
-    now = spectral_radius(w)
-    if now == 0:
+    current = spectral_radius(w)
+    if current == 0:
         raise ValueError("w: expected an eigenvalue other than 0, got none. Pass another matrix.")
-    return np.asarray(w, np.float64) * (radius / now)
+    return np.asarray(w, np.float64) * (radius / current)
 
 
 def clip_by_norm(gradient: ArrayLike, limit: float) -> Array:
-    """G min(1, limit / |g|): the direction stays, the length is at most `limit`.
+    """Return g min(1, limit / |g|), which has the direction of g and a norm of at most `limit`.
 
-    Clipping mends exploding gradients; vanished ones it leaves as they are.
+    Clipping limits exploding gradients; it does not change vanishing ones.
 
     Args:
         gradient: g, any shape.
@@ -210,7 +210,7 @@ def clip_by_norm(gradient: ArrayLike, limit: float) -> Array:
 
 
 def random_recurrence(units: int, radius: float, *, seed: int = 0) -> Array:
-    """A Gaussian W (H, H) of that spectral radius."""
+    """Return a Gaussian W (H, H) with the given spectral radius."""
     rng = np.random.default_rng(seed)
     return with_spectral_radius(rng.standard_normal((check_int("units", units), units)), radius)
 
@@ -218,7 +218,7 @@ def random_recurrence(units: int, radius: float, *, seed: int = 0) -> Array:
 def _kernels(
     kernel: ArrayLike, recurrent_kernel: ArrayLike, bias: ArrayLike, x: ArrayLike, *, gates: int
 ) -> tuple[Array, Array]:
-    """The recurrent kernel (H, gates H) and what the input adds at each step, (T, gates H)."""
+    """Return the recurrent kernel (H, gates H) and the contribution of the input, (T, gates H)."""
     recurrent = check_array("recurrent_kernel", recurrent_kernel, None, None)
     width = gates * len(recurrent)
     recurrent = check_array("recurrent_kernel", recurrent_kernel, len(recurrent), width)
@@ -228,7 +228,7 @@ def _kernels(
 
 
 def _norms(jacobians: list[Array], units: int) -> tuple[Array, Array | None]:
-    """Norms of the first `units` rows of J_T .. J_{k+1}, by their columns: the first `units`, the rest."""
+    """Return norms of the first `units` rows of J_T .. J_{k+1}: for the first `units` columns, and others."""
     product = np.eye(units, len(jacobians[0]))
     products = [product]
     for jacobian in reversed(jacobians):

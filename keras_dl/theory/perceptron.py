@@ -1,4 +1,4 @@
-"""What a perceptron can learn: Novikoff's bound where a hyperplane separates, a cycle where none does."""
+"""Learning of perceptrons: Novikoff's bound for separable classes, cycles for others."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from numpy.typing import ArrayLike
 from keras_dl.theory.arguments import Array, check_array
 from keras_dl_export.arguments import check_int
 
-_NO_RESIDUAL = 1e-9  # below it, the constraints contradict each other
+_NO_RESIDUAL = 1e-9  # below it, the constraints are infeasible
 
 
 class Separation(NamedTuple):
-    """The hyperplane w.x + b = 0 that keeps furthest from both classes, |(w, b)| = 1.
+    """The hyperplane w.x + b = 0 of the largest margin between the classes, |(w, b)| = 1.
 
     Attributes:
         w: (D,).
-        b: the threshold's negative.
+        b: the negative threshold.
         margin: gamma = min_n s_n (w.x_n + b), s_n being 1 for label 1 and -1 for label 0.
         radius: R = max_n |(x_n, 1)|.
     """
@@ -30,21 +30,21 @@ class Separation(NamedTuple):
 
     @property
     def bound(self) -> float:
-        """(R / gamma)^2, Novikoff's bound on the number of mistakes."""
+        """Novikoff's bound on the number of mistakes, (R / gamma)^2."""
         return (self.radius / self.margin) ** 2
 
 
 class PerceptronRun(NamedTuple):
-    """What the mistake-driven rule did.
+    """The result of training with the perceptron rule.
 
     Attributes:
         w: (D,), after the last epoch.
-        b: the same.
-        mistakes: in each epoch, (epochs,) int.
-        converged: whether the last epoch had none.
-        period: epochs after which (w, b) came back to where it had been, and so will for ever; None if it
-            never did.
-        path: (w, b) after each mistake, (1 + mistakes, D + 1), from zeros on.
+        b: the bias after the last epoch.
+        mistakes: the number of mistakes in each epoch, (epochs,) int.
+        converged: whether the last epoch had no mistake.
+        period: the number of epochs after which (w, b) returned to an earlier value, and will repeat
+            endlessly; None if it did not.
+        path: (w, b) after each mistake, (1 + mistakes, D + 1), starting at zeros.
     """
 
     w: Array
@@ -56,18 +56,18 @@ class PerceptronRun(NamedTuple):
 
 
 def separation(x: ArrayLike, y: ArrayLike) -> Separation | None:
-    """The hyperplane of the largest margin, or None where no hyperplane separates the classes.
+    """Return the hyperplane of the largest margin, or None if no hyperplane separates the classes.
 
-        minimise |v|^2  with  s_n v.(x_n, 1) >= 1 for all n;  gamma = 1 / |v|
+        minimize |v|^2  with  s_n v.(x_n, 1) >= 1 for all n;  gamma = 1 / |v|
 
-    It is found exactly, by non-negative least squares.
+    The solution is exact; it is computed by non-negative least squares.
 
     Args:
         x: features (N, D).
         y: labels (N,), 0 or 1.
 
     Raises:
-        ValueError: the arrays do not fit together, or a label is neither 0 nor 1.
+        ValueError: the shapes do not match, or a label is neither 0 nor 1.
 
     Reference: notes 1.1; Lawson and Hanson, Solving least squares problems (1974), chapter 23.
     """
@@ -75,7 +75,7 @@ def separation(x: ArrayLike, y: ArrayLike) -> Separation | None:
 
     points, sign = _examples(x, y)
     signed = sign[:, None] * points
-    # Lengths near 1 keep the solver's numbers near 1; a factor moves no hyperplane.
+    # Scaling to lengths near 1 conditions the solver; it does not change the hyperplane.
     scale = np.abs(signed).max()
     constraints = np.concatenate([signed.T / scale, np.ones((1, len(signed)))])
     target = np.append(np.zeros(points.shape[1]), 1.0)
@@ -92,7 +92,7 @@ def separation(x: ArrayLike, y: ArrayLike) -> Separation | None:
 
 
 def novikoff_bound(x: ArrayLike, y: ArrayLike) -> float:
-    """(R / gamma)^2: the perceptron makes no more mistakes than that, in whatever order it sees the data.
+    """Return (R / gamma)^2, the bound on the mistakes of a perceptron for any order of the data.
 
     Args:
         x: features (N, D).
@@ -106,34 +106,34 @@ def novikoff_bound(x: ArrayLike, y: ArrayLike) -> float:
     found = separation(x, y)
     if found is None:
         raise ValueError(
-            "y: expected classes that a hyperplane separates, got some that none does: there is no margin "
-            "and no bound. Take other data or more features."
+            "y: expected linearly separable classes, got classes without a separating hyperplane, for which "
+            "there is no bound. Pass other data or more features."
         )
     return found.bound
 
 
 def train_perceptron(x: ArrayLike, y: ArrayLike, *, max_epochs: int | None = None) -> PerceptronRun:
-    """The rule on one example after the other, until an epoch without a mistake.
+    """Train with the perceptron rule, example by example, until an epoch without a mistake.
 
         w <- w + (y - f(x)) x,  b <- b + (y - f(x)),  f(x) = 1 if w.x + b >= 0 else 0
 
     Args:
         x: features (N, D).
         y: labels (N,), 0 or 1.
-        max_epochs: where to stop in any case; None is no limit, which only separable data may have.
+        max_epochs: the maximum number of epochs; None, no limit, is valid only for separable data.
 
     Raises:
-        ValueError: no hyperplane separates the classes, and there is no limit.
+        ValueError: no hyperplane separates the classes, and `max_epochs` is None.
 
-    Reference: notes 1.1; Rosenblatt, The perceptron (1958). `models.Perceptron` is the same as a Keras model.
+    Reference: notes 1.1; Rosenblatt, The perceptron (1958). `models.Perceptron` is the Keras model.
     """
     points, sign = _examples(x, y)
     if max_epochs is not None:
         check_int("max_epochs", max_epochs)
     elif separation(x, y) is None:
         raise ValueError(
-            "max_epochs: expected a limit for classes that no hyperplane separates, where the rule never "
-            "ends, got None. Pass 100, for example."
+            "max_epochs: expected a limit for classes that no hyperplane separates, for which the rule does "
+            "not terminate, got None. Pass 100, for example."
         )
     v = np.zeros(points.shape[1])
     path = [v]
@@ -156,11 +156,12 @@ def train_perceptron(x: ArrayLike, y: ArrayLike, *, max_epochs: int | None = Non
 
 
 def _examples(x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
-    """(x, 1) of shape (N, D + 1), and the labels as -1 and 1."""
+    """Return (x, 1) of shape (N, D + 1), and the labels as -1 and 1."""
     features = check_array("x", x, None, None)
     labels = check_array("y", y, len(features))
     if not len(features) or not np.isin(labels, (0, 1)).all():
         raise ValueError(
-            f"y: expected labels 0 and 1, at least one, got {np.unique(labels)}. Number the classes 0 and 1."
+            f"y: expected labels 0 and 1, at least one, got {np.unique(labels)}. Encode the classes as 0 and "
+            "1."
         )
     return np.column_stack([features, np.ones(len(features))]), 2 * labels - 1

@@ -1,4 +1,4 @@
-"""The logistic function, without SciPy, whose import would take longer than most formulas here."""
+"""The logistic function without SciPy, whose import takes longer than most formulas of this package."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from keras_dl.theory.arguments import Array
 
 
 def sigmoid(a: Array) -> Array:
-    """1 / (1 + exp(-a)), by way of tanh, which does not overflow."""
+    """Return 1 / (1 + exp(-a)), computed with tanh, which does not overflow."""
     return 0.5 * (1 + np.tanh(a / 2))

@@ -103,7 +103,7 @@ def test_learning_curves_are_the_errors_of_the_subsets():
         (lambda: decompose_error(-1, 3, 1), "degree: expected an int of at least 0, got -1"),
         (
             lambda: decompose_error(1, 3, 1, learning_rate=1.0),
-            "learning_rate: expected a share between 0 and",
+            "learning_rate: expected a fraction between 0 and",
         ),
         (lambda: simulated_tail(0, [0.1]), "n: expected an int of at least 1, got 0"),
         (lambda: simulated_tail(10, [0.1, 0.0]), "epsilon: expected a positive deviation, got 0.0"),
@@ -114,7 +114,7 @@ def test_learning_curves_are_the_errors_of_the_subsets():
         (lambda: hoeffding_deviation(0, 0.1), "n: expected an int of at least 1, got 0"),
         (
             lambda: learning_curves({}, (np.eye(3), np.arange(3)), (np.eye(3), np.arange(3)), [2]),
-            "sizes: expected between 3, one example a class, and 3, got 2",
+            "sizes: expected sizes from 3, one example per class, to 3, got 2",
         ),
     ],
 )

@@ -89,7 +89,7 @@ def test_the_best_model_is_that_of_probabilistic_pca():
         ),
         (lambda: MODEL.elbo(X, M, -V), "v: expected positive variances"),
         (lambda: MODEL.iwae(X, M, V, 0), "k: expected an int of at least 1, got 0"),
-        (lambda: principal_components(X, 4), "latent_dim: expected less than the data's 4"),
+        (lambda: principal_components(X, 4), "latent_dim: expected less than the 4 dimensions"),
     ],
 )
 def test_bad_input_is_named(call, text):

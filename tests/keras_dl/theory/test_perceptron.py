@@ -71,7 +71,7 @@ def test_one_class_and_scale_do_not_trouble_it():
     [
         (lambda: train_perceptron(*XOR), "max_epochs: expected a limit .* got None"),
         (lambda: train_perceptron(*XOR, max_epochs=0), "max_epochs: expected an int of at least 1, got 0"),
-        (lambda: novikoff_bound(*XOR), "y: expected classes that a hyperplane separates"),
+        (lambda: novikoff_bound(*XOR), "y: expected linearly separable classes"),
         (lambda: separation([[1.0], [2.0]], [1, 2]), "y: expected labels 0 and 1"),
         (lambda: separation([1.0, 2.0], [1, 0]), r"x: expected an array of shape \(any, any\), got \(2,\)"),
         (lambda: separation([[1.0], [2.0]], [1]), r"y: expected an array of shape \(2\), got \(1,\)"),
