@@ -1,4 +1,4 @@
-"""Two finished runs that several files of tests look at; none may change them."""
+"""Two finished runs that several test files read; no test may change them."""
 
 import pytest
 

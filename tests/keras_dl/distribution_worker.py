@@ -59,7 +59,7 @@ def trained(name: str, out: Path, **options: Any) -> Any:
 
 
 class KilledInTheSecondEpoch(keras.callbacks.Callback):
-    """Ends the process as a machine ends it that loses its power."""
+    """A callback that ends the process like a power failure."""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch
@@ -70,7 +70,7 @@ class KilledInTheSecondEpoch(keras.callbacks.Callback):
 
 
 def errors_of(folder: Path, index: int) -> dict[str, str]:
-    """What happens if the workers differ, or the chief cannot begin."""
+    """Run the task in which the workers differ, or the chief cannot start."""
     images = np.random.default_rng(index).random((40, 8, 8), np.float32)
     (folder / "in use").mkdir(exist_ok=True)
     (folder / "in use" / "file").touch()
@@ -100,7 +100,7 @@ def errors_of(folder: Path, index: int) -> dict[str, str]:
 
 
 class AsleepInTheFourthStep(keras.callbacks.Callback):
-    """Takes no part in the step for longer than the others wait."""
+    """A callback that delays the step for longer than the others wait."""
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         if batch == 3:
@@ -108,7 +108,7 @@ class AsleepInTheFourthStep(keras.callbacks.Callback):
 
 
 def error_beside_a_sleeper(folder: Path, index: int) -> dict[str, Any]:
-    """What the others say, and after how long."""
+    """Return the errors of the other workers, and after how many seconds they are raised."""
     callbacks = [AsleepInTheFourthStep()] if index else []
     began = time.monotonic()
     try:

@@ -1,4 +1,4 @@
-"""What test_mirrored.py looks at: `python mirrored_trainings.py REPORT.json`.
+"""The trainings that test_mirrored.py examines: `python mirrored_trainings.py REPORT.json`.
 
 A process of its own, because devices can only be split before TensorFlow starts: docs/scaling.md says how.
 """

@@ -37,7 +37,7 @@ def fit(model, *watchers, epochs=3, features=x, **options):
 # Progress
 
 
-def test_without_a_terminal_about_ten_lines_are_all_there_is():
+def test_without_a_terminal_about_ten_lines_are_printed():
     text = io.StringIO()
     fit(regression(), callbacks.ProgressBar(Console(file=text, width=200)), epochs=40, validation_data=(x, y))
     lines = text.getvalue().splitlines()
@@ -46,7 +46,7 @@ def test_without_a_terminal_about_ten_lines_are_all_there_is():
     assert "loss" in lines[0]
 
 
-def test_a_terminal_shows_how_far_it_is_and_gets_its_cursor_back():
+def test_a_terminal_shows_the_progress_and_its_cursor_again():
     text = io.StringIO()
     fit(regression(), callbacks.ProgressBar(Console(file=text, width=200, force_terminal=True)), epochs=2)
     assert "epoch 2/2" in text.getvalue()
@@ -66,14 +66,14 @@ def test_the_history_file_holds_every_epoch_exactly(tmp_path):
     assert (tmp_path / "history.csv").read_text().startswith("epoch,seconds,learning_rate,loss,val_loss\n1,")
 
 
-def test_the_history_goes_on_where_it_was_cut(tmp_path):
+def test_the_history_continues_where_it_was_cut(tmp_path):
     path = tmp_path / "history.csv"
     callbacks.write_history(path, {"seconds": [1.0, 2.0, 3.0], "loss": [0.1, 0.2, 0.3]})
     assert callbacks.read_history(path, 2) == {"seconds": [1.0, 2.0], "loss": [0.1, 0.2]}
     assert callbacks.read_history(tmp_path / "none.csv") == {}
 
 
-def test_the_learning_rate_that_a_schedule_gives_is_recorded(tmp_path):
+def test_the_learning_rate_of_a_schedule_is_recorded(tmp_path):
     history = callbacks.HistoryFile(tmp_path / "history.csv")
     schedule = keras.optimizers.schedules.PolynomialDecay(0.9, decay_steps=9, end_learning_rate=0.0)
     fit(regression(learning_rate=schedule), history)  # 3 epochs of 3 steps
@@ -124,7 +124,7 @@ def test_weights_that_the_last_step_of_an_epoch_breaks_reach_no_checkpoint(tmp_p
 # Checkpoints
 
 
-def test_a_restored_model_trains_on_to_the_same_bits(tmp_path):
+def test_a_restored_model_continues_to_the_same_bits(tmp_path):
     whole = regression()
     fit(whole, epochs=5)
     first = regression()
@@ -139,7 +139,7 @@ def test_a_restored_model_trains_on_to_the_same_bits(tmp_path):
         assert_same_bits(weights(first), weights(whole))
 
 
-def test_the_newest_checkpoints_stay(tmp_path):
+def test_the_newest_checkpoints_are_kept(tmp_path):
     fit(regression(), callbacks.Checkpoints(tmp_path, keep=2), epochs=11)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-0010.npz", "epoch-0011.npz"]
     assert callbacks.latest_checkpoint(tmp_path / "elsewhere") is None
@@ -156,7 +156,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
 # Averages
 
 
-def test_validation_sees_the_moving_average_and_training_does_not(tmp_path):
+def test_validation_uses_the_moving_average_and_training_does_not(tmp_path):
     momentum = 0.8
     trace = []
 
@@ -200,7 +200,7 @@ def test_stalled(losses, patience, stop):
     assert callbacks.stalled(losses, patience) is stop
 
 
-def test_early_stopping_goes_back_to_the_best_epoch(tmp_path):
+def test_early_stopping_restores_the_best_epoch(tmp_path):
     history = callbacks.HistoryFile(tmp_path / "history.csv")
     stopping = callbacks.EarlyStopping(history, tmp_path / "best.npz", patience=3)
     model = regression(learning_rate=0.8)  # too high to stay at the minimum
@@ -211,7 +211,7 @@ def test_early_stopping_goes_back_to_the_best_epoch(tmp_path):
     np.testing.assert_allclose(model.evaluate(x, y, verbose=0), min(losses), rtol=1e-6)
 
 
-def test_early_stopping_needs_its_figure(tmp_path):
+def test_early_stopping_requires_its_metric(tmp_path):
     history = callbacks.HistoryFile(tmp_path / "history.csv")
     with pytest.raises(ValueError, match="figure: expected a metric of the history .seconds.*got 'val_loss'"):
         fit(regression(), history, callbacks.EarlyStopping(history, tmp_path / "best.npz", patience=3))
@@ -222,7 +222,7 @@ def test_early_stopping_needs_its_figure(tmp_path):
 # Pictures and events
 
 
-def test_pictures_come_every_few_epochs(tmp_path):
+def test_pictures_are_written_every_few_epochs(tmp_path):
     drawn = []
 
     def draw(model):
@@ -240,7 +240,7 @@ def test_pictures_come_every_few_epochs(tmp_path):
         callbacks.Pictures(draw, tmp_path, every=0)
 
 
-def test_tensorboard_reads_the_figures_of_each_epoch(tmp_path):
+def test_tensorboard_reads_the_metrics_of_each_epoch(tmp_path):
     reported = fit(regression(), callbacks.TensorBoardEvents(tmp_path), validation_data=(x, y)).history
     for part, figure in (("train", "loss"), ("validation", "val_loss")):
         (path,) = (tmp_path / part).iterdir()

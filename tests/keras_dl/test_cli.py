@@ -1,4 +1,4 @@
-"""The command line as a user meets it: in processes of its own, with errors of one paragraph."""
+"""The command line in processes of its own, with errors of one paragraph."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from keras_dl import cli
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs `keras-dl ...` in an empty folder."""
+    """Return a function that runs `keras-dl ...` in an empty folder."""
 
     def run(*arguments, **environment):
         return subprocess.run(
@@ -30,7 +30,7 @@ def run(tmp_path):
 
 
 def paragraph(result):
-    """The error's text in one line."""
+    """Return the text of the error in one line."""
     assert result.returncode == 1, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     text = re.sub(r"\s+", " ", result.stderr)
@@ -192,7 +192,7 @@ def test_a_file_is_verified_against_its_model(tmp_path, monkeypatch):
     assert not CliRunner().invoke(cli.app, [*arguments, "--tolerance", "0.01"]).exception
 
 
-def test_what_a_format_cannot_express_is_said(tmp_path, monkeypatch):
+def test_a_format_that_cannot_express_a_model_is_reported(tmp_path, monkeypatch):
     import keras
 
     monkeypatch.chdir(tmp_path)

@@ -61,7 +61,7 @@ def url(releases: Path) -> Iterator[str]:
 def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Callable[..., str]:
-    """Runs `keras-dl ...`; gives what it printed, or its error in one line."""
+    """Run `keras-dl ...`, and return its output or its error in one line."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str, status: int = 0) -> str:
@@ -121,7 +121,7 @@ def test_a_model_without_inputs_is_described(run: Callable[..., str], url: str) 
 
 @pytest.fixture
 def texts() -> Iterator[tuple[str, RestModel]]:
-    """A server of a model `m` that gives strings."""
+    """Yield a server of a model `m` that returns strings."""
     model = RestModel(gives="DT_STRING", y=["a", {"b64": "/wE="}])
     with rest_peer(model.answer) as url:
         yield url, model
@@ -151,7 +151,7 @@ def test_strings_are_shown_in_part_and_written_whole(
 @pytest.mark.parametrize(
     ("out", "what"), [("nowhere/a.npz", "in no folder"), (".", "a folder"), ("/proc/a.npz", "not writable")]
 )
-def test_where_nothing_can_be_written_nothing_is_asked(
+def test_an_unwritable_output_is_refused_before_the_request(
     run: Callable[..., str],
     texts: tuple[str, RestModel],
     out: str,
@@ -251,7 +251,7 @@ def test_errors(run: Callable[..., str], url: str, arguments: tuple[str, ...], t
     assert error.count("error:") == 1
 
 
-def test_models_beside_one_that_is_none(
+def test_models_beside_one_that_fails(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["keras-dl", "models", url, "scan", "nope", "photo", "none"])
@@ -294,7 +294,7 @@ def test_encoded_images_and_several_inputs(tmp_path: Path) -> None:
         read_inputs(["[1]"], two)
 
 
-def test_serve_names_a_folder_of_another_file_system_whole(run: Callable[..., str]) -> None:
+def test_serve_names_a_remote_folder_in_full(run: Callable[..., str]) -> None:
     error = run("serve", "s3://bucket/m", "--rest-port", "0", "--grpc-port", "0", status=1)
     assert "s3://bucket/m" in error
 

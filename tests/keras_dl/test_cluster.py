@@ -1,4 +1,4 @@
-"""TF_CONFIG, and workers that do not come."""
+"""TF_CONFIG, and workers that do not start."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def free_address() -> str:
         return f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_worker_that_never_comes_is_named_in_time() -> None:
+def test_a_worker_that_never_starts_is_named_before_the_deadline() -> None:
     mine, there, away = (free_address() for _ in range(3))
     host, port = there.split(":")
     with socket.create_server((host, int(port))):
@@ -109,7 +109,7 @@ def test_a_worker_that_never_comes_is_named_in_time() -> None:
     wait_for_all(Cluster((mine,), 0), 0.1)  # its port is free again
 
 
-def test_workers_find_each_other_whoever_comes_first() -> None:
+def test_workers_connect_in_any_order() -> None:
     addresses = tuple(free_address() for _ in range(3))
     found: list[int] = []
 
@@ -170,7 +170,7 @@ Detected at node CollectiveReduceV2 defined at (most recent call last):
         ("Graph execution error:\n\n", "Graph execution error:"),
     ],
 )
-def test_the_cause_is_found_in_what_tensorflow_says(message: str, cause: str) -> None:
+def test_the_cause_is_extracted_from_tensorflows_message(message: str, cause: str) -> None:
     assert _cause(message) == cause
 
 
@@ -187,7 +187,7 @@ def test_float16_is_for_one_device() -> None:
         check_for_replicas(8, "mixed_float16", 2)
 
 
-def test_time_outs_are_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_timeout_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", config({"worker": [free_address()]}, WORKER)["TF_CONFIG"])
     for text in ("soon", "0", "-1", "inf"):
         monkeypatch.setenv("KERAS_DL_JOIN_SECONDS", text)

@@ -165,7 +165,9 @@ def test_three_workers_train_as_one_does(tmp_path: Path, alone: Any) -> None:
     assert_equal(first, alone[0], atol=1e-4)
 
 
-def test_a_killed_worker_goes_on_from_the_last_checkpoint_to_the_same_end(tmp_path: Path, pair: Path) -> None:
+def test_a_killed_worker_continues_from_the_last_checkpoint_to_the_same_result(
+    tmp_path: Path, pair: Path
+) -> None:
     chief, killed = launch(tmp_path, "killed", 2)
     assert killed.returncode == -9
     assert chief.returncode == 1

@@ -1,4 +1,4 @@
-"""What Keras lacks on several replicas: still so, mended within the block, and no more once Keras has it."""
+"""The gaps of Keras on several replicas: still present, and closed within the block."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def originals() -> tuple[Any, ...]:
     return Trainer._maybe_symbolic_build, keras_trainer.reduce_per_replica, *of_nothing
 
 
-def test_the_gaps_are_there_and_are_mended_within_the_block() -> None:
-    """When this fails because `gaps` finds nothing, Keras has mended itself: remove keras_gaps.py."""
+def test_the_gaps_exist_and_are_closed_within_the_block() -> None:
+    """If this fails because `gaps` finds nothing, Keras has closed the gap: remove keras_gaps.py."""
     before = originals()
     assert keras_gaps.gaps() == ["_maybe_symbolic_build", "reduce_per_replica", *OF_NOTHING]
     with keras_gaps.mended_keras():
@@ -34,14 +34,14 @@ def test_the_gaps_are_there_and_are_mended_within_the_block() -> None:
     assert originals() == before
 
 
-def test_they_are_put_back_after_an_error() -> None:
+def test_keras_is_restored_after_an_error() -> None:
     before = originals()
     with pytest.raises(RuntimeError, match="lost"), keras_gaps.mended_keras():
         raise RuntimeError("lost")
     assert originals() == before
 
 
-def test_a_keras_without_gaps_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_keras_without_gaps_stays_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     def symbolic_build(model: Any, iterator: Any = None, data_batch: Any = None) -> None:
         for _, _, batches in iterator:
             data_batch = model.distribute_strategy.experimental_local_results(next(batches))[0]

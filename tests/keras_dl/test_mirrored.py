@@ -34,19 +34,19 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads((folder / "report.json").read_text())
 
 
-def test_the_example_of_the_page_says_how_many_replicas_train(told: Any) -> None:
+def test_the_example_of_the_page_prints_the_number_of_replicas(told: Any) -> None:
     assert "training on 2 replicas: CPU:0, CPU:1" in told["printed"]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_batches_of_fewer_examples_than_replicas_train_as_on_one_device(told: Any, name: str) -> None:
-    """A replica without an example takes part in the exchanges, and adds nothing; convolutions included."""
+    """A replica without an example joins the exchanges and contributes zero, with convolutions, too."""
     for figure, difference in told["differences"][name].items():
         assert difference < 1e-4, figure
 
 
-def test_broken_exchanges_are_explained_now_and_later(told: Any) -> None:
-    """TensorFlow lets no training of the process exchange anything after that."""
+def test_broken_exchanges_are_explained_in_this_and_in_later_trainings(told: Any) -> None:
+    """After that TensorFlow refuses every exchange of the process."""
     assert len(told["errors"]) == 2
     for error in told["errors"]:
         assert error.startswith("ClusterError: strategy: the exchanges between the replicas broke off")

@@ -39,7 +39,7 @@ def walk(optimizer: Any, dtype: str = "float32") -> list[np.ndarray[Any, Any]]:
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "-".join(options) or "default")
-def test_walks_as_keras_s_adam(options: dict[str, Any]) -> None:
+def test_updates_match_keras_adam(options: dict[str, Any]) -> None:
     given = {"learning_rate": 0.1, **options}
     for got, expected in zip(walk(Adam(**given)), walk(keras.optimizers.Adam(**given)), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
@@ -65,7 +65,7 @@ def test_sparse_gradients() -> None:
 
 
 def test_update_under_a_strategy() -> None:
-    """The handles that the operation takes are those of the replica's own variables."""
+    """The operation updates the variables of the replica."""
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
     with strategy.scope():
         weight = keras.Variable(np.ones(3), dtype="float32")

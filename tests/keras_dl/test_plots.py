@@ -29,7 +29,7 @@ def test_a_grid_of_colours_keeps_them_and_clips_what_is_out_of_range():
 
 
 @pytest.mark.parametrize("shape", [(4, 8, 8), (0, 8, 8, 1), (4, 8, 8, 2)])
-def test_what_is_no_batch_of_images_is_refused(shape):
+def test_an_array_that_is_not_a_batch_of_images_is_refused(shape):
     with pytest.raises(ValueError, match=r"images: expected shape \(N, H, W, C\)"):
         figures.image_grid(np.zeros(shape))
 
@@ -55,14 +55,14 @@ def test_a_traversal_has_a_row_a_latent_and_names_it():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["-1.0", "+0.0", "+1.0"]
 
 
-def test_a_confusion_matrix_is_shaded_by_shares_of_the_truth_and_says_the_counts():
+def test_a_confusion_matrix_is_shaded_by_shares_of_the_true_class_and_shows_the_counts():
     figure = figures.confusion_matrix([[3, 1, 0], [0, 8, 0], [0, 0, 0]], ["a", "b", "c"])
     np.testing.assert_allclose(shown(figure), [[0.75, 0.25, 0], [0, 1, 0], [0, 0, 0]])
     texts = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
     assert texts == {(0, 0): "3", (1, 0): "1", (1, 1): "8"}  # (prediction, truth)
 
 
-def test_a_confusion_matrix_needs_a_name_for_each_class():
+def test_a_confusion_matrix_requires_a_name_for_each_class():
     with pytest.raises(ValueError, match=r"matrix: expected counts of shape \(1, 1\)"):
         figures.confusion_matrix(np.eye(2), ["a"])
 
@@ -84,12 +84,12 @@ def test_learning_curves_pair_training_with_validation():
     assert [list(line.get_ydata()) for line in extra.lines] == [[5, 6]]
 
 
-def test_no_history_no_curves():
+def test_without_a_history_there_are_no_curves():
     with pytest.raises(ValueError, match="history: expected at least one figure"):
         figures.learning_curves({"seconds": [1.0]})
 
 
-def test_a_picture_is_there_whole_or_not_at_all(tmp_path):
+def test_a_picture_is_complete_or_absent(tmp_path):
     figure = figures.image_grid(flat(0.5))
     path = figures.save(figure, tmp_path / "grid.png")
     assert path.read_bytes().startswith(b"\x89PNG\r\n")

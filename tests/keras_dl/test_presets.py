@@ -1,4 +1,4 @@
-"""Presets: what is shipped is what was trained, and nothing else gets through."""
+"""Presets: the trained weights are loaded, and anything else is refused."""
 
 import hashlib
 import json
@@ -78,7 +78,7 @@ def test_a_preset_is_the_trained_model_rounded_to_half_precision(runs, folder, m
     assert path.stat().st_size < 0.6 * 4 * model.count_params()
 
 
-def test_the_record_says_how_it_was_made(runs, folder):
+def test_the_record_describes_the_training(runs, folder):
     make_preset(runs["cnn-digits"].folder, into=folder)
     make_preset(runs["cnn-digits"].folder, "another", into=folder)
     index = json.loads((folder / "index.json").read_text())
@@ -89,7 +89,7 @@ def test_the_record_says_how_it_was_made(runs, folder):
     assert sorted(path.name for path in folder.iterdir()) == ["another.npz", "cnn-digits.npz", "index.json"]
 
 
-def test_the_same_run_makes_the_same_bytes(runs, folder):
+def test_the_same_run_produces_the_same_bytes(runs, folder):
     first = make_preset(runs["vae-digits"].folder, into=folder).read_bytes()
     assert make_preset(runs["vae-digits"].folder, into=folder).read_bytes() == first
 
@@ -103,14 +103,14 @@ def test_the_same_run_makes_the_same_bytes(runs, folder):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_models_of_every_family_come_back(runs, folder, model, inputs):
+def test_models_of_every_family_are_loaded(runs, folder, model, inputs):
     make_preset(with_model(runs["cnn-digits"], model, folder), "any", into=folder)
     loaded = type(model).from_preset("any")
     assert type(loaded) is type(model)
     np.testing.assert_allclose(loaded(inputs), model(inputs), atol=2e-3)
 
 
-def test_a_base_class_gives_the_preset_of_its_subclass(runs, folder):
+def test_a_base_class_loads_the_preset_of_its_subclass(runs, folder):
     gan = DCGAN((8, 8, 1), latent_dim=4, filters=(4, 8))
     make_preset(with_model(runs["cnn-digits"], gan, folder), "dcgan", into=folder)
     loaded = GAN.from_preset("dcgan")
@@ -118,14 +118,14 @@ def test_a_base_class_gives_the_preset_of_its_subclass(runs, folder):
     np.testing.assert_allclose(loaded.discriminate(IMAGES[:3]), gan.discriminate(IMAGES[:3]), atol=1e-2)
 
 
-def test_an_unknown_name_is_answered_with_the_near_ones(runs, folder):
+def test_an_unknown_name_is_refused_with_similar_names(runs, folder):
     make_preset(runs["vae-digits"].folder, into=folder)
     text = "^name: there is no preset 'vae-digit'. Did you mean 'vae-digits'\\? All presets: vae-digits.$"
     with pytest.raises(LookupError, match=text):
         VAE.from_preset("vae-digit")
 
 
-def test_another_class_is_answered_with_the_right_one(runs, folder):
+def test_another_class_is_refused_with_the_right_one(runs, folder):
     make_preset(runs["vae-digits"].folder, into=folder)
     text = (
         "^name: the preset 'vae-digits' is a VAE, not a LanguageModel. Call VAE.from_preset..vae-digits...$"
@@ -153,12 +153,12 @@ def refused(run, folder, text, name="refused"):
     assert not list(folder.glob("*.npz"))
 
 
-def test_a_name_that_is_no_file_name_is_refused(runs, folder):
+def test_a_name_that_is_not_a_file_name_is_refused(runs, folder):
     for name in ("../evil", "VAE", "a--b", ""):
         refused(runs["cnn-digits"].folder, folder, "^name: expected small letters and digits .*Choose", name)
 
 
-def test_weights_that_do_not_fit_are_refused(runs, folder):
+def test_weights_that_do_not_match_are_refused(runs, folder):
     huge = CNN(10, (8, 8, 1), filters=(4,))
     huge.head.bias.assign([1e5] + [0] * 9)
     refused(
@@ -194,7 +194,7 @@ def test_each_shipped_preset_loads_is_small_and_reached_the_goals_of_its_run(nam
 
 
 @pytest.mark.parametrize("name", ["cnn-digits", "vae-digits"])
-def test_the_shipped_weights_have_the_figures_of_their_record(name):
+def test_the_included_weights_reach_the_metrics_of_their_record(name):
     run = pretrained.read_index(pretrained.FOLDER)[name]["run"]
     recipe = get_recipe(run["recipe"]).configured(seed=run["seed"])
     splits = recipe.splits()

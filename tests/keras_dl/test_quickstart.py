@@ -1,4 +1,4 @@
-"""The quickstart as a newcomer runs it, with fewer epochs."""
+"""The quickstart command, with fewer epochs."""
 
 import html
 import json
@@ -47,7 +47,7 @@ def test_the_terminal_shows_parity_answers_and_latency(folder):
         assert text in output
 
 
-def test_plain_tensorflow_loads_what_was_released(folder):
+def test_plain_tensorflow_loads_the_release(folder):
     images, labels = next(load("digits", "test", batch_size=359).as_numpy_iterator())
     loaded = tf.saved_model.load(str(folder / "releases" / "digits-cnn" / "1"))
     answer = loaded.signatures["serving_default"](image=tf.constant(images))
@@ -76,7 +76,7 @@ def test_the_report_shows_both_models(folder):
     assert page.count('src="data:image/png;base64,') >= 6
 
 
-def test_the_code_of_the_report_runs_as_it_is(folder, tmp_path):
+def test_the_code_of_the_report_runs_unchanged(folder, tmp_path):
     (report,) = (folder / "runs").glob("quickstart-digits-*/report.html")
     (code,) = re.findall(r"<pre>(.*?)</pre>", report.read_text(), re.DOTALL)
     result = subprocess.run(

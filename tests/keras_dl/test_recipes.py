@@ -33,14 +33,14 @@ def test_recipes_are_listed_in_order_and_found_by_name():
         assert "\n" not in recipe.summary
 
 
-def test_an_unknown_recipe_is_answered_with_those_of_similar_names():
+def test_an_unknown_recipe_is_refused_with_similar_names():
     with pytest.raises(
         LookupError, match="there is no recipe 'cnn-mnst'. Did you mean 'cnn-mnist'.* All recipes: "
     ):
         get_recipe("cnn-mnst")
 
 
-def test_registering_makes_a_recipe_known_and_protects_names(monkeypatch):
+def test_register_adds_a_recipe_and_protects_names(monkeypatch):
     monkeypatch.setattr("keras_dl.recipes.registry._registered", {})
     register(plain)
     assert get_recipe("plain") is plain
@@ -52,7 +52,7 @@ def test_registering_makes_a_recipe_known_and_protects_names(monkeypatch):
         register(replace(plain, name="cnn-digits"))
 
 
-def test_an_installed_package_brings_its_recipes(tmp_path, monkeypatch):
+def test_an_installed_package_provides_its_recipes(tmp_path, monkeypatch):
     (tmp_path / "photo_recipes.py").write_text(
         textwrap.dedent("""
             from keras_dl.models import MLP
@@ -126,7 +126,7 @@ def test_text_of_another_type_is_refused(text, annotation, wanted):
         parsed("setting", text, annotation)
 
 
-def test_a_constructor_that_hands_arguments_on_takes_its_base_classs_settings():
+def test_a_constructor_with_keyword_arguments_has_the_settings_of_its_base_class():
     parameters = parameters_of(DCGAN)
     assert parameters["filters"].default == (64, 128)
     assert parameters["discriminator_steps"].default == 1
@@ -153,7 +153,7 @@ def test_settings_reach_the_model_the_optimizer_and_the_loading():
     assert get_recipe("vae-digits").settings["latent_dim"] == 16
 
 
-def test_an_unknown_setting_is_refused_with_the_list_of_those_there_are():
+def test_an_unknown_setting_is_refused_with_the_list_of_settings():
     with pytest.raises(
         ValueError, match="'vae-digits' has no setting 'latent_dims'.*image_size=None.*latent_dim=16"
     ):
@@ -162,7 +162,7 @@ def test_an_unknown_setting_is_refused_with_the_list_of_those_there_are():
         plain.configured(settings={"num_classes": 3})
 
 
-def test_changes_leave_the_rest_and_drop_goals_of_other_data():
+def test_changes_keep_the_other_settings_and_drop_goals_of_other_data():
     recipe = get_recipe("cnn-digits")
     changed = recipe.configured(
         epochs=2, seed=5, batch_size=9, precision="mixed_bfloat16", settings={"patience": "4"}
@@ -184,7 +184,7 @@ def test_numbers_out_of_range_are_refused(name, value):
 # Data and model
 
 
-def test_the_data_decide_the_shapes():
+def test_the_data_determine_the_shapes():
     recipe = replace(plain, data=(np.zeros((30, 5), "float32"), np.arange(30) % 3))
     model = recipe.build(recipe.splits())
     assert model.num_classes == 3
@@ -198,7 +198,7 @@ def test_data_of_the_wrong_kind_are_refused():
         recipe.build(recipe.splits())
 
 
-def test_the_run_decides_the_models_seed():
+def test_the_run_determines_the_seed_of_the_model():
     recipe = get_recipe("vae-digits").configured(seed=11)
     assert recipe.build(recipe.splits()).seed == 11
 
@@ -257,7 +257,7 @@ def test_a_constant_schedule_may_warm_up():
         ({"ema": 1.5}, "ema: expected a share"),
     ],
 )
-def test_what_no_optimizer_can_be_is_refused(settings, error):
+def test_invalid_optimizer_settings_are_refused(settings, error):
     with pytest.raises(ValueError, match=error):
         adam(100, **settings)
     with pytest.raises(ValueError, match="generator_learning_rate: expected a positive number, got -1"):
@@ -282,7 +282,7 @@ def test_how_a_table_is_written_is_a_setting(tmp_path):
     assert splits.description.num_features == 1
 
 
-def test_images_without_labels_need_no_class_folders(tmp_path):
+def test_images_without_labels_require_no_class_folders(tmp_path):
     for number in range(40):
         path = tmp_path / "photos" / "album" / f"{number % 2}" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -294,7 +294,7 @@ def test_images_without_labels_need_no_class_folders(tmp_path):
 # Goals and evaluations
 
 
-def test_a_goal_knows_which_direction_is_better():
+def test_a_goal_has_a_direction():
     assert Goal("accuracy", at_least=0.9).reached({"accuracy": 0.9})
     assert not Goal("accuracy", at_least=0.9).reached({"accuracy": 0.8})
     assert Goal("nll", at_most=0.0).reached({"nll": -1.0})

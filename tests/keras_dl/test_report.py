@@ -49,7 +49,7 @@ def png(tmp_path):
     return path
 
 
-def test_everything_given_is_on_the_page(tmp_path, png):
+def test_the_page_contains_everything(tmp_path, png):
     table = Table(("layer", "error"), [("<conv>", "1.2e-07"), ("dense", "0")], caption="Parity")
     path = write_report(
         tmp_path / "report.html",

@@ -1,4 +1,4 @@
-"""A training that was broken off goes on to the same bits."""
+"""An interrupted training continues to the same bits."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ RESUMED = {  # dropout's draws, batch statistics, noise of latents, averages, sc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RESUMED)
-def test_a_killed_training_goes_on_to_the_same_bits(name, tmp_path):
+def test_a_killed_training_continues_to_the_same_bits(name, tmp_path):
     settings = RESUMED[name]
     text = " ".join(f"{key}={value}" for key, value in settings.items())
     killed = tmp_path / "killed"
@@ -57,7 +57,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(name, tmp_path):
     assert not list(killed.rglob(".draft-*")), "a draft of the killed process stayed"
 
 
-def test_an_interrupted_early_stopping_stops_where_it_would_have(tmp_path):
+def test_an_interrupted_early_stopping_stops_at_the_same_epoch(tmp_path):
     options = {
         "epochs": 30,
         "settings": {"units": "8", "patience": "2", "learning_rate": "0.2"},
@@ -80,7 +80,7 @@ def test_an_interrupted_early_stopping_stops_where_it_would_have(tmp_path):
     assert_same_bits(weights(resumed.model), weights(whole.model))
 
 
-def test_resuming_starts_what_was_not_started_and_returns_what_is_finished(tmp_path):
+def test_resuming_starts_a_new_run_and_returns_a_finished_one(tmp_path):
     options = {"out": tmp_path / "run", "resume": True, "verbose": False}
     first = train("mlp-digits", epochs=1, settings={"units": "4"}, **options)
     written = (first.folder / "model.keras").stat().st_mtime_ns
@@ -109,7 +109,7 @@ def test_a_run_cannot_be_resumed_as_another(vae_run, change, error):
         train("vae-digits", out=vae_run.folder, resume=True, **change)
 
 
-def test_resuming_needs_the_folder_and_its_recipe(vae_run):
+def test_resuming_requires_the_folder_and_its_recipe(vae_run):
     with pytest.raises(ValueError, match="resume: expected the run folder as `out`, got none"):
         train("vae-digits", resume=True)
     with pytest.raises(

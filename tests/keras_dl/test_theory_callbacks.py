@@ -1,4 +1,4 @@
-"""The callbacks that show what the notes say of error and gradients."""
+"""The callbacks for the notes' claims about errors and gradients."""
 
 import keras
 import numpy as np

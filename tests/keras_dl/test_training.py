@@ -18,14 +18,14 @@ from tests._support.runs import SMALL, Interrupt, assert_same_bits, weights
 
 @pytest.fixture
 def recipes(monkeypatch):
-    """A registry that forgets what the test registers."""
+    """Restore the registry after the test."""
     monkeypatch.setattr("keras_dl.recipes.registry._registered", {})
 
 
 # The run folder
 
 
-def test_a_run_folder_holds_what_is_promised(vae_run, mlp_run):
+def test_a_run_folder_holds_the_documented_files(vae_run, mlp_run):
     both = {
         "recipe.json", "history.csv", "checkpoints", "tensorboard", "model.keras", "samples", "report.html",
         "metrics.json", "evaluation.npz",
@@ -45,7 +45,7 @@ def test_a_run_folder_holds_what_is_promised(vae_run, mlp_run):
     ]
 
 
-def test_metrics_say_what_was_reached_and_how(mlp_run):
+def test_metrics_record_goals_seed_and_versions(mlp_run):
     measured = json.loads((mlp_run.folder / "metrics.json").read_text())
     assert measured["figures"] == mlp_run.metrics
     (goal,) = measured["goals"]
@@ -72,7 +72,7 @@ def test_the_history_covers_every_epoch(vae_run):
     assert {"seconds", "learning_rate", "elbo", "kl", "reconstruction", "loss", "val_elbo"} <= set(rows[0])
 
 
-def test_a_run_is_read_back_as_it_was(vae_run):
+def test_a_run_is_loaded_unchanged(vae_run):
     run = load_run(vae_run.folder)
     assert run.recipe == vae_run.recipe
     assert run.recipe.settings["filters"] == [4, 4]
@@ -99,7 +99,7 @@ def test_sampling_draws_a_picture(vae_run, mlp_run, tmp_path):
         sample(mlp_run)
 
 
-def test_what_is_no_finished_run_cannot_be_loaded(vae_run, tmp_path):
+def test_an_unfinished_run_is_rejected(vae_run, tmp_path):
     with pytest.raises(FileNotFoundError, match="folder: expected a run folder, but .* has no recipe.json"):
         load_run(tmp_path)
     (tmp_path / "recipe.json").write_text((vae_run.folder / "recipe.json").read_text())
@@ -133,7 +133,7 @@ def test_image_recipes_take_another_data_set(name, tmp_path):
     assert all(np.isfinite(value) for value in run.metrics.values())
 
 
-def test_arrays_can_be_trained_on_and_are_asked_for_again(tmp_path, recipes):
+def test_a_run_on_arrays_requires_them_for_evaluation(tmp_path, recipes):
     x = np.random.default_rng(0).normal(size=(60, 5)).astype("float32")
     y = (x[:, 0] > 0).astype("int32")
     recipe = register(
@@ -149,7 +149,7 @@ def test_arrays_can_be_trained_on_and_are_asked_for_again(tmp_path, recipes):
 # Reproducibility
 
 
-def test_the_seed_decides_every_bit(vae_run, tmp_path):
+def test_the_seed_determines_every_bit(vae_run, tmp_path):
     np.random.default_rng().normal()
     keras.utils.set_random_seed(123)
     again = train("vae-digits", epochs=3, settings=SMALL, out=tmp_path / "again", verbose=False)
@@ -227,7 +227,7 @@ def test_nan_stops_the_training_and_keeps_the_last_good_checkpoint(tmp_path, rec
         load_run(tmp_path / "run")
 
 
-def test_a_training_that_fails_before_its_first_checkpoint_leaves_nothing(tmp_path):
+def test_a_training_that_fails_before_its_first_checkpoint_leaves_no_folder(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train("mlp-digits", out=tmp_path / "run", callbacks=[Interrupt(0)], verbose=False)
     assert not (tmp_path / "run").exists()
@@ -256,7 +256,7 @@ def test_wrong_arguments_are_refused_before_anything_is_written(arguments, kind,
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_in_use_is_not_written_to(tmp_path):
+def test_a_folder_in_use_is_not_changed(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="out: .* is not empty. Choose another folder"):
         train("mlp-digits", out=tmp_path)

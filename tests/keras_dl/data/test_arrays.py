@@ -80,7 +80,7 @@ def test_boolean_images_are_zeros_and_ones():
 
 
 @pytest.mark.parametrize("source", [None, 5, iter([1, 2])])
-def test_what_is_no_source_is_called_by_its_type(source):
+def test_an_unsupported_source_is_named_by_its_type(source):
     with pytest.raises(ValueError, match=rf"source: .* shape \(\) \(of type {type(source).__name__}\)"):
         load(source)
 
@@ -104,12 +104,12 @@ def test_whole_numbers_beyond_255_are_refused():
         load(PHOTOS.astype(np.uint16) * 257, labels=False)
 
 
-def test_bits_in_bytes_are_told():
+def test_bits_in_bytes_are_reported():
     with pytest.warns(DataWarning, match=r"largest value is 1.*astype\(bool\)"):
         load((PHOTOS > 127).astype(np.uint8), labels=False)
 
 
-def test_a_missing_pixel_has_its_place_told():
+def test_a_missing_pixel_is_reported_with_its_position():
     images = PHOTOS / 255
     images[2, 3, 4, 1] = np.nan
     with pytest.raises(ValueError, match=r"nan at \(2, 3, 4, 1\)"):
@@ -122,7 +122,7 @@ def test_channels_first_are_refused():
     assert load(np.zeros((2, 3, 8, 1), np.uint8), labels=False).element_spec.shape[1:] == (3, 8, 1)
 
 
-def test_one_image_without_the_axis_of_examples_is_told():
+def test_one_image_without_the_axis_of_examples_is_reported():
     with pytest.raises(ValueError, match=r"looks like one image.*x\[np.newaxis\]"):
         load(PHOTOS[0], labels=False)
     with pytest.warns(DataWarning, match=r"read as 3 gray images"):
@@ -156,13 +156,13 @@ def test_masked_values_are_refused():
             load(source, labels=isinstance(source, tuple) and not isinstance(source, np.ndarray))
 
 
-def test_what_keras_data_sets_give_has_two_parts():
+def test_data_sets_of_keras_have_two_parts():
     source = ((PHOTOS, np.arange(6) % 3), (PHOTOS[:2], np.arange(2)))
     assert describe(source).num_examples == {"train": 6, "test": 2}
     assert batch(source, split="test")[1].tolist() == [0, 1]
 
 
-def test_sparse_arrays_are_told():
+def test_sparse_arrays_are_refused():
     class Sparse:
         def toarray(self):
             raise NotImplementedError
@@ -178,7 +178,7 @@ def test_a_wrong_option_is_named(options):
         describe((np.ones((2, 2)), [0, 1]), **options)
 
 
-def test_a_pipeline_is_told_that_it_is_one():
+def test_a_pipeline_is_refused_as_a_source():
     with pytest.raises(ValueError, match=r"source: .*tf.data.Dataset is already a pipeline"):
         load(tf.data.Dataset.from_tensor_slices(PHOTOS))
 
@@ -209,7 +209,7 @@ def test_classes_are_the_distinct_values(y, classes, names):
     assert describe((x, y)).class_names == names
 
 
-def test_numbers_that_are_no_class_between_those_that_are_one_are_told():
+def test_missing_numbers_between_classes_are_reported():
     with pytest.warns(DataWarning, match=r"distinct integers \(0, 2\) are encoded as the classes 0 to 1"):
         assert batch((np.ones((3, 2)), [0, 2, 2]))[1].tolist() == [0, 1, 1]
 
@@ -223,7 +223,7 @@ def test_numbers_that_are_no_class_between_those_that_are_one_are_told():
         ([1, np.inf, 0, 1], "inf (label 1), which looks like a measurement"),
     ],
 )
-def test_labels_that_are_missing_or_no_classes_are_named(y, text):
+def test_missing_and_invalid_labels_are_named(y, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         load((np.ones((4, 2)), np.array(y, object if None in y else None)))
 
@@ -237,7 +237,7 @@ def test_labels_that_are_missing_or_no_classes_are_named(y, text):
         ([f"name {i}" for i in range(60)], "60 distinct names in 60 examples (name 0, name 1, name 10"),
     ],
 )
-def test_too_many_classes_are_refused_unless_asked_for(y, text):
+def test_too_many_classes_are_refused_unless_allowed(y, text):
     x = np.ones((len(y), 2))
     with pytest.raises(ValueError, match=rf"max_classes: .*{re.escape(text)}"):
         describe((x, y))
@@ -317,7 +317,7 @@ def test_npy_files(tmp_path):
             load(tmp_path / name)
 
 
-def test_arrays_whose_names_say_nothing_are_listed(tmp_path):
+def test_arrays_with_unknown_names_are_listed(tmp_path):
     np.savez(tmp_path / "set.npz", PHOTOS, np.arange(6))
     with pytest.raises(ValueError, match=r"source: expected arrays named x and y.*arr_0, arr_1 in set.npz"):
         load(tmp_path / "set.npz")
@@ -346,7 +346,7 @@ def test_parquet_files(tmp_path):
         ("a.pkl", "arrays"),
     ],
 )
-def test_files_of_other_kinds_are_told_what_to_become(tmp_path, name, remedy):
+def test_files_of_other_kinds_are_refused_with_a_conversion(tmp_path, name, remedy):
     (tmp_path / name).write_bytes(b"PK\3\4")
     with pytest.raises(ValueError, match=rf"source: expected a plain text.*{name}.*{remedy}"):
         load(tmp_path / name)
@@ -364,6 +364,6 @@ def test_columns_without_rows_are_named():
         load({"a": np.zeros(0), "label": np.zeros(0, int)})
 
 
-def test_bytes_that_are_no_utf_8_are_no_names():
+def test_names_that_are_not_utf_8_are_refused():
     with pytest.raises(ValueError, match=r"^source: .*UTF-8.*decode"):
         load((np.zeros((2, 4, 4)), np.array([b"a", "é".encode("latin-1")])))

@@ -114,7 +114,7 @@ def test_the_order_does_not_depend_on_tensorflows_seed():
     np.testing.assert_array_equal(passes(load(NUMBERS, labels=False, seed=3), 2), expected)
 
 
-def test_without_a_seed_keras_decides():
+def test_without_a_seed_the_order_follows_keras_seed():
     orders = []
     for seed in (1, 1, 2):
         keras.utils.set_random_seed(seed)
@@ -170,7 +170,7 @@ def test_keras_fits_it():
 
 
 def test_no_thread_tunes_a_pipeline():
-    """It would hold up the deletion of an iterator for as long as a minute, and so the end of an epoch."""
+    """Tuning would delay the deletion of an iterator, and so the end of an epoch, by up to a minute."""
     for dataset in (load("digits"), load(NUMBERS, labels=False), adding_problem(length=3, num_examples=4)):
         for each in (dataset, dataset.map(lambda *batch: batch).prefetch(1)):
             assert each.options().autotune.enabled is False
@@ -184,7 +184,7 @@ def test_workers_share_a_batch_between_them():
     np.testing.assert_array_equal(seen, passes(load(NUMBERS, labels=False, seed=3), 2))
 
 
-def test_tensorflow_datasets_and_scikit_learn_wait_until_they_are_needed():
+def test_tensorflow_datasets_and_scikit_learn_are_imported_on_demand():
     code = """
 import sys, unittest.mock
 sys.modules["tensorflow"] = unittest.mock.MagicMock()  # it would import scikit-learn itself

@@ -1,4 +1,4 @@
-"""Sets read from their files as one goes: every example once, whoever reads them."""
+"""Data sets streamed from their files: every example once, for any readers."""
 
 from __future__ import annotations
 
@@ -158,7 +158,9 @@ def test_the_service_reads_every_example_once() -> None:
     del workers
 
 
-def test_equal_files_are_told_alike(prepared: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_files_have_equal_descriptions(
+    prepared: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = streamed_files("shards")
     assert told == streamed_files("shards")
     assert "shards_for_tests/1.0.0" in told
@@ -171,7 +173,7 @@ def test_equal_files_are_told_alike(prepared: Any, tmp_path: Path, monkeypatch: 
     assert streamed_files("shards") != told
 
 
-def test_nothing_is_said_of_autograph(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_autograph_prints_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its warnings would come from every worker."""
     monkeypatch.setattr(conversion, "_ALLOWLIST_CACHE", cache.UnboundInstanceCache())  # warned once a process
     said: list[logging.LogRecord] = []
@@ -186,7 +188,7 @@ def test_nothing_is_said_of_autograph(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [record.getMessage() for record in said] == []
 
 
-def test_what_cannot_be_streamed_is_explained() -> None:
+def test_sources_that_cannot_be_streamed_are_refused() -> None:
     with pytest.raises(ValueError, match="split: expected one range of examples, got 'train.:5.\\+test'"):
         stream("shards", "train[:5]+test")
     with pytest.raises(ValueError, match="batch_size: expected a multiple of the 2 replicas, got 5"):

@@ -47,7 +47,7 @@ def test_tabs_and_no_labels(table):
     assert describe(path, label_column=None).num_features == 2
 
 
-def test_without_labels_their_column_is_left_out(table):
+def test_without_labels_their_column_is_omitted(table):
     path = table("a,label,b\n1,rose,2\n")
     np.testing.assert_array_equal(only_batch(load(path, labels=False)), [[1, 2]])
     path = table("y,a,b\n7,1,2\n")
@@ -86,7 +86,7 @@ def test_every_line_end_and_byte_order_mark(table, encoding, end):
 
 
 @pytest.mark.parametrize(("encoding", "label"), [("latin-1", "café"), ("cp1252", "2€"), ("shift_jis", "猫")])
-def test_another_encoding_is_named_and_read_where_it_is_given(table, encoding, label):
+def test_another_encoding_is_named_and_read_if_it_is_given(table, encoding, label):
     path = table(f"a,label\n1,tea\n2,{label}\n", encoding=encoding)
     with pytest.raises(
         ValueError, match=r"source: expected a text in UTF-8.* in line 3, .*table.csv.*encoding="
@@ -102,13 +102,13 @@ def test_the_advised_encoding_is_the_right_one(table):
             load(path)
 
 
-def test_a_mark_of_utf_8_is_believed(table):
+def test_a_byte_order_mark_of_utf_8_determines_the_encoding(table):
     path = table("label,a\ncafé,1\n", encoding="utf-8-sig")
     for encoding in ("utf-8", "latin-1", "cp1252"):
         assert describe(path, encoding=encoding).class_names == ("café",)
 
 
-def test_unnamed_columns_without_cells_are_none(table):
+def test_unnamed_columns_without_cells_are_ignored(table):
     path = table("a,label,,\n1,x,,\n2,y\n3,y,\n")
     assert only_batch(load(path, shuffle=False))[0].tolist() == [[1], [2], [3]]
     with pytest.raises(ValueError, match="expected 2 cells.*got 5 in row 3"):
@@ -121,7 +121,7 @@ def test_an_unknown_encoding(table):
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
-def test_another_separator_is_told_and_read_where_it_is_given(table, separator):
+def test_another_separator_is_reported_and_read_if_it_is_given(table, separator):
     path = table("a,b,label\n1,2,x\n3,4,y\n".replace(",", separator))
     with pytest.raises(ValueError, match=r"separator: expected .*commas.*Pass separator="):
         load(path)
@@ -138,7 +138,7 @@ def test_tabs_by_the_name_of_the_file(table, name):
     assert describe(path).class_names == ("x, y",)
 
 
-def test_a_tsv_file_of_commas_is_told(table):
+def test_a_tsv_file_of_commas_is_reported(table):
     with pytest.raises(ValueError, match=r"separator: expected .*tabs.*got lines with commas.*separator=','"):
         load(table("a,label\n1,0\n", name="table.tsv"))
 
@@ -211,7 +211,7 @@ def test_a_wrong_separator(table, separator):
 
 
 @pytest.mark.parametrize("name", ["", "Unnamed: 0", "id", "PassengerId", "customer_id", "Index"])
-def test_an_index_is_told_and_can_be_dropped(table, name):
+def test_an_index_column_is_reported_and_can_be_dropped(table, name):
     rows = [f"{number},{number % 2 + 0.5},{'xy'[number % 2]}" for number in (7, 3, 5, 4)]
     path = table("\n".join([f"{name},a,label", *rows]))
     column = name or "Unnamed: 0"
@@ -228,13 +228,13 @@ def test_an_index_is_told_and_can_be_dropped(table, name):
         assert describe(path, drop=column).num_features == 1
 
 
-def test_a_first_column_that_counts_is_told(table):
+def test_a_first_column_that_counts_rows_is_reported(table):
     path = table("\n".join(["when,a,label", *(f"{number},{number % 3},x" for number in range(10))]))
     with pytest.warns(DataWarning, match="column 'when'"):
         load(path)
 
 
-def test_measurements_are_no_index(table):
+def test_measurements_are_not_taken_for_an_index(table):
     path = table(
         "fixed acid,humid,label\n"
         + "".join(f"{number + 0.5},{number},{'xy'[number % 2]}\n" for number in (7, 3, 5, 4))
@@ -258,7 +258,7 @@ def test_text_columns_can_be_dropped(table):
     assert only_batch(load(path, drop="Name"))[0].tolist() == [[1]]
 
 
-def test_a_price_is_no_class(table):
+def test_a_price_is_refused_as_a_class(table):
     path = table("a,price\n" + "".join(f"{number},{number * 1739 % 997 * 100}\n" for number in range(200)))
     with pytest.raises(ValueError, match="max_classes: .*column 'price'.*200 distinct integers"):
         load(path, label_column="price")
@@ -278,12 +278,12 @@ def test_a_price_is_no_class(table):
         ("large", "encode text"),
     ],
 )
-def test_cells_that_could_be_numbers_are_told_with_the_way_to_write_them(table, cell, remedy):
+def test_cells_that_could_be_numbers_are_reported_with_their_proper_form(table, cell, remedy):
     with pytest.raises(ValueError, match=rf"column 'a' of row 2 .*{remedy}"):
         load(table(f"a,label\n{cell},x\n2,y\n"))
 
 
-def test_points_of_thousands_beside_decimal_commas_are_no_decimals(table):
+def test_points_beside_decimal_commas_are_thousands_separators(table):
     path = table("a;label\n1.234;x\n999,5;y\n")
     with pytest.raises(ValueError, match=r"got '1\.234' in column 'a' of row 2 .*thousands"):
         load(path, separator=";")
@@ -297,7 +297,7 @@ def test_semicolons_below_names_with_commas(table):
         load(table("height, cm;width;label\n1,5;2;x\n2,5;3;y\n"))
 
 
-def test_a_title_above_the_names_is_told(table):
+def test_a_title_above_the_names_is_reported(table):
     with pytest.raises(ValueError, match=r"title.*'# measured in May'"):
         load(table("# measured in May\na,label\n1,x\n2,y\n"))
 
@@ -312,12 +312,12 @@ def test_a_compressed_file_is_known_by_its_content(table):
 
 
 @pytest.mark.parametrize("column", [0, -1, ["label"]])
-def test_a_label_column_that_is_no_name(table, column):
+def test_a_label_column_that_is_not_a_string_is_refused(table, column):
     with pytest.raises(ValueError, match=r"^label_column: expected the name"):
         load(table("a,label\n1,x\n2,y\n"), label_column=column)
 
 
-def test_doubtful_classes_are_told(table):
+def test_doubtful_classes_are_reported(table):
     with pytest.warns(DataWarning, match=r"'label'.*'Cat', 'cat' are different"):
         load(table("a,label\n1,Cat\n2,cat\n"))
     with pytest.warns(DataWarning, match="only one class, x"):

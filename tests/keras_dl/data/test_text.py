@@ -83,7 +83,7 @@ def test_an_empty_text(text_file):
         load(text_file(""))
 
 
-def test_bytes_that_are_no_text(tmp_path):
+def test_binary_files_are_refused_as_text(tmp_path):
     path = tmp_path / "model.bin"
     path.write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(ValueError, match=r"source: expected a plain text.*model.bin"):
@@ -91,7 +91,7 @@ def test_bytes_that_are_no_text(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
-def test_a_byte_order_mark_is_no_character(tmp_path, encoding):
+def test_a_byte_order_mark_is_skipped(tmp_path, encoding):
     path = tmp_path / "book.txt"
     path.write_bytes("héllo wörld".encode(encoding))
     assert describe(path).vocabulary == "".join(sorted(set("héllo wörld")))
@@ -103,7 +103,7 @@ def test_every_line_end_is_a_line_feed(tmp_path):
     assert windows(path, 6) == [("a\nb\nc\n", "\nb\nc\nd")]
 
 
-def test_another_encoding_is_named_and_read_where_it_is_given(tmp_path):
+def test_another_encoding_is_named_and_read_if_it_is_given(tmp_path):
     path = tmp_path / "book.txt"
     path.write_bytes("tea\nand café\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"source: .*at byte 11, in line 2, .*book.txt.*encoding='latin-1'"):
@@ -114,7 +114,7 @@ def test_another_encoding_is_named_and_read_where_it_is_given(tmp_path):
         load(path)
 
 
-def test_a_text_in_utf_8_is_advised_to_be_read_so(text_file):
+def test_the_error_for_a_utf_8_text_advises_utf_8(text_file):
     with pytest.raises(ValueError, match=r"expected a text in ASCII.*encoding='utf-8' would read .*café"):
         load(text_file("café"), encoding="ascii")
 
@@ -132,13 +132,13 @@ def test_more_characters_than_fit_into_two_bytes(tmp_path):
     assert "".join(x for x, _ in windows(path, 1000)) == text[: (len(text) - 1) // 1000 * 1000]
 
 
-def test_separators_are_of_no_use_to_a_text(text_file):
+def test_a_separator_is_refused_for_a_text(text_file):
     with pytest.raises(ValueError, match="separator: expected none"):
         load(text_file("abc"), separator=";")
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.ipynb"])
-def test_records_are_no_prose(tmp_path, name):
+def test_records_are_refused_as_prose(tmp_path, name):
     (tmp_path / name).write_text('{"a": 1, "label": "x"}\n' * 9)
     with pytest.raises(ValueError, match=r"^source: .*CSV.*\.txt"):
         load(tmp_path / name, sequence_length=4)

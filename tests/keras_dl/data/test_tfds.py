@@ -156,7 +156,7 @@ def test_a_plain_name_that_tfds_does_not_know_may_be_a_folder(tmp_path, monkeypa
     assert describe("my_notes").vocabulary == "abc"
 
 
-def test_offline_fails_fast_and_says_what_to_do(tmp_path, monkeypatch):
+def test_offline_fails_fast_with_the_remedy(tmp_path, monkeypatch):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
@@ -186,7 +186,7 @@ def test_a_server_that_never_answers(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("status", "reachable"), [(200, True), (403, True), (405, True), (503, False)])
-def test_what_counts_as_an_answer(tmp_path, status, reachable):
+def test_http_statuses_that_count_as_a_response(tmp_path, status, reachable):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_HEAD(self):
             self.send_response(status)

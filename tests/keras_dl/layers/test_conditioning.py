@@ -57,7 +57,7 @@ def test_a_dense_layer_beside_the_projection_gives_the_log_ratio_of_two_softmax_
 
 
 @pytest.mark.parametrize("layer", [ClassConcatenation(K), ClassProjection(K)])
-def test_what_is_no_class_adds_nothing(layer):
+def test_a_label_out_of_range_contributes_zero(layer):
     x = features(5)
     h = np.asarray(layer((x, np.full(B, K))))
     np.testing.assert_array_equal(h[:, -1], 0)
@@ -74,7 +74,7 @@ def test_a_model_with_the_layer_comes_back_from_its_file(layer_class, tmp_path):
     np.testing.assert_array_equal(model(inputs), again(inputs))
 
 
-def test_bad_arguments_say_what_to_do():
+def test_bad_arguments_are_refused_with_the_remedy():
     with pytest.raises(ValueError, match="num_classes: expected an int of at least 2, got 1"):
         ClassConcatenation(1)
     with pytest.raises(ValueError, match=r"inputs: expected \(features, class\).*in a tuple"):

@@ -46,7 +46,7 @@ def test_pool_output_size_is_that_of_both_poolings(size: int, pool: int) -> None
 
 
 @pytest.mark.parametrize(("strides", "padding"), [(1, 0), (1, 1), (2, 1), ((1, 3), (2, 0))])
-def test_values_are_scipy_s_cross_correlations(strides: Any, padding: Any) -> None:
+def test_values_match_scipys_cross_correlation(strides: Any, padding: Any) -> None:
     random = np.random.default_rng(0)
     x = random.standard_normal((2, 7, 6, 3)).astype("float32")
     layer = Conv2D(4, (3, 2), strides, padding, bias_initializer="ones")
@@ -61,7 +61,7 @@ def test_values_are_scipy_s_cross_correlations(strides: Any, padding: Any) -> No
             np.testing.assert_allclose(maps[:, :, f], full[::down, ::right] + 1, rtol=1e-4, atol=1e-5)
 
 
-def test_named_paddings_are_keras_s() -> None:
+def test_named_paddings_match_keras() -> None:
     x = np.random.default_rng(0).random((1, 5, 5, 2), dtype=np.float32)
     for padding in ("valid", "same"):
         ours, theirs = Conv2D(3, 3, 2, padding), keras.layers.Conv2D(3, 3, 2, padding)
@@ -80,7 +80,7 @@ def test_config_round_trip_keeps_the_padding(padding: Any) -> None:
 
 
 @pytest.mark.parametrize("padding", [-1, 1.5, (1, -2), True])
-def test_padding_that_is_no_count_is_refused(padding: Any) -> None:
+def test_an_invalid_padding_is_refused(padding: Any) -> None:
     with pytest.raises(ValueError, match="padding: expected an int of at least 0, got"):
         Conv2D(1, 3, padding=padding)
 

@@ -35,7 +35,7 @@ def test_training_is_the_equation_in_numpy() -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
-def test_gives_keras_s_numbers_and_gradients(training: bool, policy: str) -> None:
+def test_values_and_gradients_match_keras(training: bool, policy: str) -> None:
     tolerance = {"float32": 1e-5, "mixed_float16": 5e-3, "mixed_bfloat16": 5e-2}[policy]
     results = []
     for layer in twins(dtype=policy):
@@ -51,7 +51,7 @@ def test_gives_keras_s_numbers_and_gradients(training: bool, policy: str) -> Non
         np.testing.assert_allclose(got, expected, atol=tolerance * (1 + np.abs(expected).max()))
 
 
-def test_gradient_of_the_gradient_is_keras_s() -> None:
+def test_the_second_gradient_matches_keras() -> None:
     penalties = []
     for layer in twins():
         x = tf.Variable(X)
@@ -73,7 +73,7 @@ def test_frozen_it_keeps_its_statistics() -> None:
 
 
 @pytest.mark.parametrize("options", [{"scale": False}, {"center": False}, {"axis": 1}])
-def test_other_options_go_keras_s_way(options: dict[str, Any]) -> None:
+def test_other_options_use_the_implementation_of_keras(options: dict[str, Any]) -> None:
     layers = [BatchNormalization(**options), keras.layers.BatchNormalization(**options)]
     results = [layer(X, training=True).numpy() for layer in layers]
     np.testing.assert_allclose(*results, atol=1e-5)

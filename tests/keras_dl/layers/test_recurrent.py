@@ -139,7 +139,7 @@ class TestEquations:
         np.testing.assert_allclose(outputs, expected, **TOLERANCE)
         np.testing.assert_allclose(values(last), expected_states, **TOLERANCE)
 
-    def test_going_backwards_is_going_forwards_over_the_reversed_sequence(self, family, random):
+    def test_go_backwards_equals_the_reversed_sequence(self, family, random):
         _, layer_class, step, num_states, options = family
         x = float32(random, B, T, D)
         layer = layer_class(H, return_sequences=True, go_backwards=True, **options)
@@ -247,7 +247,7 @@ class TestKeras:
         [(LSTM(H), keras.layers.LSTM(H)), (GRU(H), keras.layers.GRU(H, reset_after=False))],
         ids=["lstm", "gru"],
     )
-    def test_weights_go_both_ways(self, ours, theirs, random):
+    def test_weights_are_exchanged_in_both_directions(self, ours, theirs, random):
         x = float32(random, B, T, D)
         ours.build(x.shape)
         theirs.build(x.shape)
@@ -270,7 +270,7 @@ class TestKeras:
             ours.set_weights(random_weights(theirs, random))
             np.testing.assert_allclose(ours(x, states)[0], theirs(x, states)[0], **TOLERANCE)
 
-    def test_a_new_cell_begins_as_keras_begins(self):
+    def test_a_new_cell_has_keras_initial_weights(self):
         for ours, theirs in ((LSTMCell, keras.layers.LSTMCell), (GRUCell, keras.layers.GRUCell)):
             cells = []
             for make in (ours, theirs):
@@ -282,7 +282,7 @@ class TestKeras:
             for mine, its in zip(*cells, strict=True):
                 np.testing.assert_array_equal(mine, its)
 
-    def test_saved_models_come_back_the_same(self, family, random, tmp_path):
+    def test_saved_models_are_loaded_unchanged(self, family, random, tmp_path):
         cell_class, layer_class, _, _, options = family
         x = float32(random, B, T, D)
         inputs = keras.Input((None, D))

@@ -60,7 +60,7 @@ def test_examples_are_independent() -> None:
     assert np.abs(correlation).max() < 5 / np.sqrt(5000)
 
 
-def test_unusable_arguments_are_named() -> None:
+def test_invalid_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="distribution: expected 'normal' or 'uniform', got 'gauss'"):
         stateless_noise(1, (2,), seed=0, step=0, distribution="gauss")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected minval < maxval, got minval=1.0 and maxval=1.0"):
@@ -144,7 +144,7 @@ def test_epsilon_with_a_sample_axis_gives_that_many_samples() -> None:
     assert layer.compute_output_shape([(None, 1, 2), (None, 1, 2), (None, 5, 2)]) == (None, 5, 2)
 
 
-def test_drawn_samples_have_the_asked_mean_and_variance() -> None:
+def test_samples_have_the_requested_mean_and_variance() -> None:
     mean, log_variance = tf.fill((20000, 1), 3.0), tf.fill((20000, 1), np.float32(np.log(4.0)))
     z = np.ravel(GaussianSampling(seed=1)((mean, log_variance)))
     assert stats.kstest(z, stats.norm(3, 2).cdf).pvalue > 1e-3
@@ -160,7 +160,7 @@ def test_gradients_pass_through_a_sample() -> None:
     np.testing.assert_allclose(to_log_variance, [[0.5 * np.exp(0.4) * 1.7]], rtol=1e-5)
 
 
-def test_training_calls_draw_anew_and_others_repeat() -> None:
+def test_training_calls_draw_new_noise_and_others_repeat() -> None:
     layer, inputs = GaussianSampling(), (tf.zeros((2, 3)), tf.zeros((2, 3)))
     first, second = layer(inputs, training=True), layer(inputs, training=True)
     assert not np.isclose(first, second).any()
@@ -178,7 +178,7 @@ def test_sampling_refuses_one_input() -> None:
         GaussianSampling()((tf.zeros((2, 3)),))
 
 
-def test_dropout_keeps_the_expectation_and_the_asked_share() -> None:
+def test_dropout_keeps_the_expectation_and_the_requested_share() -> None:
     dropped = np.asarray(Dropout(0.3)(tf.ones((200, 100)), training=True))
     kept = dropped != 0
     assert abs(kept.mean() - 0.7) < 5 * np.sqrt(0.21 / kept.size)
@@ -242,7 +242,7 @@ def test_moves_continue_after_loading(tmp_path: Any) -> None:
     np.testing.assert_array_equal(loaded(images, training=True), model(images, training=True))
 
 
-def test_random_shift_refuses_what_it_cannot_move() -> None:
+def test_random_shift_refuses_inputs_other_than_images() -> None:
     with pytest.raises(ValueError, match="pixels: expected an int of at least 0, got -1"):
         RandomShift(-1)
     with pytest.raises(ValueError, match=r"inputs: expected images \(B, H, W, C\), got shape \(2, 3\)"):

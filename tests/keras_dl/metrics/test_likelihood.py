@@ -93,14 +93,14 @@ def test_a_vae_agrees_with_a_loop_over_images():
     np.testing.assert_allclose(importance_sampled_nll(model, images, 20000), looped, atol=0.02)
 
 
-def test_the_seed_decides_and_more_images_change_nothing():
+def test_the_seed_determines_the_draws_and_more_images_change_none():
     model = LinearGaussian(widen=1.5)
     whole = importance_sampled_nll(model, IMAGES, 5, seed=3)
     np.testing.assert_allclose(importance_sampled_nll(model, IMAGES[:130], 5, seed=3), whole[:130], rtol=1e-5)
     assert np.abs(importance_sampled_nll(model, IMAGES, 5, seed=4) - whole).min() > 0
 
 
-def test_images_have_draws_of_their_own():
+def test_each_image_has_its_own_draws():
     repeated = np.repeat(IMAGES[:1], 230, axis=0)
     assert len(np.unique(importance_sampled_nll(LinearGaussian(widen=2.0), repeated, 1))) > 225
 
@@ -132,13 +132,13 @@ def test_only_intensities_are_binarized(image):
         binarized(image)
 
 
-def test_active_units_are_those_that_vary():
+def test_active_units_vary():
     mean = np.random.default_rng(0).normal(size=(5000, 3)) * np.sqrt([1.0, 0.02, 0.005]) + [0, 0, 9]
     assert active_units(mean).tolist() == [True, True, False]
     assert active_units(mean, threshold=0.1).sum() == 1
 
 
-def test_kl_per_unit_is_what_monte_carlo_gives():
+def test_kl_per_unit_matches_monte_carlo():
     mean, log_variance = np.array([[0.0, 1.5, -0.4]]), np.array([[0.0, -1.0, 0.7]])
     deviation = np.exp(log_variance / 2)
     z = mean + deviation * np.random.default_rng(0).normal(size=(400_000, 3))

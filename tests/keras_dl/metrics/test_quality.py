@@ -1,4 +1,4 @@
-"""Measures in the features of the shipped LeNet, on real scans that are always there and on MNIST."""
+"""Metrics in the features of the included LeNet, on the embedded scans and on MNIST."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ def scans():
     return everything("digits", image_size=28)
 
 
-def test_the_weights_are_small_and_are_those_that_are_named():
+def test_the_weights_are_small_and_match_their_hash():
     content = resources.files("keras_dl.metrics").joinpath(WEIGHTS_FILE).read_bytes()
     assert len(content) < 2 * 2**20
     assert hashlib.sha256(content).hexdigest() == WEIGHTS_SHA256
@@ -48,7 +48,7 @@ def test_other_weights_are_refused(monkeypatch):
         _network.__wrapped__()
 
 
-def test_the_lenet_reads_digits_that_it_never_saw(scans):
+def test_the_lenet_classifies_digits_of_another_data_set(scans):
     images, labels = scans
     outputs = lenet_outputs(images)
     assert outputs.features.shape == (len(images), 84)
@@ -76,7 +76,7 @@ def test_real_images_are_at_the_floor_and_noise_is_far_above(scans):
     assert frechet_lenet_distance(noise, train, test).value > 20 * floor
 
 
-def test_the_floor_takes_as_many_training_images_as_were_generated(scans):
+def test_the_floor_uses_as_many_training_images_as_were_generated(scans):
     images = scans[0]
     distance = frechet_lenet_distance(images[:50], images[100:500], images[500:700])
     features = lenet_outputs(images).features
@@ -94,7 +94,7 @@ def test_a_distance_is_never_shown_without_its_floor(scans):
     assert {"fld", "fld_floor", "kernel_distance", "kernel_distance_floor"} <= set(quality.figures())
 
 
-def test_sample_quality_is_its_parts(scans):
+def test_sample_quality_contains_its_parts(scans):
     images = scans[0]
     quality = sample_quality(images[:100], images[100:300], images[300:400])
     features, classes = lenet_outputs(images)

@@ -39,7 +39,7 @@ def test_the_keras_metric_averages_over_batches(predictions):
     assert float(from_probabilities.result()) == pytest.approx(bits_per_character(logits, targets), rel=1e-4)
 
 
-def test_the_keras_metric_comes_back_from_its_config():
+def test_the_keras_metric_is_restored_from_its_config():
     metric = keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(BitsPerCharacter(from_logits=False, name="bpc"))
     )

@@ -1,4 +1,4 @@
-"""Steps of every kind: what they refuse, with XLA too, and gradients accumulated over several of them."""
+"""Training steps: non-finite numbers are refused, with XLA, too, and gradients are accumulated."""
 
 import keras
 import numpy as np
@@ -88,7 +88,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_no_model_trains_on_a_number_that_is_not_finite(name):
+def test_no_model_trains_on_a_non_finite_number(name):
     make, x, y = MODELS[name]
     model = make()
     model.fit(x, y, verbose=0)
@@ -115,7 +115,7 @@ def test_numbers_of_every_float_type_are_checked(dtype):
         model.fit(tf.data.Dataset.from_tensors((spoiled(FEATURES, dtype=dtype), CLASSES)), verbose=0)
 
 
-def test_what_overflows_in_float32_is_refused_and_large_numbers_are_not():
+def test_values_that_overflow_float32_are_refused_and_large_ones_are_not():
     model = classifier(MLP((4,), 3))
     large = np.full_like(FEATURES, 3e38)  # their sum is infinite, none of them is
     model.test_on_batch(large * 0, CLASSES)
@@ -124,7 +124,7 @@ def test_what_overflows_in_float32_is_refused_and_large_numbers_are_not():
         model.fit(tf.data.Dataset.from_tensors((spoiled(FEATURES, 1e300, "float64"), CLASSES)), verbose=0)
 
 
-def test_weights_of_examples_are_finite():
+def test_non_finite_example_weights_are_refused():
     with pytest.raises(ValueError, match="sample_weight 1"):
         classifier(MLP((4,), 3)).fit(
             FEATURES, CLASSES, sample_weight=spoiled(np.ones(12, np.float32)), verbose=0
@@ -143,7 +143,7 @@ OUT_OF_RANGE = {
 
 
 @pytest.mark.parametrize("case", OUT_OF_RANGE)
-def test_xla_leaves_the_checks_alone(case):
+def test_xla_keeps_the_checks(case):
     name, x, y, argument = OUT_OF_RANGE[case]
     make, good, labels = MODELS[name]
     model = make(jit_compile=True)
@@ -239,7 +239,7 @@ def test_a_language_model_accumulates():
     assert bits(*model.trainable_weights) != weights
 
 
-def test_accumulation_under_a_strategy_says_what_to_do():
+def test_accumulation_under_a_strategy_is_refused_with_the_remedy():
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = vae(sgd(2))
     with pytest.raises(ValueError, match=r"^gradient_accumulation_steps: .*batch_size"):

@@ -1,4 +1,4 @@
-"""The conditional GAN: both players are told the class."""
+"""The conditional GAN: both players receive the class."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def make(**kwargs):
     return gan
 
 
-def test_both_players_listen_to_the_class():
+def test_both_players_depend_on_the_class():
     gan = make()
     z = gan.sample_prior(4)
     by_class = [np.asarray(gan.generate(z, label)) for label in range(K)]
@@ -32,7 +32,7 @@ def test_both_players_listen_to_the_class():
         assert len({value.tobytes() for value in values}) == K
 
 
-def test_the_players_learn_which_class_looks_how():
+def test_the_players_learn_the_appearance_of_each_class():
     """Class k is an even gray of k / 2."""
     gan = make()
     labels = np.arange(16 * 150) % K
@@ -46,7 +46,7 @@ def test_the_players_learn_which_class_looks_how():
     assert (right > wrong).all()
 
 
-def test_generated_images_take_the_classes_of_the_batch():
+def test_generated_images_have_the_classes_of_the_batch():
     gan = make()
     told = []
     generator = gan.generator
@@ -67,7 +67,7 @@ def test_labels_of_every_integer_kind_are_the_same(dtype, shape):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_generate_fills_in_what_is_left_out():
+def test_generate_draws_omitted_arguments():
     gan = make()
     z = gan.sample_prior(K, seed=2)
     expected = np.asarray(gan((z, np.arange(K))))
@@ -88,7 +88,7 @@ def test_interpolation_and_arithmetic_stay_in_a_class():
     np.testing.assert_allclose(gan.arithmetic(a, b, c, label=1), gan.generate(a - b + c, [1, 1]), atol=1e-6)
 
 
-def test_endpoints_take_the_class():
+def test_endpoints_accept_the_class():
     gan = make()
     endpoints = gan.endpoints()
     assert {

@@ -25,7 +25,7 @@ def clusters(seed: int = 0, offset: float = 0.0) -> tuple[Any, Any]:
 @pytest.mark.parametrize(
     "offset", [0.0, 300.0]
 )  # far from 0, differences of large sums would lose all digits
-def test_naive_bayes_is_scikit_learn_s_in_batches_of_any_size(batch_size: int, offset: float) -> None:
+def test_naive_bayes_matches_scikit_learn_at_any_batch_size(batch_size: int, offset: float) -> None:
     x, y = clusters(offset=offset)
     model = GaussianNaiveBayes(3)
     model.fit(x, y, batch_size=batch_size, verbose=0)
@@ -38,7 +38,7 @@ def test_naive_bayes_is_scikit_learn_s_in_batches_of_any_size(batch_size: int, o
     )
 
 
-def test_naive_bayes_takes_sample_weights() -> None:
+def test_naive_bayes_uses_sample_weights() -> None:
     x, y = clusters()
     weight = np.random.default_rng(1).uniform(0.5, 2, len(x)).astype("float32")
     model = GaussianNaiveBayes(3)
@@ -47,7 +47,7 @@ def test_naive_bayes_takes_sample_weights() -> None:
     np.testing.assert_allclose(model.predict(x, verbose=0), reference.predict_proba(x), atol=1e-4)
 
 
-def test_every_fit_of_naive_bayes_begins_anew_and_epochs_change_nothing() -> None:
+def test_every_fit_of_naive_bayes_starts_from_zero_and_epochs_change_nothing() -> None:
     x, y = clusters()
     model, once = GaussianNaiveBayes(3), GaussianNaiveBayes(3)
     model.fit(*clusters(seed=5), verbose=0)
@@ -80,7 +80,7 @@ def test_logistic_regression_reaches_scikit_learn_s_minimum() -> None:
 
 
 @pytest.mark.parametrize("model", [GaussianNaiveBayes(3), LogisticRegression(3)], ids=["bayes", "regression"])
-def test_the_endpoint_s_answers_belong_together(model: Any) -> None:
+def test_the_outputs_of_the_endpoint_are_consistent(model: Any) -> None:
     x, y = clusters()
     with pytest.raises(ValueError, match="expected a built .*pass num_features"):
         model.endpoints()

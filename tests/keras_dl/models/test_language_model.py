@@ -41,7 +41,7 @@ class TestStates:
             answer, states = model.step(tokens[:, t], states)
             np.testing.assert_allclose(answer, logits[:, t], rtol=0, atol=1e-5)
 
-    def test_reading_on_is_reading_at_once(self, cell, random):
+    def test_reading_in_parts_equals_reading_at_once(self, cell, random):
         model, tokens = model_of(cell, random), random.integers(0, 7, (3, 9))
         first, states = model.read(tokens[:, :4])
         second, _ = model.read(tokens[:, 4:], states)
@@ -69,7 +69,7 @@ class TestStates:
 
 @pytest.mark.parametrize("cell", CELLS)
 class TestTraining:
-    def test_everything_comes_back_from_a_file(self, cell, random, tmp_path):
+    def test_a_file_restores_the_whole_model(self, cell, random, tmp_path):
         tokens = random.integers(0, 7, (12, 10))
         model = LanguageModel(
             list(LETTERS), cell, UNITS, num_layers=2, embedding_dim=3, dropout=0.2, clipnorm=2.0
@@ -85,7 +85,7 @@ class TestTraining:
         for mine, its in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
             np.testing.assert_array_equal(mine, its)
 
-    def test_it_learns_what_comes_next(self, cell):
+    def test_the_model_learns_the_next_character(self, cell):
         keras.utils.set_random_seed(0)
         text = "ab cde\n" * 60
         model = LanguageModel(LETTERS, cell, 16, embedding_dim=8)
@@ -131,7 +131,7 @@ class TestText:
         assert model.decode(ids) == "bad cab\n"
         assert model.decode([]) == ""
 
-    def test_a_text_continues_its_prompt_and_its_seed_decides(self, random):
+    def test_a_text_continues_its_prompt_and_depends_on_the_seed(self, random):
         model = model_of("lstm", random)
         text = model.generate("bad ", 30, seed=1)
         assert text.startswith("bad ")
@@ -140,7 +140,7 @@ class TestText:
         assert text != model.generate("bad ", 30, seed=2)
         assert text[:14] == model.generate("bad ", 10, seed=1)  # a longer text begins as the shorter one
 
-    def test_the_likeliest_character_is_taken_with_top_k_1_and_near_temperature_0(self, random):
+    def test_top_k_1_and_temperature_near_0_choose_the_likeliest_character(self, random):
         model, ids = model_of("gru", random), [1, 0]
         for _ in range(12):
             ids.append(int(np.argmax(model(np.array([ids]))[0, -1])))

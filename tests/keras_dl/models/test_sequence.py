@@ -68,7 +68,7 @@ class TestAgainstKeras:
 
 @pytest.mark.parametrize("cell", CELLS)
 class TestCapabilities:
-    def test_everything_comes_back_from_a_file(self, cell, random, tmp_path):
+    def test_a_file_restores_the_whole_model(self, cell, random, tmp_path):
         images, labels = random.random((12, 8, 8, 1), dtype="float32"), random.integers(0, 4, 12)
         model = SequenceClassifier(cell, UNITS, 4, num_layers=2, dropout=0.2, clipnorm=0.5)
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])

@@ -80,7 +80,7 @@ def test_generator_gradients_are_the_slopes_of_the_losses():
     assert generator_gradients(0.0) == (0, 1)
 
 
-def test_coverage_counts_the_modes_that_are_there():
+def test_coverage_counts_the_present_modes():
     centres = ring_centres(8, 2.0)
     np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 2)
     whole = mode_coverage(ring_of_gaussians(8000, centres, 0.05), centres, 0.05)

@@ -41,7 +41,7 @@ def test_the_best_on_the_sample_is_least_squares():
     assert terms.approximation + terms.estimation == pytest.approx(risk, rel=1e-6)
 
 
-def test_each_term_answers_to_its_own_cause():
+def test_each_term_depends_on_its_own_cause():
     mean = lambda *args: np.mean([decompose_error(*args, seed=seed) for seed in range(12)], axis=0)  # noqa: E731
     small, large = mean(1, 200, 300), mean(4, 200, 300)
     assert large[1] < small[1] / 100, "a larger family approximates better"

@@ -62,7 +62,7 @@ def test_the_double_sum_is_the_gradient():
     assert found.loss == pytest.approx(float(loss), rel=1e-5)
 
 
-def test_a_term_is_what_one_loss_says_of_one_use():
+def test_a_term_is_the_gradient_of_one_loss_by_one_use():
     w, u, v = RNG.standard_normal((H, H)), RNG.standard_normal((H, D)), RNG.standard_normal((OUT, H))
     j, k, row, column, h = 6, 2, 1, 3, 1e-6
 
@@ -100,7 +100,7 @@ def test_gru_norms():
     np.testing.assert_allclose(found.hidden, by_autodiff(cell, 0), rtol=1e-4, atol=1e-7)
 
 
-def test_the_spectral_radius_decides_between_vanishing_and_exploding():
+def test_the_spectral_radius_determines_vanishing_and_exploding():
     u, still = np.zeros((30, 1)), np.zeros((60, 1))  # at s = 0 each Jacobian is W itself
     for radius in (0.8, 1.2):
         w = random_recurrence(30, radius, seed=1)

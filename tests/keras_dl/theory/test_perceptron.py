@@ -48,7 +48,7 @@ def test_the_margin_by_hand():
     assert found.bound == pytest.approx(2)
 
 
-def test_xor_has_no_margin_and_its_weights_come_back():
+def test_xor_has_no_margin_and_its_weights_recur():
     assert separation(*XOR) is None
     run = train_perceptron(*XOR, max_epochs=50)
     assert not run.converged
@@ -59,7 +59,7 @@ def test_xor_has_no_margin_and_its_weights_come_back():
     np.testing.assert_array_equal(later.w, run.w)
 
 
-def test_one_class_and_scale_do_not_trouble_it():
+def test_one_class_and_any_scale_are_supported():
     assert separation([[3.0], [1.0]], [1, 1]) is not None
     x, y = separable(2)
     np.testing.assert_allclose(separation(x * 1e6, y).w[:2].shape, (2,))
