@@ -48,14 +48,23 @@ from .errors import (
     UnsupportedByServerError,
 )
 from .protocol.signatures import Signature, TensorSpec
+from .server.batching import BatchingOptions
+from .server.core import Retries
+from .server.engines.engine import Threads
+from .server.loading import Loading
+from .server.model_configs import ModelConfig, VersionPolicy
 from .server.server import Server
+from .server.settings import ServerSettings
+from .tls import TLS
 
 __all__ = [
+    "TLS",
     "Aborted",
     "AbortedError",
     "AlreadyExists",
     "AlreadyExistsError",
     "AsyncClient",
+    "BatchingOptions",
     "Cancelled",
     "CancelledError",
     "Client",
@@ -74,6 +83,8 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidRequest",
     "InvalidRequestError",
+    "Loading",
+    "ModelConfig",
     "ModelMetadata",
     "NotFound",
     "NotFoundError",
@@ -85,12 +96,15 @@ __all__ = [
     "PermissionDeniedError",
     "ResourceExhausted",
     "ResourceExhaustedError",
+    "Retries",
     "Server",
+    "ServerSettings",
     "ServerStartError",
     "ServingError",
     "Signature",
     "StatusError",
     "TensorSpec",
+    "Threads",
     "Unauthenticated",
     "UnauthenticatedError",
     "Unavailable",
@@ -101,5 +115,6 @@ __all__ = [
     "UnknownError",
     "UnsupportedByServer",
     "UnsupportedByServerError",
+    "VersionPolicy",
     "VersionStatus",
 ]

@@ -26,7 +26,7 @@ from keras_dl.cli.inputs import read_inputs
 from keras_dl.reports.tables import answers_table
 from keras_dl_serving import Client, Server, Signature, TensorSpec
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.certificates import certificate
 from tests._support.peers import RestModel, rest_peer
 
@@ -191,7 +191,7 @@ def test_mutual_tls(run: Callable[..., str], releases: Path, tmp_path: Path) -> 
     (tmp_path / "key.pem").write_text(key)
     (tmp_path / "cert.pem").write_text(cert)
     tls = messages.SSLConfig(server_key=key, server_cert=cert, custom_ca=cert, client_verify=True)
-    settings = Settings(grpc_tls=tls, rest_tls=tls)
+    settings = ServerSettings(grpc_tls=tls, rest_tls=tls)
     trust = ("--ca-file", "cert.pem")
     own = ("--cert-file", "cert.pem", "--key-file", "key.pem")
     with Server(releases, rest_port=0, grpc_port=0, settings=settings) as server:

@@ -37,9 +37,9 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(releases: Path) -> Iterator[Any]:
     """The server of these releases, with the profiler."""
     from keras_dl_serving import Server
-    from keras_dl_serving.server.settings import Settings
+    from keras_dl_serving.server.settings import ServerSettings
 
-    settings = Settings(profiler=True)
+    settings = ServerSettings(profiler=True)
     with Server(releases, rest_port=0, grpc_port=0, poll_seconds=None, settings=settings) as running:
         yield running
 
@@ -70,10 +70,10 @@ def client(client_class: Any, protocol: str, server: Any) -> Iterator[Any]:
 def triple(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A server of `triple`, an ONNX model: up in a moment."""
     from keras_dl_serving import Server
-    from keras_dl_serving.server.settings import Settings
+    from keras_dl_serving.server.settings import ServerSettings
 
     folder = tmp_path_factory.mktemp("triple")
     save_scale(folder / "triple" / "1", 3.0)
     socket = folder / "socket"
-    with Server(folder, rest_port=0, grpc_port=0, settings=Settings(grpc_socket=socket)) as server:
+    with Server(folder, rest_port=0, grpc_port=0, settings=ServerSettings(grpc_socket=socket)) as server:
         yield server

@@ -23,7 +23,7 @@ from keras_dl_serving import (
     UnavailableError,
 )
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.certificates import certificate
 
 # ---- a server that fails at first
@@ -146,7 +146,7 @@ def test_mutual_tls(client_class: Any, triple: Server, tmp_path: Path) -> None:
     files["cert_file"].write_text(cert)
     files["key_file"].write_text(key)
     tls = messages.SSLConfig(server_key=key, server_cert=cert, custom_ca=cert, client_verify=True)
-    settings = Settings(grpc_tls=tls, rest_tls=tls)
+    settings = ServerSettings(grpc_tls=tls, rest_tls=tls)
     ca = files["cert_file"]
     with Server(triple.releases, rest_port=0, grpc_port=0, settings=settings) as server:
         for url in (server.rest_url, server.grpc_url):

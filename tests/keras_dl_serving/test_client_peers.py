@@ -21,7 +21,7 @@ from keras_dl_serving import (
 from keras_dl_serving.client.grpc_transport import _translate
 from keras_dl_serving.errors import Request
 from keras_dl_serving.protocol.wire import messages
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.certificates import certificate
 from tests._support.peers import GrpcPeer, rest_peer
 
@@ -176,7 +176,7 @@ def test_metadata_that_is_none(client_class: Any, content: bytes) -> None:
 def test_the_other_protocol_and_tls_are_suggested(client_class: Any, triple: Server) -> None:
     key, cert = certificate()
     tls = messages.SSLConfig(server_key=key, server_cert=cert)
-    settings = Settings(grpc_tls=tls, rest_tls=tls)
+    settings = ServerSettings(grpc_tls=tls, rest_tls=tls)
     rest = r"Is this the REST port, and does it speak TLS \(https://\) or not \(http://\)\?"
     grpc = r"Is this the gRPC port, and does it speak TLS \(grpcs://\) or not \(grpc://\)\?"
     with Server(triple.releases, rest_port=0, grpc_port=0, settings=settings) as with_tls:

@@ -24,7 +24,7 @@ from keras_dl_serving import (
     Server,
     ServerStartError,
 )
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.certificates import certificate
 from tests._support.forks import (
     in_children,
@@ -236,7 +236,7 @@ def test_a_server_in_forked_processes(server: Server) -> None:
 def of_a_child_that_outlives_its_parents_server(folder: str) -> list[str]:
     """Whether connections end and ports are free when a server stops whose process has a forked child."""
     socket_path = f"{folder}/socket"
-    settings = Settings(grpc_socket=Path(socket_path), rest_timeout=0.5)
+    settings = ServerSettings(grpc_socket=Path(socket_path), rest_timeout=0.5)
     with Server(folder, rest_port=0, grpc_port=0, settings=settings) as server:
         assert server.rest_port
         assert server.grpc_port

@@ -13,7 +13,7 @@ from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.batching import BatchingOptions, from_proto
 from keras_dl_serving.server.model_configs import (
     ModelConfig,
-    Policy,
+    VersionPolicy,
     check_platforms,
     model_configs,
 )
@@ -51,15 +51,15 @@ def models(tmp_path: Path, text: str) -> list[ModelConfig]:
 def test_models(tmp_path: Path) -> None:
     assert models(tmp_path, MODELS) == [
         ModelConfig("plain", Path("/models/plain")),
-        ModelConfig("all", Path("/models/all"), "onnx", Policy(newest=None)),
+        ModelConfig("all", Path("/models/all"), "onnx", VersionPolicy(newest=None)),
         ModelConfig(
             "labelled",
             Path("/models/labelled"),
             "tflite",
-            Policy(specific=(42, 43)),
+            VersionPolicy(specific=(42, 43)),
             {"stable": 42, "canary": 43},
         ),
-        ModelConfig("two", Path("/models/two"), "tensorflow", Policy(newest=2)),
+        ModelConfig("two", Path("/models/two"), "tensorflow", VersionPolicy(newest=2)),
     ]
     assert models(tmp_path, "") == []
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_dl_serving import Server
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.served_models import ECHO_DTYPES, WEIGHTS, save_scale
 
 
@@ -71,7 +71,7 @@ def test_outputs_are_blocks_of_bytes_when_asked_for(tmp_path: Path) -> None:
     from tensorflow_serving.apis import prediction_service_pb2_grpc
 
     save_scale(tmp_path / "m" / "1", 2)
-    options = Settings(tensor_content=True)
+    options = ServerSettings(tensor_content=True)
     with (
         Server(tmp_path, rest_port=None, grpc_port=0, settings=options) as server,
         grpc.insecure_channel(f"localhost:{server.grpc_port}") as channel,

@@ -15,9 +15,9 @@ import pytest
 from keras_dl_serving import Client, InvalidArgumentError, NotFoundError, Server, ServerStartError
 from keras_dl_serving.errors import FailedPreconditionError, InternalError
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
-from keras_dl_serving.server.model_configs import ModelConfig, Policy
+from keras_dl_serving.server.model_configs import ModelConfig, VersionPolicy
 from keras_dl_serving.server.releases import VersionFolder
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.fake_engine import FakeEngine, folder
 from tests._support.served_models import save_scale
 from tests._support.waiting import eventually
@@ -28,14 +28,14 @@ from tests._support.waiting import eventually
 @pytest.mark.parametrize(
     ("policy", "served"),
     [
-        (Policy(), {9}),
-        (Policy(newest=2), {9, 5}),
-        (Policy(newest=None), {9, 5, 2}),
-        (Policy(specific=(2, 5)), {2, 5}),
-        (Policy(specific=(7,)), set()),
+        (VersionPolicy(), {9}),
+        (VersionPolicy(newest=2), {9, 5}),
+        (VersionPolicy(newest=None), {9, 5, 2}),
+        (VersionPolicy(specific=(2, 5)), {2, 5}),
+        (VersionPolicy(specific=(7,)), set()),
     ],
 )
-def test_policies(policy: Policy, served: set[int]) -> None:
+def test_policies(policy: VersionPolicy, served: set[int]) -> None:
     core = Core(lambda _: FakeEngine())
     folders = [folder(9), folder(5), folder(2)]
     core.serve({"m": folders}, {"m": policy})
@@ -53,7 +53,7 @@ def states(core: Core) -> Any:
 def test_what_is_served_stays_when_nothing_that_is_asked_for_loads() -> None:
     core = Core(lambda _: FakeEngine())
     core.serve({"m": [folder(1)]})
-    core.serve({"m": [folder(1)]}, {"m": Policy(specific=(7,))})
+    core.serve({"m": [folder(1)]}, {"m": VersionPolicy(specific=(7,))})
     assert [version.state for version in states(core)] == [State.AVAILABLE]
 
 
@@ -82,7 +82,7 @@ def test_a_version_is_retried_so_often_and_not_before_its_time() -> None:
 
 def test_labels() -> None:
     core = Core(lambda _: FakeEngine())
-    core.serve({"m": [folder(2), folder(1)]}, {"m": Policy(newest=None)})
+    core.serve({"m": [folder(2), folder(1)]}, {"m": VersionPolicy(newest=None)})
     core.set_labels({"m": {"stable": 1, "canary": 2}})
     with core.use(ModelSpec("m", label="stable")) as servable:
         assert servable.version == 1
@@ -125,7 +125,7 @@ def listed(folder: Path, name: str, **options: Any) -> ModelConfig:
 @pytest.fixture
 def server(scales: Path) -> Iterator[Server]:
     models = [
-        listed(scales, "double", policy=Policy(newest=None), labels={"stable": 1, "canary": 2}),
+        listed(scales, "double", policy=VersionPolicy(newest=None), labels={"stable": 1, "canary": 2}),
         listed(scales, "triple"),
     ]
     with Server(models=models, rest_port=0, grpc_port=0, poll_seconds=0.05) as running:
@@ -264,7 +264,7 @@ def test_a_label_without_its_version_is_an_error_at_the_start_unless_allowed(sca
     options: dict[str, Any] = {"models": models, "rest_port": 0, "grpc_port": None}
     with pytest.raises(ServerStartError, match="Request to assign label to version 2 of model triple"):
         Server(**options).start()
-    with Server(**options, settings=Settings(allow_unavailable_labels=True)) as server:
+    with Server(**options, settings=ServerSettings(allow_unavailable_labels=True)) as server:
         assert ask(server, "triple/labels/canary").startswith("Servable not found")
 
 

@@ -17,7 +17,7 @@ from keras_dl_serving.errors import DataLossError, InvalidArgumentError, Unimple
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.releases import VersionFolder
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from keras_dl_serving.server.warmup import WARMUP_FILE, warm_up
 from tests._support.fake_engine import FakeEngine
 from tests._support.served_models import save_scale
@@ -105,7 +105,7 @@ def test_a_server_reports_an_altered_release_while_the_old_one_serves(tmp_path: 
         write_manifest(folder, {})
     (tmp_path / "releases" / "m").mkdir(parents=True)
     (tmp_path / "staged" / "1").rename(tmp_path / "releases" / "m" / "1")
-    settings = Settings(loading=Loading(verify_releases=True))
+    settings = ServerSettings(loading=Loading(verify_releases=True))
     with Server(
         tmp_path / "releases", rest_port=0, grpc_port=None, poll_seconds=0.05, settings=settings
     ) as server:

@@ -228,12 +228,12 @@ def model_server_spec() -> Any:
 
 
 def test_rest_over_tls_and_bounded_bodies(tmp_path: Path) -> None:
-    from keras_dl_serving.server.settings import Settings
+    from keras_dl_serving.server.settings import ServerSettings
 
     save_scale(tmp_path / "m" / "1", 2)
     key, cert = certificate()
     tls = messages.SSLConfig(server_key=key, server_cert=cert)
-    settings = Settings(rest_tls=tls, max_body_bytes=1000, rest_timeout=1.0)
+    settings = ServerSettings(rest_tls=tls, max_body_bytes=1000, rest_timeout=1.0)
     context = ssl.create_default_context(cadata=cert)
     with Server(tmp_path, rest_port=0, grpc_port=None, settings=settings) as server:
         assert server.rest_url.startswith("https://localhost:")

@@ -12,7 +12,7 @@ import pytest
 
 from keras_dl_serving import Server
 from keras_dl_serving.server.model_configs import ModelConfig
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.served_models import save_scale
 from tests._support.waiting import eventually
 
@@ -23,7 +23,7 @@ METRICS = "/monitoring/prometheus/metrics"
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("operations")
     save_scale(folder / "m" / "1", 2)
-    with Server(folder, rest_port=0, grpc_port=None, settings=Settings(cors=True)) as server:
+    with Server(folder, rest_port=0, grpc_port=None, settings=ServerSettings(cors=True)) as server:
         yield server.rest_url
 
 

@@ -24,7 +24,7 @@ from keras_dl_serving.server.example_inference import classify, examples_of, mul
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.releases import VersionFolder
 from keras_dl_serving.server.servable_runner import Immediate
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.served_models import save_scale
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
@@ -142,7 +142,7 @@ def test_method_names_are_checked_where_asked_for(models: Path, example_list: me
     engine.close()
     flags = make_parser().parse_args(["--model_base_path=/m", "--enable_signature_method_name_check"])
     assert create_server(flags)._settings.loading.check_method_names
-    assert not Settings().loading.check_method_names
+    assert not ServerSettings().loading.check_method_names
 
 
 def test_multi_inference_over_signatures_with_inputs_of_their_own(

@@ -26,7 +26,7 @@ from keras_dl_serving.server.engines.engine import AUTOMATIC, Cancellation
 from keras_dl_serving.server.engines.tflite_engine import TFLiteEngine
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.rest_api import RestApi
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.fake_engine import FakeEngine, folder
 from tests._support.waiting import eventually
 
@@ -101,7 +101,9 @@ def loops(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def _serve(loops: Path, **settings: Any) -> Iterator[Server]:
-    with Server(loops, rest_port=0, grpc_port=0, poll_seconds=None, settings=Settings(**settings)) as server:
+    with Server(
+        loops, rest_port=0, grpc_port=0, poll_seconds=None, settings=ServerSettings(**settings)
+    ) as server:
         yield server
 
 
@@ -246,7 +248,7 @@ def test_rest_requests_that_wait_for_a_thread_are_dropped_when_given_up() -> Non
 
     core = Core(lambda _: FakeEngine(answer))
     core.serve({"m": [folder(1)]})
-    api = RestApi(core, Settings(rest_threads=1, rest_timeout=0.3))
+    api = RestApi(core, ServerSettings(rest_threads=1, rest_timeout=0.3))
     transport = httpx.ASGITransport(api)
 
     async def ask() -> None:

@@ -191,7 +191,7 @@ import sys, time
 from keras_dl_serving import Server
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.model_server.model_server import run
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 
 class Slow(Loading):
     def __call__(self, folder):
@@ -204,7 +204,7 @@ class Slow(Loading):
         print("serving", flush=True)
         return super().__call__(folder)
 
-settings = Settings(loading=Slow())
+settings = ServerSettings(loading=Slow())
 sys.exit(run(Server(sys.argv[1], rest_port=0, grpc_port=0, poll_seconds=0.05, settings=settings)))
 """
 

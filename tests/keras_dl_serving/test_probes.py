@@ -16,7 +16,7 @@ from keras_dl_serving import Client, Server
 from keras_dl_serving.errors import InvalidArgumentError, UnimplementedError
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.profiler import Profiler
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.served_models import save_scale
 
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
@@ -25,7 +25,7 @@ SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 @pytest.fixture
 def healthy(tmp_path: Path) -> Iterator[Server]:
     save_scale(tmp_path / "m" / "1", 2)
-    with Server(tmp_path, rest_port=None, grpc_port=0, settings=Settings(health=True)) as server:
+    with Server(tmp_path, rest_port=None, grpc_port=0, settings=ServerSettings(health=True)) as server:
         yield server
 
 

@@ -22,7 +22,7 @@ from keras_dl_serving.server.batching import BatchingOptions
 from keras_dl_serving.server.core import Core, ModelSpec, State
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.releases import VersionFolder
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.model_server import free_port, running
 from tests._support.served_models import WEIGHTS, save_linear, save_scale, save_tflite
 
@@ -56,7 +56,7 @@ def test_no_request_fails_while_versions_change(
         except BaseException as error:
             failures.append(error)
 
-    options = Settings(loading=Loading(batching=batching))
+    options = ServerSettings(loading=Loading(batching=batching))
     with Server(tmp_path, rest_port=0, grpc_port=0, poll_seconds=0.1, settings=options) as server:
         urls = [server.rest_url, server.grpc_url] * CLIENTS
         threads = [threading.Thread(target=load, args=(url,)) for url in urls]

@@ -14,7 +14,7 @@ from keras_dl_serving import NotFoundError
 from keras_dl_serving.errors import FailedPreconditionError, InternalError
 from keras_dl_serving.server.core import Core, ModelSpec, Retries, State
 from keras_dl_serving.server.lifecycle import Lifecycle, Poller
-from keras_dl_serving.server.model_configs import ModelConfig, Policy
+from keras_dl_serving.server.model_configs import ModelConfig, VersionPolicy
 from keras_dl_serving.server.releases import VersionFolder
 from tests._support.fake_engine import FakeEngine
 from tests._support.waiting import eventually
@@ -52,7 +52,7 @@ def core(loader: Loader) -> Iterator[Core]:
 def model(folder: Path, name: str, *versions: int, newest: int | None = 1, **labels: int) -> ModelConfig:
     for version in versions:
         (folder / name / str(version)).mkdir(parents=True, exist_ok=True)
-    return ModelConfig(name, folder / name, policy=Policy(newest), labels=labels)
+    return ModelConfig(name, folder / name, policy=VersionPolicy(newest), labels=labels)
 
 
 def served(core: Core) -> dict[str, list[int]]:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from keras_dl_serving import Server
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 from tests._support.served_models import save_scale
 
 HEAD = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\n"
@@ -28,7 +28,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that gives a request half a second and a thousand bytes."""
     folder = tmp_path_factory.mktemp("impatient")
     save_scale(folder / "m" / "1", 2)
-    settings = Settings(rest_timeout=0.5, max_body_bytes=1000)
+    settings = ServerSettings(rest_timeout=0.5, max_body_bytes=1000)
     with Server(folder, rest_port=0, grpc_port=None, settings=settings) as server:
         yield server
 
@@ -123,7 +123,7 @@ def test_a_connection_is_kept_for_longer_than_proxies_do(impatient: Server) -> N
 
 def test_without_a_limit_a_request_may_take_its_time(tmp_path: Path) -> None:
     save_scale(tmp_path / "m" / "1", 2)
-    settings = Settings(rest_timeout=None)
+    settings = ServerSettings(rest_timeout=None)
     with (
         Server(tmp_path, rest_port=0, grpc_port=None, settings=settings) as server,
         connected(server) as connection,
@@ -143,7 +143,7 @@ def test_a_response_is_kept_for_who_takes_it(tmp_path: Path, reads: bool) -> Non
     save_scale(tmp_path / "m" / "1", 2)
     body = b'{"instances": [' + b"0.12345678, " * 1_200_000 + b"1.0]}"
     with (
-        Server(tmp_path, rest_port=0, grpc_port=None, settings=Settings(rest_timeout=6.0)) as server,
+        Server(tmp_path, rest_port=0, grpc_port=None, settings=ServerSettings(rest_timeout=6.0)) as server,
         socket.socket() as connection,
     ):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**17)
@@ -166,7 +166,7 @@ def test_a_response_is_kept_for_who_takes_it(tmp_path: Path, reads: bool) -> Non
 def test_a_limit_may_be_as_long_as_anyone_likes(tmp_path: Path) -> None:
     save_scale(tmp_path / "m" / "1", 2)
     with (
-        Server(tmp_path, rest_port=0, grpc_port=None, settings=Settings(rest_timeout=1e8)) as server,
+        Server(tmp_path, rest_port=0, grpc_port=None, settings=ServerSettings(rest_timeout=1e8)) as server,
         connected(server) as connection,
     ):
         connection.sendall(REQUEST)

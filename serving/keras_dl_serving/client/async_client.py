@@ -13,10 +13,11 @@ from typing import Any, Literal, Self
 from keras_dl_export.dtypes import Array
 from keras_dl_serving.client.batches import Batches, batches_of, shown
 from keras_dl_serving.client.client import Inputs, StrPath, connection_of, text_of
-from keras_dl_serving.client.sessions import Sessions, Settings
+from keras_dl_serving.client.sessions import ClientSettings, Sessions
 from keras_dl_serving.client.transport import Classification, ModelMetadata, VersionStatus
 from keras_dl_serving.errors import Request
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
+from keras_dl_serving.tls import TLS
 
 _END = object()
 
@@ -36,14 +37,15 @@ class AsyncClient:
         *,
         timeout: float | None = 60.0,
         retries: int = 2,
+        tls: TLS | None = None,
         ca_file: StrPath | None = None,
         cert_file: StrPath | None = None,
         key_file: StrPath | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.url = url
-        connection = connection_of(ca_file, cert_file, key_file, headers)
-        self._sessions = Sessions(Settings(url, connection, timeout, retries, blocking=False))
+        connection = connection_of(tls, ca_file, cert_file, key_file, headers)
+        self._sessions = Sessions(ClientSettings(url, connection, timeout, retries, blocking=False))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_sessions": copy(self._sessions)}  # a copy has its own

@@ -17,11 +17,12 @@ from numpy.typing import ArrayLike
 
 from keras_dl_export.dtypes import Array
 from keras_dl_serving.client.batches import Batches, batches_of, in_background, shown
-from keras_dl_serving.client.sessions import Sessions, Settings
+from keras_dl_serving.client.sessions import ClientSettings, Sessions
 from keras_dl_serving.client.transport import Classification, Connection, ModelMetadata, VersionStatus
 from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.errors import InvalidRequestError, Request
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
+from keras_dl_serving.tls import TLS
 
 StrPath = str | PathLike[str]
 Inputs = Mapping[str, ArrayLike] | ArrayLike
@@ -47,9 +48,10 @@ class Client:
             `unix:///PATH` for gRPC on a socket.
         timeout: seconds for a call that does not give its own, with its retries; None waits for ever.
         retries: how often a call is made again; 0 for never.
-        ca_file: certificates (PEM) to trust instead of the system's.
-        cert_file: the client's own certificate, for mutual TLS.
-        key_file: the key of that certificate.
+        tls: the certificates to trust and to show, for a URL with TLS; by default the system's are trusted.
+        ca_file: `tls=TLS(ca_file=...)` in one argument; likewise
+        cert_file: the client's own certificate, for mutual TLS, and
+        key_file: its key.
         headers: sent with every call, over gRPC as metadata: `{"authorization": "Bearer ..."}`.
 
     Raises:
@@ -64,14 +66,15 @@ class Client:
         *,
         timeout: float | None = 60.0,
         retries: int = 2,
+        tls: TLS | None = None,
         ca_file: StrPath | None = None,
         cert_file: StrPath | None = None,
         key_file: StrPath | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.url = url
-        connection = connection_of(ca_file, cert_file, key_file, headers)
-        self._sessions = Sessions(Settings(url, connection, timeout, retries, blocking=True))
+        connection = connection_of(tls, ca_file, cert_file, key_file, headers)
+        self._sessions = Sessions(ClientSettings(url, connection, timeout, retries, blocking=True))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_sessions": copy(self._sessions)}  # a copy has its own
@@ -382,14 +385,24 @@ class Client:
 
 
 def connection_of(
+    tls: TLS | None,
     ca_file: StrPath | None,
     cert_file: StrPath | None,
     key_file: StrPath | None,
     headers: Mapping[str, str] | None,
 ) -> Connection:
-    """What a client is told about its connection."""
-    ca, cert, key = (None if file is None else Path(file) for file in (ca_file, cert_file, key_file))
-    return Connection(ca, cert, key, dict(headers or {}))
+    """Return the configuration of a connection from a client's arguments.
+
+    Raises:
+        ValueError: certificates are passed in both forms, or a certificate without its key.
+    """
+    if any((ca_file, cert_file, key_file)):
+        if tls is not None:
+            raise ValueError(
+                "tls: expected either tls or ca_file, cert_file and key_file, got both. Pass tls alone."
+            )
+        tls = TLS(ca_file, cert_file, key_file)
+    return Connection(tls, dict(headers or {}))
 
 
 def text_of(config: str | PathLike[str]) -> str:

@@ -259,10 +259,11 @@ def _metadatum(name: str, value: str) -> tuple[str, str | bytes]:
 
 
 def _tls(connection: Connection) -> grpc.ChannelCredentials:
-    if connection.names_files:
-        context_of(connection)  # gRPC itself notices faults at the first call, and names none
-    files = (connection.ca_file, connection.key_file, connection.cert_file)
-    return grpc.ssl_channel_credentials(*(file.read_bytes() if file else None for file in files))
+    if connection.tls is None:
+        return grpc.ssl_channel_credentials()
+    context_of(connection.tls)  # gRPC itself reports a fault at the first call, and names no file
+    ca, cert, key = (file.read_bytes() if file else None for file in connection.tls.paths)
+    return grpc.ssl_channel_credentials(ca, key, cert)
 
 
 def _write_examples(examples: Examples, proto: messages.Input) -> None:

@@ -26,6 +26,7 @@ from keras_dl_serving.client.client_tls import context_of
 from keras_dl_serving.client.transport import Connection
 from keras_dl_serving.client.waiting import AT_ONCE, Slots, deadline_after, too_late
 from keras_dl_serving.errors import ConnectionFailedError, Request
+from keras_dl_serving.tls import TLS
 
 _IDLE_SECONDS = 5.0
 _SENT_AT_ONCE = 2**16
@@ -69,7 +70,7 @@ class HttpConnections:
         self._open: Callable[[], Any] = partial(
             pool,
             # Without TLS no certificates: loading them takes longer than the first request.
-            ssl_context=context_of(connection) if parts.scheme == "https" else None,
+            ssl_context=context_of(connection.tls or TLS()) if parts.scheme == "https" else None,
             proxy=_proxy(parts.scheme, host.decode()),
             max_connections=1,
             keepalive_expiry=_IDLE_SECONDS,

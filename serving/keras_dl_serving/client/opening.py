@@ -23,13 +23,10 @@ def open_transport(url: str, connection: Connection, *, blocking: bool) -> Trans
     """
     parts = _parts(url)
     rest = parts.scheme in ("http", "https")
-    if connection.names_files and parts.scheme not in ("https", "grpcs"):
+    if connection.tls and parts.scheme not in ("https", "grpcs"):
         raise ValueError(
-            f"ca_file, cert_file, key_file: expected a URL with TLS, got {url!r}. Write https:// or grpcs://."
-        )
-    if bool(connection.cert_file) != bool(connection.key_file):
-        raise ValueError(
-            "cert_file, key_file: expected both or neither, got one of them. Give the other, too."
+            f"tls (ca_file, cert_file, key_file): expected a URL with TLS, got {url!r}. Write https:// or "
+            "grpcs://."
         )
     _check_headers(connection, _HEADER_NAME if rest else _GRPC_NAME)
     if rest:

@@ -23,8 +23,8 @@ from keras_dl_serving.errors import InvalidRequestError, Request
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a client is made with.
+class ClientSettings:
+    """The settings of a client.
 
     Attributes:
         url: where the server is.
@@ -67,16 +67,16 @@ class Sessions:
         OSError: a certificate or key cannot be read.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ClientSettings) -> None:
         self._settings = settings
         self._closed = False
         self._opened: dict[_Place, _Session] = {}
         self._unused = [settings.open()]  # checks the settings; the first place takes it
 
-    def __getstate__(self) -> tuple[Settings, bool]:
+    def __getstate__(self) -> tuple[ClientSettings, bool]:
         return self._settings, self._closed
 
-    def __setstate__(self, state: tuple[Settings, bool]) -> None:
+    def __setstate__(self, state: tuple[ClientSettings, bool]) -> None:
         self._settings, self._closed = state
         self._opened, self._unused = {}, []
 

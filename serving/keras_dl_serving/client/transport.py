@@ -4,37 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from keras_dl_export.dtypes import Array
 from keras_dl_serving.client.example_features import Examples
 from keras_dl_serving.errors import Request
 from keras_dl_serving.protocol.signatures import Signature
+from keras_dl_serving.tls import TLS
 
 Classification = list[tuple[str, float]]
 
 
 @dataclass(frozen=True)
 class Connection:
-    """How to connect, apart from where.
+    """The configuration of a connection, apart from its URL.
 
     Attributes:
-        ca_file: certificates (PEM) to trust instead of the system's.
-        cert_file: the client's own certificate, for mutual TLS.
-        key_file: its key.
+        tls: the certificates; None for the system's authorities.
         headers: sent with every call, over gRPC as metadata.
     """
 
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    tls: TLS | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def names_files(self) -> bool:
-        """Whether something is said about TLS."""
-        return any((self.ca_file, self.cert_file, self.key_file))
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from keras_dl_serving.server.engines.engine import Threads
 from keras_dl_serving.server.loading import Loading
 from keras_dl_serving.server.model_configs import ModelConfig, local_path
 from keras_dl_serving.server.server import Server
-from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH, Settings
+from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH, ServerSettings
 
 _log = logging.getLogger("keras_dl_serving")
 _ASKED_TO_STOP, _DONE = "asked to stop", "done"
@@ -158,8 +158,8 @@ def create_server(flags: argparse.Namespace) -> Server:
     )
 
 
-def _settings(flags: argparse.Namespace) -> Settings:
-    return Settings(
+def _settings(flags: argparse.Namespace) -> ServerSettings:
+    return ServerSettings(
         loading=Loading(
             prefer_tflite=flags.prefer_tflite_model,
             warm_up=flags.enable_model_warmup,

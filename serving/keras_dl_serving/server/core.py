@@ -26,7 +26,7 @@ from keras_dl_serving.errors import (
     UnknownError,
 )
 from keras_dl_serving.server.engines.engine import Cancellation, Engine
-from keras_dl_serving.server.model_configs import Policy
+from keras_dl_serving.server.model_configs import VersionPolicy
 from keras_dl_serving.server.releases import VersionFolder
 
 _log = logging.getLogger("keras_dl_serving")
@@ -238,7 +238,7 @@ class Core:
             raise NotFoundError(f"Could not find any versions of model {spec.name}")
         return [versions[version] for version in sorted(versions, reverse=True)]
 
-    def serve(self, found: Found, policies: Mapping[str, Policy] | None = None) -> bool:
+    def serve(self, found: Found, policies: Mapping[str, VersionPolicy] | None = None) -> bool:
         """Serve what the policies ask for of the versions found, and nothing else.
 
         Args:
@@ -251,14 +251,16 @@ class Core:
         changed = False
         with self._lock:
             for name in self._names(found):
-                loaded, unwanted = self._load(name, found.get(name, []), (policies or {}).get(name, Policy()))
+                loaded, unwanted = self._load(
+                    name, found.get(name, []), (policies or {}).get(name, VersionPolicy())
+                )
                 changed |= bool(loaded) | self._unload(unwanted)
         return changed
 
     def replace(
         self,
         found: Found,
-        policies: Mapping[str, Policy],
+        policies: Mapping[str, VersionPolicy],
         labels: Mapping[str, Mapping[str, int]],
         *,
         allow_unavailable_labels: bool = False,
@@ -271,7 +273,7 @@ class Core:
         with self._lock:
             self._check_labels(labels, self._expected(found, policies), allow_unavailable_labels)
             changes = [
-                self._load(name, found.get(name, []), policies.get(name, Policy()))
+                self._load(name, found.get(name, []), policies.get(name, VersionPolicy()))
                 for name in self._names(found)
             ]
             try:
@@ -286,11 +288,11 @@ class Core:
     def _names(self, found: Found) -> list[str]:
         return sorted({*found, *self._servables})
 
-    def _expected(self, found: Found, policies: Mapping[str, Policy]) -> dict[str, set[int]]:
+    def _expected(self, found: Found, policies: Mapping[str, VersionPolicy]) -> dict[str, set[int]]:
         """The versions that will be served if all load that have not failed yet."""
         expected = self._available()
         for name, folders in found.items():
-            policy, servables = policies.get(name, Policy()), self._servables.get(name, {})
+            policy, servables = policies.get(name, VersionPolicy()), self._servables.get(name, {})
             numbers = [
                 folder.number
                 for folder in folders or []
@@ -312,7 +314,7 @@ class Core:
         }
 
     def _load(
-        self, name: str, folders: list[VersionFolder] | None, policy: Policy
+        self, name: str, folders: list[VersionFolder] | None, policy: VersionPolicy
     ) -> tuple[list[Servable], list[Servable]]:
         """Load what is asked for of a model: what that was, and what is to be unloaded now."""
         if folders is None:

@@ -23,7 +23,7 @@ from keras_dl_serving.server.health import Health
 from keras_dl_serving.server.profiler import Profiler
 from keras_dl_serving.server.reflection import Reflection
 from keras_dl_serving.server.servable_runner import DEADLINE
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 
 _log = logging.getLogger("keras_dl_serving")
 _STATUS_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
@@ -54,7 +54,7 @@ class GrpcServer:
     """
 
     def __init__(
-        self, api: GrpcApi, address: str | None, settings: Settings, threads: ThreadPoolExecutor
+        self, api: GrpcApi, address: str | None, settings: ServerSettings, threads: ThreadPoolExecutor
     ) -> None:
         self._health = Health()
         self._profiler = Profiler()

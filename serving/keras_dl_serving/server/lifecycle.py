@@ -22,7 +22,7 @@ from keras_dl_serving.server import process, releases
 from keras_dl_serving.server.core import Core, Found, ModelSpec, Retries, Servable, State
 from keras_dl_serving.server.model_configs import (
     ModelConfig,
-    Policy,
+    VersionPolicy,
     check_platforms,
     model_configs,
 )
@@ -197,7 +197,7 @@ class Lifecycle:
         return failed
 
 
-def _policies(models: Sequence[ModelConfig]) -> Mapping[str, Policy]:
+def _policies(models: Sequence[ModelConfig]) -> Mapping[str, VersionPolicy]:
     return {model.name: model.policy for model in models}
 
 

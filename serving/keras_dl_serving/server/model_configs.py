@@ -18,7 +18,7 @@ _TENSORFLOW = 1  # in the deprecated field model_type
 
 
 @dataclass(frozen=True)
-class Policy:
+class VersionPolicy:
     """Which versions of a model are served.
 
     Attributes:
@@ -48,7 +48,7 @@ class ModelConfig:
     name: str
     base_path: Path
     platform: str = "tensorflow"
-    policy: Policy = Policy()
+    policy: VersionPolicy = VersionPolicy()
     labels: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -135,19 +135,19 @@ def _platform(proto: messages.ModelConfig) -> str:
     return proto.model_platform
 
 
-def _policy(proto: messages.ModelConfig) -> Policy:
+def _policy(proto: messages.ModelConfig) -> VersionPolicy:
     policy = proto.model_version_policy
     match policy.WhichOneof("policy_choice"):
         case "all":
-            return Policy(newest=None)
+            return VersionPolicy(newest=None)
         case "specific":
             if not policy.specific.versions:
                 raise InvalidArgumentError(
                     f"Model {proto.name} is to serve specific versions, but names none"
                 )
-            return Policy(specific=tuple(policy.specific.versions))
+            return VersionPolicy(specific=tuple(policy.specific.versions))
         case "latest":
             # Zero is what an unset number is, too.
-            return Policy(newest=policy.latest.num_versions or 1)
+            return VersionPolicy(newest=policy.latest.num_versions or 1)
         case _:
-            return Policy()
+            return VersionPolicy()

@@ -40,7 +40,7 @@ from keras_dl_serving.server.example_inference import classify, examples_of, reg
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.predict import predict
 from keras_dl_serving.server.servable_runner import DEADLINE, Runner, Running
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 
 _log = logging.getLogger("keras_dl_serving")
 _WHICH = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
@@ -75,13 +75,13 @@ class RestApi:
     def __init__(
         self,
         core: Core,
-        settings: Settings | None = None,
+        settings: ServerSettings | None = None,
         metrics: Metrics | None = None,
         models: Callable[[], list[str]] | None = None,
         missing: Callable[[], list[str]] = list,
     ) -> None:
         self._core = core
-        self._settings = settings or Settings()
+        self._settings = settings or ServerSettings()
         self._metrics = metrics or Metrics()
         self._models = models or core.names
         self._missing = missing

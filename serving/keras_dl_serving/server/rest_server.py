@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from keras_dl_serving.server import server_tls
 from keras_dl_serving.server.rest_api import RestApi, give_up
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
 
 _KEEP_ALIVE_SECONDS = 75  # above the 60 s for which proxies keep a connection, so that theirs end it
 _ALL = "::"
@@ -37,7 +37,7 @@ class RestServer:
         InvalidArgumentError: the certificates are none.
     """
 
-    def __init__(self, app: RestApi, host: str, port: int, settings: Settings) -> None:
+    def __init__(self, app: RestApi, host: str, port: int, settings: ServerSettings) -> None:
         self._app = app
         context = server_tls.context(settings.rest_tls, "rest_tls") if settings.rest_tls else None
         if host == _ALL and not socket.has_dualstack_ipv6():

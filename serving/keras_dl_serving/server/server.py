@@ -25,7 +25,8 @@ from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.model_configs import ModelConfig, local_path, model_configs
 from keras_dl_serving.server.rest_api import RestApi
 from keras_dl_serving.server.rest_server import RestServer
-from keras_dl_serving.server.settings import Settings
+from keras_dl_serving.server.settings import ServerSettings
+from keras_dl_serving.tls import TLS
 
 _STOP_SECONDS = 10.0
 _POLLER_SECONDS = 1.0  # to end in, when it is not loading
@@ -55,7 +56,8 @@ class Server:
         config_poll_seconds: how often to read that file again; None reads it once.
         require_models: whether `start` fails when a model has no version that loads; False logs it and serves
             the other models.
-        settings: everything else: batching, TLS, labels, metrics, ...
+        tls: certificates for both ports, which then accept connections with TLS alone.
+        settings: everything else: batching, labels, metrics, ...
 
     Raises:
         UnimplementedError: the folder is in a file system that is not this machine's, such as `s3://`.
@@ -75,7 +77,8 @@ class Server:
         config_file: str | os.PathLike[str] | None = None,
         config_poll_seconds: float | None = None,
         require_models: bool = True,
-        settings: Settings | None = None,
+        tls: TLS | None = None,
+        settings: ServerSettings | None = None,
     ) -> None:
         if sum((releases is not None, bool(models), config_file is not None)) != 1:
             raise ValueError("releases, models or config_file: give one of them, to say what to serve.")
@@ -98,9 +101,11 @@ class Server:
         self.grpc_port = grpc_port
         self._asked_ports = (rest_port, grpc_port)
         self._poll_seconds = poll_seconds
-        self._settings = settings or Settings()
+        self._settings = settings or ServerSettings()
         if threads is not None:
             self._settings = replace(self._settings, rest_threads=threads, grpc_threads=threads)
+        if tls is not None:
+            self._settings = replace(self._settings, rest_tls=tls, grpc_tls=tls)
         self._models = tuple(models)
         self._config_file = None if config_file is None else Path(config_file)
         self._config_poll_seconds = config_poll_seconds

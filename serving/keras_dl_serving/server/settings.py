@@ -1,4 +1,4 @@
-"""How a server behaves, apart from what it serves and where it listens."""
+"""The settings of a server, apart from its models and its addresses."""
 
 from __future__ import annotations
 
@@ -10,33 +10,36 @@ from pathlib import Path
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.core import Retries
 from keras_dl_serving.server.loading import Loading
+from keras_dl_serving.tls import TLS
 
 DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """All of it has TensorFlow Serving's defaults.
+class ServerSettings:
+    """The settings of a `Server`, with TensorFlow Serving's defaults.
+
+        Server("releases", settings=ServerSettings(loading=Loading(batching=BatchingOptions()), cors=True))
 
     Attributes:
-        loading: how versions are loaded.
-        retries: what to do when one fails to.
-        allow_unavailable_labels: whether a new label may name a version that is not there yet.
-        rest_threads: how many requests of REST a model runs at once; by default four a core.
+        loading: how versions are loaded: batching, warm-up, threads, TFLite.
+        retries: how often, and after how many seconds, a version that fails to load is loaded again.
+        allow_unavailable_labels: whether a new label may name a version that is not loaded yet.
+        rest_threads: how many REST requests a model runs at once; by default four per core.
         grpc_threads: the same for gRPC.
-        rest_timeout: seconds for a REST request, and for its head to come; None is no limit.
-        max_body_bytes: the largest REST body; one in gzip unpacks to 100 MiB at most.
-        cors: whether browsers of other origins may ask over REST.
-        metrics_path: where Prometheus finds its metrics on the REST port; None is off.
-        access_log: log every request as a line of JSON, by `keras_dl_serving.access`.
-        tensor_content: gRPC outputs as blocks of bytes instead of typed values.
-        health: offer the standard health service over gRPC.
-        profiler: offer TensorFlow's profiler service over gRPC, which writes traces where it is told to.
+        rest_timeout: seconds for a REST request, and for receiving its head; None is no limit.
+        max_body_bytes: the largest REST body in bytes; a body in gzip unpacks to 100 MiB at most.
+        cors: whether pages of other origins may send REST requests.
+        metrics_path: the path of the Prometheus metrics on the REST port; None is off.
+        access_log: whether the logger `keras_dl_serving.access` logs every request as a line of JSON.
+        tensor_content: whether gRPC outputs are blocks of bytes instead of typed values.
+        health: whether gRPC offers the standard health service.
+        profiler: whether gRPC offers TensorFlow's profiler service, which writes traces to any given path.
         grpc_options: channel arguments for gRPC.
-        grpc_socket: a UNIX socket on which gRPC answers, too.
-        grpc_tls: keys and certificates for gRPC.
-        grpc_alts: Google's ALTS for gRPC instead, which works on its cloud alone.
-        rest_tls: keys and certificates for REST.
+        grpc_socket: a UNIX socket on which gRPC also listens.
+        grpc_tls: certificates for gRPC, as `TLS` or as TensorFlow Serving's `SSLConfig`.
+        grpc_alts: whether gRPC uses Google's ALTS instead, which works on Google Cloud alone.
+        rest_tls: certificates for REST, likewise.
     """
 
     loading: Loading = field(default_factory=Loading)
@@ -54,10 +57,13 @@ class Settings:
     profiler: bool = False
     grpc_options: tuple[tuple[str, int | str], ...] = ()
     grpc_socket: Path | None = None
-    grpc_tls: messages.SSLConfig | None = None
+    grpc_tls: TLS | messages.SSLConfig | None = None
     grpc_alts: bool = False
-    rest_tls: messages.SSLConfig | None = None
+    rest_tls: TLS | messages.SSLConfig | None = None
 
     def pool(self, threads: int | None, name: str) -> ThreadPoolExecutor:
-        """The threads of a protocol that asks for so many."""
+        """Return the threads of a protocol: `threads`, or by default four per core."""
         return ThreadPoolExecutor(threads or 4 * (os.cpu_count() or 1), thread_name_prefix=name)
+
+
+Settings = ServerSettings  # its name in earlier versions
