@@ -80,7 +80,7 @@ def test_a_label_for_a_version_that_is_not_there_refuses_all(
     assert served(core) == {"a": [1], "b": [1]}
     assert core.labels("a") == {"stable": 1}
     assert not loader.opened
-    lifecycle.look()
+    lifecycle.poll()
     assert served(core) == {"a": [1], "b": [1]}
 
 

@@ -61,16 +61,16 @@ def test_a_base_path_that_is_gone_for_a_moment(
         for _ in range(2):
             (folder / "m").rename(folder / "elsewhere")
             for _ in range(3):
-                lifecycle.look()
+                lifecycle.poll()
             assert states(core) == ALL
             assert not lifecycle.missing()
             (folder / "elsewhere").rename(folder / "m")
-            lifecycle.look()
+            lifecycle.poll()
     complaint = f"Could not find base path {folder / 'm'} for servable m: what is served stays"
     assert caplog.text.count(complaint) == 2  # once each time
     assert states(core) == ALL
     (folder / "m" / "1").rmdir()
-    lifecycle.look()
+    lifecycle.poll()
     assert states(core) == WITHOUT_M
 
 
@@ -79,7 +79,7 @@ def test_a_base_path_that_cannot_be_read(core: Core, folder: Path, monkeypatch: 
     lifecycle.start(Retries())
     unreadable(monkeypatch, folder / "m")
     (folder / "n" / "2").mkdir()
-    lifecycle.look()
+    lifecycle.poll()
     assert states(core) == {"m": [State.AVAILABLE], "n": [State.AVAILABLE, State.END]}
 
 
@@ -87,11 +87,11 @@ def test_a_folder_of_releases_that_is_gone_for_a_moment(core: Core, folder: Path
     lifecycle = Lifecycle(core, folder)
     lifecycle.start(Retries())
     folder.rename(folder.with_name("elsewhere"))
-    lifecycle.look()
+    lifecycle.poll()
     assert states(core) == ALL
     folder.with_name("elsewhere").rename(folder)
     shutil.rmtree(folder / "m")  # in a folder that is there, that is meant
-    lifecycle.look()
+    lifecycle.poll()
     assert states(core) == WITHOUT_M
 
 
@@ -101,5 +101,5 @@ def test_a_model_of_a_folder_that_cannot_be_read(
     lifecycle = Lifecycle(core, folder)
     lifecycle.start(Retries())
     unreadable(monkeypatch, folder / "m")
-    lifecycle.look()
+    lifecycle.poll()
     assert states(core) == ALL

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from keras_dl_export.dtypes import Array
-from keras_dl_serving.client.batches import Batches, batches_of, shown
+from keras_dl_serving.client.batches import Batches, batches_of, show_progress
 from keras_dl_serving.client.client import Inputs, StrPath, connection_of, text_of
 from keras_dl_serving.client.sessions import ClientSettings, Sessions
 from keras_dl_serving.client.transport import Classification, ModelMetadata, VersionStatus
@@ -98,7 +98,7 @@ class AsyncClient:
         timeout: float | None,
     ) -> AsyncIterator[dict[str, Array]]:
         waiting: deque[asyncio.Task[dict[str, Array]]] = deque()
-        with shown(progress, str(request.model), batches.count) as advance:
+        with show_progress(progress, str(request.model), batches.count) as advance:
             try:
                 async for batch in _in_turn(batches.each):
                     ask = self._sessions.here(request).predict(request, batch, outputs, timeout)

@@ -110,7 +110,7 @@ def in_background(work: Callable[[], _Result]) -> Future[_Result]:
 
 
 @contextmanager
-def shown(progress: bool, text: str, count: int | None) -> Iterator[Callable[[], None]]:
+def show_progress(progress: bool, text: str, count: int | None) -> Iterator[Callable[[], None]]:
     """A progress bar on standard error, if wanted; the block is given what moves it on by one."""
     if not progress:
         yield lambda: None

@@ -81,7 +81,7 @@ class Calls:
         if isinstance(outputs, str):
             outputs = [outputs]
         was_known = self._metadata.known(request) is not None
-        with _naming(request):
+        with attach_request(request):
             metadata = await self._metadata.get(request, deadline)
             try:
                 return await self._predict(request, metadata, inputs, outputs, deadline)
@@ -262,7 +262,7 @@ class Calls:
 
 
 @contextmanager
-def _naming(request: Request) -> Iterator[None]:
+def attach_request(request: Request) -> Iterator[None]:
     """Errors that say what was asked."""
     try:
         yield
@@ -281,7 +281,7 @@ def is_text(text: object) -> bool:
 
 
 def _examples(request: Request, examples: Any, context: Any) -> Examples:
-    with _naming(request):
+    with attach_request(request):
         return examples_of(examples, context)
 
 

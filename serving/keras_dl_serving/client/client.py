@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, cast
 from numpy.typing import ArrayLike
 
 from keras_dl_export.dtypes import Array
-from keras_dl_serving.client.batches import Batches, batches_of, in_background, shown
+from keras_dl_serving.client.batches import Batches, batches_of, in_background, show_progress
 from keras_dl_serving.client.sessions import ClientSettings, Sessions
 from keras_dl_serving.client.transport import Classification, Connection, ModelMetadata, VersionStatus
 from keras_dl_serving.coroutines import run_to_end
@@ -181,7 +181,7 @@ class Client:
         def ask(batch: Any) -> dict[str, Array]:
             return run_to_end(self._sessions.here(request).predict(request, batch, outputs, timeout))
 
-        with shown(progress, str(request.model), batches.count) as advance:
+        with show_progress(progress, str(request.model), batches.count) as advance:
             try:
                 for batch in cast(Iterator[Any], batches.each):
                     waiting.append(in_background(partial(ask, batch)))

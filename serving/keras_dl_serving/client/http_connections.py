@@ -24,7 +24,7 @@ import httpcore
 
 from keras_dl_serving.client.client_tls import context_of
 from keras_dl_serving.client.transport import Connection
-from keras_dl_serving.client.waiting import AT_ONCE, Slots, deadline_after, too_late
+from keras_dl_serving.client.waiting import AT_ONCE, Slots, deadline_after, deadline_exceeded
 from keras_dl_serving.errors import ConnectionFailedError, Request
 from keras_dl_serving.tls import TLS
 
@@ -110,7 +110,7 @@ class HttpConnections:
                     async with asyncio.timeout_at(_loop_time(deadline)):
                         response = await connection.request(method, url, headers=headers, content=body)
         except (httpcore.TimeoutException, TimeoutError) as error:
-            raise too_late(timeout, request) from error
+            raise deadline_exceeded(timeout, request) from error
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError) as error:
             hint = ""
             if isinstance(error, httpcore.RemoteProtocolError) or "WRONG_VERSION_NUMBER" in str(error):

@@ -56,7 +56,7 @@ async def sleep(seconds: float, *, blocking: bool) -> None:
         await asyncio.sleep(seconds)
 
 
-def too_late(seconds: float | None, request: Request) -> DeadlineExceededError:
+def deadline_exceeded(seconds: float | None, request: Request) -> DeadlineExceededError:
     """The error of a call that had no answer in time."""
     return DeadlineExceededError(f"No answer within {seconds or 0:.3g} seconds", request=request)
 
@@ -91,7 +91,7 @@ class Slots:
             try:
                 slot = self._free.get(timeout=seconds)
             except Empty:
-                raise too_late(seconds, request) from None
+                raise deadline_exceeded(seconds, request) from None
             try:
                 yield
             finally:
@@ -101,7 +101,7 @@ class Slots:
                 async with asyncio.timeout(seconds):
                     await self._semaphore.acquire()
             except TimeoutError:
-                raise too_late(seconds, request) from None
+                raise deadline_exceeded(seconds, request) from None
             try:
                 yield
             finally:

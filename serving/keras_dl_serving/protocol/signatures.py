@@ -102,7 +102,7 @@ def read_all(
     """All signatures of tensors that can be sent, and why each of the others cannot be asked.
 
     Args:
-        found: the signatures as they came; initialisers are not for clients.
+        found: the signatures as they came; initializers are not for clients.
         read: `from_proto` or `from_json`.
     """
     signatures, unreadable = {}, {}

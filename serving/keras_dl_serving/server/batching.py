@@ -163,7 +163,7 @@ class BatchingEngine:
 
     @property
     def signature_def_map(self) -> bytes:
-        """The same as a serialised `SignatureDefMap`."""
+        """The same as a serialized `SignatureDefMap`."""
         return self._engine.signature_def_map
 
     def run(

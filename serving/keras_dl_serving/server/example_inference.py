@@ -86,13 +86,13 @@ async def multi_inference(
 
 
 def examples_of(request: messages.Input) -> Array:
-    """The serialised examples of a request.
+    """The serialized examples of a request.
 
     Raises:
         InvalidArgumentError: there are none.
     """
     if request.WhichOneof("kind") == "example_list_with_context":
-        # Serialised messages one after the other are the two merged.
+        # Serialized messages one after the other are the two merged.
         context, given = request.example_list_with_context.context, request.example_list_with_context.examples
         if len(context) * len(given) > _MAX_CONTEXT_BYTES:
             raise InvalidArgumentError(

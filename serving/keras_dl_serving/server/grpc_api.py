@@ -21,7 +21,7 @@ from keras_dl_serving.server.example_inference import (
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.model_configs import ModelConfig, model_configs
 from keras_dl_serving.server.predict import predict
-from keras_dl_serving.server.servable_runner import Runner, Running
+from keras_dl_serving.server.servable_runner import Runner, ServableRunner
 
 _Response = TypeVar("_Response", messages.ClassificationResponse, messages.RegressionResponse)
 
@@ -57,7 +57,7 @@ class GrpcApi:
 
     def _runner(self, servable: Servable, api: str) -> Runner:
         checks, latency = self._check_method_names, self._metrics.runtime_latency
-        return Running(servable, self._threads, latency, api, checks_method_names=checks)
+        return ServableRunner(servable, self._threads, latency, api, checks_method_names=checks)
 
     async def predict(self, request: messages.PredictRequest) -> messages.PredictResponse:
         """PredictionService.Predict."""

@@ -18,7 +18,7 @@ _FILES = Path("/dev/fd")  # the open files of the process that reads it
 _addresses: WeakKeyDictionary[object, set[int | str]] = WeakKeyDictionary()
 
 
-def listens(server: object, *addresses: int | str | None) -> None:
+def note_addresses(server: object, *addresses: int | str | None) -> None:
     """Note the TCP ports and paths of UNIX sockets that a server has; none when it has stopped."""
     _addresses[server] = {address for address in addresses if address is not None}
 

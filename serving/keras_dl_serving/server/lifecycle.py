@@ -70,20 +70,20 @@ class Lifecycle:
             FailedPreconditionError: a version that is to have a label is not there.
             ServerStartError: a model of the folder has no version that loads.
         """
-        self.look()
+        self.poll()
         if self._folder is None:
             for _ in range(retries.count):
                 if not self._failed():
                     break
                 time.sleep(retries.seconds)
-                self.look()
+                self.poll()
             if require_models:
                 _refuse([_reason(servable) for servable in self._failed()], "servable")
         elif require_models:
             self._check_folder(self._folder)
         self._core.set_labels(_labels(self._models), allow_unavailable=self._allow_unavailable_labels)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Load what is new, unload what is not wanted any more."""
         with self._lock:
             if (found := self._found()) is not None:
@@ -272,7 +272,7 @@ class Poller:
     def _look(self, seconds: float) -> None:
         while not self._stopping.wait(seconds):
             try:
-                self._lifecycle.look()
+                self._lifecycle.poll()
             except Exception:
                 _log.exception("Looking for new versions failed")
 

@@ -39,7 +39,7 @@ from keras_dl_serving.server.core import Core, ModelSpec, Servable
 from keras_dl_serving.server.example_inference import classify, examples_of, regress
 from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.predict import predict
-from keras_dl_serving.server.servable_runner import DEADLINE, Runner, Running
+from keras_dl_serving.server.servable_runner import DEADLINE, Runner, ServableRunner
 from keras_dl_serving.server.settings import ServerSettings
 
 _log = logging.getLogger("keras_dl_serving")
@@ -242,7 +242,7 @@ class RestApi:
     def _runner(self, servable: Servable, api: str) -> Runner:
         checks = self._settings.loading.check_method_names
         latency = self._metrics.runtime_latency
-        return Running(servable, self._threads, latency, api, checks_method_names=checks)
+        return ServableRunner(servable, self._threads, latency, api, checks_method_names=checks)
 
     def _status(self, spec: ModelSpec) -> bytes:
         versions = [
@@ -268,7 +268,7 @@ class RestApi:
         return _dump({"model_spec": model_spec, "metadata": {"signature_def": readable}})
 
 
-def give_up(scope: Scope) -> None:
+def cancel_request(scope: Scope) -> None:
     """Stop the work on a request whose client has left."""
     if task := scope.get(_TASK):
         scope[_TASK] = None

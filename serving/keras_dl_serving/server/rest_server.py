@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from keras_dl_serving.server import server_tls
-from keras_dl_serving.server.rest_api import RestApi, give_up
+from keras_dl_serving.server.rest_api import RestApi, cancel_request
 from keras_dl_serving.server.settings import ServerSettings
 
 _KEEP_ALIVE_SECONDS = 75  # above the 60 s for which proxies keep a connection, so that theirs end it
@@ -147,7 +147,7 @@ class _Http(HttpToolsProtocol):
             self._timer.cancel()
         super().connection_lost(exc)
         if self.cycle and not self.cycle.response_complete:
-            give_up(self.cycle.scope)  # type: ignore[arg-type]
+            cancel_request(self.cycle.scope)  # type: ignore[arg-type]
 
     def _look_again(self, *, waiting: bool) -> None:
         if self._seconds is not None:

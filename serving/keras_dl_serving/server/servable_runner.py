@@ -39,7 +39,7 @@ class Runner(Protocol):
 
     @property
     def signature_def_map(self) -> bytes:
-        """All of them as a serialised `SignatureDefMap`."""
+        """All of them as a serialized `SignatureDefMap`."""
 
     async def run(
         self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]
@@ -47,7 +47,7 @@ class Runner(Protocol):
         """Compute the named outputs, as an engine does."""
 
 
-class Running:
+class ServableRunner:
     """Runs that do not hold up the loop, and are timed.
 
     Args:

@@ -246,7 +246,7 @@ class Server:
                 raise _port_error("grpc_port", self.host, grpc_port, error) from error
             self.grpc_port = self._grpc.port
         unix = self._settings.grpc_socket
-        inherited.listens(self, self.rest_port, self.grpc_port, None if unix is None else str(unix))
+        inherited.note_addresses(self, self.rest_port, self.grpc_port, None if unix is None else str(unix))
 
     async def _answer(self) -> None:
         for protocol in (self._rest, self._grpc):
@@ -257,7 +257,7 @@ class Server:
         protocols = [protocol for protocol in (self._rest, self._grpc) if protocol]
         await asyncio.gather(*(protocol.stop(_STOP_SECONDS) for protocol in protocols))
         self._rest = self._grpc = None
-        inherited.listens(self)
+        inherited.note_addresses(self)
 
 
 def _known(port: int | None, name: str) -> int:

@@ -30,12 +30,12 @@ def parse_examples(body: bytes) -> tuple[str, messages.Input]:
         raise format_error(document, "Expecting 'examples' value to be an list/array")
     if not examples:
         raise format_error(document, "'examples' value is an empty array")
-    serialised = [_example(example) for example in examples]
+    serialized = [_example(example) for example in examples]
     if context is None:
-        request.example_list.examples.extend(serialised)
+        request.example_list.examples.extend(serialized)
     else:
         request.example_list_with_context.context = context
-        request.example_list_with_context.examples.extend(serialised)
+        request.example_list_with_context.examples.extend(serialized)
     return signature_name, request
 
 

@@ -9,7 +9,7 @@ from keras_dl_serving.protocol.signatures import Signature, TensorSpec
 from keras_dl_serving.protocol.wire import messages
 
 
-def serialise(signatures: Mapping[str, Signature]) -> bytes:
+def serialize(signatures: Mapping[str, Signature]) -> bytes:
     """Signatures as a `SignatureDefMap`."""
     definitions = messages.SignatureDefMap()
     for name, signature in signatures.items():

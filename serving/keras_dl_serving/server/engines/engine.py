@@ -67,7 +67,7 @@ class Engine(Protocol):
 
     @property
     def signature_def_map(self) -> bytes:
-        """The same as a serialised `SignatureDefMap`, which is what metadata requests are answered with."""
+        """The same as a serialized `SignatureDefMap`, which is what metadata requests are answered with."""
 
     def run(
         self,

@@ -16,7 +16,7 @@ from keras_dl_export.dtypes import Array
 from keras_dl_export.formats.onnx.onnx_runner import ENDPOINT_KEY, INPUTS_KEY
 from keras_dl_serving.errors import CancelledError, InternalError, InvalidArgumentError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
-from keras_dl_serving.server.engines.definitions import serialise
+from keras_dl_serving.server.engines.definitions import serialize
 from keras_dl_serving.server.engines.engine import Cancellation, Threads
 
 _FATAL = 4  # of onnxruntime's levels of logging
@@ -35,7 +35,7 @@ class OnnxEngine:
             name: self._endpoints[name].signature for name in sorted(self._endpoints)
         }
         self.refused: Mapping[str, str] = {}
-        self.signature_def_map = serialise(self.signatures)
+        self.signature_def_map = serialize(self.signatures)
 
     def run(
         self,

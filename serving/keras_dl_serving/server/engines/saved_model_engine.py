@@ -55,7 +55,7 @@ class SavedModelEngine:
         except Exception as error:
             self._session.close()
             raise _status_error(error) from error
-        protos = messages.SignatureDefMap.FromString(_serialised_signatures(meta_graph))
+        protos = messages.SignatureDefMap.FromString(_serialized_signatures(meta_graph))
         self.signature_def_map = protos.SerializeToString()
         self.signatures: Mapping[str, Signature]
         self.signatures, unreadable = read_all(protos.signature_def, from_proto)
@@ -171,7 +171,7 @@ class SavedModelEngine:
         return self._callables[key]
 
 
-def _serialised_signatures(meta_graph: Any) -> bytes:
+def _serialized_signatures(meta_graph: Any) -> bytes:
     collected = messages.SignatureDefMap()
     for name, signature in meta_graph.signature_def.items():
         collected.signature_def[name].ParseFromString(signature.SerializeToString())

@@ -16,7 +16,7 @@ from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, PREDICT_METHOD, Signature, TensorSpec
 from keras_dl_serving.protocol.wire import messages
 from keras_dl_serving.server.engines import tflite_metadata
-from keras_dl_serving.server.engines.definitions import serialise
+from keras_dl_serving.server.engines.definitions import serialize
 from keras_dl_serving.server.engines.engine import Cancellation, Threads
 
 
@@ -48,7 +48,7 @@ class TFLiteEngine:
             for name, runner in sorted(self._runners.items())
         }
         self.refused: Mapping[str, str] = {}
-        self.signature_def_map = serialise(self.signatures)
+        self.signature_def_map = serialize(self.signatures)
 
     def run(
         self,

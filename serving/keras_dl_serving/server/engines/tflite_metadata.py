@@ -1,7 +1,7 @@
 """SignatureDefs in the metadata of a TFLite file, where TensorFlow Serving looks for them.
 
 `tflite::SetSignatureDefMap` writes them: a metadata entry whose buffer is a FlexBuffer, a map of names to
-serialised SignatureDefs. The signatures of the file itself are something else, which the interpreter reads.
+serialized SignatureDefs. The signatures of the file itself are something else, which the interpreter reads.
 """
 
 from __future__ import annotations
