@@ -95,7 +95,7 @@ class _Endpoint:
         except Exception as error:
             if options.terminate:
                 raise CancelledError("The request was given up") from None
-            if isinstance(error, states.InvalidArgumentError | RuntimeError):
+            if isinstance(error, states.InvalidArgument | RuntimeError):
                 # A shape that does not fit inside of the graph is a runtime exception, and the fault of the
                 # request too: the file itself was run before it was released.
                 raise InvalidArgumentError(str(error)) from error
