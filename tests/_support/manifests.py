@@ -33,7 +33,7 @@ def _document(text: str) -> Any:
             lines.append((len(line) - len(content), content))
     value = _block(lines)
     if lines:
-        raise ValueError(f"not indented like its neighbours: {lines[0][1]!r}")
+        raise ValueError(f"not indented like its neighbors: {lines[0][1]!r}")
     return value
 
 

@@ -132,15 +132,15 @@ def main() -> None:
         run = trained(name, folder / f"{name} {index}", **options)
         weights |= {f"{name} {i:03d}": np.asarray(v) for i, v in enumerate(run.model.variables)}
         histories[name] = {figure: values for figure, values in run.history.items() if figure != "seconds"}
-    told: dict[str, Any] = {"histories": histories}
+    report: dict[str, Any] = {"histories": histories}
     if task == "all":
         again = trained("vae-digits", folder / f"vae-digits {index}", strategy="multi-worker", resume=True)
-        told["again"] = {"folder": str(again.folder), "metrics": again.metrics, "history": again.history}
-        told["errors"] = errors_of(folder, index)
+        report["again"] = {"folder": str(again.folder), "metrics": again.metrics, "history": again.history}
+        report["errors"] = errors_of(folder, index)
     np.savez(folder / f"{index}.npz", **weights)
     if task == "resumed":
-        told["asleep"] = error_beside_a_sleeper(folder, index)
-    (folder / f"{index}.json").write_text(json.dumps(told))
+        report["asleep"] = error_beside_a_sleeper(folder, index)
+    (folder / f"{index}.json").write_text(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def errors_of_broken_exchanges() -> list[str]:
 
 
 if __name__ == "__main__":
-    told: dict[str, Any] = {"printed": example_of_the_docs()}
-    told["differences"] = {name: differences(name) for name in SETTINGS}
-    told["errors"] = errors_of_broken_exchanges()  # last: nothing can be exchanged after that
-    Path(sys.argv[1]).write_text(json.dumps(told))
+    report: dict[str, Any] = {"printed": example_of_the_docs()}
+    report["differences"] = {name: differences(name) for name in SETTINGS}
+    report["errors"] = errors_of_broken_exchanges()  # last: no exchange is possible after that
+    Path(sys.argv[1]).write_text(json.dumps(report))

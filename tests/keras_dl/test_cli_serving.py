@@ -76,8 +76,8 @@ def run(
     return run
 
 
-def save_image(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (6, 4)) -> None:
-    Image.new("RGB", size, colour).save(path)
+def save_image(path: Path, color: tuple[int, int, int], size: tuple[int, int] = (6, 4)) -> None:
+    Image.new("RGB", size, color).save(path)
 
 
 def test_images(run: Callable[..., str], url: str, tmp_path: Path) -> None:

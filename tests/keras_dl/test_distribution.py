@@ -110,7 +110,7 @@ def test_two_workers_have_the_same_bits(pair: Path) -> None:
 
 
 def test_two_workers_train_as_one_does(pair: Path, alone: Any) -> None:
-    """Batch normalisation, clipped gradients, dropout, latents and the odd last batch included."""
+    """Batch normalization, clipped gradients, dropout, latents and the odd last batch included."""
     ours, histories = alone
     assert_equal(weights(pair, 0), ours, atol=1e-4)
     for name, history in report(pair, 0)["histories"].items():

@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).with_name("mirrored_trainings.py")
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("mirrored")
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(folder / "report.json")],
@@ -34,20 +34,20 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads((folder / "report.json").read_text())
 
 
-def test_the_example_of_the_page_prints_the_number_of_replicas(told: Any) -> None:
-    assert "training on 2 replicas: CPU:0, CPU:1" in told["printed"]
+def test_the_example_of_the_page_prints_the_number_of_replicas(report: Any) -> None:
+    assert "training on 2 replicas: CPU:0, CPU:1" in report["printed"]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_batches_of_fewer_examples_than_replicas_train_as_on_one_device(told: Any, name: str) -> None:
+def test_batches_of_fewer_examples_than_replicas_train_as_on_one_device(report: Any, name: str) -> None:
     """A replica without an example joins the exchanges and contributes zero, with convolutions, too."""
-    for figure, difference in told["differences"][name].items():
+    for figure, difference in report["differences"][name].items():
         assert difference < 1e-4, figure
 
 
-def test_broken_exchanges_are_explained_in_this_and_in_later_trainings(told: Any) -> None:
+def test_broken_exchanges_are_explained_in_this_and_in_later_trainings(report: Any) -> None:
     """After that TensorFlow refuses every exchange of the process."""
-    assert len(told["errors"]) == 2
-    for error in told["errors"]:
+    assert len(report["errors"]) == 2
+    for error in report["errors"]:
         assert error.startswith("ClusterError: strategy: the exchanges between the replicas broke off")
         assert "train in a new one. TensorFlow says: Shape mismatch in the collective" in error

@@ -22,7 +22,7 @@ def test_a_grid_lays_images_row_by_row_with_white_lines_between():
     np.testing.assert_allclose(pixels[2], 1)
 
 
-def test_a_grid_of_colours_keeps_them_and_clips_what_is_out_of_range():
+def test_a_grid_of_colors_keeps_them_and_clips_values_out_of_range():
     images = np.zeros((1, 2, 2, 3))
     images[..., 1] = 1.7
     np.testing.assert_array_equal(shown(figures.image_grid(images)), np.broadcast_to([0, 1, 0], (2, 2, 3)))

@@ -131,7 +131,7 @@ def test_a_constructor_with_keyword_arguments_has_the_settings_of_its_base_class
     assert parameters["filters"].default == (64, 128)
     assert parameters["discriminator_steps"].default == 1
     assert "generator" not in parameters
-    assert "name" not in parameters  # Keras's own arguments are none of a recipe's settings
+    assert "name" not in parameters  # Keras's own arguments are not settings of a recipe
 
 
 def test_settings_reach_the_model_the_optimizer_and_the_loading():

@@ -33,7 +33,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def png(tmp_path):
-    """A 1x1 grey PNG written by hand."""
+    """A 1x1 gray PNG written by hand."""
 
     def chunk(kind, body):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

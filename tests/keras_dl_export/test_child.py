@@ -25,5 +25,5 @@ def test_a_crash_and_an_early_end_are_errors():
         call_in_child(os.abort)
     with pytest.raises(ChildError, match="failed: exit status 3"):
         call_in_child(os._exit, 3)
-    with pytest.raises(ChildError, match="failed: no licence"):
-        call_in_child(sys.exit, "no licence")
+    with pytest.raises(ChildError, match="failed: no license"):
+        call_in_child(sys.exit, "no license")

@@ -85,14 +85,14 @@ def test_a_loop_is_counted_for_every_iteration():
 
 
 def test_operations_on_weights_alone_are_not_counted():
-    class Normalised(keras.layers.Layer):
+    class Normalized(keras.layers.Layer):
         def build(self, shape):
             self.w = self.add_weight(shape=(shape[-1], 4))
 
         def call(self, x):
             return x @ (self.w / tf.norm(self.w))
 
-    assert count_flops(signed((5,), Normalised())).operators == {"MatMul": 2 * 5 * 4}
+    assert count_flops(signed((5,), Normalized())).operators == {"MatMul": 2 * 5 * 4}
 
 
 def test_unknown_operators_are_named():

@@ -173,7 +173,7 @@ def test_onnx_names_are_the_endpoints_own(vae: keras.Model, tmp_path: Path) -> N
 
 
 def test_operators_are_counted(perceptron: keras.Model, tmp_path: Path) -> None:
-    # Two dense layers around one normalisation, whatever the converters fuse.
+    # Two dense layers around one normalization, whatever the converters fuse.
     assert to_saved_model(perceptron, tmp_path / "folder").operators["MatMul"] == 2
     assert to_tflite(perceptron, tmp_path / "model.tflite").operators["FULLY_CONNECTED"] == 2
     nodes = to_onnx(perceptron, tmp_path / "model.onnx").operators

@@ -54,7 +54,7 @@ def test_a_quantized_file_is_smaller_and_near_the_model(
     assert (runner.inputs["image"].dtype, runner.outputs["logits"].dtype) == ("float32", "float32")
     expected = network(DATA)["logits"]
     error = float(np.max(np.abs(runner({"image": DATA})["logits"] - expected)))
-    # It really computes with less: the model's own numbers would be no quantisation.
+    # It really computes with less: the model's own numbers would mean that nothing is quantized.
     assert 1e-6 < error < most_error
     assert 1e-6 < artifact.max_abs_error < most_error
     assert verify(artifact, network, DATA).max_abs_error == pytest.approx(artifact.max_abs_error)

@@ -38,7 +38,7 @@ def _caught(function: Any, *arguments: Any) -> str:
     [
         (ValueError("the depth is 3"), "the depth is 3"),
         (ValueError("two lines:\n  of a reason\n  in one"), "two lines: of a reason in one"),
-        (ValueError("the case is announced:\n\nand told below\n\nand more"), "announced: and told below"),
+        (ValueError("the case is announced:\n\nand given below\n\nand more"), "announced: and given below"),
         (KeyError("weights"), "KeyError weights"),
         (AssertionError(), "AssertionError"),
         (None, "7"),

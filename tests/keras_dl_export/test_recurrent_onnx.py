@@ -82,7 +82,7 @@ def assert_native(artifact: Any, **nodes: int) -> None:
         "GRU": 0,
         **nodes,
     }
-    # Weights are the file's own initializers: a quantiser and a reader of the file find them there.
+    # Weights are the file's own initializers: a quantizer and a reader of the file find them there.
     graph = onnx.load(artifact.path).graph
     initializers = {initializer.name for initializer in graph.initializer}
     for node in graph.node:

@@ -1,4 +1,4 @@
-"""Requests that make no sense, as many as the environment asks: KERAS_DL_BAD_REQUESTS=10000 pytest ..."""
+"""Malformed requests, as many as KERAS_DL_BAD_REQUESTS."""
 
 from __future__ import annotations
 

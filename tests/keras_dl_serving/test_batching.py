@@ -57,7 +57,7 @@ def run(work: Awaitable[Result]) -> Result:
 async def behind(
     engine: BatchingEngine, inner: Recording, requests: Sequence[Sequence[float] | Array]
 ) -> list[list[float]]:
-    """Occupy the only thread, queue the requests in order, let go; the answers."""
+    """Occupy the only thread, queue the requests in order, release it, and return the answers."""
     first = asyncio.create_task(ask(engine, [-1.0]))
     while not inner.began.is_set():
         await asyncio.sleep(0.001)

@@ -23,7 +23,7 @@ from keras_dl_serving.client import grpc_transport, http_connections
 from tests._support.forks import wrong_of_gathered
 
 PROTOCOLS = ["rest_url", "grpc_url"]
-# Where the locks and connections are: an interrupt elsewhere passes through these on its way out.
+# Where the locks and connections are: an interrupt elsewhere passes through these as it propagates.
 TRACED = ("keras_dl_serving/client", "httpcore", "threading.py", "grpc/_channel.py")
 
 

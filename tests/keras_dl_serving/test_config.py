@@ -29,7 +29,7 @@ model_config_list {
   }
   config: { name: "all" base_path: "/models/all" model_platform: "onnx" model_version_policy: { all: {} } }
   config {
-    name: 'labelled', base_path: '/models/labelled', model_platform: 'tflite'
+    name: 'labeled', base_path: '/models/labeled', model_platform: 'tflite'
     model_version_policy { specific { versions: 42 versions: 43 } }
     version_labels { key: 'stable' value: 42 }
     version_labels { key: 'canary' value: 43 }
@@ -53,8 +53,8 @@ def test_models(tmp_path: Path) -> None:
         ModelConfig("plain", Path("/models/plain")),
         ModelConfig("all", Path("/models/all"), "onnx", VersionPolicy(newest=None)),
         ModelConfig(
-            "labelled",
-            Path("/models/labelled"),
+            "labeled",
+            Path("/models/labeled"),
             "tflite",
             VersionPolicy(specific=(42, 43)),
             {"stable": 42, "canary": 43},

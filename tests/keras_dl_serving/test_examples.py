@@ -158,8 +158,8 @@ def test_examples_are_those_of_the_original() -> None:
     from keras_dl_serving.protocol.json.json_examples import parse_examples
 
     _, request = parse_examples(b'{"examples": [{"i": [true, 2], "f": 1.5, "b": ["u", {"b64": "AAE="}]}]}')
-    (serialised,) = request.example_list.examples
-    features = tf.train.Example.FromString(serialised).features.feature
+    (serialized,) = request.example_list.examples
+    features = tf.train.Example.FromString(serialized).features.feature
     assert list(features["i"].int64_list.value) == [1, 2]
     assert list(features["f"].float_list.value) == [1.5]
     assert list(features["b"].bytes_list.value) == [b"u", b"\x00\x01"]

@@ -144,9 +144,9 @@ def test_predict_lookups_that_fail(stubs: SimpleNamespace) -> None:
         "FAILED_PRECONDITION",
         'Serving signature key "s" not found.',
     )
-    labelled = predict_request("linear", x=x)
-    labelled.model_spec.version_label = "stable"
-    assert failure(predict, labelled) == ("INVALID_ARGUMENT", "Unrecognized servable version label: stable")
+    labeled = predict_request("linear", x=x)
+    labeled.model_spec.version_label = "stable"
+    assert failure(predict, labeled) == ("INVALID_ARGUMENT", "Unrecognized servable version label: stable")
 
 
 def test_predict_inputs_that_do_not_fit(stubs: SimpleNamespace) -> None:

@@ -22,7 +22,7 @@ from tests._support.fake_engine import FakeEngine, folder
 from tests._support.served_models import save_scale
 from tests._support.waiting import eventually
 
-# ---- policies, retries and labels, on engines that are none
+# ---- policies, retries and labels, on fake engines
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_config_file_is_read_again(scales: Path) -> None:
         config_file=file, config_poll_seconds=0.05, rest_port=0, grpc_port=None, poll_seconds=None
     ) as server:
         assert ask(server, "double") == [4]
-        for wrong in ("nonsense", ""):  # is told in the log, and changes nothing
+        for wrong in ("nonsense", ""):  # is logged, and changes nothing
             file.write_text(wrong)
             time.sleep(0.2)
             assert ask(server, "double") == [4]

@@ -95,7 +95,7 @@ def test_an_altered_release_is_refused(tmp_path: Path) -> None:
     (folder / "release.json").write_text(json.dumps(manifest))
     with pytest.raises(DataLossError, match=r"the release was altered: model\.onnx has changed"):
         Loading(verify_releases=True)(version)
-    Loading()(version).close()  # who does not ask is not told
+    Loading()(version).close()  # no report unless one is requested
 
 
 def test_a_server_reports_an_altered_release_while_the_old_one_serves(tmp_path: Path) -> None:

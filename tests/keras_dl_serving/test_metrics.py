@@ -15,7 +15,7 @@ def test_invented_names_never_take_the_place_of_a_model() -> None:
     metrics = Metrics(core.knows)
     for number in range(10_001):
         with pytest.raises(NotFoundError), metrics.request(f"invented{number}", "Predict", "REST"):
-            raise NotFoundError("there is none")
+            raise NotFoundError("missing")
     core.serve({"new": [folder(1)]})
     with metrics.request("new", "Predict", "REST"):
         pass

@@ -33,7 +33,7 @@ CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 def save_tensorflow_2(folder: Path) -> None:
     """Signatures over examples with a feature `x`, each with its own input, as TensorFlow 2 writes them.
 
-    `classify` gives `yes: x`, `regress` gives `2 x`; `unnamed` takes `words`, `unlabelled` gives `y`;
+    `classify` gives `yes: x`, `regress` gives `2 x`; `unnamed` takes `words`, `unlabeled` gives `y`;
     `ragged` gives rows of unequal length.
     """
     import tensorflow as tf
@@ -44,8 +44,8 @@ def save_tensorflow_2(folder: Path) -> None:
     module, functions = Module(), {}
     strings = tf.TensorSpec((None,), tf.string, name="inputs")
 
-    def parse(serialised: Any) -> Any:
-        return tf.io.parse_example(serialised, {"x": tf.io.FixedLenFeature([1], tf.float32)})["x"]
+    def parse(serialized: Any) -> Any:
+        return tf.io.parse_example(serialized, {"x": tf.io.FixedLenFeature([1], tf.float32)})["x"]
 
     def classify(inputs: Any) -> dict[str, Any]:
         x = parse(inputs)
@@ -55,7 +55,7 @@ def save_tensorflow_2(folder: Path) -> None:
     functions["regress"] = tf.function(
         lambda inputs: {"outputs": 2 * parse(inputs)}, input_signature=[strings]
     )
-    functions["unlabelled"] = tf.function(lambda inputs: {"y": parse(inputs)}, input_signature=[strings])
+    functions["unlabeled"] = tf.function(lambda inputs: {"y": parse(inputs)}, input_signature=[strings])
     words = tf.TensorSpec((None,), tf.string, name="words")
     functions["unnamed"] = tf.function(lambda words: {"outputs": parse(words)}, input_signature=[words])
     counts = tf.TensorSpec((None,), tf.int32, name="counts")
@@ -164,7 +164,7 @@ def test_multi_inference_over_signatures_with_inputs_of_their_own(
     engine.close()
 
 
-@pytest.mark.parametrize("name", ["unnamed", "unlabelled"])
+@pytest.mark.parametrize("name", ["unnamed", "unlabeled"])
 @pytest.mark.parametrize("verb", ["classify", "regress"])
 def test_a_wrong_signature_is_shown_as_text_proto(rows: Server, name: str, verb: str) -> None:
     from google.protobuf import text_format

@@ -31,8 +31,8 @@ def _request(**what: str) -> messages.ServerReflectionRequest:
 def _pool(responses: list[Any]) -> descriptor_pool.DescriptorPool:
     found = {}
     for response in responses:
-        for serialised in response.file_descriptor_response.file_descriptor_proto:
-            file = descriptor_pb2.FileDescriptorProto.FromString(serialised)
+        for serialized in response.file_descriptor_response.file_descriptor_proto:
+            file = descriptor_pb2.FileDescriptorProto.FromString(serialized)
             found[file.name] = file
     pool = descriptor_pool.DescriptorPool()
 

@@ -109,7 +109,7 @@ def test_a_connection_that_is_kept_may_be_idle_for_longer_than_a_request(impatie
             connection.sendall(REQUEST)
             assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
             time.sleep(1.2)
-        # and a head that takes a moment is none that does not come
+        # A head that takes a moment is not a missing head.
         connection.sendall(REQUEST[:30])
         time.sleep(0.2)
         connection.sendall(REQUEST[30:])
@@ -136,7 +136,7 @@ def test_without_a_limit_a_request_may_take_its_time(tmp_path: Path) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not let go of who takes nothing")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux closes a connection whose peer reads nothing")
 @pytest.mark.parametrize("reads", [False, True])
 def test_a_response_is_kept_for_who_takes_it(tmp_path: Path, reads: bool) -> None:
     """Of 14 MB the kernel holds a part; the rest is the server's memory."""

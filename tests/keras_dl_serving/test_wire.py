@@ -186,8 +186,8 @@ def test_tensorflow_reads_what_we_write(array: Array, as_content: bool) -> None:
     import tensorflow as tf
     from tensorflow.core.framework import tensor_pb2
 
-    serialised = ours(array, as_content=as_content).SerializeToString()
-    found = tf.make_ndarray(tensor_pb2.TensorProto.FromString(serialised))
+    serialized = ours(array, as_content=as_content).SerializeToString()
+    found = tf.make_ndarray(tensor_pb2.TensorProto.FromString(serialized))
     assert_same(found, array)
 
 
@@ -221,10 +221,10 @@ def test_values_sent_one_by_one_are_read() -> None:
     unpacked = b"".join(b"\x2d" + np.float32(value).tobytes() for value in (1.5, -2.0, 3.25))
     shape = ours(np.zeros(3, np.float32), as_content=True)
     shape.tensor_content = b""
-    serialised = shape.SerializeToString() + unpacked
-    assert list(tensor_pb2.TensorProto.FromString(serialised).float_val) == [1.5, -2.0, 3.25]
+    serialized = shape.SerializeToString() + unpacked
+    assert list(tensor_pb2.TensorProto.FromString(serialized).float_val) == [1.5, -2.0, 3.25]
     np.testing.assert_array_equal(
-        tensors.read(messages.TensorProto.FromString(serialised)), [1.5, -2.0, 3.25]
+        tensors.read(messages.TensorProto.FromString(serialized)), [1.5, -2.0, 3.25]
     )
 
 

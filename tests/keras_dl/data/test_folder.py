@@ -24,7 +24,7 @@ def image(value, shape=(6, 8)):
 
 @pytest.fixture
 def animals(tmp_path):
-    """Grey images whose value tells them apart: cats 10, 11, ...; dogs 100, 101, ..."""
+    """Write gray images of distinct values: cats 10, 11, ...; dogs 100, 101, ..."""
     for number in range(20):
         save(tmp_path / "cats" / f"{number:02}.png", image(10 + number))
         save(tmp_path / "dogs" / f"{number:02}.png", image(100 + number))
@@ -75,7 +75,7 @@ def test_train_validation_and_test_folders_are_splits(tmp_path):
         np.testing.assert_allclose(batch[0][:, 0, 0, 0] * 255, [value, value + 50], atol=1e-4)
 
 
-def test_colour_images_of_different_sizes_are_resized_while_read(tmp_path):
+def test_color_images_of_different_sizes_are_resized_while_read(tmp_path):
     save(tmp_path / "a" / "1.png", image(7, (4, 4)))
     save(tmp_path / "a" / "2.jpg", np.full((9, 5, 3), 200, np.uint8))
     assert describe(tmp_path).image_shape == (None, None, 3)
@@ -202,9 +202,9 @@ def test_splits_have_their_names_in_any_case(tmp_path, names):
 def test_classes_that_differ_by_case_or_spaces_are_told(tmp_path):
     for name in ("Cats", "cats", "big dogs", "big  dogs "):
         save(tmp_path / name / "1.png", image(1))
-    with pytest.warns(DataWarning, match=r"'Cats', 'cats' are different") as told:
+    with pytest.warns(DataWarning, match=r"'Cats', 'cats' are different") as warned:
         assert len(describe(tmp_path).class_names) == 4
-    assert "'big  dogs ', 'big dogs' are different" in str(told[0].message)
+    assert "'big  dogs ', 'big dogs' are different" in str(warned[0].message)
 
 
 def test_two_folders_of_one_split(tmp_path):

@@ -20,7 +20,7 @@ def only_batch(source, **options):
 
 @pytest.fixture
 def animals(tmp_path):
-    """Two classes of 20 grey images each."""
+    """Two classes of 20 gray images each."""
     for number in range(20):
         for value, name in ((10, "cats"), (100, "dogs")):
             save(tmp_path / name / f"{number:02}.png", np.full((6, 8), value + number, np.uint8))

@@ -26,7 +26,7 @@ def passes(dataset, count):
     return [everything(dataset)[:, 0] for _ in range(count)]
 
 
-NUMBERS = np.arange(50, dtype=np.float32)[:, np.newaxis]  # fifty examples that can be told apart
+NUMBERS = np.arange(50, dtype=np.float32)[:, np.newaxis]  # fifty different examples
 
 
 def test_digits_keep_the_element_contract():

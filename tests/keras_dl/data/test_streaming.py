@@ -161,16 +161,16 @@ def test_the_service_reads_every_example_once() -> None:
 def test_equal_files_have_equal_descriptions(
     prepared: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = streamed_files("shards")
-    assert told == streamed_files("shards")
-    assert "shards_for_tests/1.0.0" in told
-    assert str(prepared.info.splits["train"].shard_lengths) in told
+    described = streamed_files("shards")
+    assert described == streamed_files("shards")
+    assert "shards_for_tests/1.0.0" in described
+    assert str(prepared.info.splits["train"].shard_lengths) in described
     other = ShardsForTests(data_dir=tmp_path)
     other.download_and_prepare(
         download_config=tfds.download.DownloadConfig(num_shards=3), file_format="tfrecord"
     )
     monkeypatch.setattr(ours, "_builder", lambda name, data_dir: other)
-    assert streamed_files("shards") != told
+    assert streamed_files("shards") != described
 
 
 def test_autograph_prints_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ class _Generated(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 class StripesForTests(_Generated):
-    """Grey images of one size, with classes, and a text beside them that nobody asked for."""
+    """Gray images of one size, with classes, and an unused text beside them."""
 
     def _info(self):
         features = {
@@ -42,7 +42,7 @@ class StripesForTests(_Generated):
 
 
 class PatchesForTests(_Generated):
-    """Colour images of several sizes, without classes."""
+    """Color images of several sizes, without classes."""
 
     def _info(self):
         features = {"image": tfds.features.Image(shape=(None, None, 3))}

@@ -49,7 +49,7 @@ def test_frechet_distance_with_fewer_samples_than_dimensions():
         + np.cov(x, rowvar=False).trace()
         + np.cov(y, rowvar=False).trace()
     )
-    # The overlap from the singular values of the centred samples: tr (S_x S_y)^{1/2} = |X Y'|_nuclear.
+    # The overlap from the singular values of the centered samples: tr (S_x S_y)^{1/2} = |X Y'|_nuclear.
     x, y = (x - x.mean(0)) / np.sqrt(3), (y - y.mean(0)) / np.sqrt(4)
     expected -= 2 * np.linalg.norm(x @ y.T, "nuc")
     assert frechet_distance(features(4, 20, 0), features(5, 20, 1)) == pytest.approx(expected, rel=1e-6)

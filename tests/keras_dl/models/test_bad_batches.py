@@ -42,7 +42,7 @@ def cnn():
     return compiled(CNN(3, (8, 8, 1), filters=(2, 3)))
 
 
-LABELLED = {
+LABELED = {
     "mlp": (mlp, FEATURES),
     "sequence-classifier": (lambda: compiled(SequenceClassifier("rnn", 2, 3)), IMAGES),
     "sequence-regressor": (lambda: compiled(SequenceRegressor("rnn", 2), "mse"), IMAGES),
@@ -53,9 +53,9 @@ LABELLED = {
 }
 
 
-@pytest.mark.parametrize("name", LABELLED)
+@pytest.mark.parametrize("name", LABELED)
 def test_data_without_labels_are_refused(name):
-    make, x = LABELLED[name]
+    make, x = LABELED[name]
     model = make()
     for _ in range(2):  # a first failure must leave the model as it was
         with pytest.raises(

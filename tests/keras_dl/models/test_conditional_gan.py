@@ -48,13 +48,14 @@ def test_the_players_learn_the_appearance_of_each_class():
 
 def test_generated_images_have_the_classes_of_the_batch():
     gan = make()
-    told = []
+    labels = []
     generator = gan.generator
-    gan._generated = lambda inputs, training: (told.append(inputs[1]), generator(inputs, training=training))[
-        1
-    ]
+    gan._generated = lambda inputs, training: (
+        labels.append(inputs[1]),
+        generator(inputs, training=training),
+    )[1]
     gan.train_step((tf.constant(IMAGES), tf.constant(LABELS)))
-    np.testing.assert_array_equal(told[0], LABELS)
+    np.testing.assert_array_equal(labels[0], LABELS)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])

@@ -1,4 +1,4 @@
-"""The deep convolutional GAN: its shapes, its prior, its normalisation."""
+"""The deep convolutional GAN: its shapes, its prior, its normalization."""
 
 from __future__ import annotations
 

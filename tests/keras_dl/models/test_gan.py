@@ -123,10 +123,10 @@ def test_the_generator_learns_where_the_data_are():
     assert made.mean() == pytest.approx(3.0, abs=0.4)
 
 
-def test_regularisers_of_the_networks_count():
+def test_regularizers_of_the_networks_count():
     """Ridge: its gradient adds 2 lambda w to the others', 2 rate lambda w to the step."""
 
-    def regularised(gan):
+    def regularized(gan):
         return (gan.generator, 0), (gan.discriminator, 1)
 
     rate, strength = 0.5, 0.1
@@ -135,10 +135,10 @@ def test_regularisers_of_the_networks_count():
         keras.utils.set_random_seed(0)
         gan = GAN(*networks(regularizer=regularizer))
         gan.compile(keras.optimizers.SGD(rate), keras.optimizers.SGD(rate))
-        before = [player.layers[index].kernel.numpy() for player, index in regularised(gan)]
+        before = [player.layers[index].kernel.numpy() for player, index in regularized(gan)]
         gan.train_step(tf.constant(IMAGES[:B]))
         stepped[regularizer is None] = [
-            player.layers[index].kernel.numpy() for player, index in regularised(gan)
+            player.layers[index].kernel.numpy() for player, index in regularized(gan)
         ]
     discriminator_step = stepped[True][1] - stepped[False][1]
     np.testing.assert_allclose(discriminator_step, 2 * rate * strength * before[1], atol=1e-6)
@@ -267,7 +267,7 @@ def test_endpoints_generate_and_discriminate():
 
 def test_replicas_train_together_as_one_device_does():
     # Devices can only be split before TensorFlow starts, hence the process of its own. Without batch
-    # normalisation, whose statistics are of each replica's share.
+    # normalization, whose statistics are of each replica's share.
     program = """
         import keras
         import numpy as np

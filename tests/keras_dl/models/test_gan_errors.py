@@ -31,9 +31,9 @@ def test_networks_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="generator: expected a built keras.Sequential.*got 'dcgan'"):
         GAN("dcgan", discriminator)
     z, label = keras.Input((Z,)), keras.Input((1,))
-    told = keras.Model([z, label], generator(keras.layers.Concatenate()([z, label])[:, :Z]))
+    conditional = keras.Model([z, label], generator(keras.layers.Concatenate()([z, label])[:, :Z]))
     with pytest.raises(ValueError, match="generator: expected 1 input, got 2.*ConditionalGAN"):
-        GAN(told, discriminator)
+        GAN(conditional, discriminator)
 
 
 @pytest.mark.parametrize(

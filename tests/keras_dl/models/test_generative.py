@@ -17,8 +17,8 @@ from keras_dl.models import GaussianNaiveBayes, LogisticRegression
 def clusters(seed: int = 0, offset: float = 0.0) -> tuple[Any, Any]:
     random = np.random.default_rng(seed)
     y = random.integers(0, 3, 150)
-    centres, widths = random.standard_normal((3, 4)), random.uniform(0.5, 1.5, (3, 4))
-    return (offset + centres[y] + widths[y] * random.standard_normal((150, 4))).astype("float32"), y
+    centers, widths = random.standard_normal((3, 4)), random.uniform(0.5, 1.5, (3, 4))
+    return (offset + centers[y] + widths[y] * random.standard_normal((150, 4))).astype("float32"), y
 
 
 @pytest.mark.parametrize("batch_size", [11, 150])
@@ -74,7 +74,7 @@ def test_logistic_regression_reaches_scikit_learn_s_minimum() -> None:
     x, y = clusters()
     model = LogisticRegression(3, l2=0.05)
     model.fit(tf.data.Dataset.from_tensors((x, y)).repeat(400), verbose=0)
-    # scikit-learn minimises the sum of the losses plus ||W||^2 / (2 C).
+    # scikit-learn minimizes the sum of the losses plus ||W||^2 / (2 C).
     reference = PenalisedRegression(C=1 / (2 * 0.05 * len(x)), tol=1e-8, max_iter=1000).fit(x, y)
     np.testing.assert_allclose(model.predict(x, verbose=0), reference.predict_proba(x), atol=2e-3)
 

@@ -1,4 +1,4 @@
-"""The GAN's value against calculus, optimisation and finite differences."""
+"""The GAN's value against calculus, optimization and finite differences."""
 
 import numpy as np
 import pytest
@@ -81,15 +81,15 @@ def test_generator_gradients_are_the_slopes_of_the_losses():
 
 
 def test_coverage_counts_the_present_modes():
-    centres = ring_centres(8, 2.0)
-    np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 2)
-    whole = mode_coverage(ring_of_gaussians(8000, centres, 0.05), centres, 0.05)
+    centers = ring_centres(8, 2.0)
+    np.testing.assert_allclose(np.linalg.norm(centers, axis=1), 2)
+    whole = mode_coverage(ring_of_gaussians(8000, centers, 0.05), centers, 0.05)
     assert whole.covered == 8
     assert whole.quality == pytest.approx(1 - np.exp(-4.5), abs=0.01)  # 2-D Gaussians within 3 sigma
     np.testing.assert_allclose(whole.shares, 1 / 8, atol=0.02)
-    collapsed = mode_coverage(ring_of_gaussians(1000, centres[:2], 0.05), centres, 0.05)
+    collapsed = mode_coverage(ring_of_gaussians(1000, centers[:2], 0.05), centers, 0.05)
     assert collapsed.covered == 2
-    assert mode_coverage(np.zeros((10, 2)), centres, 0.05).quality == 0
+    assert mode_coverage(np.zeros((10, 2)), centers, 0.05).quality == 0
 
 
 @pytest.mark.parametrize(

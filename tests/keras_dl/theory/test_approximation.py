@@ -37,15 +37,15 @@ def test_steep_sigmoids_are_steps():
     errors = [sup_error(bump_network(wave, -1, 2, 40, steepness=k), wave, -1, 2) for k in (5, 20, 80)]
     assert errors == sorted(errors, reverse=True)
     steps, steep = bump_network(wave, -1, 2, 10), bump_network(wave, -1, 2, 10, steepness=1e4)
-    centres = (np.linspace(-1, 2, 11)[:-1] + 0.15).astype("float32")[:, None]
-    np.testing.assert_allclose(steps(centres), steep(centres), atol=1e-4)
+    centers = (np.linspace(-1, 2, 11)[:-1] + 0.15).astype("float32")[:, None]
+    np.testing.assert_allclose(steps(centers), steep(centers), atol=1e-4)
 
 
 def test_towers_are_the_chequered_staircase():
     model = tower_network(hill, 0, 1, 5)
     x = np.random.default_rng(1).uniform(0, 1, (400, 2))
-    centres = (np.floor(x * 5) + 0.5) / 5
-    np.testing.assert_allclose(np.asarray(model(x.astype("float32")))[:, 0], hill(*centres.T), atol=1e-5)
+    centers = (np.floor(x * 5) + 0.5) / 5
+    np.testing.assert_allclose(np.asarray(model(x.astype("float32")))[:, 0], hill(*centers.T), atol=1e-5)
 
 
 def test_more_towers_are_nearer():

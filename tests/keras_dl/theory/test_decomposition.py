@@ -49,9 +49,9 @@ def test_each_term_depends_on_its_own_cause():
     # The variance of least squares is about noise^2 (degree + 1) / n.
     assert large[2] == pytest.approx(0.25 * 5 / 200, rel=0.5)
     assert mean(4, 800, 300)[2] < large[2] / 2
-    optimisation = [abs(mean(4, 200, epochs)[3]) for epochs in (0, 10, 100, 300)]
-    assert optimisation == sorted(optimisation, reverse=True)
-    assert optimisation[-1] < 1e-6
+    optimization = [abs(mean(4, 200, epochs)[3]) for epochs in (0, 10, 100, 300)]
+    assert optimization == sorted(optimization, reverse=True)
+    assert optimization[-1] < 1e-6
 
 
 @pytest.mark.parametrize("n", [10, 100, 1000])
