@@ -32,8 +32,8 @@ twice in keras_dl: images.py
 twice in keras_dl: perceptron.py
 twice in keras_dl: release.py
 twice in keras_dl: serving.py
+long: serving/keras_dl_serving/client/client.py
 phrase: British spelling in docs
-phrase: British spelling in examples
 phrase: British spelling in export
 phrase: British spelling in keras_dl
 phrase: British spelling in serving
@@ -46,24 +46,16 @@ phrase: is none in serving
 phrase: is none in tests
 phrase: leave away in serving
 phrase: let go in serving
-phrase: let go in tests
-phrase: none that in docs
-phrase: none that in serving
-phrase: none that in tests
 phrase: on its way in export
 phrase: on its way in serving
-phrase: on its way in tests
 phrase: senseless in export
 phrase: senseless in serving
-phrase: senseless in tests
 phrase: told in export
 phrase: told in keras_dl
 phrase: told in serving
-phrase: told in tests
 phrase: who in export
 phrase: who in keras_dl
 phrase: who in serving
-phrase: who in tests
 phrase: without a word in serving
 """
 
