@@ -1,13 +1,13 @@
-"""The models of the notes: one family a file."""
+"""The models of the notes, one family per file or folder."""
 
-# ruff: noqa: E402 - Keras chooses its backend when it is imported
+# ruff: noqa: E402 - Keras selects its backend on import
 from __future__ import annotations
 
 from keras_dl_export.backend import require_tensorflow_backend
 
 require_tensorflow_backend()
 
-import keras_dl.optimizers  # noqa: F401 - registers them, for files to load
+import keras_dl.optimizers  # noqa: F401 - registers the optimizers of saved files
 from keras_dl.models.cnn import CNN
 from keras_dl.models.gan.conditional_gan import ConditionalGAN
 from keras_dl.models.gan.dcgan import DCGAN

@@ -1,9 +1,9 @@
-"""What fit, evaluate and predict are given, checked inside the graph.
+"""Checks of the batches of fit, evaluate and predict inside the graph.
 
-A data set shows its values only while it runs, so each check is part of the step: one or two reductions over
-the batch and an assertion, about a hundredth of a training step, and none of it in exported functions. XLA
-drops assertions, so it may compile only what follows the checks. TensorFlow would report a failed assertion
-among a page of graph internals; `keras_dl.models.checked_model` reduces that to a `ValueError` of one
+The values of a data set are only known at run time, so each check is part of the step: one or two reductions
+over the batch and an assertion, about 1% of a training step. Exported functions have no checks. XLA drops
+assertions, so it must only compile the operations after the checks. TensorFlow reports a failed assertion
+with a page of graph internals; `keras_dl.models.checked_model` converts it to a `ValueError` of one
 paragraph.
 """
 
@@ -15,14 +15,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-MARK = "keras_dl check: "  # opens the report of a failed check
+MARK = "keras_dl check: "  # the start of the message of a failed check
 
 
 def checked_images(image: Any) -> Any:
-    """`image` itself, once all of its values lie between 0 and 1.
+    """Return `image`, after a check that all values are between 0 and 1.
 
     Args:
-        image: a batch of any shape, numbers or booleans; NaN fails too.
+        image: a batch of any shape, numbers or booleans; NaN fails, too.
 
     Returns:
         The same tensor.
@@ -37,20 +37,21 @@ def checked_images(image: Any) -> Any:
         low,
         " to ",
         high,
-        ". Divide raw 8-bit images by 255; keras_dl.data.load does it for you.",
+        ". Divide raw 8-bit images by 255, as keras_dl.data.load does.",
     )
 
 
 def checked_finite(**batch: Any) -> tuple[Any, ...]:
-    """The tensors themselves, once no number in them is NaN or infinite in float32.
+    """Return the tensors, after a check that no value is NaN or infinite in float32.
 
-    Not every such number shows: relu(NaN) is 0, so that a loss can stay finite while the weights become NaN.
+    The loss alone does not show this: relu(NaN) is 0, so a loss may be finite although the weights become
+    NaN.
 
     Args:
-        **batch: tensors, nests of them, or None, by the names that the error uses.
+        **batch: tensors, nests of tensors, or None, by their names in the error.
 
     Returns:
-        The same nests of tensors. All of them wait for the check.
+        The same nests of tensors, with a control dependency on the check.
     """
     numbers = {
         name: [tf.cast(each, tf.float32) for each in tf.nest.flatten(nest) if _is_floating(each)]
@@ -63,20 +64,20 @@ def checked_finite(**batch: Any) -> tuple[Any, ...]:
     def count(tensors: list[Any]) -> Any:
         return tf.add_n([tf.math.count_nonzero(~tf.math.is_finite(each)) for each in tensors])
 
-    # A sum is finite in one pass where all numbers are; it may overflow, so that it does not decide alone.
+    # The sum is a one-pass test: it is finite only if all numbers are. It may overflow: then count them.
     total = tf.add_n([tf.reduce_sum(each) for tensors in numbers.values() for each in tensors])
-    broken = tf.cond(
+    counts = tf.cond(
         tf.math.is_finite(total),
         lambda: tf.zeros(len(numbers), tf.int64),
         lambda: tf.stack([count(tensors) for tensors in numbers.values()]),
     )
-    found = [piece for place, name in enumerate(numbers) for piece in (f" {name} ", broken[place])]
+    found = [piece for place, name in enumerate(numbers) for piece in (f" {name} ", counts[place])]
     checks = checked(
-        broken,
-        tf.reduce_all(broken == 0),
-        f"{', '.join(numbers)}: expected finite numbers, got NaN or infinity, so many times:",
+        counts,
+        tf.reduce_all(counts == 0),
+        f"{', '.join(numbers)}: expected finite numbers, got NaN or infinity, counts:",
         *found,
-        ". Leave these examples out, or replace the values: numpy.isfinite finds them.",
+        ". Remove these examples, or replace the values; numpy.isfinite finds them.",
     )
     with tf.control_dependencies([checks]):
         return tuple(
@@ -90,11 +91,11 @@ def _is_floating(value: Any) -> bool:
 
 
 def checked_labels(label: Any, num_classes: int) -> Any:
-    """`label` itself, once all of its values are classes.
+    """Return `label`, after a check that all values are classes.
 
     Args:
-        label: class numbers (B,) or (B, 1), whole numbers of any dtype; anything else, such as one-hot rows,
-            passes unchecked.
+        label: class numbers (B,) or (B, 1), integers of any dtype; other labels, such as one-hot rows, are
+            not checked.
         num_classes: the number of classes.
 
     Returns:
@@ -107,75 +108,75 @@ def checked_labels(label: Any, num_classes: int) -> Any:
 
 
 def checked_classes(label: Any, num_classes: int) -> Any:
-    """`label` as int32 of shape (B,), once there is one and it holds classes.
+    """Return `label` as int32 of shape (B,), after a check that all values are classes.
 
     Args:
-        label: class numbers (B,) or (B, 1), whole numbers of any dtype, or None.
+        label: class numbers (B,) or (B, 1), integers of any dtype, or None.
         num_classes: the number of classes.
 
     Returns:
         Classes (B,).
 
     Raises:
-        ValueError: there is none, or it is of another shape.
+        ValueError: `label` is None or has another shape.
     """
     label = tf.convert_to_tensor(given(label))
     if label.shape.rank is not None and label.shape[1:].num_elements() not in (1, None):
         raise ValueError(
             f"label: expected classes of shape (batch,), got {label.dtype.name} of shape "
-            f"{tuple(label.shape)}. Turn one-hot rows into classes with argmax(axis=-1)."
+            f"{tuple(label.shape)}. Convert one-hot rows to classes with argmax(axis=-1)."
         )
     return tf.cast(tf.reshape(checked_labels(label, num_classes), (-1,)), tf.int32)
 
 
 def given(label: Any) -> Any:
-    """`label` itself, once it is not None.
+    """Return `label` if it is not None.
 
     Raises:
-        ValueError: it is.
+        ValueError: `label` is None.
     """
     if label is None:
         raise ValueError(
-            "label: expected inputs and labels, got inputs alone. Give pairs (input, label); "
-            "keras_dl.data.load makes them unless labels=False."
+            "label: expected inputs and labels, got only inputs. Pass pairs (input, label), which "
+            "keras_dl.data.load returns unless labels=False."
         )
     return label
 
 
 def unweighted(data: Any, model: str) -> tuple[Any, Any]:
-    """Inputs and labels of what `fit` hands to a step, once no weights come with them.
+    """Return inputs and labels of the data of a step, which must have no sample weights.
 
     Args:
         data: inputs, (inputs, labels) or (inputs, labels, weights).
-        model: the model's class name.
+        model: the class name of the model.
 
     Returns:
-        Inputs and labels; None where there are no labels.
+        Inputs and labels; the labels are None if missing.
 
     Raises:
-        ValueError: there are weights.
+        ValueError: the data has weights.
     """
     inputs, label, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise ValueError(
-            f"sample_weight: expected none, because a {model} weighs all examples alike. Leave it out."
+            f"sample_weight: expected None, because a {model} weights all examples equally. Omit it."
         )
     return inputs, label
 
 
 def checked_tokens(tokens: Any, vocabulary_size: int, *, name: str) -> Any:
-    """`tokens` themselves, once they are (B, T) and all of them in the vocabulary.
+    """Return `tokens`, after a check that they are (B, T) and in the vocabulary.
 
     Args:
-        tokens: ids, whole numbers.
+        tokens: ids, integers.
         vocabulary_size: the number of ids.
-        name: what the error calls them.
+        name: the name of the tokens in errors.
 
     Returns:
         The same tensor.
 
     Raises:
-        ValueError: they have another rank.
+        ValueError: the tokens have another rank.
     """
     tokens = checked_shape(tf.convert_to_tensor(tokens), ("time",), name=name, model="LanguageModel")
     advice = "Encode the text with the vocabulary of the model."
@@ -183,57 +184,57 @@ def checked_tokens(tokens: Any, vocabulary_size: int, *, name: str) -> Any:
 
 
 def num_features_of(input_shape: Any, model: str) -> int:
-    """D of the shape (B, D) of rows of numbers.
+    """Return D of the shape (B, D) of a batch of features.
 
     Args:
-        input_shape: a batch's shape.
-        model: the model's class name.
+        input_shape: the shape of the batch.
+        model: the class name of the model.
 
     Raises:
-        ValueError: it is the shape of something else.
+        ValueError: the shape is not (B, D), or D is unknown.
     """
     shape = tuple(input_shape)
     if len(shape) != 2 or shape[1] is None:
         raise ValueError(
-            f"features: expected rows of numbers, shape (batch, features), got shape {shape}. Flatten what a "
-            f"{model} shall learn from: x.reshape(len(x), -1)."
+            f"features: expected rows of numbers, shape (batch, features), got shape {shape}. Flatten the "
+            f"inputs of a {model}, x.reshape(len(x), -1)."
         )
     return int(shape[1])
 
 
 def checked_shape(batch: Any, shape: Sequence[int | str], *, name: str, model: str) -> Any:
-    """`batch` itself, with its shape known, once it is (B, *shape).
+    """Return `batch` with its static shape, after a check that its shape is (B, *shape).
 
     Args:
         batch: a batch of inputs.
-        shape: the shape of one input; a name stands for any size.
-        name: what the error calls the input.
-        model: the model's class name.
+        shape: the shape of one input; a name accepts any size.
+        name: the name of the input in errors.
+        model: the class name of the model.
 
     Returns:
         The same tensor.
 
     Raises:
-        ValueError: the shapes differ, as far as they are known while the graph is made; the rest is asserted.
+        ValueError: the static shapes differ; sizes unknown at tracing are asserted at run time.
     """
-    wanted = f"({', '.join(map(str, ('batch', *shape)))})"
+    expected = f"({', '.join(map(str, ('batch', *shape)))})"
     advice = f"Reshape the inputs, or build the {model} for the shape of your data."
     sizes = [None if isinstance(size, str) else size for size in shape]
     if not batch.shape.is_compatible_with((None, *sizes)):
-        raise ValueError(f"{name}: expected shape {wanted}, got {tuple(batch.shape)}. {advice}")
+        raise ValueError(f"{name}: expected shape {expected}, got {tuple(batch.shape)}. {advice}")
     if batch.shape.rank is not None and all(
         size is None or known is not None for size, known in zip(sizes, batch.shape[1:], strict=True)
     ):
         return batch
-    got = tf.shape(batch)  # Keras traces with unknown sizes, even ranks, once it has seen several
+    got = tf.shape(batch)  # Keras traces with unknown sizes or ranks after several shapes
     rank = 1 + len(sizes)
     same_rank = tf.equal(tf.size(got), rank)
-    # Filled up, as no other operation may fail before the assertion does.
+    # Padded, so that no other operation fails before the assertion.
     padded = tf.concat([got, tf.zeros(rank, tf.int32)], axis=0)[:rank]
-    fitting = [tf.equal(padded[axis], size) for axis, size in enumerate(sizes, 1) if size is not None]
-    fits = tf.reduce_all(tf.stack([same_rank, *fitting]))
-    batch = checked(batch, fits, f"{name}: expected shape {wanted}, got sizes ", got, f". {advice}")
-    # Not ensure_shape, which TensorFlow would take as proof of the sizes, and drop the check.
+    equal = [tf.equal(padded[axis], size) for axis, size in enumerate(sizes, 1) if size is not None]
+    matches = tf.reduce_all(tf.stack([same_rank, *equal]))
+    batch = checked(batch, matches, f"{name}: expected shape {expected}, got sizes ", got, f". {advice}")
+    # Not ensure_shape: TensorFlow would infer the sizes from it and remove the check.
     return tf.reshape(batch, [padded[i] if size is None else size for i, size in enumerate([None, *sizes])])
 
 
@@ -246,18 +247,18 @@ def _checked_ids(ids: Any, count: int, expected: str, advice: str) -> Any:
 
 
 def checked(tensor: Any, condition: Any, *pieces: Any) -> Any:
-    """`tensor` itself, once the condition holds.
+    """Return `tensor`, after a check of the condition.
 
     Args:
-        tensor: what depends on the condition.
+        tensor: the tensor that depends on the condition.
         condition: a boolean scalar.
-        *pieces: of the error's text: strings, and tensors whose values it shows.
+        *pieces: the parts of the error text: strings, and tensors whose values are inserted.
 
     Returns:
         The same tensor.
 
     Raises:
-        ValueError: the condition does not hold; in a graph, when it runs.
+        ValueError: the condition is false; a graph raises it at run time.
     """
     if tf.executing_eagerly():
         if not condition:
@@ -266,4 +267,4 @@ def checked(tensor: Any, condition: Any, *pieces: Any) -> Any:
             )
         return tensor
     with tf.control_dependencies([tf.debugging.Assert(condition, [MARK, *pieces], summarize=8)]):
-        return tf.identity(tensor)  # what follows must wait for the check, or could fail before it
+        return tf.identity(tensor)  # dependent operations must run after the check

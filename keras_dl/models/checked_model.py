@@ -1,4 +1,4 @@
-"""What all models of this package have in common: their errors, and their presets."""
+"""The base class of all models of this package: error reporting, saving and presets."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from keras_dl.models.saved_state import (
     check_path,
     load_seeds,
     save_seeds,
-    say_what_weights_lack,
+    warn_about_weights_file,
 )
 from keras_dl.pipeline_errors import reading_error
 from keras_dl.presets.pretrained import load_preset
 from keras_dl.replicas import weighed_replica
 
-_SHUFFLE = 8  # the place of shuffle among the arguments of fit after x
-_NO_EXAMPLES = "x: expected at least one example, got none. Look at what was left out of the data."
+_SHUFFLE = 8  # the position of shuffle among the arguments of fit after x
+_NO_EXAMPLES = "x: expected at least one example, got none. Check the filters and the split of the data."
 
 
 def _unnamed(x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """The positional arguments of `fit` or `evaluate`, with labels that x may hold in their place."""
+    """Return the positional arguments of `fit` or `evaluate`, with the labels of a dict as y."""
     x, y = unnamed(x, args[0] if args else kwargs.get("y"))
     for name in ("sample_weight", "class_weight"):
-        if y is None and kwargs.get(name) is not None and hasattr(x, "shape"):  # which Keras would drop
+        if (
+            y is None and kwargs.get(name) is not None and hasattr(x, "shape")
+        ):  # Keras would ignore the weights
             raise ValueError(
-                f"{name}: expected none for inputs without labels, got {type(kwargs[name]).__name__}. Leave "
-                "it out, or pass labels if the model learns from some."
+                f"{name}: expected none for inputs without labels, got {type(kwargs[name]).__name__}. Omit "
+                "it, or pass labels if the model uses them."
             )
     if args:
         return x, y, *args[1:]
@@ -47,7 +49,7 @@ def _unnamed(x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any
 class CheckedModel(keras.Model):
     """A `keras.Model` that reports a failed check as a `ValueError` of one paragraph.
 
-    Where there is a preset, it comes trained.
+    A model that has a preset can be loaded with trained weights.
     """
 
     jit_compile: Any
@@ -57,12 +59,12 @@ class CheckedModel(keras.Model):
 
     @classmethod
     def from_preset(cls, name: str) -> Any:
-        """A trained model, with the weights that this package ships.
+        """Return a trained model, with weights that are part of this package.
 
             >>> vae = VAE.from_preset("vae-digits")
             >>> images = vae.sample(16)
 
-        It is ready to predict, sample, export and serve; to train it on, compile it.
+        It can predict, sample, be exported and be served; compile it for further training.
 
         Args:
             name: one of `keras_dl.models.list_presets()`.
@@ -72,43 +74,43 @@ class CheckedModel(keras.Model):
 
         Raises:
             LookupError: there is no such preset.
-            TypeError: it is a model of another class.
-            RuntimeError: the file of its weights is not the one that was shipped.
+            TypeError: the preset is a model of another class.
+            RuntimeError: the file of the weights was modified.
         """
         return load_preset(cls, name)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as the saved model was, with room for the state of its optimizer."""
+        """Compile like the saved model, and build the optimizer for its saved state."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self._build_optimizer()
 
     def _build_optimizer(self) -> None:
-        optimizer = getattr(self, "optimizer", None)  # there is none before the model is compiled
+        optimizer = getattr(self, "optimizer", None)  # missing before the model is compiled
         if optimizer is not None and self.built and not optimizer.built:
             with self.distribute_strategy.scope():
                 optimizer.build(self.trainable_variables)
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """Save as `.keras`, with the optimizers and the state of all random generators.
+        """Save the model as `.keras`, with the optimizers and the state of all random generators.
 
         Raises:
-            ValueError: the path ends in .h5, a format that could not be read back.
+            ValueError: the path ends in .h5, a format that cannot be loaded.
         """
         check_path(filepath)
         super().save(filepath, *args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor; refused where Keras's functions ask for them to write HDF5."""
+        """Return the arguments of the constructor; raise `ValueError` if Keras is writing HDF5."""
         check_format()
         return super().get_config()  # type: ignore[no-any-return]
 
     def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.save_weights`: no file to go on with a training from, of which it warns once."""
+        """Save as `keras.Model.save_weights` does; warn once that training cannot resume from such a file."""
         super().save_weights(filepath, *args, **kwargs)
-        say_what_weights_lack(filepath)
+        warn_about_weights_file(filepath)
 
     def load_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.load_weights`; a compiled model gets the state of its optimizer, if it is there."""
+        """Load as `keras.Model.load_weights` does, and the optimizer state if the model is compiled."""
         self._build_optimizer()
         super().load_weights(filepath, *args, **kwargs)
 
@@ -120,14 +122,14 @@ class CheckedModel(keras.Model):
         super().load_own_variables(load_seeds(self, store))
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`; a `tf.data.Dataset` has its own order, of which Keras need not warn.
+        """Train as `keras.Model.fit` does; batches may be dicts `{"image": ..., "label": ...}`.
 
-        Batches may be dicts `{"image": ..., "label": ...}`.
+        A `tf.data.Dataset` has its own order, about which Keras's warning is suppressed.
         """
         if isinstance(x, tf.data.Dataset) and len(args) < _SHUFFLE:
             kwargs.setdefault("shuffle", False)
-        if isinstance(held_out := kwargs.get("validation_data"), Mapping | tf.data.Dataset):
-            inputs, labels = unnamed(held_out)
+        if isinstance(validation := kwargs.get("validation_data"), Mapping | tf.data.Dataset):
+            inputs, labels = unnamed(validation)
             kwargs["validation_data"] = inputs if labels is None else (inputs, labels)
         history = super().fit(*_unnamed(x, args, kwargs), **kwargs)
         if history.epoch and not history.history:
@@ -135,18 +137,18 @@ class CheckedModel(keras.Model):
         return history
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.evaluate`; batches may be dicts as in `fit`."""
+        """Evaluate as `keras.Model.evaluate` does; batches may be dicts as in `fit`."""
         figures = super().evaluate(*_unnamed(x, args, kwargs), **kwargs)
         if isinstance(figures, list | dict) and not figures:
             raise ValueError(_NO_EXAMPLES)
         return figures
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.predict`; batches may be dicts as in `fit`."""
+        """Predict as `keras.Model.predict` does; batches may be dicts as in `fit`."""
         return super().predict(unnamed(x)[0], *args, **kwargs)
 
     def checked_batch(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Inputs and labels themselves; a model that knows what they must be checks it here.
+        """Return inputs and labels; subclasses override this to check them.
 
         Args:
             x: inputs.
@@ -158,37 +160,37 @@ class CheckedModel(keras.Model):
         return x, y
 
     def checked_data(self, data: Any) -> Any:
-        """A batch of `fit` or `evaluate`, once it can be learned from.
+        """Return a checked batch of `fit` or `evaluate`.
 
         Args:
-            data: inputs and labels, and weights of the examples if there are any.
+            data: inputs and labels, and optionally weights of the examples.
 
         Returns:
-            What `_learn` and `_judge` take.
+            The input of `_learn` and `_judge`.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         x, y = self.checked_batch(x, given(y))
         return checked_finite(inputs=x, label=y, sample_weight=sample_weight)
 
     def checked_query(self, data: Any) -> Any:
-        """A batch of `predict`, once it can be answered: what `_answer` takes."""
+        """Return a checked batch of `predict`, the input of `_answer`."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.checked_batch(x, None)[0], None, None
 
     def _learn(self, data: Any) -> Any:
-        """Train on a batch of `checked_data`; the figures so far."""
+        """Train on a batch of `checked_data`, and return the metrics so far."""
         return super().train_step(data)
 
     def _judge(self, data: Any) -> Any:
-        """Evaluate a batch of `checked_data`; the figures so far."""
+        """Evaluate a batch of `checked_data`, and return the metrics so far."""
         return super().test_step(data)
 
     def _answer(self, data: Any) -> Any:
-        """The outputs for a batch of `checked_query`."""
+        """Return the outputs for a batch of `checked_query`."""
         return super().predict_step(data)
 
     def train_step(self, data: Any) -> Any:
-        """As in Keras; a batch that is refused changes no weight."""
+        """Train on a batch as in Keras; a rejected batch does not change any weight."""
         return self._compiled(self._learn)(self.checked_data(data))
 
     def test_step(self, data: Any) -> Any:
@@ -198,7 +200,7 @@ class CheckedModel(keras.Model):
         return self._compiled(self._answer)(self.checked_query(data))
 
     def _compiled(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        # XLA drops assertions: it compiles what follows the checks, and not the checks themselves.
+        # XLA drops assertions, so it compiles only the operations after the checks.
         return tf.function(step, jit_compile=True) if self.jit_compile else step
 
     def compute_loss(
@@ -209,7 +211,7 @@ class CheckedModel(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """As `keras.Model.compute_loss`; replicas of unequal shares count by their examples."""
+        """Compute as `keras.Model.compute_loss` does; weight replicas by their numbers of examples."""
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
         return weighed_replica(loss, x) if training else loss
 
@@ -218,37 +220,37 @@ class CheckedModel(keras.Model):
             self._check_accumulation()
             with self._uncompiled():
                 super().make_train_function(force)
-            self.train_function = self._explaining("train_function")
+            self.train_function = self._with_readable_errors("train_function")
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
         if self.test_function is None or force:
             with self._uncompiled():
                 super().make_test_function(force)
-            self.test_function = self._explaining("test_function")
+            self.test_function = self._with_readable_errors("test_function")
         return self.test_function
 
     def make_predict_function(self, force: bool = False) -> Any:
         if self.predict_function is None or force:
             with self._uncompiled():
                 super().make_predict_function(force)
-            self.predict_function = self._explaining("predict_function")
+            self.predict_function = self._with_readable_errors("predict_function")
         return self.predict_function
 
     def _check_accumulation(self) -> None:
-        held = [value for value in vars(self).values() if isinstance(value, keras.Optimizer)]
-        inner = [getattr(each, "inner_optimizer", each) for each in held]
+        optimizers = [value for value in vars(self).values() if isinstance(value, keras.Optimizer)]
+        inner = [getattr(each, "inner_optimizer", each) for each in optimizers]
         steps = [each.gradient_accumulation_steps for each in inner if each.gradient_accumulation_steps]
         strategy = self._distribute_strategy  # None for one device without a strategy
         if steps and strategy is not None and strategy.extended._use_merge_call():
             raise ValueError(
-                "gradient_accumulation_steps: expected None under this strategy, under which Keras cannot "
-                f"accumulate, got {steps[0]}. Raise batch_size instead, which the replicas share."
+                "gradient_accumulation_steps: expected None under this strategy, which does not support it "
+                f"in Keras, got {steps[0]}. Increase batch_size instead, which is divided among the replicas."
             )
 
     @contextmanager
     def _uncompiled(self) -> Iterator[None]:
-        """Within the block Keras makes functions without XLA, which compiles the inside of the steps."""
+        """Build functions without XLA within the block; it compiles only the inside of the steps."""
         compiled = self.jit_compile
         self.jit_compile = False
         try:
@@ -256,11 +258,11 @@ class CheckedModel(keras.Model):
         finally:
             self.jit_compile = compiled
 
-    def _explaining(self, name: str) -> Callable[..., Any]:
+    def _with_readable_errors(self, name: str) -> Callable[..., Any]:
         function = getattr(self, name)
 
         @functools.wraps(function)
-        def explained(*args: Any) -> Any:
+        def wrapped(*args: Any) -> Any:
             try:
                 return function(*args)
             except tf.errors.InvalidArgumentError as error:
@@ -272,7 +274,7 @@ class CheckedModel(keras.Model):
                 line = report.partition("\n")[0]
                 raise ValueError("".join(re.findall(r"\[([^\]]*)\]", line))) from None
             except (TypeError, ValueError):
-                setattr(self, name, None)  # a graph whose making was broken off cannot be made again
+                setattr(self, name, None)  # an incompletely traced function cannot be traced again
                 raise
 
-        return explained
+        return wrapped

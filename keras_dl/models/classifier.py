@@ -1,4 +1,4 @@
-"""What every classifier of this package shares: its outputs, its checks and its endpoint."""
+"""The base class of the classifiers: outputs, checks and endpoint."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from keras_dl_export.arguments import check_int
 
 
 class Classifier(CheckedModel):
-    """p(y = c | x) = softmax(logits(x))_c.
+    """The base class of models p(y = c | x) = softmax(logits(x))_c.
 
-    Calling the model gives the probabilities (B, num_classes). Keras's cross-entropies find the logits behind
-    them, so that training is as stable as on logits, with `from_logits` True or False. Subclasses write
-    `logits`.
+    Calling the model returns the probabilities (B, num_classes). Keras's cross-entropies use the logits that
+    the probabilities were computed from, so training is as stable as with logits, with `from_logits` True or
+    False. Subclasses implement `logits`.
 
     Args:
         num_classes: the number of classes, at least 2.
 
     Raises:
-        ValueError: `num_classes` is below 2; in training, a label is no class.
+        ValueError: `num_classes` is below 2; in training, a label is not a class.
     """
 
     def __init__(self, num_classes: int, **kwargs: Any) -> None:
@@ -33,11 +33,11 @@ class Classifier(CheckedModel):
         self.num_classes = check_int("num_classes", num_classes, 2)
 
     def logits(self, inputs: Any, training: bool = False) -> Any:
-        """What the softmax takes, in float32.
+        """Return the input of the softmax, in float32.
 
         Args:
-            inputs: a batch of the model's inputs.
-            training: whether batch normalisation and dropout behave as in training.
+            inputs: a batch of inputs of the model.
+            training: whether batch normalization and dropout behave as in training.
 
         Returns:
             Logits (B, num_classes).
@@ -52,14 +52,14 @@ class Classifier(CheckedModel):
         return x, None if y is None else checked_labels(ops.convert_to_tensor(y), self.num_classes)
 
     def checked_inputs(self, inputs: Any) -> Any:
-        """`inputs` themselves; a model whose inputs have a range checks it here."""
+        """Return `inputs`; subclasses override this to check their range."""
         return inputs
 
     def classify(self, inputs: Any) -> dict[str, Any]:
-        """What the endpoint answers.
+        """Return the outputs of the endpoint.
 
         Args:
-            inputs: a batch of the model's inputs.
+            inputs: a batch of inputs of the model.
 
         Returns:
             `logits` and `probabilities`, both (B, num_classes), and `class` (B,), the most probable one.
@@ -68,16 +68,16 @@ class Classifier(CheckedModel):
         return {
             "logits": logits,
             "probabilities": ops.softmax(logits),
-            # Keras's argmax masks sign bits first (0.0 = -0.0), in operators that TFLite does not have.
+            # Keras's argmax masks sign bits first (0.0 = -0.0), with operators that TFLite lacks.
             "class": tf.argmax(logits, axis=-1, output_type=tf.int32),
         }
 
     def classifying_endpoint(self, name: str, spec: Spec) -> dict[str, Endpoint]:
-        """`classify` as `serving_default`.
+        """Return `classify` as the endpoint `serving_default`.
 
         Args:
-            name: the input's name.
-            spec: the input's shape and dtype.
+            name: name of the input.
+            spec: shape and dtype of the input.
 
         Returns:
             The endpoints.

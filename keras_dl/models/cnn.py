@@ -18,9 +18,9 @@ from keras_dl_export.arguments import check_int
 
 @keras.saving.register_keras_serializable("keras_dl")
 class CNN(Classifier):
-    """A convolutional classifier, of fewer than 100,000 parameters for images up to 32 x 32.
+    """A convolutional classifier with fewer than 100,000 parameters for images up to 32 x 32.
 
-    Each block is a 3 x 3 convolution, 2 x 2 max pooling that halves the feature maps, batch normalisation
+    Each block is a 3 x 3 convolution, 2 x 2 max pooling that halves the feature maps, batch normalization
     and a ReLU:
 
         h_0 = x,  h_l = relu(BN(pool(K_l * h_{l-1}))),  p(y | x) = softmax(W vec(h_L) + b)
@@ -28,16 +28,16 @@ class CNN(Classifier):
     Args:
         num_classes: number of classes.
         image_shape: (height, width, channels) of one image.
-        filters: feature maps of each block.
-        dropout: share of the last feature maps that training sets to 0.
-        shift: pixels by which training moves each image at most, up or down and left or right.
-        seed: of the dropout and the moves.
+        filters: number of feature maps of each block.
+        dropout: fraction of the last feature maps that is set to 0 in training.
+        shift: the largest random shift of each image in training, in pixels, vertically and horizontally.
+        seed: seed of the dropout and the shifts.
 
     Input: images (B, H, W, C) in [0, 1]. Output: probabilities (B, num_classes).
 
     Raises:
-        ValueError: an argument is out of its range, or the image is too small to be halved so often; in
-            training, an image outside [0, 1] or a label that is no class.
+        ValueError: an argument is out of range, or the image is too small for the number of blocks; in
+            training, an image is outside [0, 1] or a label is not a class.
 
     Reference: notes 3; Ioffe and Szegedy, Batch normalization (ICML 2015).
     """
@@ -70,7 +70,7 @@ class CNN(Classifier):
             blocks.append(RandomShift(shift, seed, dtype=self.dtype_policy))
         for maps in self.filters:
             blocks += [
-                # Normalising after the pooling costs a quarter, and takes out whatever a bias would add.
+                # Normalizing after pooling takes a quarter of the time; it makes a bias redundant.
                 keras.layers.Conv2D(maps, 3, padding="same", use_bias=False, dtype=self.dtype_policy),
                 keras.layers.MaxPooling2D(dtype=self.dtype_policy),
                 BatchNormalization(momentum=0.9, dtype=self.dtype_policy),
@@ -92,14 +92,14 @@ class CNN(Classifier):
         return self.head(self.features(image, training=training))
 
     def checked_inputs(self, inputs: Any) -> Any:
-        """`inputs` themselves, once they are images and lie between 0 and 1."""
+        """Return `inputs`, after a check that they are images in [0, 1]."""
         return checked_images(self._shaped(inputs))
 
     def _shaped(self, image: Any) -> Any:
         return checked_shape(image, self.image_shape, name="image", model="CNN")
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`serving_default(image) -> logits, probabilities, class`."""
+        """Return the endpoint `serving_default(image) -> logits, probabilities, class`."""
         return self.classifying_endpoint("image", Spec(("batch", *self.image_shape), "float32"))
 
     def get_config(self) -> dict[str, Any]:

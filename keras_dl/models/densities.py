@@ -1,4 +1,4 @@
-"""Log densities in nats, and the Kullback-Leibler divergence that has a closed form."""
+"""Log densities, and a Kullback-Leibler divergence in closed form, in nats."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _LOG_2_PI = math.log(2 * math.pi)
 
 
 def bernoulli_log_density(x: Any, logits: Any) -> Any:
-    """Log Ber(x; sigmoid(a)) = x a - log(1 + e^a), elementwise.
+    """Return log Ber(x; sigmoid(a)) = x a - log(1 + e^a), elementwise.
 
     Args:
-        x: values in [0, 1]; between the ends this is the negative cross-entropy, as is usual for gray pixels.
+        x: values in [0, 1]; for gray pixels, this is the negative cross-entropy.
         logits: a.
 
     Returns:
-        Nats, shaped as x and logits broadcast.
+        Nats, in the broadcast shape of x and logits.
     """
     return x * logits - ops.softplus(logits)
 
 
 def gaussian_log_density(x: Any, mean: Any, log_variance: Any) -> Any:
-    """Log N(x; mu, sigma^2) = -(log 2 pi + log sigma^2 + (x - mu)^2 / sigma^2) / 2, elementwise.
+    """Return log N(x; mu, sigma^2) = -(log 2 pi + log sigma^2 + (x - mu)^2 / sigma^2) / 2, elementwise.
 
     Args:
         x: values.
@@ -32,20 +32,20 @@ def gaussian_log_density(x: Any, mean: Any, log_variance: Any) -> Any:
         log_variance: log sigma^2.
 
     Returns:
-        Nats, shaped as the arguments broadcast.
+        Nats, in the broadcast shape of the arguments.
     """
     return -0.5 * (_LOG_2_PI + log_variance + ops.square(x - mean) * ops.exp(-log_variance))
 
 
 def kl_to_standard_normal(mean: Any, log_variance: Any) -> Any:
-    """KL[N(mu, sigma^2) || N(0, 1)] = (mu^2 + sigma^2 - 1 - log sigma^2) / 2, elementwise.
+    """Return KL[N(mu, sigma^2) || N(0, 1)] = (mu^2 + sigma^2 - 1 - log sigma^2) / 2, elementwise.
 
     Args:
         mean: mu.
         log_variance: log sigma^2.
 
     Returns:
-        Nats, shaped as the arguments; sum over the latents for the divergence of the whole Gaussian.
+        Nats, in the shape of the arguments; the divergence of the joint Gaussian is the sum over the latents.
 
     Reference: Kingma and Welling, Auto-encoding variational Bayes (ICLR 2014), appendix B.
     """

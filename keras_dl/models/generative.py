@@ -1,9 +1,8 @@
-"""The notes' pair of a generative and a discriminative classifier.
+"""The generative and the discriminative classifier of the notes.
 
-Both have the form p(y = c | x) = softmax(logits(x))_c. Gaussian naive Bayes models p(x | y) p(y) and turns to
-Bayes' rule; logistic regression models p(y | x) alone. Their logits are of the same family where the classes
-share their variances, and they differ in what they need: see Ng and Jordan, On discriminative vs. generative
-classifiers (2001).
+Both have the form p(y = c | x) = softmax(logits(x))_c. Gaussian naive Bayes models p(x | y) p(y) and applies
+Bayes' rule; logistic regression models only p(y | x). If the classes have equal variances, their logits are
+in the same family. See Ng and Jordan, On discriminative vs. generative classifiers (2001), for a comparison.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from keras_dl_export.arguments import check_int
 
 
 class _FeatureClassifier(Classifier):
-    """A classifier of rows of numbers."""
+    """A classifier of feature vectors."""
 
     def __init__(self, num_classes: int, num_features: int | None, **kwargs: Any) -> None:
         super().__init__(num_classes, **kwargs)
@@ -40,11 +39,11 @@ class _FeatureClassifier(Classifier):
         return ops.cast(x, "float32")
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`serving_default(features) -> logits, probabilities, class`."""
+        """Return the endpoint `serving_default(features) -> logits, probabilities, class`."""
         if not self.built or self.num_features is None:
             raise ValueError(
                 f"model: expected a built {type(self).__name__}, whose number of features is known, got an "
-                "unbuilt one. Fit it, or pass num_features."
+                "unbuilt one. Call fit, or pass num_features."
             )
         return self.classifying_endpoint("features", Spec(("batch", self.num_features), "float32"))
 
@@ -54,26 +53,26 @@ class _FeatureClassifier(Classifier):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class GaussianNaiveBayes(_FeatureClassifier):
-    """A generative classifier: given the class, each feature is a Gaussian of its own.
+    """A generative classifier with independent Gaussian features given the class.
 
         p(y = c) = n_c / n,  p(x | y = c) = prod_d N(x_d; mu_cd, sigma_cd^2)
 
         p(y = c | x) = p(x | c) p(c) / sum_k p(x | k) p(k)
 
     Training has a closed form: counts, means and variances of each class. One epoch over the data, in batches
-    of any size, gives them exactly (merged as Chan, Golub and LeVeque do, without differences of large sums);
-    every `fit` begins anew. The logits are log p(x, y = c). No `compile` is needed.
+    of any size, computes them exactly (with the updates of Chan, Golub and LeVeque, which avoid differences
+    of large sums); every `fit` starts from scratch. The logits are log p(x, y = c). `compile` is not needed.
 
     Args:
         num_classes: number of classes.
-        num_features: D, where it is known: the model is then built at once, otherwise by its first batch.
-        variance_floor: share of the largest feature's variance that is added to every variance, so that a
-            feature that never varies within a class does not divide by 0.
+        num_features: D; if given, the model is built at once, otherwise on its first batch.
+        variance_floor: fraction of the largest variance of a feature that is added to every variance, so that
+            a feature that is constant within a class does not cause a division by 0.
 
     Input: features (B, D), labels (B,) int. Output: probabilities (B, num_classes).
 
     Raises:
-        ValueError: an argument is out of its range; in training, a label is no class, or a class has no
+        ValueError: an argument is out of range; in training, a label is not a class, or a class has no
             example.
 
     Reference: notes 2.2.1.
@@ -90,7 +89,8 @@ class GaussianNaiveBayes(_FeatureClassifier):
         super().__init__(num_classes, num_features, **kwargs)
         if not variance_floor >= 0:
             raise ValueError(
-                f"variance_floor: expected a share of at least 0, got {variance_floor!r}. Leave it at 1e-9."
+                f"variance_floor: expected a fraction of at least 0, got {variance_floor!r}. Omit it for "
+                "1e-9."
             )
         self.variance_floor = variance_floor
         self.compile(None, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -116,16 +116,16 @@ class GaussianNaiveBayes(_FeatureClassifier):
         return ops.sum(density, axis=-1) + ops.log(prior[:, 0])
 
     def _variance(self) -> Any:
-        """sigma^2 of each class and feature, (num_classes, D)."""
+        """Return sigma^2 of each class and feature, (num_classes, D)."""
         count = ops.sum(self.count)
         overall = ops.sum(self.count * self.mean, axis=0) / count
         between = ops.sum(self.count * ops.square(self.mean - overall), axis=0)
         widest = ops.max(between + ops.sum(self.squares, axis=0)) / count
-        # While training, a class may have no example yet: its prior of 0 decides, whatever the variance.
+        # In training, a class may have no example yet: its prior is 0 for any variance.
         return tf.math.divide_no_nan(self.squares.value, self.count.value) + self.variance_floor * widest
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """Estimate counts, means and variances from (features, labels), as `keras.Model.fit` takes them."""
+        """Estimate counts, means and variances from (features, labels), passed as to `keras.Model.fit`."""
         if self.built:
             for statistic in (self.count, self.mean, self.squares):
                 statistic.assign(ops.zeros_like(statistic))
@@ -134,7 +134,7 @@ class GaussianNaiveBayes(_FeatureClassifier):
         if absent.size:
             raise ValueError(
                 f"label: expected examples of all {self.num_classes} classes, got none of class {absent[0]}. "
-                "Number the classes without gaps, or lower num_classes."
+                "Number the classes without gaps, or pass a smaller num_classes."
             )
         return history
 
@@ -147,7 +147,7 @@ class GaussianNaiveBayes(_FeatureClassifier):
         return x, y, weight
 
     def _learn(self, data: Any) -> dict[str, Any]:
-        """Merge the statistics of (features, labels) with those so far."""
+        """Update the statistics with a batch of (features, labels)."""
         x, y, weight = data
         member = ops.one_hot(y, self.num_classes)
         if weight is not None:
@@ -158,10 +158,10 @@ class GaussianNaiveBayes(_FeatureClassifier):
         squares = replica_sum(ops.sum(ops.expand_dims(member, -1) * ops.square(deviation), axis=0))
 
         total = self.count + count
-        share = tf.math.divide_no_nan(count, total)
+        weight_of_batch = tf.math.divide_no_nan(count, total)
         shift = mean - self.mean
-        self.squares.assign(self.squares + squares + ops.square(shift) * self.count * share)
-        self.mean.assign(self.mean + shift * share)
+        self.squares.assign(self.squares + squares + ops.square(shift) * self.count * weight_of_batch)
+        self.mean.assign(self.mean + shift * weight_of_batch)
         self.count.assign(total)
         results: dict[str, Any] = self._judge(data)
         return results
@@ -172,22 +172,22 @@ class GaussianNaiveBayes(_FeatureClassifier):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class LogisticRegression(_FeatureClassifier):
-    """A discriminative classifier: the log odds are linear in the features.
+    """A discriminative classifier whose log odds are linear in the features.
 
-        p(y = c | x) = softmax(W x + b)_c,  minimise -1/N sum_n log p(y_n | x_n) + l2 ||W||^2
+        p(y = c | x) = softmax(W x + b)_c,  minimize -1/N sum_n log p(y_n | x_n) + l2 ||W||^2
 
-    There is no closed form, but a convex loss: W and b start at 0 and any optimizer reaches the same minimum.
-    `fit` works without `compile`, with Adam at a rate that suits standardised features.
+    There is no closed form, but the loss is convex: W and b start at 0, and any optimizer reaches the same
+    minimum. `compile` is optional; the default is Adam with a learning rate for standardized features.
 
     Args:
         num_classes: number of classes.
-        num_features: D, where it is known: the model is then built at once, otherwise by its first batch.
+        num_features: D; if given, the model is built at once, otherwise on its first batch.
         l2: weight of the penalty.
 
     Input: features (B, D), labels (B,) int. Output: probabilities (B, num_classes).
 
     Raises:
-        ValueError: an argument is out of its range; in training, a label is no class.
+        ValueError: an argument is out of range; in training, a label is not a class.
 
     Reference: notes 2.2.1.
     """
@@ -197,7 +197,7 @@ class LogisticRegression(_FeatureClassifier):
     ) -> None:
         super().__init__(num_classes, num_features, **kwargs)
         if not l2 >= 0:
-            raise ValueError(f"l2: expected a weight of at least 0, got {l2!r}. 0 turns the penalty off.")
+            raise ValueError(f"l2: expected a weight of at least 0, got {l2!r}. Pass 0 for no penalty.")
         self.l2 = l2
         penalty = keras.regularizers.L2(l2) if l2 else None
         self.linear = keras.layers.Dense(

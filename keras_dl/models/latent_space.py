@@ -1,4 +1,4 @@
-"""Points of a latent space: drawn from the prior, on the line between two others, sums of others."""
+"""Points of a latent space: draws from the prior, interpolations and analogies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRIORS: dict[str, dict[str, Any]] = {
 
 
 def draw_latents(prior: str, count: Any, latent_dim: int, **noise: Any) -> Any:
-    """Latents z ~ p(z).
+    """Draw latents z ~ p(z).
 
     Args:
         prior: `"uniform"`, U(-1, 1)^Z, or `"normal"`, N(0, I).
@@ -31,11 +31,11 @@ def draw_latents(prior: str, count: Any, latent_dim: int, **noise: Any) -> Any:
 
 
 def straight_line(start: Any, end: Any, steps: int) -> Any:
-    """Latents at equal distances on the straight line between two.
+    """Return latents at equal distances on the straight line between two.
 
     Args:
         start: latents (B, Z) or (Z,).
-        end: as many latents.
+        end: latents of the same shape.
         steps: S, both ends included.
 
     Returns:
@@ -48,16 +48,16 @@ def straight_line(start: Any, end: Any, steps: int) -> Any:
     start, end = (ops.convert_to_tensor(z, "float32") for z in (start, end))
     if start.shape != end.shape or len(start.shape) > 2:
         raise ValueError(
-            "start, end: expected latents of one shape, (batch, Z) or (Z,), got "
-            f"{tuple(start.shape)} and {tuple(end.shape)}. Give as many of the one as of the other."
+            "start, end: expected latents of the same shape, (batch, Z) or (Z,), got "
+            f"{tuple(start.shape)} and {tuple(end.shape)}. Pass equally many of both."
         )
     first, last = (ops.reshape(z, (-1, 1, z.shape[-1])) for z in (start, end))
-    share = ops.reshape(ops.linspace(0.0, 1.0, steps), (1, steps, 1))
-    return (1.0 - share) * first + share * last
+    fraction = ops.reshape(ops.linspace(0.0, 1.0, steps), (1, steps, 1))
+    return (1.0 - fraction) * first + fraction * last
 
 
 def analogy(start: Any, minus: Any, plus: Any) -> Any:
-    """The latents start - minus + plus.
+    """Return the latents start - minus + plus.
 
     Args:
         start: latents (B, Z) or (Z,).

@@ -19,25 +19,25 @@ from keras_dl_export.arguments import check_int
 
 @keras.saving.register_keras_serializable("keras_dl")
 class MLP(Classifier):
-    """A feed-forward classifier: every unit of a layer sees every unit of the layer before.
+    """A feed-forward classifier of fully connected layers.
 
     h_0 = vec(x),  h_l = phi(W_l h_{l-1} + b_l),  p(y | x) = softmax(W h_L + b)
 
     Args:
         units: H, the width of each hidden layer l = 1..L; empty for a linear classifier.
         num_classes: number of classes C.
-        image_shape: shape of one input, where it is known: the model is then built at once, otherwise by its
-            first batch, which may as well hold rows of features.
-        activation: phi, by Keras's name.
-        dropout: share of each hidden layer's outputs that training sets to 0.
-        seed: of the dropout.
+        image_shape: shape of one input; if given, the model is built at once, otherwise on its first batch,
+            which may also consist of rows of features.
+        activation: phi, by its name in Keras.
+        dropout: fraction of the outputs of each hidden layer that is set to 0 in training.
+        seed: seed of the dropout.
 
-    Input: examples (B, ...), flattened; images come in [0, 1] from `keras_dl.data.load`. Output:
-        probabilities (B, C).
+    Input: examples (B, ...), which are flattened; images in [0, 1], as `keras_dl.data.load` returns them.
+    Output: probabilities (B, C).
 
     Raises:
-        ValueError: a width is not positive, `num_classes` is below 2, or `dropout` is not in [0, 1); in use,
-            images outside [0, 1], in training, a label that is no class.
+        ValueError: a width is not positive, `num_classes` is below 2, or `dropout` is not in [0, 1); images
+            are outside [0, 1]; in training, a label is not a class.
 
     Reference: notes 1.2; Rumelhart, Hinton and Williams, Learning representations by back-propagating errors
     (1986).
@@ -85,17 +85,17 @@ class MLP(Classifier):
         return self.head(h)
 
     def checked_inputs(self, inputs: Any) -> Any:
-        """`inputs` themselves, images once they lie between 0 and 1; features may be any numbers."""
+        """Return `inputs`; check that images are in [0, 1]. Features may be any numbers."""
         inputs = self._shaped(inputs)
         return checked_images(inputs) if inputs.shape.rank != 2 else inputs
 
     def _shaped(self, inputs: Any) -> Any:
-        if self.image_shape is None:  # the first batch will build the model
+        if self.image_shape is None:  # the first batch builds the model
             return inputs
         return checked_shape(inputs, self.image_shape, name="inputs", model="MLP")
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`serving_default(image) -> logits, probabilities, class`; a flat input is called `features`.
+        """Return `serving_default(image) -> logits, probabilities, class`; a flat input is named `features`.
 
         Raises:
             ValueError: the model is not built.

@@ -1,4 +1,4 @@
-"""Batches by name, `{"image": ..., "label": ...}`, as the pairs that the models train on."""
+"""Conversion of named batches, `{"image": ..., "label": ...}`, to pairs for the models."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _ADVICE = (
 
 
 def unnamed(x: Any, y: Any = None) -> tuple[Any, Any]:
-    """Inputs and labels of what `fit` or `predict` is given, where it names them by `image` and `label`.
+    """Return inputs and labels of data for `fit` or `predict` that names them `image` and `label`.
 
     Args:
-        x: a `tf.data.Dataset` whose batches are dicts, as TensorFlow Datasets gives them, or hold one in the
-            place of the inputs; or a dict of arrays. Anything else is returned as it is.
-        y: labels that are given beside x.
+        x: a `tf.data.Dataset` whose batches are dicts, as in TensorFlow Datasets, or have a dict as inputs;
+            or a dict of arrays. Other data is returned unchanged.
+        y: labels that are passed separately from x.
 
     Returns:
-        x, a data set of images or (image, label), or the images; and y, or the dict's labels.
+        x, a data set of images or (image, label), or the images; and y, or the labels of the dict.
 
     Raises:
         ValueError: a dict has no `image`.
@@ -43,7 +43,7 @@ def unnamed(x: Any, y: Any = None) -> tuple[Any, Any]:
 
 
 def _pair(batch: Mapping[str, Any]) -> tuple[Any, ...]:
-    """(image, label), or (image,)."""
+    """Return (image, label), or (image,) without labels."""
     if "image" not in batch:
         raise ValueError(
             "image: expected batches of inputs, of pairs (input, label), or of dicts with the key 'image', "

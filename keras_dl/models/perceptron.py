@@ -1,4 +1,4 @@
-"""The perceptron and the rule that trains it."""
+"""The perceptron and its learning rule."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from keras_dl_export.arguments import check_int
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Perceptron(CheckedModel):
-    """A linear threshold unit, trained by its mistakes.
+    """A linear threshold unit, trained with the perceptron rule.
 
         f(x) = 1 if w.x + b >= 0 else 0
 
-    For one example after the other, the rule of training is
+    The learning rule is applied to one example after the other:
 
         w <- w + eta (y - f(x)) x,  b <- b + eta (y - f(x))
 
-    which changes nothing where f(x) = y. If some hyperplane separates the classes with margin gamma, and no
-    example is longer than R (the constant 1 that b multiplies included), it makes at most (R / gamma)^2
-    mistakes in all (Novikoff); if none does, as for XOR, it never ends.
+    It changes nothing if f(x) = y. If a hyperplane separates the classes with margin gamma and all examples
+    have norms of at most R (including the constant 1 that b multiplies), the rule makes at most (R / gamma)^2
+    mistakes in total (Novikoff). If there is none, as for XOR, it does not terminate.
 
-    The model needs no `compile`. `fit` and `evaluate` report `accuracy` and the number of `mistakes`, which
-    in training are counted before each correction: an epoch without one is the last that changes anything.
+    `compile` is not needed. `fit` and `evaluate` report `accuracy` and the number of `mistakes`, which in
+    training are counted before each correction: after an epoch without mistakes, the weights are constant.
 
     Args:
-        num_features: D, where it is known: the model is then built at once, otherwise by its first batch.
-        learning_rate: eta. As w and b start at 0, it scales both and changes no answer.
+        num_features: D; if given, the model is built at once, otherwise on its first batch.
+        learning_rate: eta. Because w and b start at 0, it scales both and does not change the outputs.
 
     Input: features (B, D); labels (B,), 0 or 1. Output: 0 or 1, (B,).
 
     Raises:
-        ValueError: an argument is not positive; in training, a label other than 0 and 1, or more than one
-            replica.
+        ValueError: an argument is not positive; in training, a label is neither 0 nor 1, or there are several
+            replicas.
 
     Reference: notes 1.1; Rosenblatt, The perceptron (1958); Novikoff, On convergence proofs for perceptrons
     (1962).
@@ -56,7 +56,7 @@ class Perceptron(CheckedModel):
         super().__init__(**kwargs)
         if not learning_rate > 0:
             raise ValueError(
-                f"learning_rate: expected a positive number, got {learning_rate!r}. Leave it at 1."
+                f"learning_rate: expected a positive number, got {learning_rate!r}. Omit it for 1."
             )
         self.num_features = None if num_features is None else check_int("num_features", num_features)
         self.learning_rate = learning_rate
@@ -73,7 +73,7 @@ class Perceptron(CheckedModel):
         self.b = self.add_weight(name="b", shape=(), dtype="float32", initializer="zeros")
 
     def score(self, features: Any) -> Any:
-        """Features (B, D) -> w.x + b, (B,)."""
+        """Return w.x + b, (B,), for features (B, D)."""
         return ops.matmul(self._features(features), self.w) + self.b
 
     def _features(self, features: Any) -> Any:
@@ -85,21 +85,21 @@ class Perceptron(CheckedModel):
         return self.threshold(self.score(features))
 
     def compile(self, *, run_eagerly: bool = False, steps_per_execution: int = 1, **kwargs: Any) -> None:
-        """Choose how to run; there is no loss, no optimizer and no other metric.
+        """Configure how the model runs; it has no loss, no optimizer and no other metrics.
 
         Args:
             run_eagerly: as in Keras.
             steps_per_execution: as in Keras.
-            **kwargs: nothing else, or None.
+            **kwargs: other arguments of Keras, which must be None.
 
         Raises:
-            ValueError: anything else is passed.
+            ValueError: another argument is passed.
         """
         for name, value in kwargs.items():
             if value is not None and name != "jit_compile":
                 raise ValueError(
                     f"{name}: expected none, because a perceptron is trained by its own rule, got {value!r}. "
-                    "Leave it out."
+                    "Omit it."
                 )
         super().compile(
             optimizer=None,
@@ -109,7 +109,7 @@ class Perceptron(CheckedModel):
         )
 
     def checked_data(self, data: Any) -> Any:
-        """Features (B, D) and labels (B,), both float32."""
+        """Return features (B, D) and labels (B,), both float32."""
         x, y = unweighted(data, "Perceptron")
         y = checked_classes(y, num_classes=2)
         if not self.built:
@@ -117,11 +117,11 @@ class Perceptron(CheckedModel):
         return *checked_finite(features=self._features(x)), ops.cast(y, "float32")
 
     def _learn(self, data: Any) -> dict[str, Any]:
-        """The rule on every example of (features, labels) in turn."""
+        """Apply the rule to every example of (features, labels) in turn."""
         if tf.distribute.get_strategy().num_replicas_in_sync > 1:
             raise ValueError(
-                "strategy: expected one replica, because the rule takes one example after the other, got "
-                "several. Train outside the strategy's scope."
+                "strategy: expected one replica, because the rule processes one example after the other, got "
+                "several. Train outside the scope of the strategy."
             )
         x, y = data
 
@@ -149,15 +149,15 @@ class Perceptron(CheckedModel):
 
     @property
     def metrics(self) -> list[Any]:
-        """Accuracy and mistakes since the last reset."""
+        """The metrics accuracy and mistakes."""
         return [self.accuracy, self.mistakes]
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`serving_default(features) -> score, class`."""
+        """Return the endpoint `serving_default(features) -> score, class`."""
         if not self.built or self.num_features is None:
             raise ValueError(
                 "model: expected a built Perceptron, whose number of features is known, got an unbuilt one. "
-                "Fit it, or pass num_features."
+                "Call fit, or pass num_features."
             )
         features = {"features": Spec(("batch", self.num_features), "float32")}
         return {"serving_default": Endpoint(self._classify, features)}
