@@ -59,7 +59,7 @@ def test_data_without_labels_are_refused(name):
     model = make()
     for _ in range(2):  # a first failure must leave the model as it was
         with pytest.raises(
-            ValueError, match="^label: expected inputs and labels, got inputs alone. Give pairs"
+            ValueError, match="^label: expected inputs and labels, got only inputs. Pass pairs"
         ):
             model.fit(x, verbose=0)
 
@@ -148,7 +148,7 @@ def test_closed_rules_take_class_numbers_alone(model):
 
 
 def test_a_perceptron_weighs_all_examples_alike():
-    with pytest.raises(ValueError, match="sample_weight: expected none, because a Perceptron"):
+    with pytest.raises(ValueError, match="sample_weight: expected None, because a Perceptron"):
         Perceptron().fit(FEATURES, CLASSES > 0, sample_weight=np.ones(12), verbose=0)
 
 
@@ -158,7 +158,7 @@ def test_naive_bayes_reports_a_loss_from_its_first_batch_on():
         FEATURES[order], CLASSES[order], batch_size=2, shuffle=False, verbose=0
     )
     assert np.isfinite(history.history["loss"]).all()
-    with pytest.raises(ValueError, match="variance_floor: expected a share of at least 0, got -1"):
+    with pytest.raises(ValueError, match="variance_floor: expected a fraction of at least 0, got -1"):
         GaussianNaiveBayes(3, variance_floor=-1)
 
 
@@ -222,7 +222,7 @@ def test_a_file_that_breaks_in_the_pass_is_named(tmp_path):
             Image.fromarray(random.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(
-        ValueError, match=r"^source: .*b/2\.png cannot be decoded .*on_corrupt=\S+ to pass over such files\.$"
+        ValueError, match=r"^source: .*b/2\.png cannot be decoded .*on_corrupt=\S+ to skip such files\.$"
     ):
         vae().fit(load(tmp_path, labels=False, cache=False), verbose=0)
 

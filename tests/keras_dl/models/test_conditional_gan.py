@@ -138,7 +138,7 @@ def test_evaluation_reports_both_losses_and_validation_works():
 
 def test_bad_labels_are_refused():
     gan = make()
-    with pytest.raises(ValueError, match="label: expected inputs and labels, got inputs alone.*pairs"):
+    with pytest.raises(ValueError, match="label: expected inputs and labels, got only inputs.*pairs"):
         gan.fit(IMAGES, verbose=0)
     with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got 1 to 3"):
         gan.fit(IMAGES, LABELS + 1, verbose=0)

@@ -66,9 +66,9 @@ def test_the_old_format_is_refused_before_anything_is_written(name, tmp_path):
 
 
 def test_weights_say_once_that_they_hold_no_optimizer(tmp_path, monkeypatch):
-    monkeypatch.setattr(saved_state, "_said", set())
+    monkeypatch.setattr(saved_state, "_warned", set())
     model = MLP((4,), 3, image_shape=(5,))
-    with pytest.warns(UserWarning, match=r"holds no optimizer.*model\.keras"):
+    with pytest.warns(UserWarning, match=r"settings of the optimizer.*model\.keras"):
         model.save_weights(tmp_path / "model.weights.h5")
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
