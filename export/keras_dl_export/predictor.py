@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,10 +12,9 @@ from numpy.typing import NDArray
 
 from keras_dl_export.endpoints import Endpoint, graph_function
 from keras_dl_export.lowering import any_scope, at_inference, fresh_functions, mean_noise
+from keras_dl_export.lowering.patching import patched
 from keras_dl_export.names import in_graph
 from keras_dl_export.samples.answers import ROUNDING, Answers, Arrays
-
-_one_at_a_time = threading.RLock()
 
 
 class Predictor(Answers):
@@ -61,7 +59,7 @@ class Predictor(Answers):
     def _as_exported(self) -> Iterator[None]:
         with (
             any_scope(),
-            fresh_functions(),  # in the order in which an endpoint is traced: each has a lock
+            fresh_functions(),
             at_inference(),
             mean_noise() if self._random == "mean" else contextlib.nullcontext(),
         ):
@@ -104,20 +102,17 @@ def _arrays(outputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
 @contextlib.contextmanager
 def _moved_casts(seed: int) -> Iterator[None]:
     """Move each float that is made of an integer, as Keras makes it; other threads trace as ever."""
-    thread = threading.get_ident()
-    kept = tf.cast
 
-    def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
-        made = kept(x, dtype, name)
-        whole = getattr(getattr(x, "dtype", None), "is_integer", False)
-        if threading.get_ident() != thread or not whole or not tf.as_dtype(dtype).is_floating:
-            return made
-        drawn = tf.random.stateless_uniform(tf.shape(made), (seed, 0), -0.5, 0.5)
-        return made * kept(1.0 + ROUNDING * (drawn + 0.5 * tf.sign(drawn)), made.dtype)
+    def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
+        def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
+            made = kept(x, dtype, name)
+            whole = getattr(getattr(x, "dtype", None), "is_integer", False)
+            if not whole or not tf.as_dtype(dtype).is_floating:
+                return made
+            drawn = tf.random.stateless_uniform(tf.shape(made), (seed, 0), -0.5, 0.5)
+            return made * kept(1.0 + ROUNDING * (drawn + 0.5 * tf.sign(drawn)), made.dtype)
 
-    with _one_at_a_time:
-        tf.cast = cast
-        try:
-            yield
-        finally:
-            tf.cast = kept
+        return cast
+
+    with patched(tf, "cast", replace):
+        yield

@@ -38,6 +38,57 @@ def test_onnx_and_tflite_need_no_tensorflow_and_are_quiet(vae_release: Release) 
     assert done.stdout.splitlines() == ["(2, 8, 8, 1) float32"] * 2
 
 
+READER = """
+import sys
+import numpy as np
+from keras_dl_export import load_artifact
+load_artifact(sys.argv[1], "decode")({"z": np.ones((2, 2), np.float32)})
+print(*sys.modules)
+"""
+FLOOR = """
+import sys
+from keras_dl_export import arguments, dtypes, errors, files, names, results, runner, specs
+print(*sys.modules)
+"""
+HEAVY = {
+    "ai_edge_litert",
+    "keras",
+    "onnx",
+    "onnxruntime",
+    "tensorflow",
+    "tf2onnx",
+    "keras_dl",
+    "keras_dl_serving",
+}
+WRITERS = {"api", "lowering", "model_endpoints", "tracing", "writing"}
+
+
+def modules_after(program: str, *arguments: str) -> set[str]:
+    """Return the modules that a program has imported at its end."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("file", "runtime"), [("onnx/decode.onnx", "onnxruntime"), ("model.tflite", "ai_edge_litert")]
+)
+def test_a_reader_imports_its_runtime_and_no_writer(vae_release: Release, file: str, runtime: str) -> None:
+    modules = modules_after(READER, str(vae_release.path / file))
+    assert modules & HEAVY == {runtime}
+    own = {name.removeprefix("keras_dl_export.") for name in modules if name.startswith("keras_dl_export.")}
+    assert not {name for name in own if name in WRITERS or name.endswith("_writer")}
+
+
+def test_the_floor_imports_numpy_alone() -> None:
+    assert not modules_after(FLOOR) & (HEAVY | {"ml_dtypes", "google"})
+
+
 @pytest.mark.parametrize("format", ["saved_model", "tflite", "onnx"])
 @pytest.mark.parametrize(
     ("inputs", "error", "message"),

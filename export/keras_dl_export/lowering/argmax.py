@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras.src.backend.tensorflow.numpy as backend
 import tensorflow as tf
 
-_one_at_a_time = threading.RLock()
+from keras_dl_export.lowering.patching import patched
 
 
 @contextlib.contextmanager
@@ -20,13 +19,11 @@ def plain_argmax() -> Iterator[None]:
     Keras puts -0.0 below 0.0, by looking at the sign bit: neither TFLite nor ONNX can. The operators
     themselves count the two as equal and take the first, as NumPy does.
     """
-    kept = backend.argmax, backend.argmin
-    with _one_at_a_time:
-        backend.argmax, backend.argmin = _plain(tf.argmax), _plain(tf.argmin)
-        try:
-            yield
-        finally:
-            backend.argmax, backend.argmin = kept
+    with (
+        patched(backend, "argmax", lambda kept: _plain(tf.argmax)),
+        patched(backend, "argmin", lambda kept: _plain(tf.argmin)),
+    ):
+        yield
 
 
 def _plain(operator: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
-_one_at_a_time = threading.RLock()
+from keras_dl_export.lowering.patching import patched
 
 
 @contextlib.contextmanager
@@ -23,20 +22,15 @@ def fresh_functions(*, compiled: bool = True) -> Iterator[None]:
         compiled: whether those that XLA shall compile, such as Keras's grouped convolutions, stay so.
             Converters see one unknown operator in each; TensorFlow itself cannot run some in another way.
     """
-    functions = type(tf.function(lambda: None))
-    kept = functions.__call__
-    thread = threading.get_ident()
 
-    def call(function: Any, *arguments: Any, **named: Any) -> Any:
-        if threading.get_ident() == thread:
+    def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
+        def call(function: Any, *arguments: Any, **named: Any) -> Any:
             function = function._clone(None)
             if not compiled:
                 function._jit_compile = None
-        return kept(function, *arguments, **named)
+            return kept(function, *arguments, **named)
 
-    with _one_at_a_time:
-        functions.__call__ = call
-        try:
-            yield
-        finally:
-            functions.__call__ = kept
+        return call
+
+    with patched(type(tf.function(lambda: None)), "__call__", replace):
+        yield

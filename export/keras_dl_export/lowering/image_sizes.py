@@ -7,23 +7,30 @@ and Keras takes one branch for all images, or fails.
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import keras.src.ops.image as of_keras
 import tensorflow as tf
 
+from keras_dl_export.lowering.patching import patched
+
 Tensor = Any
-_one_at_a_time = threading.RLock()
 
 
 @contextlib.contextmanager
 def any_image_size() -> Iterator[None]:
     """Trace `CenterCrop`, and resizing to a size that depends on the image's, for every size."""
-    crop, resize = keras.layers.CenterCrop.transform_images, of_keras.resize
+    with (
+        patched(keras.layers.CenterCrop, "transform_images", _crop_any_size),
+        patched(of_keras, "resize", _resize_to_any_size),
+        patched(keras.ops.image, "resize", _resize_to_any_size),
+    ):
+        yield
 
+
+def _crop_any_size(crop: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def transform_images(layer: Any, images: Tensor, *arguments: Any, **named: Any) -> Tensor:
         images = tf.cast(images, layer.compute_dtype)
         first = -2 if layer.data_format == "channels_first" else -3
@@ -43,16 +50,13 @@ def any_image_size() -> Iterator[None]:
         output.set_shape(layer.compute_output_shape(images.shape))
         return output
 
+    return transform_images
+
+
+def _resize_to_any_size(resize: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def resize_to(images: Tensor, size: Any, *arguments: Any, **named: Any) -> Tensor:
         # Keras asks whether the size is positive.
         known = not any(tf.is_symbolic_tensor(side) for side in size)
         return (resize if known else of_keras._resize)(images, size, *arguments, **named)
 
-    with _one_at_a_time:
-        keras.layers.CenterCrop.transform_images = transform_images
-        of_keras.resize = keras.ops.image.resize = resize_to
-        try:
-            yield
-        finally:
-            keras.layers.CenterCrop.transform_images = crop
-            of_keras.resize = keras.ops.image.resize = resize
+    return resize_to

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from keras.src.layers.preprocessing.image_preprocessing.base_image_preprocessing
 )
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell
 
-_one_at_a_time = threading.RLock()
+from keras_dl_export.lowering.patching import patched
 
 
 @contextlib.contextmanager
@@ -28,38 +27,45 @@ def at_inference(note: Callable[[str, str], None] | None = None) -> Iterator[Non
     Args:
         note: called with the name of every stateful layer and what becomes of it.
     """
-    drawn = threading.local()
+    spare = False  # whether what a recurrent layer draws is not used
 
-    def call(
-        layer: Any, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
-    ) -> Any:
-        before, stateful = getattr(drawn, "spare", False), layer.stateful
-        if stateful and note is not None:
-            note(layer.name, "it is stateful, but a file is not: each call begins as after reset_state()")
-        drawn.spare, layer.stateful = not training, False
-        try:
-            return kept[0](layer, sequences, initial_state, mask, training)
-        finally:
-            drawn.spare, layer.stateful = before, stateful
+    def call_from_the_start(kept: Callable[..., Any]) -> Callable[..., Any]:
+        def call(
+            layer: Any, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
+        ) -> Any:
+            nonlocal spare
+            before, stateful = spare, layer.stateful
+            if stateful and note is not None:
+                note(layer.name, "it is stateful, but a file is not: each call begins as after reset_state()")
+            spare, layer.stateful = not training, False
+            try:
+                return kept(layer, sequences, initial_state, mask, training)
+            finally:
+                spare, layer.stateful = before, stateful
 
-    def create_dropout_mask(cell: Any, step_input: Any, dropout_rate: float) -> Any:
-        return None if getattr(drawn, "spare", False) else kept[1](cell, step_input, dropout_rate)
+        return call
 
-    def augment(layer: Any, data: Any, training: bool = True) -> Any:
-        if training or not hasattr(layer, "generator"):
-            return kept[2](layer, data, training=training)
-        layer.get_random_transformation = lambda *_, **__: None
-        try:
-            return kept[2](layer, data, training=training)
-        finally:
-            del layer.get_random_transformation
+    def draw_no_mask(kept: Callable[..., Any]) -> Callable[..., Any]:
+        def create_dropout_mask(cell: Any, step_input: Any, dropout_rate: float) -> Any:
+            return None if spare else kept(cell, step_input, dropout_rate)
 
-    augmenting = BaseImagePreprocessingLayer
-    with _one_at_a_time:
-        kept = keras.layers.RNN.call, DropoutRNNCell._create_dropout_mask, augmenting.call
-        keras.layers.RNN.call, DropoutRNNCell._create_dropout_mask = call, create_dropout_mask
-        augmenting.call = augment
-        try:
-            yield
-        finally:
-            keras.layers.RNN.call, DropoutRNNCell._create_dropout_mask, augmenting.call = kept
+        return create_dropout_mask
+
+    def draw_no_transformation(kept: Callable[..., Any]) -> Callable[..., Any]:
+        def augment(layer: Any, data: Any, training: bool = True) -> Any:
+            if training or not hasattr(layer, "generator"):
+                return kept(layer, data, training=training)
+            layer.get_random_transformation = lambda *_, **__: None
+            try:
+                return kept(layer, data, training=training)
+            finally:
+                del layer.get_random_transformation
+
+        return augment
+
+    with (
+        patched(keras.layers.RNN, "call", call_from_the_start),
+        patched(DropoutRNNCell, "_create_dropout_mask", draw_no_mask),
+        patched(BaseImagePreprocessingLayer, "call", draw_no_transformation),
+    ):
+        yield

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
-_one_at_a_time = threading.RLock()
+from keras_dl_export.lowering.patching import patched
+
 _WHOLE = slice(None)
 
 
@@ -19,26 +19,24 @@ def plain_new_axes() -> Iterator[None]:
 
     TensorFlow makes a StridedSlice of it, which TFLite lacks where other axes are dynamic.
     """
-    kept = tf.Tensor.__getitem__
 
-    def getitem(tensor: Any, key: Any) -> Any:
-        keys = key if isinstance(key, tuple) else (key,)
-        if tensor.shape.rank is None or not _adds_axes(keys):
-            return kept(tensor, key)
-        sliced = len(keys) - sum(k is None or k is Ellipsis for k in keys)
-        if Ellipsis in keys:
-            at = keys.index(Ellipsis)
-            keys = (*keys[:at], *[_WHOLE] * (tensor.shape.rank - sliced), *keys[at + 1 :])
-        for axis, k in enumerate(keys):
-            tensor = tf.expand_dims(tensor, axis) if k is None else tensor
-        return tensor
+    def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
+        def getitem(tensor: Any, key: Any) -> Any:
+            keys = key if isinstance(key, tuple) else (key,)
+            if tensor.shape.rank is None or not _adds_axes(keys):
+                return kept(tensor, key)
+            sliced = len(keys) - sum(k is None or k is Ellipsis for k in keys)
+            if Ellipsis in keys:
+                at = keys.index(Ellipsis)
+                keys = (*keys[:at], *[_WHOLE] * (tensor.shape.rank - sliced), *keys[at + 1 :])
+            for axis, k in enumerate(keys):
+                tensor = tf.expand_dims(tensor, axis) if k is None else tensor
+            return tensor
 
-    with _one_at_a_time:
-        tf.Tensor.__getitem__ = getitem
-        try:
-            yield
-        finally:
-            tf.Tensor.__getitem__ = kept
+        return getitem
+
+    with patched(tf.Tensor, "__getitem__", replace):
+        yield
 
 
 def _adds_axes(keys: tuple[Any, ...]) -> bool:

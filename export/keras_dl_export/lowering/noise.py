@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import keras
@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.python.ops import gen_random_ops as of_tensorflow
 from tensorflow.python.ops import nn_ops
 
-_one_at_a_time = threading.RLock()
+from keras_dl_export.lowering.patching import patched
 
 
 @contextlib.contextmanager
@@ -26,11 +26,10 @@ def mean_noise(note: Callable[[str, str], None] | None = None) -> Iterator[None]
     Args:
         note: called with the place of every draw and what becomes of it.
     """
-    thread = threading.get_ident()
 
-    def replacement(draw: Callable[..., Any], mean: Callable[..., Any], is_hidden: Any) -> Callable[..., Any]:
+    def replace(mean: Callable[..., Any], is_hidden: Any, draw: Callable[..., Any]) -> Callable[..., Any]:
         def replaced(*arguments: Any, **named: Any) -> Any:
-            if threading.get_ident() != thread or not is_hidden(named):
+            if not is_hidden(named):
                 return draw(*arguments, **named)
             if note is not None and not tf.executing_eagerly():
                 note(tf.get_current_name_scope(), "its random numbers are replaced by their mean")
@@ -38,11 +37,9 @@ def mean_noise(note: Callable[[str, str], None] | None = None) -> Iterator[None]
 
         return replaced
 
-    with _one_at_a_time, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         for owner, name, mean, is_hidden in _draws():
-            draw = getattr(owner, name)
-            stack.callback(setattr, owner, name, draw)
-            setattr(owner, name, replacement(draw, mean, is_hidden))
+            stack.enter_context(patched(owner, name, partial(replace, mean, is_hidden)))
         yield
 
 

@@ -7,7 +7,6 @@ plain `tf` calls alike, in loops and nested functions too, and knows shapes and 
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +14,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
 
+from keras_dl_export.lowering.patching import patched
+
 Tensor = Any
-_one_at_a_time = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -62,43 +62,40 @@ def replaced_operators(replacements: Replacements, *, write: bool = True) -> Ite
     Yields:
         The types that were met and needed to be replaced.
     """
-    kept = FuncGraph._create_op_internal
-    thread = threading.get_ident()
     met: set[str] = set()
     inside = False
 
-    def create(
-        graph: Any,
-        op_type: str,
-        inputs: Sequence[Tensor],
-        dtypes: Any = None,
-        input_types: Any = None,
-        name: str | None = None,
-        attrs: Mapping[str, Any] | None = None,
-        *rest: Any,
-        **named: Any,
-    ) -> Any:
-        nonlocal inside
-        if op_type in replacements and not inside and threading.get_ident() == thread:
-            operator = Operator(op_type, tuple(inputs), attrs or {})
-            replacement = next((one for one in replacements[op_type] if one.needed(operator)), None)
-            if replacement is not None:
-                met.add(op_type)
-                if write:
-                    inside = True
-                    try:
-                        with graph.as_default(), tf.name_scope(name or op_type):
-                            return _only_output(replacement.write(operator))
-                    finally:
-                        inside = False
-        return kept(graph, op_type, inputs, dtypes, input_types, name, attrs, *rest, **named)
+    def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
+        def create(
+            graph: Any,
+            op_type: str,
+            inputs: Sequence[Tensor],
+            dtypes: Any = None,
+            input_types: Any = None,
+            name: str | None = None,
+            attrs: Mapping[str, Any] | None = None,
+            *rest: Any,
+            **named: Any,
+        ) -> Any:
+            nonlocal inside
+            if op_type in replacements and not inside:
+                operator = Operator(op_type, tuple(inputs), attrs or {})
+                replacement = next((one for one in replacements[op_type] if one.needed(operator)), None)
+                if replacement is not None:
+                    met.add(op_type)
+                    if write:
+                        inside = True
+                        try:
+                            with graph.as_default(), tf.name_scope(name or op_type):
+                                return _only_output(replacement.write(operator))
+                        finally:
+                            inside = False
+            return kept(graph, op_type, inputs, dtypes, input_types, name, attrs, *rest, **named)
 
-    with _one_at_a_time:
-        FuncGraph._create_op_internal = create
-        try:
-            yield met
-        finally:
-            FuncGraph._create_op_internal = kept
+        return create
+
+    with patched(FuncGraph, "_create_op_internal", replace):
+        yield met
 
 
 def _only_output(outputs: Any) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
-_one_at_a_time = threading.RLock()
+from keras_dl_export.lowering.patching import patched
+
 _NARROW = ("float16", "bfloat16")
 
 
@@ -20,20 +20,17 @@ def in_float32() -> Iterator[set[str]]:
     Yields:
         The 16-bit dtypes that the layers would have computed in.
     """
-    kept = keras.DTypePolicy.compute_dtype
-    thread = threading.get_ident()
     met: set[str] = set()
 
-    def compute_dtype(policy: Any) -> Any:
-        dtype = kept.fget(policy)
-        if dtype not in _NARROW or threading.get_ident() != thread:
-            return dtype
-        met.add(dtype)
-        return "float32"
+    def replace(kept: property) -> Callable[..., Any]:
+        def compute_dtype(policy: Any) -> Any:
+            dtype = kept.__get__(policy)
+            if dtype not in _NARROW:
+                return dtype
+            met.add(dtype)
+            return "float32"
 
-    with _one_at_a_time:
-        keras.DTypePolicy.compute_dtype = property(compute_dtype, doc=kept.__doc__)
-        try:
-            yield met
-        finally:
-            keras.DTypePolicy.compute_dtype = kept
+        return compute_dtype
+
+    with patched(keras.DTypePolicy, "compute_dtype", replace):
+        yield met

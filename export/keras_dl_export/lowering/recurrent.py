@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -22,9 +21,9 @@ import tensorflow as tf
 from keras import ops
 
 from keras_dl_export.lowering.inference import at_inference
+from keras_dl_export.lowering.patching import patched
 
 Tensor = Any
-_one_at_a_time = threading.RLock()
 
 
 class Inexpressible(Exception):
@@ -115,38 +114,31 @@ def recurrent_layers(emit: Emitter | None) -> Iterator[Trace]:
             it takes the place of `inner_loop` for what it cannot express.
     """
     trace = Trace()
-    thread = threading.get_ident()
-    classes = (keras.layers.RNN, keras.layers.LSTM, keras.layers.GRU)  # SimpleRNN has RNN's
-    with _one_at_a_time, at_inference(trace.note):
-        kept = {cls: cls.inner_loop for cls in classes}
-        loop = kept[keras.layers.RNN]  # the others first try cuDNN, which no exported file should need
+    own: list[Callable[..., Any]] = []  # the first is RNN's: others' try cuDNN, which no file should need
 
-        def inner_loop_of(cls: Any) -> Callable[..., Any]:
-            def inner_loop(
-                layer: Any, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False
-            ) -> Any:
-                if threading.get_ident() != thread:
-                    return kept[cls](layer, sequences, initial_state, mask, training=training)
-                trace.recurrent = True
-                mask = keras.tree.flatten(mask)[0]
-                if emit is not None:
-                    try:
-                        return _run(layer, sequences, initial_state, mask, training, emit, trace)
-                    except Inexpressible as reason:
-                        if hasattr(emit, "loop"):
-                            return emit.loop(layer, sequences, initial_state, mask, training)
-                        trace.note(layer.name, f"it is a loop, which is slower, because {reason}")
-                return loop(layer, sequences, initial_state, mask, training=training)
+    def inner_loop(
+        layer: Any, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False
+    ) -> Any:
+        trace.recurrent = True
+        mask = keras.tree.flatten(mask)[0]
+        if emit is not None:
+            try:
+                return _run(layer, sequences, initial_state, mask, training, emit, trace)
+            except Inexpressible as reason:
+                if hasattr(emit, "loop"):
+                    return emit.loop(layer, sequences, initial_state, mask, training)
+                trace.note(layer.name, f"it is a loop, which is slower, because {reason}")
+        return own[0](layer, sequences, initial_state, mask, training=training)
 
-            return inner_loop
+    def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
+        own.append(kept)
+        return inner_loop
 
-        for cls in classes:
-            cls.inner_loop = inner_loop_of(cls)
-        try:
-            yield trace
-        finally:
-            for cls, own in kept.items():
-                cls.inner_loop = own
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(at_inference(trace.note))
+        for cls in (keras.layers.RNN, keras.layers.LSTM, keras.layers.GRU):  # SimpleRNN has RNN's
+            stack.enter_context(patched(cls, "inner_loop", replace))
+        yield trace
 
 
 def _run(

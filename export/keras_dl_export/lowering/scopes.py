@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
-_one_at_a_time = threading.RLock()
+from keras_dl_export.lowering.patching import patched
+
 _UNFIT = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what TensorFlow's scopes are not made of
 
 
@@ -34,27 +34,25 @@ def any_scope() -> Iterator[Scopes]:
     with `_`.
     """
     scopes = Scopes()
-    kept = tf.Graph.name_scope
 
-    @contextlib.contextmanager
-    def name_scope(graph: Any, name: str | None) -> Iterator[str]:
-        fit = name
-        if name:
-            fit = _UNFIT.sub("_", name)
-            if not graph.get_name_scope() and not fit[0].isalnum() and fit[0] != ".":
-                fit = f"layer{fit}"
-        with kept(graph, fit) as scope:
-            try:
-                yield scope
-            except BaseException:
-                # A branch or a body has a graph of its own, and the layer is in the outer one.
-                if name and scopes.graph is not graph:
-                    scopes.failed, scopes.graph = graph.get_name_scope(), graph
-                raise
+    def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
+        @contextlib.contextmanager
+        def name_scope(graph: Any, name: str | None) -> Iterator[str]:
+            fit = name
+            if name:
+                fit = _UNFIT.sub("_", name)
+                if not graph.get_name_scope() and not fit[0].isalnum() and fit[0] != ".":
+                    fit = f"layer{fit}"
+            with kept(graph, fit) as scope:
+                try:
+                    yield scope
+                except BaseException:
+                    # A branch or a body has a graph of its own, and the layer is in the outer one.
+                    if name and scopes.graph is not graph:
+                        scopes.failed, scopes.graph = graph.get_name_scope(), graph
+                    raise
 
-    with _one_at_a_time:
-        tf.Graph.name_scope = name_scope
-        try:
-            yield scopes
-        finally:
-            tf.Graph.name_scope = kept
+        return name_scope
+
+    with patched(tf.Graph, "name_scope", replace):
+        yield scopes

@@ -6,14 +6,13 @@ Shapes: B batch, T the time that is distributed.
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-_one_at_a_time = threading.RLock()
+from keras_dl_export.lowering.patching import patched
 
 
 @contextlib.contextmanager
@@ -23,29 +22,29 @@ def known_time() -> Iterator[None]:
     A recurrent layer, which Keras would trace T times over, treats its examples one by one: the steps become
     examples, and one layer is traced.
     """
-    kept = keras.layers.TimeDistributed.call
 
-    def call(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if tf.executing_eagerly():
-            return kept(layer, inputs, training=training, mask=mask)
-        if inputs.shape[1] is None:
-            raise ValueError(
-                f"Keras traces {layer.name!r} wrongly, because the length of its time is unknown. Give the "
-                "input a fixed length, keras.Input((time, ...)), or call the layer itself on the sequence if "
-                "it takes one, as Dense does."
+    def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
+        def call(layer: Any, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+            if tf.executing_eagerly():
+                return kept(layer, inputs, training=training, mask=mask)
+            if inputs.shape[1] is None:
+                raise ValueError(
+                    f"Keras traces {layer.name!r} wrongly, because the length of its time is unknown. Give "
+                    "the input a fixed length, keras.Input((time, ...)), or call the layer itself on the "
+                    "sequence if it takes one, as Dense does."
+                )
+            maskable = mask is None or len(mask.shape) > 2
+            if training or not maskable or not _is_recurrent(layer.layer):
+                return kept(layer, inputs, training=training, mask=mask)
+            outputs = layer.layer.call(
+                _join(inputs, 2, []), mask=None if mask is None else _join(mask, 2, [])
             )
-        maskable = mask is None or len(mask.shape) > 2
-        if training or not maskable or not _is_recurrent(layer.layer):
-            return kept(layer, inputs, training=training, mask=mask)
-        outputs = layer.layer.call(_join(inputs, 2, []), mask=None if mask is None else _join(mask, 2, []))
-        return _join(outputs, 1, [inputs.shape[1]])
+            return _join(outputs, 1, [inputs.shape[1]])
 
-    with _one_at_a_time:
-        keras.layers.TimeDistributed.call = call
-        try:
-            yield
-        finally:
-            keras.layers.TimeDistributed.call = kept
+        return call
+
+    with patched(keras.layers.TimeDistributed, "call", replace):
+        yield
 
 
 def _is_recurrent(layer: Any) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
-_one_at_a_time = threading.RLock()
+from keras_dl_export.lowering.patching import patched
 
 
 @contextlib.contextmanager
@@ -19,18 +18,14 @@ def training_calls(note: Callable[[str, str], None]) -> Iterator[None]:
     Args:
         note: called with the name of every such layer and a remark.
     """
-    thread = threading.get_ident()
-    with _one_at_a_time:
-        kept = keras.layers.Layer.__call__
 
+    def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
         def call(layer: Any, *arguments: Any, **named: Any) -> Any:
-            heeds = getattr(layer, "_call_has_training_arg", False)
-            if named.get("training") is True and heeds and threading.get_ident() == thread:
+            if named.get("training") is True and getattr(layer, "_call_has_training_arg", False):
                 note(layer.name, "the model calls it with training=True, and so does the file")
             return kept(layer, *arguments, **named)
 
-        keras.layers.Layer.__call__ = call
-        try:
-            yield
-        finally:
-            keras.layers.Layer.__call__ = kept
+        return call
+
+    with patched(keras.layers.Layer, "__call__", replace):
+        yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import tensorflow as tf
 from keras_dl_export.comparing import differs, relative_tolerance
 from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.formats.registry import open_runners
+from keras_dl_export.lowering.patching import patched
 from keras_dl_export.predictor import Predictor
 from keras_dl_export.samples.references import Case
 from keras_dl_export.tracing import Signature, trace_like
@@ -24,7 +24,6 @@ Writer = Callable[[Mapping[str, Signature], Path], None]
 
 _LAYERS_AT_ONCE = 24  # whose outputs are added to a file: all of a large model's would fill the memory
 _SECONDS = 60.0
-_one_at_a_time = threading.RLock()
 
 
 class Divergence:
@@ -126,16 +125,12 @@ def _calls() -> Iterator[dict[str, Any]]:
 
     A layer's second output, or that of its second call, has a number behind its name.
     """
-    thread = threading.get_ident()
     graph = tf.compat.v1.get_default_graph()
     found: dict[str, Any] = {}
     within: list[str] = []
-    with _one_at_a_time:
-        kept = keras.Operation.__call__
 
+    def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
         def call(operation: Any, *arguments: Any, **named: Any) -> Any:
-            if threading.get_ident() != thread:
-                return kept(operation, *arguments, **named)
             within.append(operation.name)
             try:
                 output = kept(operation, *arguments, **named)
@@ -148,8 +143,7 @@ def _calls() -> Iterator[dict[str, Any]]:
                     found[f"{place} ({count + 1})" if count else place] = tensor
             return output
 
-        keras.Operation.__call__ = call
-        try:
-            yield found
-        finally:
-            keras.Operation.__call__ = kept
+        return call
+
+    with patched(keras.Operation, "__call__", replace):
+        yield found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tf2onnx import tfonnx
 
@@ -12,6 +13,7 @@ from keras_dl_export.formats.onnx.onnx_colors import COLORS
 from keras_dl_export.formats.onnx.onnx_nodes import Handler
 from keras_dl_export.formats.onnx.onnx_numbers import NUMBERS
 from keras_dl_export.formats.onnx.onnx_recurrent import RECURRENT_OPERATORS
+from keras_dl_export.lowering.patching import patched
 
 OPERATORS: dict[str, Handler] = {**ARRAYS, **COLORS, **NUMBERS, **RECURRENT_OPERATORS}
 
@@ -23,12 +25,9 @@ def loops_as_they_are() -> Iterator[None]:
     It looks at some of the loop's operators alone: a cell that does one thing more, which only then is a loop
     here, would lose that.
     """
-    names = ("rewriter_lstm_tf2", "rewrite_gru_tf2")
-    kept = {name: getattr(tfonnx, name) for name in names}
-    for name in names:
-        setattr(tfonnx, name, lambda graph, operators: operators)
-    try:
+
+    def replace(kept: Any) -> Callable[[Any, Any], Any]:
+        return lambda graph, operators: operators
+
+    with patched(tfonnx, "rewriter_lstm_tf2", replace), patched(tfonnx, "rewrite_gru_tf2", replace):
         yield
-    finally:
-        for name, rewriter in kept.items():
-            setattr(tfonnx, name, rewriter)
