@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from keras_dl_export import dtypes
 from keras_dl_export.dtypes import format_shape
+from keras_dl_export.specs import Spec
 
 if TYPE_CHECKING:  # a client starts without protobuf
     from keras_dl_serving.protocol.wire import messages
@@ -30,6 +31,11 @@ class TensorSpec:
     shape: tuple[int | None, ...] | None
     dtype: str
     tensor_name: str = ""
+
+    @classmethod
+    def of(cls, spec: Spec, tensor_name: str) -> TensorSpec:
+        """Return what a server tells of a tensor of a file: its free axes have no names."""
+        return cls(spec.static_shape, spec.dtype, tensor_name)
 
     def __str__(self) -> str:
         """`float32 (batch, 28, 28, 1)`, the first free axis being the batch."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,25 @@ class OnnxRunner(Runner):
 
     def run(self, inputs: Arrays) -> Arrays:
         """Run the session on arrays that fit `inputs`."""
+        outputs = list(self.outputs)
+        return dict(zip(outputs, self.compute(inputs, outputs), strict=True))
+
+    def compute(
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str],
+        options: onnxruntime.RunOptions | None = None,
+    ) -> list[NDArray[Any]]:
+        """Compute the named outputs alone.
+
+        Args:
+            inputs: arrays that fit `inputs`.
+            outputs: the names of outputs.
+            options: onnxruntime's, of this run.
+        """
         feeds = {self.names_in_file[name]: as_onnx_text(array) for name, array in inputs.items()}
-        return dict(zip(self.outputs, self.session.run(list(self.outputs), feeds), strict=True))
+        results: list[NDArray[Any]] = self.session.run(outputs, feeds, options)
+        return results
 
 
 def open_onnx(

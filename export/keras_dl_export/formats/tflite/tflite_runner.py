@@ -24,6 +24,9 @@ class TFLiteRunner(Runner):
         endpoint: the signature's name.
         interpreter: LiteRT's, of the file.
         lock: acquired for each call, because an interpreter's tensors are shared by all its signatures.
+
+    Attributes:
+        names_in_file: the names of the tensors in the file, of the inputs and of the outputs.
     """
 
     def __init__(self, endpoint: str, interpreter: Interpreter, lock: threading.Lock) -> None:
@@ -32,6 +35,7 @@ class TFLiteRunner(Runner):
         self._lock = lock
         inputs, outputs = self._signature.get_input_details(), self._signature.get_output_details()
         super().__init__(endpoint, _specs(inputs), _specs(outputs))
+        self.names_in_file = _names(inputs), _names(outputs)
         self.input_scales, self.output_scales = _integer_scales(inputs), _integer_scales(outputs)
         self._parameters = as_parameters(self.inputs)
         # It takes inputs by keyword, and its method has a parameter `self` of its own.
@@ -41,7 +45,9 @@ class TFLiteRunner(Runner):
     def run(self, inputs: Arrays) -> Arrays:
         """Run the signature on arrays that fit `inputs`."""
         with self._lock:
-            self._interpreter.reset_all_variables()  # a fused LSTM would go on from the call before
+            # A fused LSTM would go on from the call before. It fails before the first call allocates.
+            with contextlib.suppress(RuntimeError, ValueError):
+                self._interpreter.reset_all_variables()
             outputs: Arrays = self._signature(
                 **{self._parameters[name]: array for name, array in inputs.items()}
             )
@@ -49,23 +55,36 @@ class TFLiteRunner(Runner):
 
 
 class UnsignedTFLiteRunner(Runner):
-    """The tensors of a TFLite file without signatures, in order.
+    """The tensors of a TFLite file as one endpoint, without a signature of the file.
 
     Args:
         interpreter: LiteRT's, of the file.
         lock: acquired for each call.
+        inputs: the names in the file of the inputs, by name; by default all of them, by their own names.
+        outputs: likewise.
+
+    Attributes:
+        names_in_file: the names of the tensors in the file, of the inputs and of the outputs.
+
+    Raises:
+        KeyError: the file has no tensor of such a name.
     """
 
-    def __init__(self, interpreter: Interpreter, lock: threading.Lock) -> None:
-        details = interpreter.get_input_details(), interpreter.get_output_details()
-        inputs, outputs = ({detail["name"]: detail for detail in each} for each in details)
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        lock: threading.Lock,
+        inputs: Mapping[str, str] | None = None,
+        outputs: Mapping[str, str] | None = None,
+    ) -> None:
+        given = _details(interpreter.get_input_details(), inputs)
+        made = _details(interpreter.get_output_details(), outputs)
         self._interpreter = interpreter
         self._lock = lock
-        self._places = [
-            {name: detail["index"] for name, detail in each.items()} for each in (inputs, outputs)
-        ]
-        super().__init__(DEFAULT_ENDPOINT, _specs(inputs), _specs(outputs))
-        self.input_scales, self.output_scales = _integer_scales(inputs), _integer_scales(outputs)
+        self._places = [{name: detail["index"] for name, detail in each.items()} for each in (given, made)]
+        super().__init__(DEFAULT_ENDPOINT, _specs(given), _specs(made))
+        self.names_in_file = _names(given), _names(made)
+        self.input_scales, self.output_scales = _integer_scales(given), _integer_scales(made)
 
     def run(self, inputs: Arrays) -> Arrays:
         """Run the file on arrays that fit `inputs`."""
@@ -78,7 +97,8 @@ class UnsignedTFLiteRunner(Runner):
             for name, array in inputs.items():
                 self._interpreter.set_tensor(given[name], array)
             self._interpreter.invoke()
-            return {name: np.array(self._interpreter.get_tensor(index)) for name, index in made.items()}
+            # A copy of each, as the interpreter's own tensors change with the next call.
+            return {name: np.asarray(self._interpreter.get_tensor(index)) for name, index in made.items()}
 
 
 def open_tflite(path: Path, threads: int | None = None) -> dict[str, TFLiteRunner | UnsignedTFLiteRunner]:
@@ -95,10 +115,24 @@ def open_tflite(path: Path, threads: int | None = None) -> dict[str, TFLiteRunne
         # The moment at which it announces its delegate. Dynamic axes are still 1, which a model may not fit.
         with contextlib.suppress(RuntimeError, ValueError):
             interpreter.allocate_tensors()
+    return make_runners(interpreter)
+
+
+def make_runners(interpreter: Interpreter) -> dict[str, TFLiteRunner | UnsignedTFLiteRunner]:
+    """Return a runner for each signature of an interpreter's file, as `open_tflite` does."""
     lock = threading.Lock()
     if not interpreter.get_signature_list():
         return {DEFAULT_ENDPOINT: UnsignedTFLiteRunner(interpreter, lock)}
     return {name: TFLiteRunner(name, interpreter, lock) for name in interpreter.get_signature_list()}
+
+
+def _details(found: list[Any], names: Mapping[str, str] | None) -> dict[str, Any]:
+    details = {detail["name"]: detail for detail in found}
+    return details if names is None else {name: details[in_file] for name, in_file in names.items()}
+
+
+def _names(details: Mapping[str, Any]) -> dict[str, str]:
+    return {name: detail["name"] for name, detail in details.items()}
 
 
 def _specs(details: Mapping[str, Any]) -> dict[str, Spec]:
@@ -106,7 +140,8 @@ def _specs(details: Mapping[str, Any]) -> dict[str, Spec]:
     for name, detail in details.items():
         shape = detail["shape_signature"] if len(detail["shape_signature"]) else detail["shape"]
         sizes = [None if size < 0 else int(size) for size in shape]
-        specs[name] = Spec.named(name, sizes, np.dtype(detail["dtype"]).name)
+        dtype = np.dtype(detail["dtype"])
+        specs[name] = Spec.named(name, sizes, "string" if dtype.kind in "SO" else dtype.name)
     return specs
 
 

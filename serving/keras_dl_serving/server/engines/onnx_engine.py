@@ -1,38 +1,38 @@
-"""ONNX files through onnxruntime: a file for each signature."""
+"""ONNX files in onnxruntime: one file per signature."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from keras_dl_export.dtypes import Array
-from keras_dl_export.formats.onnx.onnx_runner import ENDPOINT_KEY, INPUTS_KEY
+from keras_dl_export.formats.onnx.onnx_runner import ENDPOINT_KEY, OnnxRunner, open_onnx
 from keras_dl_serving.errors import CancelledError, InternalError, InvalidArgumentError
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature, TensorSpec
 from keras_dl_serving.server.engines.definitions import serialize
 from keras_dl_serving.server.engines.engine import Cancellation, Threads
 
 _FATAL = 4  # of onnxruntime's levels of logging
-_DTYPES = {"float": "float32", "double": "float64"}
 
 
 class OnnxEngine:
-    """The files of one version."""
+    """The ONNX files of one version."""
 
     def __init__(self, files: Sequence[Path], threads: Threads) -> None:
-        self._endpoints: dict[str, _Endpoint] = {}
+        self._runners: dict[str, OnnxRunner] = {}
         for file in files:
-            endpoint = _Endpoint(file, threads, only=len(files) == 1)
-            self._endpoints.setdefault(endpoint.name, endpoint)
+            runner = _open(file, threads)
+            # A file of another exporter does not name its endpoint.
+            named = ENDPOINT_KEY in runner.session.get_modelmeta().custom_metadata_map
+            name = runner.endpoint if named else DEFAULT_SIGNATURE if len(files) == 1 else file.stem
+            self._runners.setdefault(name, runner)
         self.signatures: Mapping[str, Signature] = {
-            name: self._endpoints[name].signature for name in sorted(self._endpoints)
+            name: _signature(self._runners[name]) for name in sorted(self._runners)
         }
         self.refused: Mapping[str, str] = {}
         self.signature_def_map = serialize(self.signatures)
@@ -45,78 +45,52 @@ class OnnxEngine:
         cancellation: Cancellation | None = None,
     ) -> list[Array]:
         """Compute the named outputs."""
-        return self._endpoints[signature_name].run(inputs, outputs, cancellation)
-
-    def close(self) -> None:
-        """Let go of the sessions."""
-        self._endpoints.clear()
-
-
-class _Endpoint:
-    """One file."""
-
-    def __init__(self, file: Path, threads: Threads, *, only: bool) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads.within
-        options.inter_op_num_threads = threads.between
-        if threads.between > 1:  # onnxruntime runs one operation at a time unless told otherwise
-            options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
-        # Threads that spin while they wait for work take the processor from those that have some.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(file), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise InvalidArgumentError(f"onnxruntime cannot load {file.name}: {error}") from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        # A file of another exporter does not say which endpoint it is.
-        self.name = metadata.get(ENDPOINT_KEY, DEFAULT_SIGNATURE if only else file.stem)
-        renamed = json.loads(metadata.get(INPUTS_KEY, "{}"))
-        inputs = {renamed.get(tensor.name, tensor.name): tensor for tensor in self._session.get_inputs()}
-        outputs = {tensor.name: tensor for tensor in self._session.get_outputs()}
-        self._written = {name: tensor.name for name, tensor in inputs.items()}
-        self.signature = Signature(
-            inputs={name: _spec(inputs[name]) for name in sorted(inputs)},
-            outputs={name: _spec(outputs[name]) for name in sorted(outputs)},
-        )
-
-    def run(
-        self, inputs: Mapping[str, Array], outputs: Sequence[str], cancellation: Cancellation | None
-    ) -> list[Array]:
-        feeds = {self._written[name]: _for_onnxruntime(array) for name, array in inputs.items()}
         options = onnxruntime.RunOptions()
-        options.log_severity_level = _FATAL  # errors are raised, too
+        options.log_severity_level = _FATAL  # errors are raised anyway
         if cancellation:
             cancellation.on_cancel(partial(setattr, options, "terminate", True))
         try:
-            results = self._session.run(list(outputs), feeds, options)
+            results = self._runners[signature_name].compute(inputs, list(outputs), options)
         except Exception as error:
             if options.terminate:
                 raise CancelledError("The request was given up") from None
             if isinstance(error, states.InvalidArgument | RuntimeError):
-                # A shape that does not fit inside of the graph is a runtime exception, and the fault of the
-                # request too: the file itself was run before it was released.
+                # A shape that does not fit inside the graph is a runtime exception, but still a fault of the
+                # request: the file itself was run before it was released.
                 raise InvalidArgumentError(str(error)) from error
             raise InternalError(f"{type(error).__name__}: {error}") from error
-        return [_from_onnxruntime(result) for result in results]
+        return [_as_bytes(result) for result in results]
+
+    def close(self) -> None:
+        """Release the sessions."""
+        self._runners.clear()
 
 
-def _spec(tensor: Any) -> TensorSpec:
-    word = tensor.type.removeprefix("tensor(").removesuffix(")")
-    shape = tuple(size if isinstance(size, int) else None for size in tensor.shape)
-    return TensorSpec(shape, _DTYPES.get(word, word), tensor.name)
+def _open(file: Path, threads: Threads) -> OnnxRunner:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads.within
+    options.inter_op_num_threads = threads.between
+    if threads.between > 1:  # by default onnxruntime runs one operation at a time
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
+    # Threads that spin while they wait for work take the processor from those that have some.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        (runner,) = open_onnx(file, options=options).values()
+    except Exception as error:
+        raise InvalidArgumentError(f"onnxruntime cannot load {file.name}: {error}") from error
+    return runner
 
 
-def _for_onnxruntime(array: Array) -> Array:
-    if array.dtype != object:
-        return np.ascontiguousarray(array)
-    strings = [value.decode("utf-8", "replace") for value in array.ravel().tolist()]
-    return np.array(strings, object).reshape(array.shape)
+def _signature(runner: OnnxRunner) -> Signature:
+    names = runner.names_in_file
+    return Signature(
+        inputs={name: TensorSpec.of(runner.inputs[name], names[name]) for name in sorted(runner.inputs)},
+        outputs={name: TensorSpec.of(runner.outputs[name], name) for name in sorted(runner.outputs)},
+    )
 
 
-def _from_onnxruntime(result: Any) -> Array:
+def _as_bytes(result: Array) -> Array:
+    """Return an output with its strings as `bytes`; onnxruntime returns `str`."""
     array = np.asarray(result)
     if array.dtype.kind not in "OU":
         return array
