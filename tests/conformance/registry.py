@@ -85,6 +85,7 @@ class Case:
         predict: the argument of `predict`, if it is not `fit`'s x.
         mixed_precision: whether it trains in float16 within a few steps (closed forms and thresholds do not).
         replicas: whether several devices can train it.
+        slow: whether its tests are among the slow ones: a variant of a case that is not.
     """
 
     name: str
@@ -94,11 +95,12 @@ class Case:
     predict: Any = None
     mixed_precision: bool = True
     replicas: bool = True
+    slow: bool = False
 
 
 CASES = [
     Case("mlp", lambda: MLP((4,), 3, image_shape=(8, 8, 1)), (IMAGES, CLASSES)),
-    Case("mlp-built-by-data", lambda: MLP((4, 3), 3, dropout=0.2), (FEATURES, CLASSES)),
+    Case("mlp-built-by-data", lambda: MLP((4, 3), 3, dropout=0.2), (FEATURES, CLASSES), slow=True),
     Case("cnn", lambda: CNN(3, (8, 8, 1), filters=(2, 3)), (IMAGES, CLASSES)),
     Case("vae", lambda: VAE(2, (8, 8, 1), filters=(2,), units=(4,)), (IMAGES,), plain),
     Case(
@@ -106,12 +108,14 @@ CASES = [
         lambda: VAE(2, (8, 8, 1), "mlp", "gaussian", beta=2.0, num_samples=2, units=(4,)),
         (IMAGES,),
         plain,
+        slow=True,
     ),
     Case(
         "iwae",
         lambda: VAE(2, (8, 8, 1), "mlp", units=(4,), num_samples=3, bound="iwae", dynamic_binarization=True),
         (IMAGES, CLASSES),
         plain,
+        slow=True,
     ),
     Case(
         "perceptron",
@@ -123,22 +127,41 @@ CASES = [
     ),
     Case("naive-bayes", lambda: GaussianNaiveBayes(3), (FEATURES, CLASSES), ready, mixed_precision=False),
     Case("logistic-regression", lambda: LogisticRegression(3, l2=0.1), (FEATURES, CLASSES), ready),
-    Case("rnn-rows", lambda: SequenceClassifier("rnn", 4, 3, image_shape=(8, 8, 1)), (IMAGES, CLASSES)),
-    Case("lstm-rows", lambda: SequenceClassifier("lstm", 4, 3, dropout=0.2), (IMAGES, CLASSES)),
-    Case("gru-sequences", lambda: SequenceClassifier("gru", 4, 3, num_layers=2), (SEQUENCES, CLASSES)),
-    Case("rnn-regressor", lambda: SequenceRegressor("rnn", 4), (SEQUENCES, FEATURES[:, :1]), regress),
+    Case(
+        "rnn-rows",
+        lambda: SequenceClassifier("rnn", 4, 3, image_shape=(8, 8, 1)),
+        (IMAGES, CLASSES),
+    ),
+    Case("lstm-rows", lambda: SequenceClassifier("lstm", 4, 3, dropout=0.2), (IMAGES, CLASSES), slow=True),
+    Case(
+        "gru-sequences",
+        lambda: SequenceClassifier("gru", 4, 3, num_layers=2),
+        (SEQUENCES, CLASSES),
+        slow=True,
+    ),
+    Case(
+        "rnn-regressor", lambda: SequenceRegressor("rnn", 4), (SEQUENCES, FEATURES[:, :1]), regress, slow=True
+    ),
     Case(
         "gru-regressor",
         lambda: SequenceRegressor("gru", 4, 5, num_layers=2, dropout=0.2),
         (SEQUENCES, FEATURES),
         regress,
+        slow=True,
     ),
-    Case("rnn-language", lambda: LanguageModel("abcdefg", "rnn", 4), (TOKENS[:, :-1], TOKENS[:, 1:]), plain),
+    Case(
+        "rnn-language",
+        lambda: LanguageModel("abcdefg", "rnn", 4),
+        (TOKENS[:, :-1], TOKENS[:, 1:]),
+        plain,
+        slow=True,
+    ),
     Case(
         "lstm-language",
         lambda: LanguageModel("abcdefg", "lstm", 4, num_layers=2, dropout=0.2),
         (TOKENS[:, :-1], TOKENS[:, 1:]),
         plain,
+        slow=True,
     ),
     Case("gru-language", lambda: LanguageModel("abcdefg", "gru", 4), (TOKENS[:, :-1], TOKENS[:, 1:]), plain),
     Case("gan", lambda: GAN(*linear_players(), label_smoothing=0.1), (IMAGES,), play, LATENTS),
@@ -148,6 +171,7 @@ CASES = [
         (IMAGES, CLASSES),
         play,
         LATENTS,
+        slow=True,
     ),
     Case(
         "wgan",
@@ -156,6 +180,7 @@ CASES = [
         play,
         LATENTS,
         mixed_precision=False,  # its loss scale needs more steps than these to settle
+        slow=True,
     ),
     Case(
         "conditional-gan",

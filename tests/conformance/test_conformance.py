@@ -25,7 +25,12 @@ BATCH = 8
 TWO_DEVICES = len(tf.config.list_logical_devices("CPU")) == 2
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
+PARAMETERS = [
+    pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.slow else []) for case in CASES
+]
+
+
+@pytest.fixture(scope="module", params=PARAMETERS)
 def case(request: pytest.FixtureRequest) -> Case:
     return request.param
 

@@ -26,6 +26,7 @@ def test_every_block_is_tested():
     assert len(BLOCKS) == 3
 
 
+@pytest.mark.slow
 def test_recurrent_layers_become_native_nodes(run):
     names = run(0)
     operators = names["onnx"].operators

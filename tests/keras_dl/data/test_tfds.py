@@ -213,6 +213,7 @@ def prepared():
         pytest.skip("TFDS_DATA_DIR names no folder with prepared mnist and tiny_shakespeare")
 
 
+@pytest.mark.slow
 @pytest.mark.tfds
 def test_mnist_is_what_tfds_itself_reads(prepared):
     theirs = tfds.load("mnist", split="test", as_supervised=True, batch_size=-1, try_gcs=False)

@@ -67,6 +67,7 @@ def test_invalid_arguments_are_named() -> None:
         stateless_noise(1, (2,), seed=0, step=0, distribution="uniform", minval=1.0)
 
 
+@pytest.mark.slow
 def test_replicas_draw_together_what_one_device_draws() -> None:
     # Devices can only be split before TensorFlow starts, hence the process of its own. 13 examples in batches
     # of 8: the last batch is shared unequally.

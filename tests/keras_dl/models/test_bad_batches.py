@@ -92,6 +92,7 @@ def test_a_refused_batch_changes_no_weight(x, y, error):
         np.testing.assert_array_equal(weight, old, err_msg=weight.path)
 
 
+@pytest.mark.slow
 def test_sizes_and_ranks_are_checked_however_many_were_seen_before():
     classifier = compiled(SequenceClassifier("rnn", 2, 3))
     classifier.fit(IMAGES, CLASSES, verbose=0)

@@ -87,6 +87,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_no_model_trains_on_a_non_finite_number(name):
     make, x, y = MODELS[name]
@@ -142,6 +143,7 @@ OUT_OF_RANGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", OUT_OF_RANGE)
 def test_xla_keeps_the_checks(case):
     name, x, y, argument = OUT_OF_RANGE[case]

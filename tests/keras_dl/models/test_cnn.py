@@ -30,6 +30,7 @@ def test_it_has_fewer_than_100_000_parameters(image_shape: tuple[int, int, int])
     assert model(np.zeros((2, *image_shape), "float32")).shape == (2, 10)
 
 
+@pytest.mark.slow
 def test_it_learns_the_digits() -> None:
     digits = load_digits()
     images, labels = (digits.images[..., None] / 16).astype("float32"), digits.target

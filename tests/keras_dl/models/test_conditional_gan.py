@@ -58,6 +58,7 @@ def test_generated_images_have_the_classes_of_the_batch():
     np.testing.assert_array_equal(labels[0], LABELS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
 def test_labels_of_every_integer_kind_are_the_same(dtype, shape):
@@ -106,6 +107,7 @@ def test_endpoints_accept_the_class():
     np.testing.assert_array_equal(logits, gan.discriminator([np.asarray(image), label]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["hinge", "wasserstein"])
 def test_save_load_and_continue_equals_the_uninterrupted_training_bit_by_bit(loss, tmp_path):
     def fit(gan, epochs):

@@ -265,6 +265,7 @@ def test_endpoints_generate_and_discriminate():
     assert logits.shape == (3, 1)
 
 
+@pytest.mark.slow
 def test_replicas_train_together_as_one_device_does():
     # Devices can only be split before TensorFlow starts, hence the process of its own. Without batch
     # normalization, whose statistics are of each replica's share.

@@ -15,6 +15,7 @@ from tests._support.toy_gan import IMAGES, B, bits, dataset, everything, make, n
 # What survives.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["non_saturating", "wasserstein"])
 def test_save_load_and_continue_equals_the_uninterrupted_training_bit_by_bit(loss, tmp_path):
     whole = make(loss, ema_momentum=0.9, discriminator_steps=2)
@@ -29,6 +30,7 @@ def test_save_load_and_continue_equals_the_uninterrupted_training_bit_by_bit(los
     assert everything(second) == everything(whole)
 
 
+@pytest.mark.slow
 def test_backup_and_restore_goes_on_with_both_optimizers(tmp_path):
     class Interrupt(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

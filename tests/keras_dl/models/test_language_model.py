@@ -69,6 +69,7 @@ class TestStates:
 
 @pytest.mark.parametrize("cell", CELLS)
 class TestTraining:
+    @pytest.mark.slow
     def test_a_file_restores_the_whole_model(self, cell, random, tmp_path):
         tokens = random.integers(0, 7, (12, 10))
         model = LanguageModel(
