@@ -46,7 +46,7 @@ def server(releases: Path) -> Iterator[Any]:
 
 @pytest.fixture(params=["Client", "AsyncClient"])
 def client_class(request: pytest.FixtureRequest) -> Any:
-    """A client; the asynchronous one wrapped, so that the same tests hold for both."""
+    """Return a client class; the asynchronous one is wrapped, so that the same tests hold for both."""
     from keras_dl_serving import Client
     from tests._support.blocking_client import Blocking
 
@@ -55,7 +55,7 @@ def client_class(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(params=["rest_url", "grpc_url"])
 def protocol(request: pytest.FixtureRequest) -> str:
-    """The attribute of a server that has the URL."""
+    """Return the attribute of a server that holds the URL."""
     return str(request.param)
 
 
@@ -68,7 +68,7 @@ def client(client_class: Any, protocol: str, server: Any) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def triple(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A server of `triple`, an ONNX model: up in a moment."""
+    """Yield a server of `triple`, an ONNX model, which starts quickly."""
     from keras_dl_serving import Server
     from keras_dl_serving.server.settings import ServerSettings
 

@@ -48,7 +48,7 @@ def asking(server: Server) -> Iterator[httpx.Client]:
 
 @bad_requests
 @given(st.sampled_from(["POST", "POST", "GET", "PUT"]), paths, bodies, st.booleans())
-def test_rest_answers_whatever_comes(
+def test_rest_responds_to_any_request(
     asking: httpx.Client, method: str, path: str, body: bytes, gzip: bool
 ) -> None:
     answer = asking.request(method, path, content=body, headers={"content-encoding": "gzip"} if gzip else {})
@@ -110,7 +110,7 @@ def test_the_requests_are_valid_before_they_are_changed(channel: grpc.Channel) -
 
 @bad_requests
 @given(st.sampled_from(valid_requests()), st.data())
-def test_grpc_answers_whatever_comes(
+def test_grpc_responds_to_any_request(
     channel: grpc.Channel, request_: tuple[str, bytes], data: st.DataObject
 ) -> None:
     method, valid = request_
@@ -124,7 +124,7 @@ def test_grpc_answers_whatever_comes(
     assert status in fine
 
 
-def test_a_message_of_the_runtime_may_quote_what_is_no_text(channel: grpc.Channel) -> None:
+def test_a_message_of_the_runtime_may_quote_invalid_utf_8(channel: grpc.Channel) -> None:
     classify = messages.ClassificationRequest()
     classify.model_spec.name = "examples"
     classify.model_spec.signature_name = "classify"
@@ -137,7 +137,7 @@ def test_a_message_of_the_runtime_may_quote_what_is_no_text(channel: grpc.Channe
     assert "Could not parse example" in outcome.details()
 
 
-def test_afterwards_it_answers_as_before(asking: httpx.Client, channel: grpc.Channel) -> None:
+def test_the_server_responds_as_before(asking: httpx.Client, channel: grpc.Channel) -> None:
     answer = asking.post("/v1/models/half_plus_two:predict", content='{"instances": [1.0]}')
     assert answer.json() == {"predictions": [2.5]}
     assert call(channel, "Predict", predict_request("half_plus_two", [1])) == "OK"

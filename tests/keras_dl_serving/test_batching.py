@@ -1,4 +1,4 @@
-"""Requests that wait for each other."""
+"""Requests that are combined into batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 class Recording(FakeEngine):
-    """`y = 2 x`, noting what it was run with; held back while `gate` is closed."""
+    """An engine `y = 2 x` that records its inputs, and waits while `gate` is closed."""
 
     def __init__(self, answer: Callable[[Array], Array] = lambda x: 2 * x) -> None:
         super().__init__(answer)
@@ -68,7 +68,7 @@ async def behind(
     return await asyncio.gather(*queued)
 
 
-def test_what_waits_runs_together_and_everyone_gets_his_own() -> None:
+def test_waiting_requests_run_together_and_each_gets_its_own_outputs() -> None:
     inner = Recording()
     engine = BatchingEngine(inner, BatchingOptions(threads=1))
     assert run(behind(engine, inner, [[1], [2, 3], [4]])) == [[2], [4, 6], [8]]
@@ -77,7 +77,7 @@ def test_what_waits_runs_together_and_everyone_gets_his_own() -> None:
     assert inner.closed.is_set()
 
 
-def test_what_comes_at_the_same_time_runs_together_from_the_first_on() -> None:
+def test_simultaneous_requests_run_together_from_the_first_on() -> None:
     inner = Recording()
     inner.gate.set()
     engine = BatchingEngine(inner, BatchingOptions(threads=2))
@@ -136,7 +136,7 @@ def test_the_timeout_makes_a_batch_wait_for_others() -> None:
     engine.close()
 
 
-def test_a_batch_that_is_not_full_runs_when_its_time_is_up() -> None:
+def test_a_batch_that_is_not_full_runs_at_its_timeout() -> None:
     inner = Recording()
     inner.gate.set()
     engine = BatchingEngine(inner, BatchingOptions(3, timeout_micros=50_000, threads=2))
@@ -144,7 +144,7 @@ def test_a_batch_that_is_not_full_runs_when_its_time_is_up() -> None:
     engine.close()
 
 
-def test_the_mistake_of_one_is_not_the_others() -> None:
+def test_an_invalid_request_does_not_affect_the_others() -> None:
     def answer(x: Array) -> Array:
         if (x == 13).any():
             raise InvalidArgumentError("13 is not wanted")
@@ -166,7 +166,7 @@ def test_the_mistake_of_one_is_not_the_others() -> None:
     engine.close()
 
 
-def test_who_gives_up_is_left_out_and_the_others_are_answered() -> None:
+def test_an_abandoned_request_is_omitted_and_the_others_succeed() -> None:
     inner = Recording()
     engine = BatchingEngine(inner, BatchingOptions(threads=1))
 
@@ -197,7 +197,7 @@ def test_shapes_do_not_mix_unless_padded() -> None:
         engine.close()
 
 
-def test_what_has_no_batch_is_refused() -> None:
+def test_an_input_without_a_batch_axis_is_refused() -> None:
     inner = Recording(lambda x: np.float32(1))
     inner.gate.set()
     engine = BatchingEngine(inner, BatchingOptions(threads=1))
@@ -211,9 +211,7 @@ def test_what_has_no_batch_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("requests", "ran"), [([[]], []), ([[], [3, 4, 5]], [3, 4, 5, 3])])
-def test_a_request_without_rows_is_no_row_to_fill_up_with(
-    requests: list[list[float]], ran: list[float]
-) -> None:
+def test_a_request_without_rows_provides_no_padding(requests: list[list[float]], ran: list[float]) -> None:
     inner = Recording()
     engine = BatchingEngine(
         inner, BatchingOptions(max_batch_size=4, threads=1, allowed_batch_sizes=(1, 2, 4))

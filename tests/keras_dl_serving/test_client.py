@@ -46,7 +46,7 @@ def test_predict_by_version_signature_and_outputs(client: Client) -> None:
     assert mean["mean"] == pytest.approx(X.mean(), rel=1e-6)
 
 
-def test_a_single_output_comes_by_name_too(client: Client) -> None:
+def test_a_single_output_is_returned_by_name(client: Client) -> None:
     assert client.predict("half_plus_two", [1, 2])["y"].tolist() == [2.5, 3.0]
 
 
@@ -66,7 +66,7 @@ def test_several_inputs_and_strings(client: Client) -> None:
 
 
 @pytest.mark.parametrize("dtype", ECHO_DTYPES)
-def test_every_dtype_goes_there_and_back(client: Client, protocol: str, dtype: str) -> None:
+def test_every_dtype_makes_the_round_trip(client: Client, protocol: str, dtype: str) -> None:
     if dtype == "string":
         array = np.array([[b"a", b"\xff\x00"], [b"", "caf\u00e9".encode()]], object)
     else:
@@ -136,7 +136,7 @@ def test_metadata(client: Client) -> None:
     )
 
 
-def test_both_protocols_tell_the_same_metadata(server: Server) -> None:
+def test_both_protocols_return_the_same_metadata(server: Server) -> None:
     with Client(server.rest_url) as rest, Client(server.grpc_url) as grpc:
         for model in ("linear", "half_plus_two", "two_inputs", "echo"):
             assert rest.metadata(model) == grpc.metadata(model)
@@ -155,7 +155,7 @@ def test_wait_ready(client: Client) -> None:
         client.wait_ready("m", timeout=0.2)
 
 
-def test_wait_ready_until_a_model_comes(client_class: Any, protocol: str, tmp_path: Path) -> None:
+def test_wait_ready_until_a_model_appears(client_class: Any, protocol: str, tmp_path: Path) -> None:
     save_linear(tmp_path / "first" / "1")
     with (
         Server(tmp_path, rest_port=0, grpc_port=0, poll_seconds=0.05) as server,
@@ -204,7 +204,7 @@ def test_one_client_for_many_threads(server: Server, protocol: str) -> None:
     assert sorted(results) == [(k, k / 2 + 2) for k in range(8)]
 
 
-def test_many_calls_at_once_in_one_loop(server: Server, protocol: str) -> None:
+def test_concurrent_calls_in_one_loop(server: Server, protocol: str) -> None:
     async def ask() -> list[float]:
         async with AsyncClient(getattr(server, protocol)) as client:
             calls = [client.predict("half_plus_two", [float(k)]) for k in range(8)]
@@ -240,7 +240,7 @@ def test_empty_answers_have_the_shape_of_the_metadata() -> None:
     assert read("y", [], TensorSpec(None, "int32")).shape == (0,)
 
 
-def test_what_a_client_sends_over_rest_is_plain_json(server: Server) -> None:
+def test_a_rest_client_sends_plain_json(server: Server) -> None:
     from keras_dl_serving.client.rest_transport import _predict_body
 
     arrays = {"x": np.float32([[1.5]]), "s": np.array([b"\xff"], object), "n": np.array(3)}

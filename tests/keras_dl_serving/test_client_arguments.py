@@ -1,4 +1,4 @@
-"""What is said about a connection or a call and cannot be meant."""
+"""Invalid arguments of a connection or a call."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_urls(url: str, text: str) -> None:
             kind(url)
 
 
-def test_urls_that_are_fine(client_class: Any) -> None:
+def test_valid_urls(client_class: Any) -> None:
     asked: list[str] = []
 
     def answer(path: str, body: bytes) -> tuple[int, bytes]:
@@ -95,7 +95,7 @@ def test_binary_metadata(client_class: Any) -> None:
 # ---- certificates
 
 
-def test_files_that_are_no_certificates(tmp_path: Path) -> None:
+def test_invalid_certificate_files(tmp_path: Path) -> None:
     (key, cert), (other_key, _) = certificate(), certificate()
     for name, text in (("k", key), ("c", cert), ("other", other_key), ("garbage", "-----BEGIN NOTHING")):
         (tmp_path / name).write_text(text)
@@ -138,7 +138,7 @@ def socks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1")
 
 
-def test_no_proxy_stands_before_this_machine(
+def test_no_proxy_is_used_for_the_local_machine(
     socks: None, client_class: Any, triple: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for host in ("localhost", "127.0.0.1"):
@@ -158,7 +158,7 @@ def test_a_proxy_that_cannot_be_used(socks: None, monkeypatch: pytest.MonkeyPatc
         Client("http://models.example:1")
 
 
-def test_a_proxy_is_asked(client_class: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_used(client_class: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def answer(path: str, body: bytes) -> tuple[int, bytes]:

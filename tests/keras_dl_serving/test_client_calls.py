@@ -77,7 +77,7 @@ def test_a_dataset_of_tf_data(triple: Server) -> None:
     assert np.concatenate([answer["y"] for answer in answers]).tolist() == [0, 3, 6, 9, 12]
 
 
-def test_the_bar_is_shown_only_if_wanted(triple: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bar_is_shown_on_request(triple: Server, capsys: pytest.CaptureFixture[str]) -> None:
     with Client(triple.grpc_url) as client:
         list(client.predict_batches("triple", np.ones(4), batch_size=2))
         assert capsys.readouterr() == ("", "")
@@ -96,7 +96,7 @@ with Client(sys.argv[1]) as client:
 """
 
 
-def test_the_bar_leaves_what_is_printed_alone(triple: Server) -> None:
+def test_the_bar_does_not_overwrite_output(triple: Server) -> None:
     """In a terminal, where the bar is drawn again and again."""
     terminal, slave = pty.openpty()
     done = subprocess.run(
@@ -146,7 +146,7 @@ def test_an_asynchronous_source(protocol: str, triple: Server) -> None:
         ([1], {"in_flight": 0}, "in_flight: expected at least 1, got 0"),
     ],
 )
-def test_what_is_no_batches(inputs: Any, options: dict[str, int], message: str) -> None:
+def test_an_invalid_source_of_batches_is_refused(inputs: Any, options: dict[str, int], message: str) -> None:
     with Client("http://localhost:1") as client, pytest.raises(InvalidRequestError, match=message) as caught:
         client.predict_batches("m", inputs, **options)
     assert caught.value.request is not None
@@ -184,7 +184,7 @@ def test_multi_inference(client: Client, protocol: str) -> None:
         client.multi_inference("examples", [{"x": 1.0}], {"classify": "predict"})  # type: ignore[dict-item]
 
 
-def test_an_example_is_tensorflows() -> None:
+def test_an_example_matches_tensorflows() -> None:
     import tensorflow as tf
 
     from keras_dl_serving.client.example_features import examples_of
@@ -217,7 +217,7 @@ def test_an_example_is_tensorflows() -> None:
         ([{"x": 2**63}], "expected integers of 64 bits"),
     ],
 )
-def test_what_is_no_example(examples: Any, message: str) -> None:
+def test_an_invalid_example_is_refused(examples: Any, message: str) -> None:
     with Client("http://localhost:1") as client, pytest.raises(InvalidRequestError) as caught:
         client.classify("m", examples)
     assert re.search(message, caught.value.message)

@@ -1,4 +1,4 @@
-"""Clients and servers that fail at first, and ways to connect."""
+"""Retries, connections, and the ways to connect."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests._support.certificates import certificate
 
 @pytest.fixture
 def faulty() -> Iterator[tuple[dict[str, str], list[int], list[str]]]:
-    """URLs of a REST and a gRPC server, the HTTP statuses still to be answered, and what was asked."""
+    """The URLs of a REST and a gRPC server, the pending HTTP statuses, and the received requests."""
     statuses: list[int] = []
     asked: list[str] = []
 
@@ -82,7 +82,7 @@ def faulty() -> Iterator[tuple[dict[str, str], list[int], list[str]]]:
     rpc.stop(0).wait()
 
 
-def test_busy_servers_are_asked_again(client_class: Any, protocol: str, faulty: Any) -> None:
+def test_calls_of_busy_servers_are_retried(client_class: Any, protocol: str, faulty: Any) -> None:
     urls, statuses, asked = faulty
     with client_class(urls[protocol], headers={"Authorization": "Bearer t"}) as client:
         statuses[:] = [503, 499, 200]
@@ -102,7 +102,7 @@ def test_busy_servers_are_asked_again(client_class: Any, protocol: str, faulty: 
             client.status("m")
 
 
-def test_a_server_that_hangs_up_is_asked_again(client_class: Any, faulty: Any) -> None:
+def test_calls_are_retried_after_a_closed_connection(client_class: Any, faulty: Any) -> None:
     urls, statuses, _ = faulty
     with client_class(urls["rest_url"]) as client:
         statuses[:] = [0, 200]
@@ -123,7 +123,7 @@ def test_the_timeout_holds_for_all_tries_together(client_class: Any, protocol: s
         assert len(statuses) > 90  # the pauses grow
 
 
-def test_reloading_is_never_asked_again(client_class: Any, faulty: Any) -> None:
+def test_a_reload_is_never_retried(client_class: Any, faulty: Any) -> None:
     urls, statuses, _ = faulty
     statuses[:] = [503, 200]
     with client_class(urls["grpc_url"]) as client, pytest.raises(UnavailableError):
@@ -170,14 +170,14 @@ def test_mutual_tls(client_class: Any, triple: Server, tmp_path: Path) -> None:
         ("http://localhost:1", {"timeout": 0}, "timeout: expected seconds above 0, or None, got 0"),
     ],
 )
-def test_options_that_make_no_sense(url: str, options: dict[str, Any], message: str) -> None:
+def test_invalid_options(url: str, options: dict[str, Any], message: str) -> None:
     for kind in (Client, AsyncClient):
         with pytest.raises(ValueError, match=message):
             kind(url, **options)
 
 
 def test_connections_are_kept(protocol: str, triple: Server) -> None:
-    """As seen by the machine: however many calls, one connection."""
+    """Count the connections of the process: any number of calls, one connection."""
     import psutil
 
     def connections() -> int:
@@ -192,7 +192,7 @@ def test_connections_are_kept(protocol: str, triple: Server) -> None:
         assert connections() == 1
 
 
-def test_a_cancelled_call_ends(triple: Server, protocol: str) -> None:
+def test_a_canceled_call_ends(triple: Server, protocol: str) -> None:
     async def ask() -> list[float]:
         async with AsyncClient(getattr(triple, protocol)) as client:
             call = asyncio.create_task(client.predict("triple", [1.0]))

@@ -1,4 +1,4 @@
-"""Timeouts that hold for a whole call, against peers that are slow in any way."""
+"""Timeouts of whole calls, against slow peers of every kind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_peer_that_trickles(client_class: Any, head: bytes) -> None:
 
 
 def test_a_peer_that_reads_nothing(client_class: Any) -> None:
-    """The metadata is answered, the prediction never taken in."""
+    """The peer returns the metadata and never reads the prediction."""
     model = RestModel()
     metadata = model.answer("/v1/models/m/metadata", b"")[1]
 
@@ -64,8 +64,8 @@ def test_a_peer_that_reads_nothing(client_class: Any) -> None:
         connection.close()
 
 
-def test_the_first_try_does_not_take_all_the_time(client_class: Any) -> None:
-    """A server that takes connections before it answers."""
+def test_the_first_try_does_not_use_the_whole_timeout(client_class: Any) -> None:
+    """A server that accepts connections before it responds."""
     asked, over = threading.Event(), threading.Event()
     model = b'{"model_version_status": [{"version": "1", "state": "AVAILABLE", "status": {}}]}'
 
@@ -81,7 +81,7 @@ def test_the_first_try_does_not_take_all_the_time(client_class: Any) -> None:
 
 
 @pytest.mark.parametrize("timeout", [math.inf, 1e300, np.float32(30)])
-def test_times_without_end(client_class: Any, protocol: str, triple: Server, timeout: Any) -> None:
+def test_a_timeout_without_limit(client_class: Any, protocol: str, triple: Server, timeout: Any) -> None:
     with client_class(getattr(triple, protocol), timeout=timeout) as client:
         assert client.predict("triple", [1.0])["y"].tolist() == [3.0]
         assert client.predict("triple", [1.0], timeout=timeout)["y"].tolist() == [3.0]
@@ -92,7 +92,7 @@ def test_times_without_end(client_class: Any, protocol: str, triple: Server, tim
 
 
 @pytest.mark.parametrize("timeout", [0, -1, math.nan, "soon", []])
-def test_what_is_no_timeout(protocol: str, triple: Server, timeout: Any) -> None:
+def test_an_invalid_timeout_is_rejected(protocol: str, triple: Server, timeout: Any) -> None:
     message = "timeout: expected seconds above 0, or None, got "
     with pytest.raises(InvalidRequestError, match=message):
         Client(getattr(triple, protocol), timeout=timeout)

@@ -1,4 +1,4 @@
-"""What clients raise, and what that says."""
+"""The exceptions of clients and their texts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from keras_dl_serving import (
 X = np.float32([[1, 2, 3], [0.5, -1, 4]])
 
 
-def test_what_does_not_fit_is_not_sent(client: Client) -> None:
+def test_invalid_inputs_are_not_sent(client: Client) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         client.predict("linear", {"z": X}, version=3)
     assert str(caught.value) == (
@@ -57,7 +57,7 @@ def test_what_does_not_fit_is_not_sent(client: Client) -> None:
             client.predict("linear", X, version=version)  # type: ignore[arg-type]
 
 
-def test_the_servers_errors_carry_status_and_request(client: Client) -> None:
+def test_errors_of_the_server_contain_status_and_request(client: Client) -> None:
     for call, kind, code, message in (
         (
             lambda: client.predict("m", X),
@@ -90,12 +90,12 @@ def test_the_servers_errors_carry_status_and_request(client: Client) -> None:
         assert client.url in str(caught.value)
 
 
-def test_the_runtimes_own_words_come_through(client: Client) -> None:
+def test_messages_of_the_runtime_are_passed_on(client: Client) -> None:
     with pytest.raises(InvalidArgumentError, match="slice index 7 of dimension 0 out of bounds"):
         client.predict("two_inputs", {"image": np.ones((1, 2, 2)), "label": [7]}, signature_name="pick")
 
 
-def test_names_are_quoted_on_their_way(client: Client) -> None:
+def test_names_are_quoted_in_urls(client: Client) -> None:
     for name in ("a b", "a/b", "../../etc", "caf\u00e9", "a%2fb", "a:predict"):
         with pytest.raises(NotFoundError) as caught:
             client.status(name)
@@ -150,7 +150,7 @@ def test_a_server_that_does_not_answer(client_class: Any, scheme: str, silent_po
 
 @pytest.fixture
 def other_server() -> Iterator[tuple[str, dict[str, tuple[int, bytes]]]]:
-    """A web server that is no TensorFlow Serving, and what it answers by path."""
+    """Another web server, with its responses by path."""
     answers: dict[str, tuple[int, bytes]] = {}
 
     class Handler(BaseHTTPRequestHandler):
@@ -171,7 +171,7 @@ def other_server() -> Iterator[tuple[str, dict[str, tuple[int, bytes]]]]:
         thread.join()
 
 
-def test_answers_that_are_none(client_class: Any, other_server: Any) -> None:
+def test_invalid_responses_are_errors(client_class: Any, other_server: Any) -> None:
     url, answers = other_server
     path = "/v1/models/m"
     with client_class(url) as client:

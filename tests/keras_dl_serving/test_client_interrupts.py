@@ -1,4 +1,4 @@
-"""Calls that are interrupted or cancelled, also while their answer comes: the next call gets its own."""
+"""Calls that are interrupted or canceled, also while the response arrives: the next call gets its own."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ TRACED = ("keras_dl_serving/client", "httpcore", "threading.py", "grpc/_channel.
 
 
 class Interrupted(BaseException):
-    """An interrupt in the main thread, as by Ctrl-C."""
+    """Interrupt the main thread, like Ctrl-C."""
 
 
 def large(number: int) -> Any:
-    """Return an input whose answer comes in many pieces."""
+    """Return an input whose response arrives in many pieces."""
     return np.full(20_000, number, np.float32)
 
 
@@ -97,7 +97,7 @@ def test_interrupted_calls_free_their_slots(
 
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
-def test_an_interrupt_of_predict_batches_does_not_wait_for_those_in_flight(scheme: str) -> None:
+def test_an_interrupt_of_predict_batches_does_not_wait_for_batches_in_flight(scheme: str) -> None:
     def interrupt(*_: object) -> None:
         raise Interrupted
 
@@ -117,10 +117,10 @@ def test_an_interrupt_of_predict_batches_does_not_wait_for_those_in_flight(schem
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_calls_after_cancelled_ones_get_their_own_answers(
+def test_calls_after_canceled_ones_get_their_own_answers(
     protocol: str, triple: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And none of the few connections is lost."""
+    """Check as well that no connection of the pool is lost."""
     monkeypatch.setattr(http_connections, "AT_ONCE", 2)
     delay = random.Random(0)
 

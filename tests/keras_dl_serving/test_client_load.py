@@ -18,7 +18,7 @@ CALLS = 400
 
 
 def at_once(kind: str, url: str, **options: Any) -> list[Any]:
-    """The answers to, or errors of, many first calls of one client."""
+    """Return the results or errors of many first calls of one client."""
     if kind == "Client":
         with Client(url, **options) as client, ThreadPoolExecutor(CALLS) as threads:
 
@@ -41,7 +41,7 @@ def at_once(kind: str, url: str, **options: Any) -> list[Any]:
 
 
 def counting(answer: Callable[[str, bytes], Any], most: list[int]) -> Callable[[str, bytes], Any]:
-    """The same answers; `most` holds how many were under way at once."""
+    """Return the same results; `most` holds the largest number of concurrent calls."""
     lock, now = threading.Lock(), 0
 
     def counted(path: str, body: bytes) -> Any:
@@ -59,7 +59,7 @@ def counting(answer: Callable[[str, bytes], Any], most: list[int]) -> Callable[[
 
 
 @pytest.mark.parametrize("kind", ["Client", "AsyncClient"])
-def test_many_first_calls_ask_for_metadata_once(kind: str) -> None:
+def test_many_first_calls_request_metadata_once(kind: str) -> None:
     model, most = RestModel(y=[2.0]), [0]
     with rest_peer(counting(model.answer, most)) as url:
         assert at_once(kind, url) == [[2.0]] * CALLS
@@ -69,7 +69,7 @@ def test_many_first_calls_ask_for_metadata_once(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Client", "AsyncClient"])
-def test_after_a_swap_metadata_is_asked_for_once(kind: str) -> None:
+def test_after_a_swap_metadata_is_requested_once(kind: str) -> None:
     model = RestModel(y=[True])  # no float: all find out at the same time
     gate = threading.Barrier(2)
 
@@ -86,7 +86,7 @@ def test_after_a_swap_metadata_is_asked_for_once(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Client", "AsyncClient"])
-def test_an_error_of_metadata_is_everyones(kind: str) -> None:
+def test_an_error_of_metadata_fails_all_waiting_calls(kind: str) -> None:
     asked = []
 
     def answer(path: str, body: bytes) -> Any:
@@ -106,8 +106,8 @@ def test_an_error_of_metadata_is_everyones(kind: str) -> None:
     assert time.monotonic() - began < 15
 
 
-def test_a_short_timeout_is_not_the_others() -> None:
-    """The one that asks gives up; the next asks anew."""
+def test_a_short_timeout_does_not_affect_other_calls() -> None:
+    """The requesting call times out, and the next one requests again."""
     slow = threading.Event()
     model = RestModel(y=[2.0])
 
@@ -129,7 +129,7 @@ def test_a_short_timeout_is_not_the_others() -> None:
     assert patient["y"].tolist() == [2.0]
 
 
-def test_a_cancelled_call_leaves_the_others() -> None:
+def test_a_canceled_call_does_not_affect_the_others() -> None:
     model = RestModel(y=[2.0])
 
     def answer(path: str, body: bytes) -> Any:

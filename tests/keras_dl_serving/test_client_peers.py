@@ -1,4 +1,4 @@
-"""Both clients against servers that are not this library's."""
+"""Both clients against servers of other authors."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_calls_that_a_grpc_server_does_not_have(client_class: Any) -> None:
         ("Op type not registered", UnimplementedError),
     ],
 )
-def test_what_servers_in_other_languages_say(details: str, kind: type[Exception]) -> None:
+def test_messages_of_servers_in_other_languages(details: str, kind: type[Exception]) -> None:
     class Error:
         def code(self) -> Any:
             import grpc
@@ -108,7 +108,7 @@ def test_what_servers_in_other_languages_say(details: str, kind: type[Exception]
 # ---- numbers and documents that the protocol does not have
 
 
-def test_a_state_that_is_none(client_class: Any) -> None:
+def test_an_unknown_state(client_class: Any) -> None:
     with GrpcPeer(state=99).serving() as peer, client_class(peer.url) as client:
         (version,) = client.status("m")
         assert (version.state, version.available) == ("99", False)
@@ -144,7 +144,7 @@ def test_a_signature_that_cannot_be_sent(client_class: Any) -> None:
         b"null",
     ],
 )
-def test_a_status_that_is_none(client_class: Any, version: bytes) -> None:
+def test_an_invalid_status(client_class: Any, version: bytes) -> None:
     content = b'{"model_version_status": [%b]}' % version
     with (
         rest_peer(lambda path, body: (200, content)) as url,
@@ -161,7 +161,7 @@ def test_a_status_that_is_none(client_class: Any, version: bytes) -> None:
         b'{"model_spec": {"name": "m", "version": "1"}, "metadata": {"signature_def": {"signature_def": 3}}}',
     ],
 )
-def test_metadata_that_is_none(client_class: Any, content: bytes) -> None:
+def test_invalid_metadata(client_class: Any, content: bytes) -> None:
     with (
         rest_peer(lambda path, body: (200, content)) as url,
         client_class(url) as client,
@@ -196,7 +196,7 @@ def test_the_other_protocol_and_tls_are_suggested(client_class: Any, triple: Ser
 
 
 @pytest.mark.parametrize("url", ["http://nowhere.invalid:1", "grpc://nowhere.invalid:1"])
-def test_a_host_that_is_none(client_class: Any, url: str) -> None:
+def test_an_unknown_host(client_class: Any, url: str) -> None:
     with client_class(url, retries=0) as client:
         with pytest.raises(ConnectionFailedError, match="The server cannot be reached") as caught:
             client.status("m")

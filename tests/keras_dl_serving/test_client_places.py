@@ -52,8 +52,8 @@ def test_an_async_client_used_before_a_fork(protocol: str, server: Server) -> No
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_fork_while_the_loop_of_an_async_client_lives(protocol: str, server: Server) -> None:
-    """The parent's calls are answered whatever the child does; gRPC's are refused there."""
+def test_a_fork_while_the_loop_of_an_async_client_runs(protocol: str, server: Server) -> None:
+    """The parent's calls succeed whatever the child does; gRPC calls are refused in the child."""
 
     async def ask() -> tuple[list[Any], list[Any]]:
         async with AsyncClient(getattr(server, protocol), timeout=20) as client:
@@ -70,8 +70,8 @@ def test_a_fork_while_the_loop_of_an_async_client_lives(protocol: str, server: S
         assert "spawn" in str(childs[0])
 
 
-def test_a_fork_while_threads_ask(server: Server) -> None:
-    """Which hold locks and connections that nobody in the child would release."""
+def test_a_fork_while_threads_call(server: Server) -> None:
+    """The threads hold locks and connections that no thread of the child would release."""
     done = threading.Event()
     with Client(server.rest_url, timeout=20) as client, ThreadPoolExecutor(8) as threads:
 
@@ -168,7 +168,7 @@ def test_an_async_client_that_is_dropped_closes_its_connections(server: Server) 
     assert asyncio.run(ask()) == 1
 
 
-def test_a_copy_reads_its_files_where_it_is_used(tmp_path: Path) -> None:
+def test_a_copy_reads_its_files_on_use(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_text(certificate()[1])
     client = Client("https://localhost:1", ca_file=ca)
@@ -179,7 +179,7 @@ def test_a_copy_reads_its_files_where_it_is_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
-def test_a_copy_has_connections_of_its_own(copied: Callable[[Any], Any], server: Server) -> None:
+def test_a_copy_has_its_own_connections(copied: Callable[[Any], Any], server: Server) -> None:
     with Client(server.rest_url) as client:
         with copied(client) as other:
             assert wrong(other, 0, 3) == []
@@ -208,7 +208,7 @@ def test_answers_and_errors_are_pickled(server: Server) -> None:
 
 
 def test_a_server_in_forked_processes(server: Server) -> None:
-    """Its own is not stopped by a child; another one in the child serves REST and refuses gRPC."""
+    """A child does not stop the parent's server; its own server serves REST and refuses gRPC."""
     assert server.releases
 
     def start(grpc_port: int | None) -> list[int]:

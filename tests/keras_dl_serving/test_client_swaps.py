@@ -1,4 +1,4 @@
-"""Models whose signature changes while a client has the old one in mind."""
+"""Models whose signature changes while a client holds the old one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_an_output_of_another_dtype(client_class: Any, old: str, new: str, value
         assert model.asked.count("metadata") == 2
 
 
-def test_an_answer_that_fits_no_metadata(client_class: Any) -> None:
+def test_an_answer_that_matches_no_metadata_is_an_error(client_class: Any) -> None:
     model = RestModel(gives="DT_INT64", y=[1.75])
     with rest_peer(model.answer) as url, client_class(url) as client:
         for _ in range(2):
@@ -52,7 +52,7 @@ def test_an_answer_that_fits_no_metadata(client_class: Any) -> None:
             assert caught.value.request is not None
 
 
-def test_metadata_over_rest_counts_for_a_while(client_class: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metadata_over_rest_is_cached_for_a_while(client_class: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """float64 looks like float32 in JSON."""
     model = RestModel(y=[1 / 3])
     with rest_peer(model.answer) as url, client_class(url) as client:
@@ -83,7 +83,7 @@ def test_an_input_of_another_dtype(client_class: Any) -> None:
         assert len(peer.filtered) == 3
 
 
-def test_outputs_are_filtered_where_they_are_computed(client_class: Any) -> None:
+def test_outputs_are_filtered_by_the_server(client_class: Any) -> None:
     with GrpcPeer().serving() as peer, client_class(peer.url) as client:
         for filters in (True, False):  # a server may send all the same
             peer.filters = filters

@@ -108,7 +108,7 @@ def config(name: str = "m", platform: str = "model_platform: 'tensorflow'", path
         ),
     ],
 )
-def test_wrong_ones_are_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         models(tmp_path, text)
     assert message in caught.value.message

@@ -1,4 +1,4 @@
-"""Versions, their states, and how one gives way to the next."""
+"""Versions, their states, and the replacement of one by the next."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ M = ModelSpec("m")
 
 
 class Loader:
-    """Opens fake engines; versions in `broken` fail."""
+    """A loader that opens fake engines; versions in `broken` fail."""
 
     def __init__(self) -> None:
         self.broken: set[int] = set()
@@ -57,7 +57,7 @@ def test_the_newest_version_is_loaded_alone(core: Core, loader: Loader) -> None:
         assert servable.version == 10
 
 
-def test_lookups_that_fail_say_what_was_asked(core: Core) -> None:
+def test_failed_lookups_name_the_request(core: Core) -> None:
     core.serve({"m": [folder(1)]})
     for spec, kind, message in (
         (ModelSpec("other"), NotFoundError, "Servable not found for request: Latest(other)"),
@@ -74,7 +74,7 @@ def test_lookups_that_fail_say_what_was_asked(core: Core) -> None:
         core.states(ModelSpec("m", version=7))
 
 
-def test_the_new_version_is_there_before_the_old_one_goes(core: Core, loader: Loader) -> None:
+def test_the_new_version_is_available_before_the_old_one_is_unloaded(core: Core, loader: Loader) -> None:
     core.serve({"m": [folder(1)]})
     seen: list[dict[int, str]] = []
     loader.before = lambda: seen.append(states(core))
@@ -85,7 +85,7 @@ def test_the_new_version_is_there_before_the_old_one_goes(core: Core, loader: Lo
     assert [servable.version for servable in core.states(M)] == [2, 1]
 
 
-def test_a_request_finishes_on_the_version_it_began_on(core: Core, loader: Loader) -> None:
+def test_a_request_finishes_on_the_version_it_started_on(core: Core, loader: Loader) -> None:
     core.serve({"m": [folder(1)]})
     with core.use(M) as servable:
         swap = threading.Thread(target=core.serve, args=({"m": [folder(2), folder(1)]},))
@@ -101,7 +101,7 @@ def test_a_request_finishes_on_the_version_it_began_on(core: Core, loader: Loade
     assert states(core) == {2: "AVAILABLE", 1: "END"}
 
 
-def test_a_run_keeps_its_version_open_when_the_request_is_given_up(core: Core, loader: Loader) -> None:
+def test_a_run_keeps_its_version_open_when_the_request_is_abandoned(core: Core, loader: Loader) -> None:
     core.serve({"m": [folder(1)]})
     engine, began, go_on = loader.engines[1], threading.Event(), threading.Event()
 
@@ -140,13 +140,13 @@ def test_a_broken_version_is_reported_while_the_old_one_serves(core: Core, loade
         assert servable.version == 1
 
 
-def test_at_the_start_too_the_newest_that_loads_is_served(core: Core, loader: Loader) -> None:
+def test_the_newest_loadable_version_is_served_at_the_start(core: Core, loader: Loader) -> None:
     loader.broken = {3}
     core.serve({"m": [folder(3), folder(2), folder(1)]})
     assert states(core) == {3: "END", 2: "AVAILABLE"}
 
 
-def test_a_broken_version_is_tried_again_when_its_files_change(core: Core, loader: Loader) -> None:
+def test_a_broken_version_is_retried_when_its_files_change(core: Core, loader: Loader) -> None:
     loader.broken = {1}
     for _ in range(3):
         core.serve({"m": [folder(1, stamp=1)]})
@@ -157,7 +157,7 @@ def test_a_broken_version_is_tried_again_when_its_files_change(core: Core, loade
     assert states(core) == {1: "AVAILABLE"}
 
 
-def test_a_model_whose_folder_is_gone_is_unloaded(core: Core, loader: Loader) -> None:
+def test_a_model_whose_folder_is_removed_is_unloaded(core: Core, loader: Loader) -> None:
     core.serve({"m": [folder(1)], "n": [folder(5)]})
     core.serve({"n": [folder(5)]})
     assert states(core) == {1: "END"}

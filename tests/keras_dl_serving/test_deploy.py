@@ -1,4 +1,4 @@
-"""The files of a deployment: each by its schema, and all of them by what they say of each other."""
+"""The files of a deployment: each checked by its schema, and all of them against each other."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_schemas_find_faults() -> None:
     "text",
     ["a: yes\n", "a: x: y\n", "a:\n", "a: 1\na: 2\n", "a: b\n   c: d\n", "a: *b\n", "a: [b]\n", "a: 'b'\n"],
 )
-def test_the_reader_refuses_what_reads_in_two_ways(text: str) -> None:
+def test_the_reader_refuses_ambiguous_yaml(text: str) -> None:
     with pytest.raises(ValueError, match="expected a value|no key|a key without|not indented"):
         read_yaml(text)
 
@@ -138,7 +138,7 @@ def test_the_original_reads_the_models() -> None:
 
 
 @both
-def test_the_server_of_this_project_takes_flags_and_files(files: Files, tmp_path: Path) -> None:
+def test_our_server_accepts_flags_and_files(files: Files, tmp_path: Path) -> None:
     flags = make_parser().parse_args(container(files)["args"])
     write_folder(tmp_path / "out", files)
 
@@ -156,7 +156,7 @@ def test_the_server_of_this_project_takes_flags_and_files(files: Files, tmp_path
         assert proto.max_execution_batch_size.value <= proto.max_batch_size.value
 
 
-def test_what_is_given_arrives() -> None:
+def test_options_reach_the_files() -> None:
     scaler = documents(ALONE)["HorizontalPodAutoscaler", "serving"]["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 9)
     assert "a $$b/c" in ALONE["compose.yaml"], "a single $ would be filled in by Compose"
@@ -165,7 +165,7 @@ def test_what_is_given_arrives() -> None:
 
 
 @both
-def test_selectors_meet_labels(files: Files) -> None:
+def test_selectors_match_labels(files: Files) -> None:
     objects = documents(files)
     spec = objects["Deployment", "serving"]["spec"]
     labels = spec["template"]["metadata"]["labels"].items()
@@ -186,7 +186,7 @@ def test_selectors_meet_labels(files: Files) -> None:
 
 
 @both
-def test_ports_and_paths_meet(files: Files) -> None:
+def test_ports_and_paths_match(files: Files) -> None:
     objects, server, compose = documents(files), container(files), yaml(files, "compose.yaml")
     flags = dict(flag.removeprefix("--").split("=") for flag in server["args"])
     ports = {port["name"]: port["containerPort"] for port in server["ports"]}
@@ -221,7 +221,7 @@ def test_ports_and_paths_meet(files: Files) -> None:
 
 
 @both
-def test_mounted_files_are_the_ones_that_flags_name(files: Files) -> None:
+def test_mounted_files_match_the_flags(files: Files) -> None:
     objects, server = documents(files), container(files)
     asked = {flag.split("=")[1] for flag in server["args"] if "=/config/" in flag}
     kustomize = yaml(files, "kustomization.yaml")
@@ -257,7 +257,7 @@ def test_mounted_files_are_the_ones_that_flags_name(files: Files) -> None:
         assert each["spec"]["predictor"]["model"]["storageUri"] == f"pvc://{claim}/{name}"
 
 
-def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+def test_the_dashboard_queries_existing_metrics() -> None:
     metrics = Metrics()
     with metrics.request("digits", "Predict", "REST"):
         metrics.runtime_latency.observe(0.001, "digits", "Predict", "TF1")
@@ -294,7 +294,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
 
 @pytest.fixture
 def answering() -> Iterator[Callable[[int], int]]:
-    """A function of a status that starts a server which answers everything with it; gives the port."""
+    """Return a function that starts a server of one HTTP status, and returns its port."""
     servers = []
 
     def start(status: int) -> int:

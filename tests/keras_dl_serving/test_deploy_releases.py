@@ -1,4 +1,4 @@
-"""From a folder of releases to the folder of their deployment: what is read, refused and left alone."""
+"""From a folder of releases to their deployment: the files that are read, refused and kept."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_releases_that_cannot_be_deployed(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_an_untouched_folder_is_written_anew_and_a_changed_one_is_kept(
+def test_an_unchanged_folder_is_rewritten_and_a_changed_one_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_release(tmp_path / "releases/digits/1")
@@ -156,7 +156,7 @@ def test_an_untouched_folder_is_written_anew_and_a_changed_one_is_kept(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "releases"]
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_folder(tmp_path / "out", {"a": "1"})
     rename = Path.rename
 

@@ -94,7 +94,7 @@ def test_onnx_input_and_output_of_one_name(tmp_path: Path) -> None:
 
 
 def test_tflite_inputs_of_any_name(formats: Path, tmp_path: Path) -> None:
-    """LiteRT takes inputs by keyword, where `self` is its own."""
+    """LiteRT takes inputs as keyword arguments, of which `self` is its own."""
     import flatbuffers
     from ai_edge_litert.schema_py_generated import Model, ModelT
 
@@ -155,7 +155,7 @@ print(count() - before)
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux lists them")
 @pytest.mark.parametrize(("folder", "pools"), [("saved", 2), ("onnx_linear", 2), ("tflite_linear", 1)])
-def test_a_run_takes_the_threads_it_may(formats: Path, folder: str, pools: int) -> None:
+def test_a_run_uses_the_configured_threads(formats: Path, folder: str, pools: int) -> None:
     def started(
         threads: int,
     ) -> int:  # in a process of its own, as TensorFlow keeps those of its first session
@@ -168,7 +168,7 @@ def test_a_run_takes_the_threads_it_may(formats: Path, folder: str, pools: int) 
     assert started(7) - started(1) == 6 * pools
 
 
-def test_a_saved_model_runs_in_the_thread_that_asks(tmp_path: Path) -> None:
+def test_a_saved_model_runs_in_the_calling_thread(tmp_path: Path) -> None:
     import tensorflow as tf
 
     module = tf.Module()
@@ -193,7 +193,7 @@ def total_weight(folder: Path, **options: Any) -> float:
         engine.close()
 
 
-def test_the_platform_chooses(formats: Path) -> None:
+def test_the_platform_chooses_the_format(formats: Path) -> None:
     assert total_weight(formats / "both" / "1") == pytest.approx(10)
     assert total_weight(formats / "both" / "1", platform="tflite") == pytest.approx(1)
     assert total_weight(formats / "both" / "1", prefer_tflite=True) == pytest.approx(1)
@@ -203,7 +203,7 @@ def test_the_platform_chooses(formats: Path) -> None:
         open_engine(formats / "onnx_linear" / "1", "tflite")
 
 
-def test_files_that_are_no_models_are_refused(tmp_path: Path) -> None:
+def test_invalid_model_files_are_refused(tmp_path: Path) -> None:
     for name in ("model.onnx", "model.tflite"):
         (tmp_path / name).mkdir(parents=True)
         file = tmp_path / name / name

@@ -1,4 +1,4 @@
-"""Servers and clients where an event loop runs, as in notebooks, web applications and asynchronous tests."""
+"""Servers and clients inside a running event loop: notebooks, web applications, asynchronous tests."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_start_names_each_model_that_does_not_load(warmed: Path, tmp_path: Path,
         server.stop()
 
 
-def test_a_failed_start_can_be_repeated_once_the_model_is_whole(tmp_path: Path) -> None:
+def test_a_failed_start_can_be_repeated_with_a_complete_model(tmp_path: Path) -> None:
     (tmp_path / "m" / "1").mkdir(parents=True)
     (tmp_path / "m" / "1" / "model.onnx").write_bytes(b"no model")
     server = Server(tmp_path, rest_port=0, grpc_port=None)
@@ -89,7 +89,7 @@ def test_a_failed_start_can_be_repeated_once_the_model_is_whole(tmp_path: Path) 
 def test_the_pytest_fixture_in_an_asynchronous_test(
     warmed: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With anyio's plugin, whose tests and fixtures run in a loop."""
+    """Use anyio's plugin, whose tests and fixtures run in a loop."""
     releases = pytester.mkdir("releases")
     (releases / "triple").symlink_to(warmed / "triple")  # the one that needs no TensorFlow
     pytester.makepyfile(

@@ -1,4 +1,4 @@
-"""Classify, regress and multi-inference, over both protocols; the official stubs ask."""
+"""Classify, regress and multi-inference, over both protocols, called with the official stubs."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_rest_errors(server: Server, body: str, message: str) -> None:
         assert message in document["error"]
 
 
-def test_examples_are_those_of_the_original() -> None:
+def test_examples_match_the_official_messages() -> None:
     import tensorflow as tf
 
     from keras_dl_serving.protocol.json.json_examples import parse_examples

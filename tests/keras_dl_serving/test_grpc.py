@@ -1,4 +1,4 @@
-"""The gRPC API, asked with the official stubs."""
+"""The gRPC API, called with the official stubs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def failure(call: Any, request: Any) -> tuple[str, str]:
 # ---- predict
 
 
-def test_predict_answers_in_typed_fields_with_the_resolved_spec(stubs: SimpleNamespace) -> None:
+def test_predict_returns_typed_fields_with_the_resolved_spec(stubs: SimpleNamespace) -> None:
     x = np.float32([[1, 2, 3], [0.5, -1, 4]])
     response = stubs.prediction.Predict(predict_request("linear", x=x), timeout=20)
     assert response.model_spec.name == "linear"
@@ -67,7 +67,7 @@ def test_predict_answers_in_typed_fields_with_the_resolved_spec(stubs: SimpleNam
     np.testing.assert_allclose(np.reshape(response.outputs["y"].float_val, (2, 2)), x @ WEIGHTS, rtol=1e-6)
 
 
-def test_outputs_are_blocks_of_bytes_when_asked_for(tmp_path: Path) -> None:
+def test_outputs_are_blocks_of_bytes_on_request(tmp_path: Path) -> None:
     from tensorflow_serving.apis import prediction_service_pb2_grpc
 
     save_scale(tmp_path / "m" / "1", 2)
@@ -106,7 +106,7 @@ def test_output_filter(stubs: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize("dtype", ECHO_DTYPES)
-def test_every_dtype_goes_there_and_back(stubs: SimpleNamespace, dtype: str) -> None:
+def test_every_dtype_makes_the_round_trip(stubs: SimpleNamespace, dtype: str) -> None:
     import tensorflow as tf
 
     kind = tf.as_dtype(dtype).as_numpy_dtype
@@ -149,7 +149,7 @@ def test_predict_lookups_that_fail(stubs: SimpleNamespace) -> None:
     assert failure(predict, labeled) == ("INVALID_ARGUMENT", "Unrecognized servable version label: stable")
 
 
-def test_predict_inputs_that_do_not_fit(stubs: SimpleNamespace) -> None:
+def test_predict_inputs_that_do_not_match(stubs: SimpleNamespace) -> None:
     predict = stubs.prediction.Predict
     x = np.zeros((1, 3), np.float32)
     assert failure(predict, predict_request("linear", x=x, z=x)) == (
@@ -226,7 +226,7 @@ def metadata_request(name: str | None, *fields: str) -> Any:
 
 
 @pytest.mark.parametrize(("name", "version"), [("half_plus_two", 123), ("linear", 3), ("echo", 1)])
-def test_metadata_are_the_signatures_of_the_file(
+def test_metadata_match_the_signatures_of_the_file(
     stubs: SimpleNamespace, releases: Any, name: str, version: int
 ) -> None:
     from tensorflow.core.protobuf import saved_model_pb2

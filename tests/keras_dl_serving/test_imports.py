@@ -1,4 +1,4 @@
-"""What importing costs, and where the parts are used from outside."""
+"""The cost of imports, and the package as used by another project."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_client_comes_without_tensorflow() -> None:
+def test_the_client_imports_no_tensorflow() -> None:
     loaded = run(
         "import sys\n"
         "from keras_dl.serving import Client, AsyncClient, NotFound\n"
@@ -40,8 +40,8 @@ def test_the_client_comes_without_tensorflow() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1", "grpc://localhost:1"])
-def test_a_client_starts_in_a_moment(url: str) -> None:
-    """The whole start against NumPy's, and half a second beyond; in processor time, machines being busy."""
+def test_a_client_starts_quickly(url: str) -> None:
+    """Compare the start with NumPy's plus half a second, in processor time, because machines are busy."""
 
     def seconds(code: str) -> float:
         measured = "import time; began = time.process_time(); {}; print(time.process_time() - began)"
@@ -58,7 +58,7 @@ def test_the_server_is_imported_without_tensorflow() -> None:
     assert run(code) == "False"
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_exists() -> None:
     for name in keras_dl_serving.__all__:
         assert getattr(keras_dl_serving, name).__name__ in (name, f"{name}Error")
     with pytest.raises(AttributeError, match="keras_dl_serving attribute Nothing"):

@@ -29,7 +29,7 @@ def refusal(inputs: Any, **specs: TensorSpec) -> str:
     return caught.value.message
 
 
-def test_a_single_input_needs_no_name() -> None:
+def test_a_single_input_requires_no_name() -> None:
     assert prepare([1, 2], Signature({"x": TensorSpec((None,), "float32")}, OUT))["x"].tolist() == [1.0, 2.0]
     two = {"a": IMAGE, "b": TensorSpec((None,), "int32")}
     assert refusal([1, 2], **two) == (
@@ -38,7 +38,7 @@ def test_a_single_input_needs_no_name() -> None:
     )
 
 
-def test_names_that_do_not_fit() -> None:
+def test_names_that_do_not_match() -> None:
     wanted = "inputs must be 'image': float32 (batch, 2, 2, 1); "
     assert refusal({}) == wanted + "'image' is missing."
     assert refusal({"img": 1}) == wanted + "'image' is missing and 'img' is unknown."
@@ -51,7 +51,7 @@ def test_inputs_with_a_default_may_be_missing() -> None:
     assert prepare({"x": 1.0}, signature).keys() == {"x"}
 
 
-def test_shapes_that_do_not_fit() -> None:
+def test_shapes_that_do_not_match() -> None:
     for shape, decisive in (
         ((2, 2, 1), "[None]"),
         ((5, 2, 2), "[..., None]"),
@@ -62,17 +62,17 @@ def test_shapes_that_do_not_fit() -> None:
         assert decisive in text
 
 
-def test_any_shape_means_any() -> None:
+def test_an_unknown_shape_accepts_any() -> None:
     assert converted(3, "float32").shape == ()
     assert converted([[1], [2]], "float32").shape == (2, 1)
 
 
 @given(st_numpy.arrays(st.sampled_from(["float32", "int64", "uint8", "bool"]), st_numpy.array_shapes()))
-def test_what_fits_is_passed_on_as_it_is(array: Any) -> None:
+def test_a_matching_array_is_passed_on_unchanged(array: Any) -> None:
     assert converted(array, array.dtype.name) is array
 
 
-def test_bfloat16_stays() -> None:
+def test_bfloat16_is_kept() -> None:
     array = np.float32([1, 2]).astype(ml_dtypes.bfloat16)
     assert converted(array, "bfloat16") is array
 

@@ -1,4 +1,4 @@
-"""The fast way of reading arrays, against the one that looks at every value."""
+"""The fast parser of arrays, compared with the one that checks every value."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ def document(array: Array, key: str = "instances") -> bytes:
     st_numpy.arrays("float32", st_numpy.array_shapes(min_dims=1, max_dims=4, max_side=4)),
     st.sampled_from(["instances", "inputs"]),
 )
-def test_every_array_is_read_alike(array: Array, key: str) -> None:
+def test_both_parsers_read_the_same_arrays(array: Array, key: str) -> None:
     for dtype in ("float32", "float64", "int32", "bool"):
         assert_same(document(array, key), dtype)
 
 
 @given(st_numpy.arrays("int64", st_numpy.array_shapes(min_dims=1, max_dims=3, max_side=3)))
-def test_every_array_of_integers_is_read_alike(array: Array) -> None:
+def test_both_parsers_read_the_same_integers(array: Array) -> None:
     for dtype in ("float32", "uint8", "int32", "int64", "string", "float16"):
         assert_same(document(array), dtype)
 
 
 @given(st.data())
-def test_mistakes_are_found_alike(data: st.DataObject) -> None:
+def test_both_parsers_find_the_same_errors(data: st.DataObject) -> None:
     body = bytearray(b'{"signature_name": "s", "instances": [[[1, 2.5], [3, -4e2]], [[5, 6], [7, 8]]]}')
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(body) - 1))
@@ -90,7 +90,7 @@ def test_odd_documents(body: bytes) -> None:
         assert_same(body, dtype)
 
 
-def test_what_it_takes() -> None:
+def test_the_documents_that_the_fast_parser_accepts() -> None:
     flat = json_flat.parse_flat(b' { "signature_name" : "s", "inputs": [ [1, 2.5],\n[3, 4] ] } ')
     assert flat
     assert (flat.signature_name, flat.key, flat.shape) == ("s", "inputs", (2, 2))

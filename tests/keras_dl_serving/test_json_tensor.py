@@ -226,8 +226,8 @@ JUNK = st.recursive(
     st.lists(JUNK, min_size=1, max_size=4),
     st.sampled_from(["float32", "float64", "int32", "int8", "uint64", "bool"]),
 )
-def test_numpy_never_takes_what_the_rules_refuse(rows: list[Any], dtype: str) -> None:
-    """The fast way and the slow way agree on every document, values and errors."""
+def test_numpy_never_accepts_values_that_the_rules_refuse(rows: list[Any], dtype: str) -> None:
+    """The fast parser and the slow one agree on every document, in values and errors."""
 
     def outcome(form: str, mentions_bool: bool) -> Any:
         body = orjson.dumps({form: rows})
@@ -307,7 +307,7 @@ def test_dtypes_that_cannot_be_written(dtype: str, name: str) -> None:
 
 
 def exactly(value: float, kind: type[np.floating[Any]], digits: int) -> str:
-    """The rule of the original, number by number: `%g`, or all digits where that is another number."""
+    """The rule of the original for each number: `%g`, or all digits if `%g` is another number."""
     if not math.isfinite(value):
         return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
     text = f"{value:g}"
@@ -338,7 +338,7 @@ NUMERIC = ["float32", "float64", "int8", "uint8", "int16", "int32", "int64", "ui
 
 
 @given(st.data(), st.sampled_from(NUMERIC))
-def test_what_is_written_is_read_back_bit_for_bit(data: st.DataObject, dtype: str) -> None:
+def test_written_numbers_are_read_bit_for_bit(data: st.DataObject, dtype: str) -> None:
     shapes = st_numpy.array_shapes(min_dims=0, max_dims=3, min_side=1, max_side=4)
     array = data.draw(st_numpy.arrays(dtype, shapes))
     body = b'{"inputs": ' + json_response.format_tensor(array, strings_as_b64=False).encode() + b"}"
@@ -355,6 +355,6 @@ def test_bytes_are_read_back(values: list[bytes]) -> None:
         assert tensors(body, {"x": TensorSpec(None, "string")})["x"].tolist() == values
 
 
-def test_errors_are_json_whatever_they_quote() -> None:
+def test_errors_with_any_quotation_are_json() -> None:
     message = 'a "quoted" \\ line\n\x01 caf\u00e9'
     assert json.loads(json_response.format_error(message)) == {"error": message}

@@ -1,4 +1,4 @@
-"""JSON read and quoted as RapidJSON does."""
+"""JSON that is read and quoted like RapidJSON does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from([None, 1]), st.booleans())
-def test_what_python_writes_is_read_back(value: Any, indent: int | None, ensure_ascii: bool) -> None:
+def test_documents_of_python_are_read(value: Any, indent: int | None, ensure_ascii: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ensure_ascii).encode()
     assert parse(text) == value
     # The slow reader, which only sees what orjson refuses, knows the same language.
@@ -39,7 +39,7 @@ def test_what_python_writes_is_read_back(value: Any, indent: int | None, ensure_
 
 
 @given(JSON, st.binary())
-def test_what_follows_the_document_is_ignored(value: Any, rest: bytes) -> None:
+def test_text_after_the_document_is_ignored(value: Any, rest: bytes) -> None:
     assert parse(json.dumps([value]).encode() + b" " + rest) == [value]
 
 
@@ -73,12 +73,12 @@ def test_integers_beyond_64_bits_are_doubles(reader: Any) -> None:
         (b'{"signature_name": "inputs", "inputs": 1e2}', {"signature_name": "inputs", "inputs": 100.0}),
     ],
 )
-def test_of_names_that_come_twice_the_first_counts(text: bytes, value: Any) -> None:
+def test_the_first_of_equal_names_is_used(text: bytes, value: Any) -> None:
     assert repr(parse(text)) == repr(value)
     assert repr(read_document(text)) == repr(value)
 
 
-def test_bytes_that_are_no_utf8_survive() -> None:
+def test_invalid_utf_8_is_kept() -> None:
     assert parse(b'["\xff\xc3\xa9"]')[0].encode("utf-8", "surrogateescape") == b"\xff\xc3\xa9"
 
 
@@ -114,7 +114,7 @@ def test_a_byte_order_mark_is_skipped() -> None:
         (b"[" * 100_000, "Nested deeper than 200 levels.", 201),
     ],
 )
-def test_errors_are_rapidjsons(text: bytes, reason: str, offset: int) -> None:
+def test_errors_match_rapidjson(text: bytes, reason: str, offset: int) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         parse(text)
     assert caught.value.message == f"JSON Parse error: {reason} at offset: {offset}"
@@ -159,7 +159,7 @@ def test_numbers_are_quoted_as_they_were_sent(value: float, text: str) -> None:
     assert quote([value]) == f"[{text}]"
 
 
-def test_long_quotes_are_cut_without_writing_all_of_it() -> None:
+def test_long_quotes_are_cut_before_they_are_written() -> None:
     assert quote([[1.5] * 100_000] * 100_000).startswith("[[1.5,1.5,1.5")
 
 
@@ -181,7 +181,7 @@ def test_numbers_have_six_digits_or_all(value: float, single: bool, text: str) -
     assert format_number(value, single=single) == text
 
 
-def test_a_long_list_of_numbers_is_read_up_to_its_mistake() -> None:
+def test_a_long_list_of_numbers_is_read_up_to_its_error() -> None:
     numbers = b"[" + b"1, -2.5e1 ,\n0," * 1000
     with pytest.raises(InvalidArgumentError, match=f"Invalid value. at offset: {len(numbers)}"):
         parse(numbers + b"}")

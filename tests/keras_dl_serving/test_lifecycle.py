@@ -50,14 +50,14 @@ def states(core: Core) -> Any:
         return []
 
 
-def test_what_is_served_stays_when_nothing_that_is_asked_for_loads() -> None:
+def test_served_versions_stay_if_no_requested_version_loads() -> None:
     core = Core(lambda _: FakeEngine())
     core.serve({"m": [folder(1)]})
     core.serve({"m": [folder(1)]}, {"m": VersionPolicy(specific=(7,))})
     assert [version.state for version in states(core)] == [State.AVAILABLE]
 
 
-def test_a_version_is_retried_so_often_and_not_before_its_time() -> None:
+def test_a_version_is_retried_a_number_of_times_after_an_interval() -> None:
     tries = []
 
     def fail(version: VersionFolder) -> FakeEngine:
@@ -166,7 +166,7 @@ def test_versions_and_labels(server: Server) -> None:
     assert [each["version"] for each in status["model_version_status"]] == ["2", "1"]  # the label is ignored
 
 
-def test_a_reload_realises_only_the_new_config(server: Server, scales: Path) -> None:
+def test_a_reload_serves_only_the_new_config(server: Server, scales: Path) -> None:
     save_scale(scales / "five" / "1", 5)
     response = reload(server, listed(scales, "five"), listed(scales, "double", labels={"stable": 2}))
     assert response.status.error_code == 0
@@ -238,7 +238,7 @@ def test_readiness(server: Server, scales: Path) -> None:
     assert httpx.get(f"{server.rest_url}/keras_dl/live").status_code == 200
 
 
-def test_a_config_file_is_read_again(scales: Path) -> None:
+def test_a_config_file_is_polled(scales: Path) -> None:
     file = scales / "models.config"
 
     def write(name: str) -> None:
@@ -268,7 +268,7 @@ def test_a_label_without_its_version_is_an_error_at_the_start_unless_allowed(sca
         assert ask(server, "triple/labels/canary").startswith("Servable not found")
 
 
-def test_what_to_serve_is_said_once(scales: Path) -> None:
+def test_models_are_configured_once(scales: Path) -> None:
     for arguments in ({}, {"releases": scales, "config_file": scales / "models.config"}):
         with pytest.raises(ValueError, match="releases, models or config_file: give one of them"):
             Server(**arguments)

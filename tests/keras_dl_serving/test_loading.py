@@ -24,7 +24,7 @@ from tests._support.served_models import save_scale
 from tests._support.warmup_records import predict_log, write_warmup
 
 
-def test_every_record_is_run(tmp_path: Path) -> None:
+def test_every_warm_up_record_is_run(tmp_path: Path) -> None:
     seen: list[float] = []
 
     def note(
@@ -40,7 +40,7 @@ def test_every_record_is_run(tmp_path: Path) -> None:
     assert seen == [1, 2, 1, 1, 2, 2]
 
 
-def test_the_file_is_what_tensorflow_writes(tmp_path: Path) -> None:
+def test_the_file_format_is_that_of_tensorflow(tmp_path: Path) -> None:
     from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
     request = predict_pb2.PredictRequest()

@@ -1,4 +1,4 @@
-"""What is counted, under which names."""
+"""The metrics and their labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_dl_serving.server.metrics import Metrics
 from tests._support.fake_engine import FakeEngine, folder
 
 
-def test_invented_names_never_take_the_place_of_a_model() -> None:
+def test_unknown_model_names_never_displace_a_model() -> None:
     core = Core(lambda _: FakeEngine())
     metrics = Metrics(core.knows)
     for number in range(10_001):

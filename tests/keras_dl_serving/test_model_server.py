@@ -134,7 +134,7 @@ def health(channel: grpc.Channel) -> int:
         (["--model_base_path=/m", "--model_name="], "INVALID_ARGUMENT: Expected the model at /m to have a"),
     ],
 )
-def test_what_cannot_start_says_why(
+def test_a_failed_start_reports_the_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], complaint: str
 ) -> None:
     file = tmp_path / "models.config"

@@ -1,4 +1,4 @@
-"""What a server serves: beyond TensorFlow Serving's API, and said to be so."""
+"""The list of served models, an extension of TensorFlow Serving's API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from keras_dl_serving import AsyncClient, Client, Server, UnsupportedByServerError
 
 
-def test_a_server_of_ours_names_its_models(server: Server, releases: Path) -> None:
+def test_our_server_lists_its_models(server: Server, releases: Path) -> None:
     folders = sorted(path.name for path in releases.iterdir() if path.is_dir())
     with Client(server.rest_url) as client:
         assert client.models() == folders
@@ -22,7 +22,7 @@ def test_a_server_of_ours_names_its_models(server: Server, releases: Path) -> No
     assert asyncio.run(ask()) == folders
 
 
-def test_other_protocols_say_that_they_cannot(server: Server) -> None:
+def test_other_protocols_refuse_the_list(server: Server) -> None:
     with (
         Client(server.grpc_url) as client,
         pytest.raises(UnsupportedByServerError, match="ask for the status of one by name"),
@@ -30,7 +30,7 @@ def test_other_protocols_say_that_they_cannot(server: Server) -> None:
         client.models()
 
 
-def test_other_servers_say_that_they_cannot(server: Server) -> None:
+def test_other_servers_refuse_the_list(server: Server) -> None:
     # A path before ours, where nothing is served: what any other server would answer.
     with (
         Client(f"{server.rest_url}/elsewhere") as client,

@@ -1,4 +1,4 @@
-"""The description of what is served, and the requests that Schemathesis makes of it."""
+"""The OpenAPI description of the served models, and the requests that Schemathesis generates from it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_each_model_has_its_paths(document: Any) -> None:
         ("echo", {"inputs": 1.5, "signature_name": "bool"}, False),
     ],
 )
-def test_requests_that_fit_are_answered_and_others_are_not(
+def test_valid_requests_succeed_and_others_fail(
     server: Server, document: Any, model: str, body: Any, fits: bool
 ) -> None:
     validator = jsonschema.Draft202012Validator(request_schema(document, f"/v1/models/{model}:predict"))
@@ -97,7 +97,7 @@ def test_labels_and_names_that_need_quotes(tmp_path: Path) -> None:
         assert httpx.post(url, json={"instances": [2.0]}).json() == {"predictions": [6.0]}
 
 
-def test_a_model_without_a_version_is_left_out(tmp_path: Path) -> None:
+def test_a_model_without_a_version_is_omitted(tmp_path: Path) -> None:
     save_scale(tmp_path / "good" / "1", 3.0)
     (tmp_path / "bad" / "1").mkdir(parents=True)
     (tmp_path / "bad" / "1" / "model.onnx").write_bytes(b"no model")
@@ -109,7 +109,7 @@ def test_a_model_without_a_version_is_left_out(tmp_path: Path) -> None:
 
 @bad_requests
 @given(st.data(), st.sampled_from(list(GenerationMode)))
-def test_the_answers_are_those_described(api: Any, data: st.DataObject, mode: GenerationMode) -> None:
+def test_the_responses_match_the_description(api: Any, data: st.DataObject, mode: GenerationMode) -> None:
     case = data.draw(api.as_strategy(generation_mode=mode))
     answer = case.call()
     if answer.status_code == 501 and "echo" in case.path:  # the original's answer to dtypes without a form

@@ -1,4 +1,4 @@
-"""What probes, scrapers and browsers ask over REST."""
+"""REST requests of probes, scrapers and browsers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", ["live", "ready", "models", "openapi.json"])
-def test_our_own_paths_take_head_and_queries(url: str, path: str) -> None:
+def test_our_own_paths_accept_head_and_queries(url: str, path: str) -> None:
     answer = httpx.get(f"{url}/keras_dl/{path}")
     assert answer.status_code == 200
     assert httpx.get(f"{url}/keras_dl/{path}?time=1").content == answer.content
@@ -41,7 +41,7 @@ def test_our_own_paths_take_head_and_queries(url: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "PUT", "OPTIONS"])
-def test_metrics_whatever_the_method(url: str, method: str) -> None:
+def test_metrics_by_any_method(url: str, method: str) -> None:
     answer = httpx.request(method, url + METRICS)
     assert (answer.status_code, "request_count" in answer.text) == (200, method != "HEAD")
     answer = httpx.request(method, f"{url}{METRICS}?x=1")
@@ -51,18 +51,18 @@ def test_metrics_whatever_the_method(url: str, method: str) -> None:
         assert answer.text == f"Unexpected path: {METRICS}?x=1. Should be {METRICS}"
 
 
-def test_other_origins_are_told_the_methods(url: str) -> None:
+def test_preflight_requests_list_the_methods(url: str) -> None:
     answer = httpx.options(f"{url}/v1/models/m:predict", headers={"Origin": "https://example.org"})
     assert answer.headers["access-control-allow-methods"] == "POST, GET"
 
 
 def served(server: Server) -> tuple[Any, Any]:
-    """The models, and those that are missing."""
+    """The list of models, with missing ones."""
     models = httpx.get(f"{server.rest_url}/keras_dl/models").json()["models"]
     return models, httpx.get(f"{server.rest_url}/keras_dl/ready").json()["missing"]
 
 
-def test_models_that_are_gone_are_not_listed(tmp_path: Path) -> None:
+def test_removed_models_are_not_listed(tmp_path: Path) -> None:
     save_scale(tmp_path / "gone" / "1", 2)
     save_scale(tmp_path / "stays" / "1", 2)
     (tmp_path / "broken" / "1").mkdir(parents=True)

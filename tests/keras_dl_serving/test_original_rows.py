@@ -1,4 +1,4 @@
-"""Models as TensorFlow Serving takes them: of TensorFlow 2, of TFLite, and wrong ones."""
+"""Models in the forms that TensorFlow Serving accepts: TensorFlow 2, TFLite, and invalid ones."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_signatures_of_tensorflow_2_classify_and_regress(rows: Server) -> None:
     assert _post(rows, "tf2:regress", asked).json() == {"results": [6.0]}
 
 
-def test_method_names_are_checked_where_asked_for(models: Path, example_list: messages.Input) -> None:
+def test_method_names_are_checked_on_request(models: Path, example_list: messages.Input) -> None:
     engine = open_engine(models / "tf2" / "1")
     for checks in (False, True):
         runner = Immediate(engine, checks_method_names=checks)
@@ -236,7 +236,7 @@ def test_a_model_whose_variables_are_missing_does_not_load(releases: Path, tmp_p
 
 
 @pytest.mark.parametrize("path", ["s3://bucket/m", "gs://bucket/m", "hdfs://host/m"])
-def test_a_base_path_of_another_file_system_is_named_whole(path: str) -> None:
+def test_a_base_path_of_another_file_system_is_named_in_full(path: str) -> None:
     with pytest.raises(
         UnimplementedError, match=f"File system scheme '{path[:2]}.*' not implemented.*{path}"
     ):

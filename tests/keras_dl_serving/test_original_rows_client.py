@@ -1,4 +1,4 @@
-"""Clients and embedded servers: other processes, event loops, and thousands of calls at once."""
+"""Clients and embedded servers in other processes and event loops, and with thousands of concurrent calls."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def server(warmed: Path) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_client_used_before_a_fork_gives_each_process_its_own_answers(
+def test_a_client_used_before_a_fork_returns_each_process_its_own_answers(
     protocol: str, server: Server
 ) -> None:
     assert spawned(wrong_around_a_fork, getattr(server, protocol)) == [[]] * 7
@@ -74,7 +74,7 @@ def test_clients_are_pickled_and_copied(protocol: str, server: Server) -> None:
     assert asyncio.run(ask()) == []
 
 
-def test_a_server_is_not_pickled_and_says_what_is(server: Server) -> None:
+def test_pickling_a_server_is_refused_with_the_alternative(server: Server) -> None:
     for take in (pickle.dumps, copy.deepcopy):
         with pytest.raises(TypeError, match=r"Server: .*rest_url.*Client"):
             take(server)
@@ -89,7 +89,7 @@ def test_an_async_client_in_a_second_event_loop(protocol: str, server: Server) -
     asyncio.run(client.close())
 
 
-def test_a_server_starts_where_an_event_loop_runs(warmed: Path, tmp_path: Path) -> None:
+def test_a_server_starts_inside_a_running_event_loop(warmed: Path, tmp_path: Path) -> None:
     async def cell(releases: Path) -> list[Any]:
         with Server(releases, rest_port=0, grpc_port=0) as server, Client(server.rest_url) as client:
             async with AsyncClient(server.grpc_url) as asynchronous:

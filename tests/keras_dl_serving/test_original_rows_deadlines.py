@@ -1,4 +1,4 @@
-"""Requests whose deadline passes, or whose client leaves, give back what they hold."""
+"""Requests whose deadline passes, or whose client disconnects, release their resources."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_run_ends_with_the_deadline_of_its_request(
         assert client.predict(model, np.array([2]), timeout=20.0)["y"].tolist() == [2]
 
 
-def test_a_run_ends_when_its_client_leaves(loops: Path) -> None:
+def test_a_run_ends_when_its_client_disconnects(loops: Path) -> None:
     with _serve(loops, rest_threads=1, grpc_threads=1, rest_timeout=None) as server:
         body = b'{"inputs": [%d]}' % _FOREVER
         head = b"POST /v1/models/onnx:predict HTTP/1.1\r\nhost: h\r\ncontent-length: %d\r\n\r\n" % len(body)
@@ -153,7 +153,7 @@ def test_a_run_ends_when_its_client_leaves(loops: Path) -> None:
             assert client.predict("onnx", np.array([2]), timeout=30.0)["y"].tolist() == [2]
 
 
-def test_tflite_does_not_begin_what_has_been_given_up(tmp_path: Path) -> None:
+def test_tflite_does_not_start_an_abandoned_request(tmp_path: Path) -> None:
     import tensorflow as tf
 
     double = tf.function(lambda x: 2 * x, input_signature=[tf.TensorSpec((1,), tf.float32)])
@@ -173,7 +173,7 @@ def test_tflite_does_not_begin_what_has_been_given_up(tmp_path: Path) -> None:
         engine.run(*ask, Cancellation(time.monotonic()))
 
 
-def test_a_batch_ends_when_the_last_of_its_requests_is_given_up() -> None:
+def test_a_batch_ends_when_the_last_of_its_requests_is_abandoned() -> None:
     import asyncio
 
     from keras_dl_serving.server.batching import BatchingEngine
@@ -216,7 +216,7 @@ def test_a_batch_ends_when_the_last_of_its_requests_is_given_up() -> None:
     asyncio.run(ask())
 
 
-def test_a_batch_is_not_kept_by_its_requests() -> None:
+def test_finished_requests_hold_no_reference_to_their_batch() -> None:
     import asyncio
     import gc
     import weakref
@@ -237,7 +237,7 @@ def test_a_batch_is_not_kept_by_its_requests() -> None:
         gc.enable()
 
 
-def test_rest_requests_that_wait_for_a_thread_are_dropped_when_given_up() -> None:
+def test_abandoned_rest_requests_in_the_queue_are_dropped() -> None:
     ran: list[float] = []
     gate = threading.Event()
 

@@ -1,4 +1,4 @@
-"""gRPC's reflection, as grpcurl and Postman use it: descriptors alone are enough to ask."""
+"""gRPC reflection, as grpcurl and Postman use it: the descriptors suffice for a call."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _pool(responses: list[Any]) -> descriptor_pool.DescriptorPool:
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
-def test_a_client_that_knows_nothing_asks_by_reflection(triple: Server, version: str) -> None:
+def test_a_client_without_protos_calls_by_reflection(triple: Server, version: str) -> None:
     with grpc.insecure_channel(f"localhost:{triple.grpc_port}") as channel:
         (listed,) = _ask(channel, version, _request(list_services="*"))
         services = [each.name for each in listed.list_services_response.service]
@@ -92,7 +92,7 @@ def test_metadata_is_decoded_by_reflection(triple: Server) -> None:
     )
 
 
-def test_messages_are_those_of_the_original(triple: Server) -> None:
+def test_messages_match_the_original(triple: Server) -> None:
     from tensorflow.core.framework import tensor_pb2
     from tensorflow_serving.apis import input_pb2, predict_pb2
 
@@ -111,7 +111,7 @@ def test_messages_are_those_of_the_original(triple: Server) -> None:
                 assert field.message_type.full_name == theirs.message_type.full_name
 
 
-def test_what_is_not_there_is_an_error_in_the_stream(triple: Server) -> None:
+def test_an_unknown_symbol_is_an_error_in_the_stream(triple: Server) -> None:
     with grpc.insecure_channel(f"localhost:{triple.grpc_port}") as channel:
         responses = _ask(
             channel,

@@ -1,4 +1,4 @@
-"""The REST port and the flags, as the original has them."""
+"""The REST port and the flags, compared with the original."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _FLAGS = {
 }
 
 
-def test_all_flags_of_the_original_are_taken() -> None:
+def test_all_flags_of_the_original_are_accepted() -> None:
     given = [f"--{name}={value}" for value, names in _FLAGS.items() for name in names]
     assert make_parser().parse_known_args(given)[1] == []
 
@@ -70,7 +70,7 @@ def _answers(address: str, port: int | None) -> bool:
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
-def test_every_address_of_ipv6_and_ipv4_answers(tmp_path: Path) -> None:
+def test_the_server_listens_on_every_address_of_ipv6_and_ipv4(tmp_path: Path) -> None:
     save_scale(tmp_path / "m" / "1", 2.0)
     flags = make_parser().parse_args([f"--model_base_path={tmp_path / 'm'}", "--model_platform=onnx"])
     assert create_server(flags).host == "::"
@@ -91,7 +91,7 @@ def test_a_flag_listens_on_the_loopback_only(tmp_path: Path) -> None:
         assert not _answers("127.0.0.2", server.rest_port)
 
 
-def test_ipv4_alone_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ipv4_alone_is_supported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_scale(tmp_path / "m" / "1", 2.0)
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     with Server(tmp_path, rest_port=0, grpc_port=None, host="::") as server:
@@ -127,6 +127,6 @@ def test_every_request_is_counted_by_its_verb(tmp_path: Path) -> None:
         (b'[16777217.5, "a"]', 'JSON Value: [16777217.5,"a"] Is not object'),
     ],
 )
-def test_json_errors_are_those_of_the_pinned_rapidjson(triple: Server, body: bytes, error: str) -> None:
+def test_json_errors_match_the_pinned_rapidjson(triple: Server, body: bytes, error: str) -> None:
     answer = httpx.post(f"{triple.rest_url}/v1/models/triple:predict", content=body)
     assert (answer.status_code, answer.json()) == (400, {"error": error})

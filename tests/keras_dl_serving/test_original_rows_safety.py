@@ -1,4 +1,4 @@
-"""What keeps a server available: one request must not take it from the others, nor a signal be lost."""
+"""The availability of a server: no request may block the others, and no signal is lost."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_cost_of_member_names_is_linear(triple: Server, key: str) -> None:
     ],
 )
 @pytest.mark.parametrize("others", [0, 100])
-def test_the_first_of_two_equal_names_counts(text: bytes, first: dict[str, object], others: int) -> None:
+def test_the_first_of_two_equal_names_is_used(text: bytes, first: dict[str, object], others: int) -> None:
     more = {f"other{index}": index for index in range(others)}
     document = text[:-1] + b"".join(b', "%b": %d' % (name.encode(), value) for name, value in more.items())
     assert json_text.parse(document + b"}") == {**first, **more}
@@ -117,7 +117,7 @@ def test_an_offer_of_another_protocol_is_ignored(triple: Server, offer: str) -> 
     assert answer.status_code == 200
 
 
-def test_the_body_behind_an_offer_is_kept_however_it_is_sent(triple: Server) -> None:
+def test_the_body_after_an_offer_is_kept(triple: Server) -> None:
     start = b"POST /v1/models/triple:predict HTTP/1.1\r\nHost: h\r\n"
     length = b"Content-Length: %d\r\n\r\n" % len(_BODY)
     chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(_BODY), _BODY)
@@ -138,7 +138,7 @@ def test_the_body_behind_an_offer_is_kept_however_it_is_sent(triple: Server) -> 
 # ---- the profiler
 
 
-def test_the_profiler_is_off_unless_asked_for(triple: Server) -> None:
+def test_the_profiler_is_off_by_default(triple: Server) -> None:
     with grpc.insecure_channel(f"localhost:{triple.grpc_port}") as channel:
         with pytest.raises(grpc.RpcError) as caught:
             channel.unary_unary("/tensorflow.ProfilerService/Profile")(b"", timeout=20)
@@ -177,7 +177,7 @@ def test_a_second_trace_of_a_session_does_not_keep_the_server_from_stopping(tmp_
         profiler.profile(messages.ProfileRequest(session_id="t", emit_xspace=True))
 
 
-def test_json_of_a_document_is_what_json_says() -> None:
+def test_json_of_a_document_matches_the_json_module() -> None:
     # Whatever way it is read: names with escapes, and more of them than are counted one by one.
     document = {f'na"me{index}\\': index for index in range(50)}
     assert json_text.parse(json.dumps(document).encode()) == document

@@ -1,4 +1,4 @@
-"""What operators ask on the gRPC port: the standard health service, TensorFlow's profiler."""
+"""Services for operators on the gRPC port: health and TensorFlow's profiler."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_check(healthy: Server, service: str) -> None:
     assert (caught.value.code().name, caught.value.details()) == ("NOT_FOUND", "service name unknown")
 
 
-def test_watch_tells_the_end_and_takes_no_threads(healthy: Server) -> None:
+def test_watch_reports_the_end_and_occupies_no_threads(healthy: Server) -> None:
     with grpc.insecure_channel(f"localhost:{healthy.grpc_port}") as channel:
         watches = [health(channel, "Watch", "") for _ in range(50)]
         assert [next(watch).status for watch in watches] == [SERVING] * 50
@@ -69,7 +69,7 @@ def test_watch_tells_the_end_and_takes_no_threads(healthy: Server) -> None:
         assert not stopping.is_alive()
 
 
-def test_health_is_off_unless_asked_for(server: Server) -> None:
+def test_health_is_off_by_default(server: Server) -> None:
     with grpc.insecure_channel(f"localhost:{server.grpc_port}") as channel:
         for method in ("Check", "Watch"):
             with pytest.raises(grpc.RpcError) as caught:
@@ -77,7 +77,7 @@ def test_health_is_off_unless_asked_for(server: Server) -> None:
             assert caught.value.code().name == "UNIMPLEMENTED"
 
 
-def test_tensorflows_own_client_takes_a_trace_of_requests(server: Server, tmp_path: Path) -> None:
+def test_tensorflows_own_client_records_a_trace_of_requests(server: Server, tmp_path: Path) -> None:
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -102,7 +102,9 @@ def test_tensorflows_own_client_takes_a_trace_of_requests(server: Server, tmp_pa
     assert any("MatMul" in name for name in names)
 
 
-def test_what_the_profiler_refuses(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_profiler_requests_are_refused(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with grpc.insecure_channel(f"localhost:{server.grpc_port}") as channel:
         with pytest.raises(grpc.RpcError) as caught:
             channel.unary_unary("/tensorflow.ProfilerService/Monitor")(b"", timeout=20)
@@ -122,7 +124,7 @@ def test_what_the_profiler_refuses(server: Server, tmp_path: Path, monkeypatch: 
         Profiler().profile(messages.ProfileRequest())
 
 
-def test_a_trace_can_be_ended_before_its_time(tmp_path: Path) -> None:
+def test_a_trace_can_be_ended_early(tmp_path: Path) -> None:
     import tensorflow as tf
 
     tf.constant(1)

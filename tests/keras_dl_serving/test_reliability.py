@@ -1,4 +1,4 @@
-"""What a server must survive: load with new versions, many of them, and a kill.
+"""The reliability of a server: load with version changes, many reloads, and a kill.
 
 The whole length: KERAS_DL_SOAK_SECONDS=600 pytest tests/keras_dl_serving/test_reliability.py
 """
@@ -43,7 +43,7 @@ MANY = np.random.default_rng(0).random((50_000, 3), np.float32)  # as large as a
 def test_no_request_fails_while_versions_change(
     releases: Path, tmp_path: Path, batching: BatchingOptions | None
 ) -> None:
-    """Versions of every format come and go, one that is broken among them."""
+    """Versions of every format are added and removed, with a broken one among them."""
     shutil.copytree(releases / "examples", tmp_path / "examples")
     add_versions(tmp_path, 1)
     failures: list[BaseException] = []
@@ -78,7 +78,7 @@ def test_no_request_fails_while_versions_change(
 
 
 def ask_everything(url: str, done: threading.Event) -> int:
-    """Ask for all there is, again and again, and look at each answer; returns how often."""
+    """Call every model repeatedly, check each response, and return the number of calls."""
     asked = 0
     latest = {"scale": 1, "linear": 1}
 
@@ -211,7 +211,7 @@ def resident_megabytes() -> float:
 # ---- a violent end
 
 
-def test_killed_and_started_again_it_serves(tmp_path: Path) -> None:
+def test_a_killed_server_serves_after_a_restart(tmp_path: Path) -> None:
     save_scale(tmp_path / "m" / "1", 2)
     grpc_port, rest_port = free_port(), free_port()
     flags = [

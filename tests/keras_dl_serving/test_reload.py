@@ -23,7 +23,7 @@ COMPLAINT = "^Request to assign label to version {} of model {}, which is not cu
 
 
 class Loader:
-    """Opens fake engines, noting which; those of `broken` fail."""
+    """A loader that opens fake engines and records them; those in `broken` fail."""
 
     def __init__(self) -> None:
         self.opened: list[str] = []
@@ -71,7 +71,7 @@ def lifecycle(core: Core, tmp_path: Path) -> Lifecycle:
     return lifecycle
 
 
-def test_a_label_for_a_version_that_is_not_there_refuses_all(
+def test_a_label_for_a_missing_version_refuses_the_reload(
     lifecycle: Lifecycle, core: Core, loader: Loader, tmp_path: Path
 ) -> None:
     loader.opened.clear()
@@ -84,7 +84,7 @@ def test_a_label_for_a_version_that_is_not_there_refuses_all(
     assert served(core) == {"a": [1], "b": [1]}
 
 
-def test_a_label_for_a_version_that_is_not_asked_for_refuses_all(
+def test_a_label_for_an_unrequested_version_refuses_the_reload(
     lifecycle: Lifecycle, core: Core, loader: Loader, tmp_path: Path
 ) -> None:
     loader.opened.clear()
@@ -96,7 +96,7 @@ def test_a_label_for_a_version_that_is_not_asked_for_refuses_all(
     assert not loader.opened
 
 
-def test_a_label_for_a_version_that_does_not_load_refuses_all(
+def test_a_label_for_a_version_that_fails_to_load_refuses_the_reload(
     lifecycle: Lifecycle, core: Core, loader: Loader, tmp_path: Path
 ) -> None:
     loader.broken = {"c/1"}
@@ -111,7 +111,7 @@ def test_a_label_for_a_version_that_does_not_load_refuses_all(
     assert not loader.opened  # as it is known by now not to load
 
 
-def test_a_label_may_be_for_a_version_that_the_same_reload_loads(
+def test_a_label_may_name_a_version_of_the_same_reload(
     lifecycle: Lifecycle, core: Core, tmp_path: Path
 ) -> None:
     lifecycle.reload([model(tmp_path, "a", 2, stable=2), model(tmp_path, "c", 1, 2, newest=None, old=1)])
@@ -143,7 +143,7 @@ def test_a_label_that_moves_always_has_a_version(lifecycle: Lifecycle, core: Cor
     assert not failures
 
 
-def test_a_config_file_is_tried_until_it_can_be_served(
+def test_a_config_file_is_retried_until_it_is_served(
     lifecycle: Lifecycle, core: Core, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "models.config"

@@ -1,4 +1,4 @@
-"""The REST API, asked over a socket."""
+"""The REST API, called over a socket."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_predict_errors(ask: Ask, path: str, body: str, status: int, message: st
     assert answer.error.startswith(message)
 
 
-def test_the_runtimes_own_words_come_through(ask: Ask) -> None:
+def test_messages_of_the_runtime_are_passed_on(ask: Ask) -> None:
     answer = ask("POST", "/v1/models/linear:predict", '{"instances": [[1, 2]]}')
     assert answer.status == 400
     assert answer.error.startswith("Matrix size-incompatible: In[0]: [1,2], In[1]: [3,2]")
@@ -244,9 +244,7 @@ def test_status_is_200_while_a_version_is_loading_and_after_it_failed() -> None:
     ("name", "version"),
     [("half_plus_two", 123), ("linear", 3), ("two_inputs", 1), ("echo", 1), ("with_default", 1)],
 )
-def test_metadata_is_what_the_official_messages_print(
-    ask: Ask, releases: Any, name: str, version: int
-) -> None:
+def test_metadata_matches_the_official_messages(ask: Ask, releases: Any, name: str, version: int) -> None:
     from google.protobuf import json_format
     from tensorflow.core.protobuf import saved_model_pb2
     from tensorflow_serving.apis.get_model_metadata_pb2 import SignatureDefMap
@@ -302,7 +300,7 @@ def test_paths_match_in_any_case_and_as_a_whole(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v2/models", "/favicon.ico"])
-def test_elsewhere_is_nothing(ask: Ask, path: str) -> None:
+def test_other_paths_are_not_found(ask: Ask, path: str) -> None:
     assert ask("GET", path).status == 404
 
 
@@ -320,7 +318,7 @@ def test_preflight(ask: Ask) -> None:
     st.text(st.characters(codec="ascii", exclude_categories=["Cc", "Zs"]), max_size=20),
     st.binary(max_size=30) | st.text('{}[]":,instancebx0.1-e', max_size=30).map(str.encode),
 )
-def test_no_request_is_a_fault_of_the_server(ask: Ask, method: str, path: str, body: bytes) -> None:
+def test_no_request_causes_a_server_error(ask: Ask, method: str, path: str, body: bytes) -> None:
     for prefix in ("/", "/v1/models/half_plus_two"):
         assert ask(method, prefix + path, body or None).status in (200, 400, 404)
     assert ask("POST", "/v1/models/half_plus_two:predict", body).status in (200, 400)
@@ -375,7 +373,7 @@ def test_every_code_has_its_http_status(code: Code, status: int) -> None:
     assert (answer.status_code, answer.json()) == (status, {"error": "as it happens"})
 
 
-def test_a_fault_in_the_server_is_answered_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_in_the_server_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     answer = answer_of(FakeEngine(lambda x: 1 / 0))
     assert (answer.status_code, answer.json()) == (500, {"error": "ZeroDivisionError: division by zero"})
     assert "ZeroDivisionError" in caplog.text

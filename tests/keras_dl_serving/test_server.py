@@ -1,4 +1,4 @@
-"""The life of a server: ports, folders, new versions, its end."""
+"""The life cycle of a server: ports, folders, new versions, the stop."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def versions(client: Client) -> dict[int, str]:
     return {version.version: version.state for version in client.status("linear")}
 
 
-def test_it_is_ready_when_started_and_gone_when_stopped(folder: Path) -> None:
+def test_it_is_ready_when_started_and_closed_when_stopped(folder: Path) -> None:
     before = threads()
     with free_server(folder) as server:
         urls = [server.rest_url, server.grpc_url]
@@ -57,8 +57,8 @@ def test_it_is_ready_when_started_and_gone_when_stopped(folder: Path) -> None:
     assert threads() <= before
 
 
-def test_what_holds_for_the_whole_process_is_left_to_its_program(folder: Path) -> None:
-    """Collecting at a load would take seconds in a program of many objects, and stop all its threads."""
+def test_process_wide_settings_stay_unchanged(folder: Path) -> None:
+    """Garbage collection at a load would take seconds in a program of many objects, and stop its threads."""
     gc.freeze()  # and not thawed again: what earlier files have left is frozen, too
     frozen, others = gc.get_freeze_count(), (gc.get_threshold(), sys.getswitchinterval())
     for _ in range(2):
@@ -68,7 +68,7 @@ def test_what_holds_for_the_whole_process_is_left_to_its_program(folder: Path) -
     assert (gc.get_threshold(), sys.getswitchinterval()) == others
 
 
-def test_it_can_be_started_again(folder: Path) -> None:
+def test_it_can_be_restarted(folder: Path) -> None:
     server = free_server(folder, grpc_port=None)
     for _ in range(2):
         with server, Client(server.rest_url) as client:
@@ -121,7 +121,7 @@ def test_two_servers_cannot_share_a_port(folder: Path) -> None:
         ({"poll_seconds": 0}, "poll_seconds must be positive, or None to load once, but is 0"),
     ],
 )
-def test_arguments_that_make_no_sense(options: dict[str, Any], message: str) -> None:
+def test_invalid_arguments(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         free_server(Path("releases"), **options)
 
@@ -156,7 +156,7 @@ def test_only_numbered_folders_are_versions(folder: Path) -> None:
             client.status("notes")
 
 
-def test_half_written_versions_are_reported_while_others_serve(folder: Path) -> None:
+def test_incomplete_versions_are_reported_while_others_serve(folder: Path) -> None:
     cut = folder / "linear" / "3"
     shutil.copytree(folder / "linear" / "1", cut)
     for file in (cut / "variables").iterdir():

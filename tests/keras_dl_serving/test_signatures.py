@@ -1,4 +1,4 @@
-"""Signatures read from protos and from JSON, which protobuf's own JSON writer makes of the same protos."""
+"""Signatures read from protos, and from the JSON that protobuf's own writer makes of them."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ signature_names = st.one_of(names, st.just("__saved_model_init_op"))
 
 
 @given(st.dictionaries(signature_names, signatures(), max_size=3), st.booleans())
-def test_json_says_the_same(found: dict[str, Any], everything: bool) -> None:
-    """With the fields that have their default value, as TensorFlow Serving writes them, and without."""
+def test_json_gives_the_same_signatures(found: dict[str, Any], everything: bool) -> None:
+    """Check JSON with the fields of default value, as TensorFlow Serving writes them, and without."""
     protos = messages.SignatureDefMap(signature_def=found)
     text = json_format.MessageToJson(
         protos, preserving_proto_field_name=True, always_print_fields_with_no_presence=everything

@@ -1,4 +1,4 @@
-"""Connections that take their time: how long they may."""
+"""Slow connections, and their time limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REQUEST = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that gives a request half a second and a thousand bytes."""
+    """Yield a server that limits a request to half a second and 1,000 bytes."""
     folder = tmp_path_factory.mktemp("impatient")
     save_scale(folder / "m" / "1", 2)
     settings = ServerSettings(rest_timeout=0.5, max_body_bytes=1000)
@@ -40,7 +40,7 @@ def connected(server: Server) -> Iterator[socket.socket]:
 
 
 def until_closed(connection: socket.socket, trickle: bytes = b"") -> tuple[bytes, float]:
-    """Send a byte again and again until the server has closed; what it sent, and how long it took."""
+    """Send a byte repeatedly until the server closes; return its response and the seconds."""
     began = time.monotonic()
     connection.settimeout(0.05)
     received = b""
@@ -58,7 +58,7 @@ def until_closed(connection: socket.socket, trickle: bytes = b"") -> tuple[bytes
     raise AssertionError(f"still open after 20 s, having received {received!r}")
 
 
-def test_a_body_that_trickles_is_answered_and_let_go(impatient: Server) -> None:
+def test_a_client_whose_body_trickles_is_disconnected_with_a_response(impatient: Server) -> None:
     with connected(impatient) as connection:
         connection.sendall(HEAD + b"Content-Length: 900\r\n\r\n")
         answer, seconds = until_closed(connection, b"x")
@@ -71,7 +71,7 @@ def test_a_body_that_trickles_is_answered_and_let_go(impatient: Server) -> None:
     assert 0.4 < seconds < 10
 
 
-def test_a_body_that_is_too_large_is_answered_and_let_go(impatient: Server) -> None:
+def test_a_client_whose_body_is_too_large_is_disconnected_with_a_response(impatient: Server) -> None:
     with connected(impatient) as connection:
         connection.sendall(HEAD + b"Content-Length: 2000\r\n\r\n" + bytes(1001))
         answer, seconds = until_closed(connection)
@@ -81,7 +81,7 @@ def test_a_body_that_is_too_large_is_answered_and_let_go(impatient: Server) -> N
     assert seconds < 10
 
 
-def test_who_sends_far_too_much_still_reads_why(impatient: Server) -> None:
+def test_a_client_that_sends_far_too_much_receives_the_reason(impatient: Server) -> None:
     answer = httpx.post(f"{impatient.rest_url}/v1/models/m:predict", content=bytes(10_000_000), timeout=20)
     assert (answer.status_code, answer.headers["connection"]) == (413, "close")
 
@@ -90,7 +90,7 @@ def test_who_sends_far_too_much_still_reads_why(impatient: Server) -> None:
     ("kept", "began", "trickle"),
     [(False, b"", b""), *((kept, HEAD[:20], trickle) for kept in (False, True) for trickle in (b"", b"x"))],
 )
-def test_a_head_that_does_not_come_is_not_waited_for(
+def test_a_connection_without_a_head_is_closed(
     impatient: Server, kept: bool, began: bytes, trickle: bytes
 ) -> None:
     with connected(impatient) as connection:
@@ -121,7 +121,7 @@ def test_a_connection_is_kept_for_longer_than_proxies_do(impatient: Server) -> N
     assert impatient._rest._config.timeout_keep_alive == 75
 
 
-def test_without_a_limit_a_request_may_take_its_time(tmp_path: Path) -> None:
+def test_without_a_limit_a_request_may_take_any_time(tmp_path: Path) -> None:
     save_scale(tmp_path / "m" / "1", 2)
     settings = ServerSettings(rest_timeout=None)
     with (
@@ -138,8 +138,8 @@ def test_without_a_limit_a_request_may_take_its_time(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux closes a connection whose peer reads nothing")
 @pytest.mark.parametrize("reads", [False, True])
-def test_a_response_is_kept_for_who_takes_it(tmp_path: Path, reads: bool) -> None:
-    """Of 14 MB the kernel holds a part; the rest is the server's memory."""
+def test_a_response_is_kept_for_a_client_that_reads_it(tmp_path: Path, reads: bool) -> None:
+    """The kernel buffers a part of the 14 MB; the rest stays in the memory of the server."""
     save_scale(tmp_path / "m" / "1", 2)
     body = b'{"instances": [' + b"0.12345678, " * 1_200_000 + b"1.0]}"
     with (
@@ -163,7 +163,7 @@ def test_a_response_is_kept_for_who_takes_it(tmp_path: Path, reads: bool) -> Non
     assert taken > 12_000_000 if reads else taken < 8_000_000
 
 
-def test_a_limit_may_be_as_long_as_anyone_likes(tmp_path: Path) -> None:
+def test_a_limit_may_have_any_length(tmp_path: Path) -> None:
     save_scale(tmp_path / "m" / "1", 2)
     with (
         Server(tmp_path, rest_port=0, grpc_port=None, settings=ServerSettings(rest_timeout=1e8)) as server,
@@ -173,13 +173,13 @@ def test_a_limit_may_be_as_long_as_anyone_likes(tmp_path: Path) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_head_without_end_is_let_go(triple: Server) -> None:
+def test_a_client_whose_head_never_ends_is_disconnected(triple: Server) -> None:
     lines = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 1000) for number in range(2**14))
     with connected(triple) as connection, pytest.raises(ConnectionError):
         connection.sendall(HEAD + lines)
 
 
-def test_a_connection_may_carry_more_than_a_head_may(triple: Server) -> None:
+def test_the_limit_of_a_head_does_not_apply_to_the_connection(triple: Server) -> None:
     body = b'{"instances": [' + b"1.0, " * 2_000 + b"1.0]}"
     head = HEAD.replace(b"/m:", b"/triple:") + b"Content-Length: %d\r\n\r\n" % len(body)
     with connected(triple) as connection:

@@ -85,7 +85,7 @@ def test_a_version_that_loads_at_the_last_try_is_served(tmp_path: Path, tries: i
     assert count == 3
 
 
-def test_an_older_version_or_none_at_all_will_do(broken: Path) -> None:
+def test_an_older_version_or_no_version_is_accepted(broken: Path) -> None:
     save_scale(broken / "old" / "1", 2)
     (broken / "old" / "2").mkdir()
     (broken / "empty").mkdir()

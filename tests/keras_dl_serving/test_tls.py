@@ -1,4 +1,4 @@
-"""Certificates that cannot be used are named, and no port is blamed."""
+"""Unusable certificates are named, and not reported as a port in use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests._support.served_models import save_scale
 
 @pytest.mark.parametrize("settings", ["rest_tls", "grpc_tls"])
 @pytest.mark.parametrize("wrong", ["server_key", "server_cert", "custom_ca", "pair"])
-def test_certificates_that_are_none(tmp_path: Path, settings: str, wrong: str) -> None:
+def test_invalid_certificates_are_refused(tmp_path: Path, settings: str, wrong: str) -> None:
     save_scale(tmp_path / "m" / "1", 2)
     key, cert = certificate()
     tls = messages.SSLConfig(server_key=key, server_cert=cert, custom_ca=cert)
@@ -41,7 +41,7 @@ def test_the_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("scheme", ["https", "grpcs"])
-def test_client_and_server_take_one_record(tmp_path: Path, scheme: str) -> None:
+def test_client_and_server_accept_the_same_record(tmp_path: Path, scheme: str) -> None:
     save_scale(tmp_path / "releases" / "m" / "1", 2)
     cert, key = tmp_path / "cert.pem", str(tmp_path / "key.pem")
     for file, text in zip((key, cert), certificate(), strict=True):

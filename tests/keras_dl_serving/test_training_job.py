@@ -1,4 +1,4 @@
-"""The manifest of a training: by its schema, and by what the training makes of its command."""
+"""The manifest of a training, checked by its schema and by running its command."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_reader_agrees_with_pyyaml() -> None:
     assert read_yaml(text) == list(reference.safe_load_all(text))
 
 
-def test_the_parts_meet() -> None:
+def test_the_parts_of_the_manifest_match() -> None:
     found = documents(training_job("vae-mnist", image=IMAGE, workers=4, name="first"))
     worker = found["TFJob first"]["spec"]["tfReplicaSpecs"]["Worker"]
     assert worker["replicas"] == 4
@@ -102,7 +102,7 @@ def test_the_command_line_prints_it() -> None:
         ({"arguments": ["--out=x"]}, "arguments: expected others than '--out=x', which the job sets"),
     ],
 )
-def test_what_makes_no_job_is_refused(options: dict[str, Any], error: str) -> None:
+def test_an_invalid_job_is_refused(options: dict[str, Any], error: str) -> None:
     asked = {"recipe": "vae-mnist", "image": IMAGE, **options}
     with pytest.raises(ValueError, match=error):
         training_job(asked.pop("recipe"), **asked)

@@ -1,4 +1,4 @@
-"""A folder that is gone for a moment, or cannot be read, unloads nothing; an empty one does."""
+"""A folder that is missing for a moment, or unreadable, unloads nothing; an empty one does."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WITHOUT_M = {"m": [State.END], "n": [State.AVAILABLE]}
 
 
 def unreadable(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """As on a network that is down. Permissions would not do: tests may run as root."""
+    """Simulate a network that is down; permissions would not suffice, because tests may run as root."""
     scandir = os.scandir
 
     def fail(path: str | Path) -> object:
@@ -52,7 +52,7 @@ def unreadable(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(releases.os, "scandir", fail)
 
 
-def test_a_base_path_that_is_gone_for_a_moment(
+def test_a_base_path_that_is_missing_for_a_moment(
     core: Core, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     lifecycle = Lifecycle(core, models=[ModelConfig(name, folder / name) for name in "mn"])
@@ -83,7 +83,7 @@ def test_a_base_path_that_cannot_be_read(core: Core, folder: Path, monkeypatch: 
     assert states(core) == {"m": [State.AVAILABLE], "n": [State.AVAILABLE, State.END]}
 
 
-def test_a_folder_of_releases_that_is_gone_for_a_moment(core: Core, folder: Path) -> None:
+def test_a_folder_of_releases_that_is_missing_for_a_moment(core: Core, folder: Path) -> None:
     lifecycle = Lifecycle(core, folder)
     lifecycle.start(Retries())
     folder.rename(folder.with_name("elsewhere"))

@@ -182,7 +182,7 @@ def ours(array: Array, *, as_content: bool) -> messages.TensorProto:
 
 @given(every_array(), st.booleans())
 @pytest.mark.filterwarnings("ignore:overflow")
-def test_tensorflow_reads_what_we_write(array: Array, as_content: bool) -> None:
+def test_tensorflow_reads_our_messages(array: Array, as_content: bool) -> None:
     import tensorflow as tf
     from tensorflow.core.framework import tensor_pb2
 
@@ -193,7 +193,7 @@ def test_tensorflow_reads_what_we_write(array: Array, as_content: bool) -> None:
 
 @given(every_array(), st.booleans())
 @pytest.mark.filterwarnings("ignore:overflow")
-def test_we_read_what_tensorflow_writes(array: Array, as_content: bool) -> None:
+def test_messages_of_tensorflow_are_read(array: Array, as_content: bool) -> None:
     import tensorflow as tf
 
     tensor = tf.constant(array, tf.string if array.dtype == object else None)
@@ -209,13 +209,13 @@ def test_we_read_what_tensorflow_writes(array: Array, as_content: bool) -> None:
 
 @given(every_array(), st.booleans())
 @pytest.mark.filterwarnings("ignore:overflow")
-def test_what_we_write_we_read(array: Array, as_content: bool) -> None:
+def test_our_messages_are_read(array: Array, as_content: bool) -> None:
     found = tensors.read(ours(array, as_content=as_content))
     assert_same(found, array)
 
 
-def test_values_sent_one_by_one_are_read() -> None:
-    """Legal for any writer, though nobody's default: fixed32 entries instead of one packed field."""
+def test_unpacked_values_are_read() -> None:
+    """Check fixed32 entries instead of one packed field, which the wire format allows."""
     from tensorflow.core.framework import tensor_pb2
 
     unpacked = b"".join(b"\x2d" + np.float32(value).tobytes() for value in (1.5, -2.0, 3.25))
@@ -250,14 +250,14 @@ def test_few_values_repeat_the_last_and_none_are_zeros() -> None:
         (lambda proto: setattr(proto, "tensor_content", b"abc"), "3 bytes for 2 values"),
     ],
 )
-def test_what_is_no_tensor_is_refused(change: Any, reason: str) -> None:
+def test_an_invalid_tensor_is_refused(change: Any, reason: str) -> None:
     proto = ours(np.zeros(2, np.float32), as_content=True)
     change(proto)
     with pytest.raises(ValueError, match=reason):
         tensors.read(proto)
 
 
-def test_a_few_bytes_do_not_become_terabytes() -> None:
+def test_a_small_message_allocates_no_terabytes() -> None:
     proto = ours(np.float32([1]), as_content=False)
     proto.tensor_shape.dim[0].size = 2**40
     with pytest.raises(ValueError, match="too large to fill up"):
@@ -299,7 +299,7 @@ print(api_implementation.Type())
 @pytest.mark.parametrize(
     ("implementation", "tensorflow_first"), [("upb", True), ("upb", False), ("python", True)]
 )
-def test_both_live_in_one_process(implementation: str, tensorflow_first: bool) -> None:
+def test_both_protocols_work_in_one_process(implementation: str, tensorflow_first: bool) -> None:
     imports = ["import tensorflow_serving.apis.predict_pb2", "import keras_dl_serving.protocol.wire.messages"]
     first, second = imports if tensorflow_first else reversed(imports)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
