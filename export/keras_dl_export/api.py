@@ -247,7 +247,7 @@ def export(
         batch_size: fixes the batch axis of all files; None leaves it free.
         random: "refuse" is an error where an endpoint draws random numbers from a hidden generator, such as a
             layer's own: a file would repeat them after every reload. "mean" puts their mean in their place.
-        tolerance: what floating outputs may differ by, relative to 1 + the largest magnitude of a sample's
+        tolerance: what floating outputs may differ by, relative to 1 + the largest magnitude of an example's
             output, where it is more than the default; see `parity.TOLERANCES`. `release.json` records it, and
             `verify` takes it from there.
         progress: called with the name of each step as it begins.

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from keras_dl_export.dtypes import format_shape
 from keras_dl_export.errors import ParityError
-from keras_dl_export.samples.references import Case, Reference
+from keras_dl_export.samples.references import Reference, Sample
 from keras_dl_export.samples.sample_kinds import NON_FINITE
 
-# What an element may differ by is this times 1 + the sample's largest magnitude: absolute plus relative. The
-# magnitude is that of the whole sample (a row of the batch), not the element's, because rounding grows with
+# What an element may differ by is this times 1 + the example's largest magnitude: absolute plus relative. The
+# magnitude is that of the whole example (a row of the batch), not the element's, because rounding grows with
 # what was summed: an element near zero carries the error of its large neighbors. By the coarsest floating
 # dtype that the model computes in; float64 counts as float32. Integers, booleans and strings are equal or
 # wrong.
@@ -28,7 +28,7 @@ _ROUNDING_MARGIN = 8.0
 
 
 def relative_tolerance(reference: Reference, quantize: str | None, tolerance: float | None) -> float:
-    """Return the tolerance of a file's floating outputs, relative to 1 + the sample's largest magnitude."""
+    """Return the tolerance of a file's floating outputs, relative to 1 + the example's largest magnitude."""
     quantized = () if quantize is None else (QUANTIZED_TOLERANCES[quantize],)
     return max(TOLERANCES[reference.precision], tolerance or 0.0, *quantized)
 
@@ -39,14 +39,14 @@ def check_tolerance(tolerance: float | None) -> None:
     if not known or (tolerance is not None and not 0.0 < tolerance < 1.0):
         raise ValueError(
             f"tolerance: expected a number above 0 and below 1, such as 1e-3, or None, got {tolerance!r}. "
-            "Pass what floating outputs may differ by, relative to 1 + the largest magnitude of a sample."
+            "Pass what floating outputs may differ by, relative to 1 + the largest magnitude of an example."
         )
 
 
-def differs(case: Case, output: str, got: NDArray[Any], relative: float) -> str:
-    """Return how other numbers for an output differ from those of a case; empty if they are equal."""
+def differs(sample: Sample, output: str, got: NDArray[Any], relative: float) -> str:
+    """Return how other numbers for an output differ from those of a sample; empty if they are equal."""
     try:
-        compare("", case, output, got, relative, Noise(case))
+        compare("", sample, output, got, relative, Noise(sample))
     except ParityError as error:
         return str(error).removeprefix(", ").rstrip(".")
     return ""
@@ -62,10 +62,10 @@ def check_array(place: str, expected: NDArray[Any], got: NDArray[Any]) -> None:
 
 
 class Noise:
-    """By how much rounding alone moves a case's answers: asked of the model once, and only if it matters."""
+    """The amount by which rounding alone moves a sample's answers; computed once, when it matters."""
 
-    def __init__(self, case: Case) -> None:
-        self._case = case
+    def __init__(self, sample: Sample) -> None:
+        self._case = sample
         self._found: Mapping[str, NDArray[Any]] | None = None
 
     def of(self, output: str) -> NDArray[Any]:
@@ -78,32 +78,33 @@ class Noise:
 
 
 def compare(
-    place: str, case: Case, output: str, got: NDArray[Any], relative: float, noise: Noise
+    place: str, sample: Sample, output: str, got: NDArray[Any], relative: float, noise: Noise
 ) -> tuple[float, float]:
     """Return the largest absolute difference and the largest that was allowed, or raise."""
-    expected = case.outputs[output]
+    expected = sample.outputs[output]
     check_array(place, expected, got)
     if expected.dtype.kind in "biuSUO":
         different = np.argwhere(expected != got)
         for index in map(tuple, different):
-            if not (_ties(case, output, index, got, relative) or noise.of(output)[index] != 0.0):
+            if not (_ties(sample, output, index, got, relative) or noise.of(output)[index] != 0.0):
                 refuse(place, index, expected, got, "these must be equal")
         return 0.0, relative
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.asarray(np.abs(got.astype(np.float64) - expected.astype(np.float64)))
     error[(got == expected) | (np.isnan(got) & np.isnan(expected))] = 0.0
-    if not case.plain and NON_FINITE not in case.kinds:  # elsewhere an infinity is the model's own constant
+    # Elsewhere an infinity is the model's own constant.
+    if not sample.plain and NON_FINITE not in sample.kinds:
         error[_overflows(got) & _overflows(expected) & (np.sign(got) == np.sign(expected))] = 0.0
     error[np.isnan(error)] = np.inf
-    if not case.plain:
+    if not sample.plain:
         # Where the model gives no number, none is right or wrong.
-        error[~np.isfinite(expected) if NON_FINITE in case.kinds else np.isnan(expected)] = 0.0
+        error[~np.isfinite(expected) if NON_FINITE in sample.kinds else np.isnan(expected)] = 0.0
     if not error.size:
         return 0.0, relative
-    allowed = np.broadcast_to(_allowed(case, output, relative), error.shape)
+    allowed = np.broadcast_to(_allowed(sample, output, relative), error.shape)
     if (error > allowed).any():
         moved = np.nan_to_num(noise.of(output), nan=np.inf)
-        allowed = allowed + _ROUNDING_MARGIN * _largest_of_sample(case, moved)
+        allowed = allowed + _ROUNDING_MARGIN * _largest_of_example(sample, moved)
     worst = np.unravel_index(np.argmax(np.where(error > allowed, error, -1.0)), error.shape)
     if error[worst] > allowed[worst]:
         why = f"a difference of {error[worst]:.3g} where {allowed[worst]:.3g} is allowed"
@@ -117,10 +118,10 @@ def _overflows(array: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(np.abs(array.astype(np.float64)) >= largest)
 
 
-def _ties(case: Case, output: str, index: tuple[int, ...], got: NDArray[Any], relative: float) -> bool:
+def _ties(sample: Sample, output: str, index: tuple[int, ...], got: NDArray[Any], relative: float) -> bool:
     """Tell whether `output` is the argmax of another output whose two scores at `index` are all but equal."""
-    chosen = case.outputs[output]
-    for scores in case.outputs.values():
+    chosen = sample.outputs[output]
+    for scores in sample.outputs.values():
         if scores.dtype.kind != "f" or scores.shape[:-1] != chosen.shape or not scores.size:
             continue
         if (scores.argmax(axis=-1) == chosen).all() and 0 <= got[index] < scores.shape[-1]:
@@ -137,18 +138,18 @@ def refuse(
     raise ParityError(f"{place}, index {where}: expected {expected[index]!s}, got {got[index]!s}; {why}.")
 
 
-def _allowed(case: Case, output: str, relative: float) -> NDArray[np.float64]:
+def _allowed(sample: Sample, output: str, relative: float) -> NDArray[np.float64]:
     """Return what every element may differ by, by its sample's own scale."""
-    expected = case.outputs[output]
+    expected = sample.outputs[output]
     if expected.dtype.kind not in "fV":
         return np.zeros(())
     magnitudes = np.abs(expected.astype(np.float64))
     magnitudes = np.where(np.isfinite(magnitudes), magnitudes, 0.0)
-    return np.asarray(relative * (1.0 + _largest_of_sample(case, magnitudes)))
+    return np.asarray(relative * (1.0 + _largest_of_example(sample, magnitudes)))
 
 
-def _largest_of_sample(case: Case, values: NDArray[Any]) -> NDArray[np.float64]:
+def _largest_of_example(sample: Sample, values: NDArray[Any]) -> NDArray[np.float64]:
     """Return the largest of each sample, or of all where the output has no axis of samples."""
-    examples = {len(array) for array in case.inputs.values() if array.ndim}
+    examples = {len(array) for array in sample.inputs.values() if array.ndim}
     axes = tuple(range(1, values.ndim)) if values.ndim and {len(values)} == examples else None
     return np.asarray(np.max(values, axis=axes, keepdims=True, initial=0.0), np.float64)

@@ -48,7 +48,7 @@ def describe(
                 "inputs": _specs(signature.inputs),
                 "outputs": _specs(signature.outputs),
                 "precision": signature.precision,
-                "sizes": dict(signature.cases[0].sizes),
+                "sizes": dict(signature.samples[0].sizes),
                 **_flops(signature),
             }
             for name, signature in signatures.items()
@@ -72,7 +72,7 @@ def _flops(signature: Signature) -> dict[str, Any]:
 def _latency(
     signatures: Mapping[str, Signature], artifacts: Iterable[Artifact], staged: Path
 ) -> dict[str, Any]:
-    inputs = {name: signature.cases[0].inputs for name, signature in signatures.items()}
+    inputs = {name: signature.samples[0].inputs for name, signature in signatures.items()}
     timings = time_artifacts(artifacts, inputs, staged, calls=_TIMED_CALLS, seconds=_TIMED_SECONDS)
     return {"machine": this_machine(), "timings": [dataclasses.asdict(timing) for timing in timings]}
 

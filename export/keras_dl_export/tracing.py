@@ -34,8 +34,8 @@ from keras_dl_export.model_endpoints import endpoints_of, smallest_vocabulary
 from keras_dl_export.names import in_graph
 from keras_dl_export.predictor import Predictor
 from keras_dl_export.samples.answers import Answers
-from keras_dl_export.samples.drawing import Examples, answer_examples, check_examples
-from keras_dl_export.samples.references import Case, Reference
+from keras_dl_export.samples.drawing import Examples, check_examples, draw_samples
+from keras_dl_export.samples.references import Reference, Sample
 from keras_dl_export.specs import Spec
 from keras_dl_export.weights import refuse_non_finite_weights
 
@@ -167,11 +167,11 @@ def lower(signatures: Mapping[str, Signature], emit: Emitter | None) -> dict[str
     }
 
 
-def trace_like(signature: Signature, endpoint: Endpoint, cases: tuple[Case, ...]) -> Signature:
+def trace_like(signature: Signature, endpoint: Endpoint, samples: tuple[Sample, ...]) -> Signature:
     """Trace another endpoint as a signature was traced, with answers that are known already."""
     traced = _trace(signature.name, endpoint, signature.emit, signature.random)
-    outputs = _output_specs(traced["function"], cases)
-    return dataclasses.replace(signature, outputs=outputs, cases=cases, endpoint=endpoint, **traced)
+    outputs = _output_specs(traced["function"], samples)
+    return dataclasses.replace(signature, outputs=outputs, samples=samples, endpoint=endpoint, **traced)
 
 
 def _trace_one(
@@ -191,15 +191,15 @@ def _trace_one(
     # What a 16-bit model gives for large values is where it overflows.
     insight = look_into(function, endpoint.inputs, layers) if precision == "float32" else None
     answers = Predictor(endpoint, random)
-    cases = answer_examples(name, endpoint, examples, vocabulary, answers, insight)
+    samples = draw_samples(name, endpoint, examples, vocabulary, answers, insight)
     return Signature(
         name,
         dict(endpoint.inputs),
-        _output_specs(function, cases),
-        cases,
+        _output_specs(function, samples),
+        samples,
         endpoint=endpoint,
         random=random,
-        reference_notes=(*_eager_notes(name, cases[0], answers, precision), *_sparse_notes(name, layers)),
+        reference_notes=(*_eager_notes(name, samples[0], answers, precision), *_sparse_notes(name, layers)),
         **traced,
     )
 
@@ -281,17 +281,17 @@ def _replacements(*targets: Emitter | None) -> Replacements:
     return {name: many for emit in targets for name, many in getattr(emit, "operators", {}).items()}
 
 
-def _eager_notes(name: str, case: Case, answers: Answers, precision: str) -> tuple[str, ...]:
+def _eager_notes(name: str, sample: Sample, answers: Answers, precision: str) -> tuple[str, ...]:
     """Say where calling the model gives other numbers than `predict`, which files follow."""
     try:
-        eager = answers.eagerly(case.inputs)
+        eager = answers.eagerly(sample.inputs)
     except Exception:
         return ()
     return tuple(
         f"endpoint {name!r}: output {output!r} follows predict(); the eager call gives other numbers: "
         f"{difference}."
-        for output in case.outputs
-        if (difference := differs(case, output, eager[output], TOLERANCES[precision]))
+        for output in sample.outputs
+        if (difference := differs(sample, output, eager[output], TOLERANCES[precision]))
     )
 
 
@@ -333,12 +333,12 @@ def _precision(function: Any) -> str:
     return next((dtype for dtype in ("bfloat16", "float16") if dtype in dtypes), "float32")
 
 
-def _output_specs(function: Any, cases: tuple[Case, ...]) -> dict[str, Spec]:
+def _output_specs(function: Any, samples: tuple[Sample, ...]) -> dict[str, Spec]:
     return {
         output: Spec(
             tuple(
-                _output_axis(output, axis, tensor.shape, cases)
-                for axis in range(cases[0].outputs[output].ndim)
+                _output_axis(output, axis, tensor.shape, samples)
+                for axis in range(samples[0].outputs[output].ndim)
             ),
             tensor.dtype.name,
         )
@@ -346,13 +346,13 @@ def _output_specs(function: Any, cases: tuple[Case, ...]) -> dict[str, Spec]:
     }
 
 
-def _output_axis(output: str, axis: int, shape: Any, cases: tuple[Case, ...]) -> int | str:
-    """Return the axis's fixed size, or the name of the input axis that it went along with in every case."""
+def _output_axis(output: str, axis: int, shape: Any, samples: tuple[Sample, ...]) -> int | str:
+    """Return the axis's fixed size, or the name of the input axis that it went along with in every sample."""
     if shape.rank is not None and shape[axis] is not None:
         return int(shape[axis])
-    known = [case for case in cases if output in case.outputs]
-    seen = [case.outputs[output].shape[axis] for case in known]
-    for word in cases[0].sizes:
-        if [case.sizes[word] for case in known] == seen:
+    known = [sample for sample in samples if output in sample.outputs]
+    seen = [sample.outputs[output].shape[axis] for sample in known]
+    for word in samples[0].sizes:
+        if [sample.sizes[word] for sample in known] == seen:
             return word
     return f"{output}_axis{axis}"

@@ -18,7 +18,7 @@ from keras_dl_export.release import Release, open_release
 from keras_dl_export.results import Comparison, Parity
 from keras_dl_export.runner import Runner
 from keras_dl_export.samples.answers import Answers
-from keras_dl_export.samples.drawing import Examples, answer_examples, check_examples
+from keras_dl_export.samples.drawing import Examples, check_examples, draw_samples
 from keras_dl_export.samples.references import Reference
 from keras_dl_export.samples.usage import Insight
 from keras_dl_export.specs import Spec
@@ -89,7 +89,7 @@ def _answers_of_saved_model(release: Release, inputs: Examples) -> dict[str, Ref
     for name, endpoint in endpoints.items():
         precision = release.manifest["endpoints"][name]["precision"]
         insight = Insight({}) if precision == "float32" else None
-        cases = answer_examples(
+        samples = draw_samples(
             name,
             endpoint,
             examples,
@@ -97,5 +97,5 @@ def _answers_of_saved_model(release: Release, inputs: Examples) -> dict[str, Ref
             _SavedModelAnswers(runners[name]),
             insight,
         )
-        references[name] = Reference(name, release.inputs[name], release.outputs[name], cases, precision)
+        references[name] = Reference(name, release.inputs[name], release.outputs[name], samples, precision)
     return references

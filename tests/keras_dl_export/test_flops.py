@@ -108,9 +108,9 @@ def test_the_counted_graph_matches_the_model():
     signature = signed(
         (None,), layers.Embedding(9, 3, mask_zero=True), layers.Bidirectional(layers.GRU(4)), layers.Dense(2)
     )
-    case = signature.cases[0]
-    for name, tensor in _Meter().run(signature.function, case.inputs).items():
-        np.testing.assert_allclose(tensor, case.outputs[name], atol=1e-6)
+    sample = signature.samples[0]
+    for name, tensor in _Meter().run(signature.function, sample.inputs).items():
+        np.testing.assert_allclose(tensor, sample.outputs[name], atol=1e-6)
 
 
 def test_products_and_convolutions_match_tensorflows_profiler():

@@ -8,7 +8,7 @@ import pytest
 from keras_dl_export import ParityError, Runner, Spec
 from keras_dl_export.comparing import differs
 from keras_dl_export.parity.checking import check_parity
-from keras_dl_export.samples.references import Case, Reference
+from keras_dl_export.samples.references import Reference, Sample
 
 # The scale of each sample is its own: 40, 2 and 3.
 LOGITS = np.array([[0.0, 1.0, 40.0], [2.0, 2.0 - 1e-5, 0.0], [3.0, 0.0, 1.0]], np.float32)
@@ -31,9 +31,9 @@ class Fake(Runner):
 def _check(
     expected: dict[str, Any], *answers: dict[str, Any], precision: str = "float32", **options: Any
 ) -> Any:
-    case = Case({"batch": 3}, {"x": np.zeros(3, np.float32)}, expected)
+    sample = Sample({"batch": 3}, {"x": np.zeros(3, np.float32)}, expected)
     specs = {name: Spec(array.shape, array.dtype.name) for name, array in expected.items()}
-    reference = Reference("serving_default", {"x": Spec(("batch",), "float32")}, specs, (case,), precision)
+    reference = Reference("serving_default", {"x": Spec(("batch",), "float32")}, specs, (sample,), precision)
     return check_parity(
         {"serving_default": Fake(*answers)}, {"serving_default": reference}, "model.onnx", **options
     )
@@ -83,12 +83,12 @@ def test_the_second_call_is_compared() -> None:
 
 
 def test_a_quantized_file_is_compared_on_real_inputs_alone() -> None:
-    cases = tuple(
-        Case({"batch": size}, {"x": np.zeros(size, np.float32)}, {"y": LOGITS[:size]}, (kind,))
+    samples = tuple(
+        Sample({"batch": size}, {"x": np.zeros(size, np.float32)}, {"y": LOGITS[:size]}, (kind,))
         for kind, size in (("real", 3), ("uniform", 2))
     )
     specs = {"y": Spec(("batch", 3), "float32")}
-    reference = Reference("serving_default", {"x": Spec(("batch",), "float32")}, specs, cases, "float32")
+    reference = Reference("serving_default", {"x": Spec(("batch",), "float32")}, specs, samples, "float32")
     answers = [{"y": LOGITS}, {"y": LOGITS}, {"y": LOGITS[:2] + 9}, {"y": LOGITS[:2] + 9}]
 
     def check(quantize: str | None) -> Any:
@@ -160,8 +160,8 @@ def test_a_file_that_its_runtime_cannot_run_is_reported_in_one_sentence() -> Non
             raise RuntimeError("node 3 failed to invoke\nTraceback of the runtime")
 
     specs = {"y": Spec(LOGITS.shape, "float32")}
-    case = Case({"batch": 3}, {"x": np.zeros(3, np.float32)}, {"y": LOGITS})
-    reference = Reference("serving_default", {"x": Spec(("batch",), "float32")}, specs, (case,), "float32")
+    sample = Sample({"batch": 3}, {"x": np.zeros(3, np.float32)}, {"y": LOGITS})
+    reference = Reference("serving_default", {"x": Spec(("batch",), "float32")}, specs, (sample,), "float32")
     with pytest.raises(ParityError) as caught:
         check_parity({"serving_default": Broken({"y": LOGITS})}, {"serving_default": reference}, "m.tflite")
     assert str(caught.value).startswith(
@@ -174,5 +174,5 @@ def test_a_file_that_its_runtime_cannot_run_is_reported_in_one_sentence() -> Non
 def test_the_largest_float_is_an_infinity_only_where_a_sample_overflows(kind: str, equal: bool) -> None:
     infinite = np.array([[-np.inf]], np.float32)
     largest = np.array([[np.finfo(np.float32).min]], np.float32)
-    case = Case({"batch": 1}, {"x": np.ones((1, 1), np.float32)}, {"y": infinite}, (kind,))
-    assert (differs(case, "y", largest, 1e-5) == "") is equal
+    sample = Sample({"batch": 1}, {"x": np.ones((1, 1), np.float32)}, {"y": infinite}, (kind,))
+    assert (differs(sample, "y", largest, 1e-5) == "") is equal

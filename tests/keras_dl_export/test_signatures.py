@@ -65,10 +65,10 @@ def test_hidden_randomness_is_replaced_by_its_mean_on_request(draw: Any, mean: f
     model = keras.Sequential([keras.Input((4,), name="x"), layer])
     before = [variable.numpy() for variable in (*model.variables, layer.generator.state)]
     signature = trace_endpoints(model, random="mean")["serving_default"]
-    for case in signature.cases:
-        np.testing.assert_allclose(case.outputs["output"], case.inputs["x"] + mean, rtol=1e-6)
-        traced = signature.function(**{name: tf.constant(array) for name, array in case.inputs.items()})
-        np.testing.assert_allclose(traced["output"], case.inputs["x"] + mean, rtol=1e-6)
+    for sample in signature.samples:
+        np.testing.assert_allclose(sample.outputs["output"], sample.inputs["x"] + mean, rtol=1e-6)
+        traced = signature.function(**{name: tf.constant(array) for name, array in sample.inputs.items()})
+        np.testing.assert_allclose(traced["output"], sample.inputs["x"] + mean, rtol=1e-6)
     assert any("sampler" in note and "replaced by their mean" in note for note in signature.notes)
     for variable, then in zip((*model.variables, layer.generator.state), before, strict=True):
         np.testing.assert_array_equal(variable, then)
@@ -90,7 +90,7 @@ def test_a_given_seed_is_accepted() -> None:
     model = keras.Sequential([keras.Input((4,)), Draw(lambda layer, x: keras.random.normal((1, 4), seed=5))])
     expected = np.asarray(model(np.zeros((1, 4), np.float32)))
     signature = trace_endpoints(model, np.zeros((1, 4)), random="mean")["serving_default"]
-    np.testing.assert_array_equal(signature.cases[0].outputs["output"], expected)
+    np.testing.assert_array_equal(signature.samples[0].outputs["output"], expected)
     assert not signature.notes
 
 
@@ -120,7 +120,7 @@ def test_a_stateful_layer_starts_every_call_from_zero_and_keeps_its_state() -> N
     for _ in range(2):
         (answer,) = signature.function(tf.constant(values)).values()
         np.testing.assert_allclose(answer, fresh, atol=1e-6)
-    np.testing.assert_allclose(signature.cases[0].outputs["output"], fresh, atol=1e-6)
+    np.testing.assert_allclose(signature.samples[0].outputs["output"], fresh, atol=1e-6)
     assert signature.notes == (
         "memory: it is stateful, but a file is not: each call begins as after reset_state().",
     )
@@ -143,19 +143,19 @@ def test_every_case_holds_the_outputs_of_the_model_at_two_batch_sizes(
     for name, signature in trace_endpoints(vae, images).items():
         sizes = [{"batch": 1}, {"batch": 3}]
         # Where there are examples: real inputs, then random ones.
-        plain = [case for case in signature.cases if case.plain]
-        assert [case.sizes for case in plain] == sizes * (2 if "image" in signature.inputs else 1)
-        assert [case.real for case in plain[:2]] == ["image" in signature.inputs] * 2
-        assert not any(case.real for case in plain[2:])
-        assert signature.cases == (*plain, *(case for case in signature.cases if not case.plain))
-        for case in signature.cases:
+        plain = [sample for sample in signature.samples if sample.plain]
+        assert [sample.sizes for sample in plain] == sizes * (2 if "image" in signature.inputs else 1)
+        assert [sample.real for sample in plain[:2]] == ["image" in signature.inputs] * 2
+        assert not any(sample.real for sample in plain[2:])
+        assert signature.samples == (*plain, *(sample for sample in signature.samples if not sample.plain))
+        for sample in signature.samples:
             endpoint = vae.endpoints()[name]
-            expected = endpoint.function(**{key: tf.constant(array) for key, array in case.inputs.items()})
-            for output, array in case.outputs.items():
+            expected = endpoint.function(**{key: tf.constant(array) for key, array in sample.inputs.items()})
+            for output, array in sample.outputs.items():
                 # `predict` computes in a graph, which fuses what the call makes one after the other.
                 np.testing.assert_allclose(array, expected[output], rtol=1e-5, atol=1e-5)
     # Given examples are used, one after the other.
-    first, second = trace_endpoints(vae, images)["encode"].cases[:2]
+    first, second = trace_endpoints(vae, images)["encode"].samples[:2]
     np.testing.assert_array_equal(first.inputs["image"], images[:1])
     np.testing.assert_array_equal(second.inputs["image"], images[1:4])
 
@@ -166,21 +166,23 @@ def test_dynamic_axes_vary_and_outputs_name_the_axis_they_follow() -> None:
     model = keras.Model([source, target], layers.Attention()([target, source]))
     signature = trace_endpoints(model)["serving_default"]
     assert signature.outputs["output"].shape == ("batch", "target_time", 4)
-    sizes = [case.sizes for case in signature.cases]
+    sizes = [sample.sizes for sample in signature.samples]
     assert sizes[0]["source_time"] != sizes[0]["target_time"] != sizes[1]["target_time"]
 
 
 def test_axes_that_must_be_equal_are_drawn_equal() -> None:
     left, right = keras.Input((None, 4), name="left"), keras.Input((None, 4), name="right")
-    cases = trace_endpoints(keras.Model([left, right], layers.Add()([left, right])))["serving_default"].cases
-    assert all(case.sizes["left_time"] == case.sizes["right_time"] for case in cases)
-    assert cases[0].sizes["left_time"] != cases[1].sizes["left_time"]
+    samples = trace_endpoints(keras.Model([left, right], layers.Add()([left, right])))[
+        "serving_default"
+    ].samples
+    assert all(sample.sizes["left_time"] == sample.sizes["right_time"] for sample in samples)
+    assert samples[0].sizes["left_time"] != samples[1].sizes["left_time"]
 
 
 def test_drawn_ids_stay_below_the_smallest_vocabulary() -> None:
     token = keras.Input((200,), dtype="int32", name="token")
     model = keras.Model(token, layers.Embedding(5, 2)(token) + layers.Embedding(90, 2)(token))
-    drawn = trace_endpoints(model)["serving_default"].cases[0].inputs["token"]
+    drawn = trace_endpoints(model)["serving_default"].samples[0].inputs["token"]
     assert set(np.unique(drawn)) == {0, 1, 2, 3, 4}
 
 

@@ -186,7 +186,7 @@ def test_the_error_names_the_first_layer_that_differs(tmp_path: Path) -> None:
 
     def write(signatures: Mapping[str, Signature], path: Path) -> None:
         guilty.scale = 1.1
-        wrong = {name: trace_like(each, each.endpoint, each.cases) for name, each in signatures.items()}
+        wrong = {name: trace_like(each, each.endpoint, each.samples) for name, each in signatures.items()}
         guilty.scale = 1.0
         write_saved_model(wrong, path)
 

@@ -74,11 +74,11 @@ def count_flops(signature: Signature) -> Flops:
         signature: the endpoint, traced with Keras's own loops.
     """
     meter = _Meter()
-    case = signature.cases[0]
-    meter.run(signature.function, case.inputs)
+    sample = signature.samples[0]
+    meter.run(signature.function, sample.inputs)
     return Flops(
         sum(meter.flops.values()),
-        dict(case.sizes),
+        dict(sample.sizes),
         dict(meter.flops.most_common()),
         tuple(sorted(meter.uncounted)),
     )

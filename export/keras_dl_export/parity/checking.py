@@ -12,7 +12,7 @@ from keras_dl_export.comparing import Noise, check_array, compare, refuse, relat
 from keras_dl_export.errors import ParityError, first_line
 from keras_dl_export.results import Comparison, Parity
 from keras_dl_export.runner import Runner
-from keras_dl_export.samples.references import Case, Reference
+from keras_dl_export.samples.references import Reference, Sample
 from keras_dl_export.samples.sample_kinds import NON_FINITE
 
 _CALLS = 2  # a file that kept state would answer the second call otherwise
@@ -25,9 +25,9 @@ def check_parity(
     quantize: str | None = None,
     *,
     tolerance: float | None = None,
-    blame: Callable[[str, Case], str] | None = None,
+    blame: Callable[[str, Sample], str] | None = None,
 ) -> Parity:
-    """Run every case of every endpoint and compare names, dtypes, shapes and numbers.
+    """Run every sample of every endpoint and compare names, dtypes, shapes and numbers.
 
     A quantised file is only right where it was calibrated: it is compared on real inputs if there are any, or
     else on those drawn from (-1, 1), and must run on all others without making a NaN of a number. Its integer
@@ -42,7 +42,7 @@ def check_parity(
         label: what the error calls the file.
         quantize: how the file was quantised; it decides on the tolerance, or else the model's precision does.
         tolerance: widens the tolerance of floating outputs, as for `export`.
-        blame: returns what is known of where an endpoint goes wrong in a case, for the error.
+        blame: returns what is known of where an endpoint goes wrong in a sample, for the error.
 
     Raises:
         ParityError: an output is out of tolerance; it names endpoint, output, worst index and both values.
@@ -56,51 +56,55 @@ def check_parity(
         _check_types(label, name, "outputs", reference.outputs, runner.outputs, runner.output_scales)
         relative = relative_tolerance(reference, quantize, tolerance)
         judged, others = _judged(reference, quantize)
-        for case in judged:
+        for sample in judged:
             try:
-                comparisons += _compare_case(label, name, reference, runner, case, relative)
+                comparisons += _compare_sample(label, name, reference, runner, sample, relative)
             except ParityError as error:
-                remark = blame(name, case) if blame else ""
+                remark = blame(name, sample) if blame else ""
                 raise ParityError(f"{error}{remark}") from error
-        for case in others:
-            comparisons += _run_case(label, name, reference, runner, case)
+        for sample in others:
+            comparisons += _run_sample(label, name, reference, runner, sample)
     return Parity(tuple(comparisons))
 
 
-def _judged(reference: Reference, quantize: str | None) -> tuple[list[Case], list[Case]]:
-    """Return the cases that a file is compared on, and those on which it must merely run."""
+def _judged(reference: Reference, quantize: str | None) -> tuple[list[Sample], list[Sample]]:
+    """Return the samples that a file is compared on, and those on which it must merely run."""
     if quantize is None:
-        return list(reference.cases), []
-    plain = [case for case in reference.cases if case.plain]
-    judged = [case for case in plain if case.real] or plain
-    others = [case for case in reference.cases if case not in judged and NON_FINITE not in case.kinds]
+        return list(reference.samples), []
+    plain = [sample for sample in reference.samples if sample.plain]
+    judged = [sample for sample in plain if sample.real] or plain
+    others = [
+        sample for sample in reference.samples if sample not in judged and NON_FINITE not in sample.kinds
+    ]
     return judged, others
 
 
-def _compare_case(
-    label: str, endpoint: str, reference: Reference, runner: Runner, case: Case, relative: float
+def _compare_sample(
+    label: str, endpoint: str, reference: Reference, runner: Runner, sample: Sample, relative: float
 ) -> list[Comparison]:
     place = f"{label}: endpoint {endpoint!r}, "
-    answers = _ask(f"{place}{_describe(case)}", runner, case, _CALLS if case.plain else 1)
-    noise = Noise(case)
+    answers = _ask(f"{place}{_describe(sample)}", runner, sample, _CALLS if sample.plain else 1)
+    noise = Noise(sample)
     found = []
-    for output in case.outputs:
-        where = f"{place}output {output!r}, {_describe(case)}"
-        compared = [compare(where, case, output, answer[output], relative, noise) for answer in answers]
+    for output in sample.outputs:
+        where = f"{place}output {output!r}, {_describe(sample)}"
+        compared = [compare(where, sample, output, answer[output], relative, noise) for answer in answers]
         error, allowed = (max(column) for column in zip(*compared, strict=True))
-        found.append(Comparison(endpoint, output, case.sizes, error, allowed, ", ".join(case.kinds), label))
+        found.append(
+            Comparison(endpoint, output, sample.sizes, error, allowed, ", ".join(sample.kinds), label)
+        )
     return found
 
 
-def _run_case(
-    label: str, endpoint: str, reference: Reference, runner: Runner, case: Case
+def _run_sample(
+    label: str, endpoint: str, reference: Reference, runner: Runner, sample: Sample
 ) -> list[Comparison]:
     """Run a quantised file where it is not held to numbers."""
     place = f"{label}: endpoint {endpoint!r}, "
-    (answer,) = _ask(f"{place}{_describe(case)}", runner, case, 1)
-    for output in case.outputs:
-        expected, got = case.outputs[output], answer[output]
-        where = f"{place}output {output!r}, {_describe(case)}"
+    (answer,) = _ask(f"{place}{_describe(sample)}", runner, sample, 1)
+    for output in sample.outputs:
+        expected, got = sample.outputs[output], answer[output]
+        where = f"{place}output {output!r}, {_describe(sample)}"
         check_array(where, expected, got)
         if expected.dtype.kind == "f":
             lost = np.argwhere(np.isnan(got) & np.isfinite(expected))
@@ -115,9 +119,9 @@ def _run_case(
     return []
 
 
-def _ask(place: str, runner: Runner, case: Case, calls: int) -> list[dict[str, NDArray[Any]]]:
+def _ask(place: str, runner: Runner, sample: Sample, calls: int) -> list[dict[str, NDArray[Any]]]:
     try:
-        return [runner.call_in_floats(case.inputs) for _ in range(calls)]
+        return [runner.call_in_floats(sample.inputs) for _ in range(calls)]
     except Exception as error:
         raise ParityError(f"{place}: the file fails in its own runtime: {first_line(error)}") from error
 
@@ -136,6 +140,6 @@ def _check_types(
         raise ParityError(f"{label}: endpoint {endpoint!r} must have the {word} {expected}, got {found}.")
 
 
-def _describe(case: Case) -> str:
-    sizes = ", ".join(f"{name} {size}" for name, size in case.sizes.items()) or "fixed shapes"
-    return sizes if case.plain else f"{sizes}, {' and '.join(case.kinds)}"
+def _describe(sample: Sample) -> str:
+    sizes = ", ".join(f"{name} {size}" for name, size in sample.sizes.items()) or "fixed shapes"
+    return sizes if sample.plain else f"{sizes}, {' and '.join(sample.kinds)}"

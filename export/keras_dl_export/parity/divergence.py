@@ -17,7 +17,7 @@ from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.formats.registry import open_runners
 from keras_dl_export.lowering.patching import patched
 from keras_dl_export.predictor import Predictor
-from keras_dl_export.samples.references import Case
+from keras_dl_export.samples.references import Sample
 from keras_dl_export.tracing import Signature, trace_like
 
 Writer = Callable[[Mapping[str, Signature], Path], None]
@@ -27,7 +27,7 @@ _SECONDS = 60.0
 
 
 class Divergence:
-    """Finds the layer at which a file leaves its model: `divergence(endpoint, case)` -> a sentence, or "".
+    """Finds the layer at which a file leaves its model: `divergence(endpoint, sample)` -> a sentence, or "".
 
     The model is written again with the outputs of some of its layers beside its own, and run on the inputs at
     which parity failed; between the last that is right and the first that is wrong, again with others.
@@ -54,58 +54,64 @@ class Divergence:
         self._quantize = quantize
         self._tolerance = tolerance
 
-    def __call__(self, endpoint: str, case: Case) -> str:
+    def __call__(self, endpoint: str, sample: Sample) -> str:
         try:
-            layer = self._first(self._signatures[endpoint], case)
+            layer = self._first(self._signatures[endpoint], sample)
         except Exception:  # the failure that is looked into is what counts
             return ""
         return f" The first layer whose output differs is {layer!r}." if layer else ""
 
-    def _first(self, signature: Signature, case: Case) -> str | None:
+    def _first(self, signature: Signature, sample: Sample) -> str | None:
         until = time.monotonic() + _SECONDS
         relative = relative_tolerance(signature, self._quantize, self._tolerance)
-        names = _layer_names(signature, case)
+        names = _layer_names(signature, sample)
         right, wrong = -1, len(names)
         while wrong - right > 1 and time.monotonic() < until:
             between = range(right + 1, wrong)
             step = -(-len(between) // _LAYERS_AT_ONCE)
             chosen = [*between[step - 1 :: step]]
             probed = {f"layer_{place}": names[place] for place in chosen}
-            wrongs = self._wrong(signature, case, probed, relative)
+            wrongs = self._wrong(signature, sample, probed, relative)
             wrong = min((place for place in chosen if f"layer_{place}" in wrongs), default=wrong)
             right = max((place for place in chosen if place < wrong), default=right)
         return names[wrong] if wrong < len(names) else None
 
     def _wrong(
-        self, signature: Signature, case: Case, chosen: Mapping[str, str], relative: float
+        self, signature: Signature, sample: Sample, chosen: Mapping[str, str], relative: float
     ) -> list[str]:
         """Return which of the chosen layers' outputs differ, by their names among the probe's outputs."""
         endpoint = Endpoint(
             lambda **inputs: _layer_outputs(signature.endpoint, inputs, chosen), signature.endpoint.inputs
         )
         answers = Predictor(endpoint, signature.random)
-        asked = Case(
-            case.sizes, case.inputs, answers(case.inputs), case.kinds, lambda: answers.noise(case.inputs)
+        asked = Sample(
+            sample.sizes,
+            sample.inputs,
+            answers(sample.inputs),
+            sample.kinds,
+            lambda: answers.noise(sample.inputs),
         )
         probe = trace_like(signature, endpoint, (asked,))
         with tempfile.TemporaryDirectory(prefix="keras-dl-") as folder:
             path = Path(folder, "probe")
             self._write({signature.name: probe}, path)
-            got = open_runners(path, self._format)[signature.name].call_in_floats(case.inputs)
+            got = open_runners(path, self._format)[signature.name].call_in_floats(sample.inputs)
         return [name for name in chosen if name in got and differs(asked, name, got[name], relative)]
 
 
-def _layer_names(signature: Signature, case: Case) -> list[str]:
+def _layer_names(signature: Signature, sample: Sample) -> list[str]:
     """Return the layers and operations that an endpoint calls, in order."""
     names: list[str] = []
 
     def ask(*tensors: Any) -> dict[str, Any]:
         with _calls() as calls:
-            signature.endpoint.function(**dict(zip(case.inputs, tensors, strict=True)))
+            signature.endpoint.function(**dict(zip(sample.inputs, tensors, strict=True)))
         names.extend(calls)
         return {}
 
-    specs = [tf.TensorSpec(array.shape, signature.inputs[name].dtype) for name, array in case.inputs.items()]
+    specs = [
+        tf.TensorSpec(array.shape, signature.inputs[name].dtype) for name, array in sample.inputs.items()
+    ]
     with contextlib.suppress(ValueError):
         tf.function(ask, autograph=False).get_concrete_function(*specs)
     return names

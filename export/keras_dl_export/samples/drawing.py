@@ -17,8 +17,8 @@ from keras_dl_export.errors import reason_of
 from keras_dl_export.names import by_word
 from keras_dl_export.results import REAL, UNIFORM
 from keras_dl_export.samples.answers import Answers
-from keras_dl_export.samples.field_samples import field_cases
-from keras_dl_export.samples.references import Case
+from keras_dl_export.samples.field_samples import field_samples
+from keras_dl_export.samples.references import Sample
 from keras_dl_export.samples.usage import Insight
 from keras_dl_export.specs import DEFAULT_ENDPOINT, Spec
 
@@ -59,17 +59,17 @@ def check_examples(offered: Mapping[str, Endpoint], inputs: Examples) -> dict[st
     return examples
 
 
-def answer_examples(
+def draw_samples(
     name: str,
     endpoint: Endpoint,
     examples: Mapping[str, NDArray[Any]],
     vocabulary: int,
     answers: Answers,
     insight: Insight | None = None,
-) -> tuple[Case, ...]:
+) -> tuple[Sample, ...]:
     """Ask the model at several sizes; dynamic axes differ, unless the model needs them equal.
 
-    The cases with examples come first, then those that are all drawn: of these, integers stay within the
+    The samples with examples come first, then those that are all drawn: of these, integers stay within the
     range of the examples. A model that takes the examples but fails on drawn inputs is compared on the
     examples alone. Last, if there is an insight, come the values and sizes that are met in the field; those
     at which the model fails are left out.
@@ -92,29 +92,29 @@ def answer_examples(
         inputs: dict[str, NDArray[Any]],
         *kinds: str,
         outputs: Iterable[str] | None = None,
-    ) -> Case:
+    ) -> Sample:
         found = answers(inputs)
         if outputs is not None:
             found = _numbers({name: found[name] for name in outputs}, answers.eagerly(inputs))
-        return Case(sizes, inputs, found, kinds, functools.partial(answers.noise, inputs))
+        return Sample(sizes, inputs, found, kinds, functools.partial(answers.noise, inputs))
 
     for factor, least, distinct in itertools.product(_DRAWN_FACTORS, _DRAWN_LEAST, (True, False)):
         try:
             first, second = (_sizes(endpoint.inputs, examples, index, distinct, factor) for index in (0, 1))
             chosen = [(first, 0), (second, _BATCH_SIZES[0])][: 2 if first != second else 1]
             kind = REAL if given else UNIFORM
-            cases = [ask(sizes, draw(sizes, start, given, least), kind) for sizes, start in chosen]
+            samples = [ask(sizes, draw(sizes, start, given, least), kind) for sizes, start in chosen]
         except Exception as error:
             failure = error
             continue
         if given:
             with contextlib.suppress(Exception):
-                cases += [ask(sizes, draw(sizes, start, {}, least), UNIFORM) for sizes, start in chosen]
+                samples += [ask(sizes, draw(sizes, start, {}, least), UNIFORM) for sizes, start in chosen]
         if insight is not None:
             sizes = {**_sizes(endpoint.inputs, {}, 0, distinct, factor), **(first if given else {})}
             further = functools.partial(draw, seed=2, given={}, least=least)
-            cases += field_cases(endpoint.inputs, insight, sizes, further, ask, distinct=distinct)
-        return tuple(cases)
+            samples += field_samples(endpoint.inputs, insight, sizes, further, ask, distinct=distinct)
+        return tuple(samples)
     raise ValueError(
         f"endpoint {name!r}: the model itself fails on example inputs: {reason_of(failure)} Pass inputs= "
         "with real examples by input name if the drawn ones make no sense to it."
@@ -180,7 +180,7 @@ def _sizes(
     distinct: bool,
     factor: int = 1,
 ) -> dict[str, int]:
-    """Choose the size of every dynamic axis for case `index`."""
+    """Choose the size of every dynamic axis for sample `index`."""
     sizes: dict[str, int] = {}
     for key, spec in inputs.items():
         for axis, word in enumerate(spec.shape):

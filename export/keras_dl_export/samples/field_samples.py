@@ -25,36 +25,36 @@ from keras_dl_export.samples.usage import Insight
 from keras_dl_export.specs import Spec
 
 Arrays = dict[str, NDArray[Any]]
-_Case = TypeVar("_Case")
+_Sample = TypeVar("_Sample")
 
 _ROWS = (LARGE, LARGE, ZEROS)  # of one batch: a call costs more than an example
 _MOST_FILLINGS = 4
 _UNBOUNDED, _HUGE = (np.inf, -np.inf), (1e30, -1e30)  # the latter stand for missing values, too
 
 
-def field_cases(
+def field_samples(
     inputs: Mapping[str, Spec],
     insight: Insight,
     sizes: Mapping[str, int],
     draw: Callable[[Mapping[str, int]], Arrays],
-    ask: Callable[..., _Case],
+    ask: Callable[..., _Sample],
     *,
     distinct: bool,
-) -> Iterator[_Case]:
-    """Yield a case for each sample at which the model gives an answer.
+) -> Iterator[_Sample]:
+    """Yield a sample for each of these inputs at which the model gives an answer.
 
     Args:
         inputs: the endpoint's.
         insight: what the endpoint does with them.
         sizes: of every dynamic axis, as the model takes them.
         draw: draws inputs of given sizes from where the model is sure to give numbers.
-        ask: makes a case of sizes, inputs and kinds; fails where the model does.
+        ask: makes a sample of sizes, inputs and kinds; fails where the model does.
         distinct: whether dynamic axes of several inputs may differ.
     """
     batch = _batch_axis(inputs)
     wide = {**sizes, **({batch: len(_ROWS)} if batch else {})}
 
-    def attempt(sizes: Mapping[str, int], changed: Arrays, *kinds: str, **options: Any) -> Iterator[_Case]:
+    def attempt(sizes: Mapping[str, int], changed: Arrays, *kinds: str, **options: Any) -> Iterator[_Sample]:
         with contextlib.suppress(Exception):  # what the model cannot answer is nobody's parity
             yield ask(sizes, {**draw(sizes), **changed}, *kinds, **options)
 

@@ -14,8 +14,8 @@ from keras_dl_export.results import REAL, UNIFORM
 from keras_dl_export.specs import Spec
 
 
-@dataclass(frozen=True, eq=False)  # cases are told apart as they are: arrays have no one answer to ==
-class Case:
+@dataclass(frozen=True, eq=False)  # samples are compared by identity: arrays have no one answer to ==
+class Sample:
     """Inputs, and what the model answers to them.
 
     Attributes:
@@ -51,14 +51,14 @@ class Reference:
         name: the endpoint's name.
         inputs: the inputs by name.
         outputs: the outputs by name.
-        cases: inputs and the right answers, at several sizes of every dynamic axis.
+        samples: inputs and the right answers, at several sizes of every dynamic axis.
         precision: the coarsest floating dtype inside; it bounds how equal two runtimes can be.
     """
 
     name: str
     inputs: Mapping[str, Spec]
     outputs: Mapping[str, Spec]
-    cases: tuple[Case, ...] = field(repr=False)
+    samples: tuple[Sample, ...] = field(repr=False)
     precision: str
 
 
@@ -82,18 +82,18 @@ def with_one_example(reference: _Reference) -> _Reference:
             for name, array in arrays.items()
         }
 
-    def split(case: Case) -> Iterator[Case]:
+    def split(sample: Sample) -> Iterator[Sample]:
         """Yield the first example, and of values that differ in kind from example to example all."""
 
         def noise(row: int) -> Mapping[str, NDArray[Any]]:
-            return one(case.noise() if case.noise else {}, reference.outputs, row)
+            return one(sample.noise() if sample.noise else {}, reference.outputs, row)
 
-        for row in range(1 if case.plain else case.sizes.get("batch", 1)):
-            yield Case(
-                {word: size for word, size in case.sizes.items() if word != "batch"},
-                one(case.inputs, reference.inputs, row),
-                one(case.outputs, reference.outputs, row),
-                case.kinds,
+        for row in range(1 if sample.plain else sample.sizes.get("batch", 1)):
+            yield Sample(
+                {word: size for word, size in sample.sizes.items() if word != "batch"},
+                one(sample.inputs, reference.inputs, row),
+                one(sample.outputs, reference.outputs, row),
+                sample.kinds,
                 functools.partial(noise, row),
             )
 
@@ -101,5 +101,5 @@ def with_one_example(reference: _Reference) -> _Reference:
         reference,
         inputs=fix(reference.inputs),
         outputs=fix(reference.outputs),
-        cases=tuple(single for case in reference.cases for single in split(case)),
+        samples=tuple(single for sample in reference.samples for single in split(sample)),
     )

@@ -112,7 +112,7 @@ def size_variants(
 
     Args:
         inputs: the endpoint's.
-        base: the sizes of a case that the model takes.
+        base: the sizes of a sample that the model takes.
         windows: what `window_sizes` found.
         equal: whether the free axes of all inputs must be of equal size.
         large_model: whether each size costs so much that a few must do.

@@ -24,7 +24,7 @@ def write_warmup_requests(signatures: Mapping[str, Signature], folder: Path) -> 
             log = prediction_log_pb2.PredictionLog()
             request = log.predict_log.request
             request.model_spec.signature_name = name
-            for key, array in signature.cases[0].inputs.items():
+            for key, array in signature.samples[0].inputs.items():
                 request.inputs[key].CopyFrom(tf.make_tensor_proto(array, dtype=signature.inputs[key].dtype))
             writer.write(log.SerializeToString())
 

@@ -15,7 +15,7 @@ from keras_dl_export.formats.saved_model.saved_model_writer import write_saved_m
 from keras_dl_export.insight import look_into
 from keras_dl_export.parity.checking import check_parity
 from keras_dl_export.predictor import Predictor
-from keras_dl_export.samples.references import Case
+from keras_dl_export.samples.references import Sample
 from keras_dl_export.tracing import trace_endpoints
 
 
@@ -24,8 +24,8 @@ def model_of(shape: tuple[Any, ...], function: Any, dtype: str = "float32") -> k
     return keras.Model(x, function(x))
 
 
-def cases_of(model: keras.Model, kind: str) -> list[Case]:
-    return [case for case in trace_endpoints(model)["serving_default"].cases if kind in case.kinds]
+def cases_of(model: keras.Model, kind: str) -> list[Sample]:
+    return [sample for sample in trace_endpoints(model)["serving_default"].samples if kind in sample.kinds]
 
 
 def file_passes(model: keras.Model, other: Any, path: Path) -> None:
@@ -84,8 +84,8 @@ def test_a_file_that_is_wrong_on_values_of_the_field_is_refused(
 def test_images_have_odd_sizes_and_sizes_on_both_sides_of_a_crop(tmp_path: Path) -> None:
     model = model_of((None, None, 2), layers.CenterCrop(24, 24))
     sizes = [
-        (case.sizes["x_height"], case.sizes["x_width"])
-        for case in trace_endpoints(model)["serving_default"].cases
+        (sample.sizes["x_height"], sample.sizes["x_width"])
+        for sample in trace_endpoints(model)["serving_default"].samples
     ]
     assert {(1, 1), (23, 25), (25, 23), (23, 23), (24, 24)} <= set(sizes)
     # A pooling that drops the last row and column of an odd size, where "same" fills them up.
@@ -96,29 +96,29 @@ def test_images_have_odd_sizes_and_sizes_on_both_sides_of_a_crop(tmp_path: Path)
 
 def test_sequences_have_one_step_and_lengths_at_a_window() -> None:
     model = model_of((None, 3), layers.Conv1D(2, 5, padding="same"))
-    times = {case.sizes["x_time"] for case in trace_endpoints(model)["serving_default"].cases}
+    times = {sample.sizes["x_time"] for sample in trace_endpoints(model)["serving_default"].samples}
     assert {1, 4, 5, 6} <= times
     valid = model_of((None, 3), layers.Conv1D(2, 5))
-    assert min(case.sizes["x_time"] for case in trace_endpoints(valid)["serving_default"].cases) == 5, (
+    assert min(sample.sizes["x_time"] for sample in trace_endpoints(valid)["serving_default"].samples) == 5, (
         "the model fails below"
     )
     deep = model_of((None, 3), lambda x: layers.MaxPooling1D(4)(layers.MaxPooling1D(4)(x)))
-    assert trace_endpoints(deep)["serving_default"].cases, "it fails at the sizes that are drawn first"
+    assert trace_endpoints(deep)["serving_default"].samples, "it fails at the sizes that are drawn first"
 
 
 def test_large_values_are_near_100_of_both_signs_and_one_example_is_zero() -> None:
-    (case,) = cases_of(model_of((40,), layers.Dense(2)), "large")
-    positive, negative, zero = case.inputs["x"]
+    (sample,) = cases_of(model_of((40,), layers.Dense(2)), "large")
+    positive, negative, zero = sample.inputs["x"]
     np.testing.assert_array_equal(np.sign(positive), -np.sign(negative))
     assert not zero.any()
     assert 90 < positive.max() <= 100
-    assert case.kinds == ("large", "zeros")
+    assert sample.kinds == ("large", "zeros")
 
 
 def test_a_fixed_batch_has_each_kind_in_a_call_of_its_own() -> None:
     x = keras.Input(batch_shape=(1, 1), name="x")
     large = cases_of(keras.Model(x, x * 2.0), "large")
-    assert sorted(np.sign(case.inputs["x"]).item() for case in large) == [-1.0, 1.0]
+    assert sorted(np.sign(sample.inputs["x"]).item() for sample in large) == [-1.0, 1.0]
     (zero,) = cases_of(keras.Model(x, x * 2.0), "zeros")
     assert not zero.inputs["x"].any()
 
@@ -126,7 +126,7 @@ def test_a_fixed_batch_has_each_kind_in_a_call_of_its_own() -> None:
 def test_infinities_are_tried_where_they_are_kept_and_nan_where_it_is_compared() -> None:
     def tried(function: Any) -> np.ndarray:
         return np.concatenate(
-            [case.inputs["x"].ravel() for case in cases_of(model_of((4,), function), "non-finite")]
+            [sample.inputs["x"].ravel() for sample in cases_of(model_of((4,), function), "non-finite")]
         )
 
     assert np.isnan(tried(ops.isnan)).any()
@@ -136,7 +136,7 @@ def test_infinities_are_tried_where_they_are_kept_and_nan_where_it_is_compared()
     two = model_of((4,), lambda x: {"flag": ops.isnan(x), "sum": ops.relu(layers.Dense(2)(x))})
     both = cases_of(two, "non-finite")
     assert both
-    assert all(set(case.outputs) == {"flag"} for case in both)
+    assert all(set(sample.outputs) == {"flag"} for sample in both)
 
 
 def test_indices_stay_in_range_and_other_integers_do_not() -> None:
@@ -145,13 +145,14 @@ def test_indices_stay_in_range_and_other_integers_do_not() -> None:
     model = keras.Model([user, time], [layers.Embedding(9, 2)(user), time // 3600])
     for kind in ("negative integers", "integers above 2^24"):
         users, times = (
-            np.concatenate([case.inputs[name] for case in cases_of(model, kind)]) for name in ("user", "time")
+            np.concatenate([sample.inputs[name] for sample in cases_of(model, kind)])
+            for name in ("user", "time")
         )
         assert users.min() >= 0
         assert users.max() < 9
         assert np.abs(times).max() > 3600
     hours = model_of((9,), lambda x: x // 3600, "int64")
-    values = np.concatenate([case.inputs["x"].ravel() for case in cases_of(hours, "negative integers")])
+    values = np.concatenate([sample.inputs["x"].ravel() for sample in cases_of(hours, "negative integers")])
     assert {3599, 3600, 3601, -3600} <= set(values.tolist())
 
 
@@ -162,9 +163,11 @@ def test_a_divisor_is_never_zero_and_differs_from_what_it_divides(tmp_path: Path
         return keras.Model(tensors, divide(tensors))
 
     model = quotient(floor=True)
-    cases = cases_of(model, "negative integers")
-    assert cases
-    assert all(case.inputs["y"].all() and (case.inputs["x"] != case.inputs["y"]).all() for case in cases)
+    samples = cases_of(model, "negative integers")
+    assert samples
+    assert all(
+        sample.inputs["y"].all() and (sample.inputs["x"] != sample.inputs["y"]).all() for sample in samples
+    )
     with pytest.raises(ParityError, match="negative integers"):
         file_passes(model, quotient(floor=False), tmp_path / "wrong")
 
@@ -188,9 +191,9 @@ def test_integers_that_determine_a_size_stay_small(function: Any, sizes: bool) -
 def test_rounding_noise_is_large_where_a_sum_cancels_or_a_wave_is_steep() -> None:
     model = model_of((1000,), lambda x: ops.sin(1e4 * ops.sum(x, -1)))
     (signature,) = trace_endpoints(model).values()
-    (case,) = [case for case in signature.cases if "large" in case.kinds]
-    assert case.noise is not None
-    noise = case.noise()["output"]
+    (sample,) = [sample for sample in signature.samples if "large" in sample.kinds]
+    assert sample.noise is not None
+    noise = sample.noise()["output"]
     assert noise[0] > 1e-3
     assert noise[2] == 0.0, "zeros stay zeros"
     day = model_of((1,), lambda x: ops.cos(ops.cast(x, "float32")), "int32")
@@ -243,7 +246,7 @@ def test_nan_weights_are_refused_by_name(value: float, write: Any, tmp_path: Pat
 def test_a_16_bit_model_is_not_sampled_where_it_overflows() -> None:
     model = model_of((4,), layers.Dense(2, dtype="mixed_float16"))
     (signature,) = trace_endpoints(model).values()
-    assert {kind for case in signature.cases for kind in case.kinds} == {"uniform"}
+    assert {kind for sample in signature.samples for kind in sample.kinds} == {"uniform"}
 
 
 def test_a_model_that_fails_on_all_integers_is_refused_with_the_reason() -> None:
@@ -254,11 +257,11 @@ def test_a_model_that_fails_on_all_integers_is_refused_with_the_reason() -> None
 
 def test_magnitudes_that_stand_for_missing_values_are_tried() -> None:
     found = cases_of(model_of((4,), lambda x: ops.sigmoid(x)), "non-finite")
-    assert any((np.abs(case.inputs["x"]) == np.float32(1e30)).any() for case in found)
+    assert any((np.abs(sample.inputs["x"]) == np.float32(1e30)).any() for sample in found)
 
 
 def test_an_infinity_that_a_softmax_mixes_with_others_is_not_compared() -> None:
     masked = model_of((5, 2), lambda x: layers.Softmax(axis=1)(x, mask=x > 0))
-    assert not any(np.isinf(case.inputs["x"]).any() for case in cases_of(masked, "non-finite"))
+    assert not any(np.isinf(sample.inputs["x"]).any() for sample in cases_of(masked, "non-finite"))
     replaced = model_of((5,), lambda x: ops.softmax(ops.nan_to_num(x, nan=0.0, posinf=9.0, neginf=-9.0)))
-    assert any(np.isinf(case.inputs["x"]).any() for case in cases_of(replaced, "non-finite"))
+    assert any(np.isinf(sample.inputs["x"]).any() for sample in cases_of(replaced, "non-finite"))
