@@ -1,4 +1,4 @@
-"""Generative adversarial networks: the game, the convolutional players, and the conditional ones."""
+"""Generative adversarial networks: general, convolutional and conditional."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the two players of a generative adversarial network minimise.
+"""The losses of the two players of a generative adversarial network.
 
-Every function takes logits l = D(x) or D(G(z)) of any shape and returns what each of them costs. With D's
-probability sigma(l), -log sigma(l) = softplus(-l) and -log(1 - sigma(l)) = softplus(l), which never overflow.
+Every function takes logits l = D(x) or D(G(z)) of any shape and returns the loss of each. For the probability
+sigma(l) of D, -log sigma(l) = softplus(-l) and -log(1 - sigma(l)) = softplus(l), which do not overflow.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _UNDER_THE_ROOT = 1e-12  # the derivative of the square root is infinite at 0
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """One game: the discriminator pays E[real(D(x))] + E[fake(D(G(z)))], the generator E[generator(D(G(z)))].
+    """The losses of a game: E[real(D(x))] + E[fake(D(G(z)))] of D and E[generator(D(G(z)))] of G.
 
     Attributes:
-        real: of the logits of real data and the label smoothing s.
-        fake: of the logits of generated data.
-        generator: of the logits of generated data.
-        smooths: whether the real data's target is 1, so that it can be smoothed to 1 - s.
-        gradient_penalty: weight of `gradient_penalty` that the discriminator pays unless told otherwise.
+        real: (logits of real data, label smoothing s) -> losses of the discriminator.
+        fake: logits of generated data -> losses of the discriminator.
+        generator: logits of generated data -> losses of the generator.
+        smooths: whether the target of real data is 1, so that it can be smoothed to 1 - s.
+        gradient_penalty: default weight of `gradient_penalty` in the loss of the discriminator.
     """
 
     real: Callable[[Any, float], Any]
@@ -38,17 +38,17 @@ class AdversarialLoss:
 
 
 def cross_entropy(logits: Any, smoothing: float) -> Any:
-    """-(1 - s) log sigma(l) - s log(1 - sigma(l)).
+    """Return -(1 - s) log sigma(l) - s log(1 - sigma(l)).
 
     Args:
         logits: l.
-        smoothing: s; 0 leaves -log sigma(l).
+        smoothing: s; 0 gives -log sigma(l).
     """
     return ops.softplus(logits) - (1.0 - smoothing) * logits
 
 
 def gradient_penalty(critic: Callable[[Any], Any], real: Any, fake: Any, share: Any) -> Any:
-    """(|| dD(x^) / dx^ ||_2 - 1)^2 with x^ = u x + (1 - u) G(z).
+    """Return (|| dD(x^) / dx^ ||_2 - 1)^2 with x^ = u x + (1 - u) G(z).
 
     Args:
         critic: D, images -> logits (B, 1).
@@ -57,15 +57,15 @@ def gradient_penalty(critic: Callable[[Any], Any], real: Any, fake: Any, share: 
         share: u, of a shape that broadcasts against x.
 
     Returns:
-        One penalty an example, (B,).
+        One penalty per example, (B,).
 
     Reference: Gulrajani et al., Improved training of Wasserstein GANs (NeurIPS 2017).
     """
-    between = share * real + (1.0 - share) * fake
+    mixed = share * real + (1.0 - share) * fake
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(between)
-        logits = critic(between)
-    slope = ops.cast(tape.gradient(logits, between), "float32")
+        tape.watch(mixed)
+        logits = critic(mixed)
+    slope = ops.cast(tape.gradient(logits, mixed), "float32")
     square = ops.sum(ops.square(slope), axis=tuple(range(1, len(real.shape))))
     return ops.square(ops.sqrt(square + _UNDER_THE_ROOT) - 1.0)
 
@@ -78,7 +78,7 @@ ADVERSARIAL_LOSSES = {
         generator=lambda logits: -ops.softplus(logits),
         smooths=True,
     ),
-    # The generator maximises E[log D(G(z))] instead, whose gradient is largest where D is sure.
+    # The generator maximizes E[log D(G(z))] instead, whose gradient is largest where D rejects G(z).
     "non_saturating": AdversarialLoss(
         real=cross_entropy,
         fake=ops.softplus,
@@ -98,7 +98,7 @@ ADVERSARIAL_LOSSES = {
         generator=lambda logits: 0.5 * ops.square(logits - 1.0),
         smooths=True,
     ),
-    # Arjovsky, Chintala and Bottou, Wasserstein GAN (ICML 2017), kept Lipschitz by the penalty.
+    # Arjovsky, Chintala and Bottou, Wasserstein GAN (ICML 2017); the penalty makes D Lipschitz.
     "wasserstein": AdversarialLoss(
         real=lambda logits, _: -logits,
         fake=lambda logits: logits,
@@ -109,11 +109,11 @@ ADVERSARIAL_LOSSES = {
 
 
 def penalty_weight(loss: str, gradient_penalty: float | None) -> float:
-    """The weight of the gradient penalty.
+    """Return the weight of the gradient penalty.
 
     Args:
         loss: a name in `ADVERSARIAL_LOSSES`.
-        gradient_penalty: a weight, or None for the loss's own.
+        gradient_penalty: a weight, or None for the default of the loss.
 
     Raises:
         ValueError: there is no such loss, or the weight is below 0.
@@ -123,25 +123,25 @@ def penalty_weight(loss: str, gradient_penalty: float | None) -> float:
     if not weight >= 0:
         raise ValueError(
             f"gradient_penalty: expected None or a weight of at least 0, got {gradient_penalty!r}. "
-            "10 is usual."
+            "Pass 10, the usual weight."
         )
     return weight
 
 
 def check_label_smoothing(loss: str, label_smoothing: float) -> float:
-    """`label_smoothing`, once the loss has a target that can be smoothed.
+    """Return `label_smoothing` if the loss has a target that can be smoothed.
 
     Args:
         loss: a name in `ADVERSARIAL_LOSSES`.
         label_smoothing: s.
 
     Raises:
-        ValueError: it is no share, or above 0 for a loss without a target.
+        ValueError: it is not in [0, 1), or is above 0 for a loss without a target.
     """
     check_rate("label_smoothing", label_smoothing)
     if label_smoothing and not ADVERSARIAL_LOSSES[loss].smooths:
         raise ValueError(
             f"label_smoothing: expected 0 with loss={loss!r}, which has no target for real data, got "
-            f"{label_smoothing!r}. Leave it out, or take loss='non_saturating'."
+            f"{label_smoothing!r}. Omit it, or pass loss='non_saturating'."
         )
     return label_smoothing

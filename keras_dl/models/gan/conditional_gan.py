@@ -20,31 +20,32 @@ from keras_dl_export import Endpoint, Spec
 
 @keras.saving.register_keras_serializable("keras_dl")
 class ConditionalGAN(GAN):
-    """A deep convolutional GAN whose players are both told the class y.
+    """A deep convolutional GAN whose players are both conditioned on the class y.
 
         G: (z, y) -> x,  D: (x, y) -> l, the logit of "x is real and of class y"
 
         min_G max_D  E_{x,y}[log sigma(D(x, y))] + E_{z,y}[log(1 - sigma(D(G(z, y), y)))]
 
-    For G, the class stands beside the noise: [z; e_y] (`ClassConcatenation`). D adds to its logit how well
-    the image's features fit the class (`ClassProjection`). Generated images take the classes of the real
-    batch. `fit` and `evaluate` take (images, labels). Calling the model on (z, y) generates.
+    G receives the noise concatenated with the class, [z; e_y] (`ClassConcatenation`). D adds to its logit the
+    projection of the features of the image on the embedding of the class (`ClassProjection`). In training,
+    images are generated for the classes of the real batch. `fit` and `evaluate` take (images, labels).
+    Calling the model on (z, y) generates images.
 
     Args:
         num_classes: K.
         image_shape: (H, W, C).
         latent_dim: Z.
         loss: as in `GAN`.
-        filters: feature maps of D's convolutions; G mirrors them.
-        kernel_size: of all convolutions.
+        filters: numbers of feature maps of the convolutions of D; G mirrors them.
+        kernel_size: kernel size of all convolutions.
         gradient_penalty: as in `GAN`.
         **kwargs: `prior`, `discriminator_steps`, `label_smoothing`, `ema_momentum` and `seed`, as in `GAN`.
 
     Shapes: latents (B, Z); images (B, H, W, C) in [0, 1]; labels (B,), integers from 0 to K - 1.
 
     Raises:
-        ValueError: an argument is out of its range; in training, images of another shape or outside [0, 1],
-            no labels, or labels that are no classes.
+        ValueError: an argument is out of range; in training, images have another shape or values outside
+            [0, 1], or labels are missing or not classes.
 
     Reference: notes 4.2.2; Mirza and Osindero, Conditional generative adversarial nets (2014); Miyato and
         Koyama, cGANs with projection discriminator (ICLR 2018).
@@ -79,29 +80,29 @@ class ConditionalGAN(GAN):
         self.kernel_size = int(kernel_size)
 
     def checked_data(self, data: Any) -> tuple[Any, ...]:
-        """The batch's images and their classes."""
+        """Return the images of the batch and their classes."""
         _, label, _ = keras.utils.unpack_x_y_sample_weight(data)
         return *super().checked_data(data), checked_classes(label, self.num_classes)
 
     def checked_query(self, data: Any) -> Any:
-        """The batch's latents and classes."""
+        """Return the latents and the classes of the batch."""
         (z, label), _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self._checked_latents(z), checked_classes(label, self.num_classes)
 
     def generate(self, z: Any = None, label: Any = None, *, seed: int = 0) -> Any:
-        """Images G(z, y).
+        """Generate images G(z, y).
 
         Args:
-            z: latents (N, Z), or their number N: then they are drawn from the prior. None draws one for each
-                label, or else for each class.
-            label: classes (N,), or one class for all; None takes the classes in turn.
-            seed: of the drawn latents; equal seeds give equal images.
+            z: latents (N, Z), or their number N to draw them from the prior. None draws one per label, or one
+                per class without labels.
+            label: classes (N,), or one class for all; None cycles through the classes.
+            seed: seed of the drawn latents; equal seeds give equal images.
 
         Returns:
             Images (N, H, W, C).
 
         Raises:
-            ValueError: a label is no class, or there are not as many as latents.
+            ValueError: a label is not a class, or the numbers of labels and latents differ.
         """
         if z is None:
             z = self.num_classes if label is None else int(np.size(label))
@@ -109,13 +110,13 @@ class ConditionalGAN(GAN):
         return self((z, self._as_labels(label, int(z.shape[0]))))
 
     def interpolate(self, start: Any, end: Any, steps: int = 8, label: Any = None) -> Any:
-        """Images of one class on the straight line between two latents.
+        """Generate images of one class on the straight line between two latents.
 
         Args:
             start: latents (B, Z) or (Z,).
-            end: as many latents.
+            end: latents of the same shape.
             steps: S, both ends included.
-            label: as in `generate`, for each pair of ends.
+            label: as in `generate`, one per pair of ends.
 
         Returns:
             Images (B, S, H, W, C), B = 1 for latents (Z,).
@@ -126,7 +127,7 @@ class ConditionalGAN(GAN):
         return ops.reshape(images, (-1, steps, *self.image_shape))
 
     def arithmetic(self, start: Any, minus: Any, plus: Any, label: Any = None) -> Any:
-        """Images of z = start - minus + plus; as in `GAN`.
+        """Generate images of z = start - minus + plus, as in `GAN`.
 
         Args:
             start: latents (B, Z) or (Z,).
@@ -140,7 +141,7 @@ class ConditionalGAN(GAN):
         return self.generate(analogy(start, minus, plus), label)
 
     def _as_labels(self, label: Any, count: int) -> Any:
-        """Classes (count,) as an array."""
+        """Return the classes as an array (count,)."""
         labels = np.arange(count) % self.num_classes if label is None else np.asarray(label)
         if labels.dtype.kind not in "iu" or not np.all((labels >= 0) & (labels < self.num_classes)):
             raise ValueError(
@@ -151,13 +152,13 @@ class ConditionalGAN(GAN):
             labels = np.full(count, labels)
         if labels.shape != (count,):
             raise ValueError(
-                f"label: expected one class or {count}, as many as latents, got shape {labels.shape}. Pass "
-                "as many labels as latents."
+                f"label: expected one class, or {count}, one per latent, got shape {labels.shape}. Pass one "
+                "label per latent."
             )
         return labels.astype("int32")
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`serving_default` (generate), whose z the caller draws from the prior, and `discriminate`."""
+        """Return `serving_default` (generate), with z drawn by the caller, and `discriminate`."""
         z = Spec(("batch", self.latent_dim), "float32")
         image = Spec(("batch", *self.image_shape), "float32")
         label = Spec(("batch",), "int32")

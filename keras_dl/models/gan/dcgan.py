@@ -15,26 +15,26 @@ from keras_dl.models.gan.gan_networks import convolutional_players
 
 @keras.saving.register_keras_serializable("keras_dl")
 class DCGAN(GAN):
-    """A GAN of convolutions: 100 uniform random numbers in, an image out.
+    """A convolutional GAN that generates an image from 100 uniform random numbers.
 
     z ~ U(-1, 1)^Z,  G: transposed convolutions of stride 2,  D: convolutions of stride 2
 
-    G has batch normalisation and ReLUs and ends in a tanh, brought to [0, 1]; D has LeakyReLUs of slope 0.2
-    and batch normalisation, or, with a gradient penalty, layer normalisation.
+    G has batch normalization and ReLUs and ends in a tanh, rescaled to [0, 1]; D has LeakyReLUs of slope 0.2
+    and batch normalization, or, with a gradient penalty, layer normalization.
 
     Args:
         image_shape: (H, W, C).
         latent_dim: Z.
         loss: as in `GAN`.
-        filters: feature maps of D's convolutions; G mirrors them.
-        kernel_size: of all convolutions.
+        filters: numbers of feature maps of the convolutions of D; G mirrors them.
+        kernel_size: kernel size of all convolutions.
         gradient_penalty: as in `GAN`.
         **kwargs: `prior`, `discriminator_steps`, `label_smoothing`, `ema_momentum` and `seed`, as in `GAN`.
 
     Shapes: latents (B, Z); images (B, H, W, C) in [0, 1].
 
     Raises:
-        ValueError: an argument is out of its range; in training, images of another shape or outside [0, 1].
+        ValueError: an argument is out of range; in training, images have another shape or are outside [0, 1].
 
     Reference: notes 4.2.1; Radford, Metz and Chintala, Unsupervised representation learning with deep
         convolutional generative adversarial networks (ICLR 2016).

@@ -31,8 +31,8 @@ from keras_dl.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
 
-# Streams of noise: each is for the latents, the next one for the shares of the gradient penalty. The further
-# turns of the discriminator have their own.
+# Streams of noise: each is for the latents, the next one for the gradient penalty. Additional turns of the
+# discriminator have their own.
 _TRAINING, _EVALUATION, _USE = 0, 2, 4
 _STREAMS = 6
 
@@ -52,42 +52,42 @@ class GAN(CheckedModel):
 
     `fit` takes data, or pairs whose labels it ignores. On each batch the players take turns, D first:
 
-        discriminator_steps times, each with its own z:  D minimises E[real(D(x))] + E[fake(D(G(z)))]
-        then once:                                       G minimises E[generator(D(G(z)))]
+        discriminator_steps times, each with its own z:  D minimizes E[real(D(x))] + E[fake(D(G(z)))]
+        then once:                                       G minimizes E[generator(D(G(z)))]
 
-    where `loss` says what `real`, `fake` and `generator` are. The player whose turn it is not rests: its
-    weights and its statistics (the moving averages of batch normalisation) keep their bits. G's turn meets D
-    as D's last turn left it, on the same z; as G did not change in between, one forward pass of G serves
-    both. Noise is keyed on (seed, G's step, index in the batch), in `evaluate` on the index in the data, so
-    that every evaluation draws the same.
+    where `loss` defines `real`, `fake` and `generator`. During the turn of one player, the weights and the
+    statistics (the moving averages of batch normalization) of the other do not change. The turn of G uses D
+    after its last turn, and the same z; G is unchanged since then, so one forward pass of G is used for both.
+    The noise is determined by (seed, step of G, index in the batch), in `evaluate` by the index in the data,
+    so that every evaluation draws the same noise.
 
     `fit` and `evaluate` report `generator_loss` and `discriminator_loss`, means over the examples.
 
     Args:
-        generator: a built model z (B, Z) -> data, images in [0, 1] where the data are images.
+        generator: a built model z (B, Z) -> data; images must be in [0, 1].
         discriminator: a built model data -> logits (B, 1), without a sigmoid.
-        loss: `"minimax"` (the value above), `"non_saturating"` (the generator maximises E[log sigma(D(G(z)))]
+        loss: `"minimax"` (the value above), `"non_saturating"` (the generator maximizes E[log sigma(D(G(z)))]
             instead), `"hinge"`, `"least_squares"` or `"wasserstein"`.
         prior: p(z): `"uniform"`, U(-1, 1)^Z, or `"normal"`, N(0, I).
-        discriminator_steps: turns of the discriminator for each of the generator, all on the same real batch.
+        discriminator_steps: turns of the discriminator per turn of the generator, on the same real batch.
         label_smoothing: s; the target for real data is 1 - s (for losses with such a target).
-        gradient_penalty: weight of E[(||grad D(x^)|| - 1)^2], which the discriminator pays; None is 10 for
+        gradient_penalty: weight of E[(||grad D(x^)|| - 1)^2] in the loss of the discriminator; None is 10 for
             `"wasserstein"` and 0 otherwise.
-        ema_momentum: m; where given, calling the model, and all that builds on it, uses the moving average of
-            the generator's weights, w_bar <- m w_bar + (1 - m) w, with a smaller m in the first steps.
-        seed: of all noise.
+        ema_momentum: m; if given, calling the model and all functions based on it use the moving average of
+            the weights of the generator, w_bar <- m w_bar + (1 - m) w, with a smaller m in the first steps.
+        seed: seed of all noise.
 
     Shapes: latents z (B, Z); images (B, H, W, C), or data of any other shape. Calling the model generates.
 
     Raises:
-        ValueError: an argument is out of its range; the networks do not fit together; in training, images of
-            another shape or outside [0, 1].
+        ValueError: an argument is out of range; the shapes of the networks do not match; in training, images
+            have another shape or values outside [0, 1].
 
     Reference: notes 4.2; Goodfellow et al., Generative adversarial nets (NeurIPS 2014).
     """
 
     built: bool
-    _conditions = 0  # inputs of the players beside z and the image
+    _conditions = 0  # inputs of the players in addition to z and the image
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class GAN(CheckedModel):
             return self._generated(inputs, training=training)
 
     def _averaged_weights(self) -> Any:
-        """Where the generator runs on its averages, if it keeps any."""
+        """Return a context in which the generator uses its averages, if it has any."""
         if not self.averages:
             return contextlib.nullcontext()
         return keras.StatelessScope(list(zip(self.generator.weights, self.averages, strict=True)))
@@ -149,11 +149,11 @@ class GAN(CheckedModel):
         return player_outputs(self.generator, inputs, training)
 
     def discriminate(self, inputs: Any, training: bool = False) -> Any:
-        """How real the discriminator takes each image to be.
+        """Return the logit of the discriminator that each image is real.
 
         Args:
-            inputs: what the discriminator takes: images (B, H, W, C).
-            training: whether batch normalisation and dropout behave as in training.
+            inputs: the inputs of the discriminator: images (B, H, W, C).
+            training: whether batch normalization and dropout behave as in training.
 
         Returns:
             Logits (B, 1).
@@ -165,15 +165,15 @@ class GAN(CheckedModel):
     def compile(
         self, generator_optimizer: Any = None, discriminator_optimizer: Any = None, **kwargs: Any
     ) -> None:
-        """Give each player its optimizer; the losses are the game's.
+        """Set the optimizer of each player; the losses are those of the constructor.
 
         Args:
-            generator_optimizer: the generator's: an optimizer, or its name or config as in Keras.
-            discriminator_optimizer: the discriminator's.
+            generator_optimizer: optimizer of the generator, or its name or config as in Keras.
+            discriminator_optimizer: optimizer of the discriminator.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile`, `auto_scale_loss`, as in Keras.
 
         Raises:
-            ValueError: an optimizer is missing, or both players share one; a loss or metrics are passed.
+            ValueError: an optimizer is missing or used for both players, or a loss or metrics are passed.
         """
         refuse_common_arguments(kwargs, type(self).__name__)
         players = (self.generator, generator_optimizer), (self.discriminator, discriminator_optimizer)
@@ -183,7 +183,7 @@ class GAN(CheckedModel):
         self.optimizer = PlayersOptimizers(self.generator_optimizer, self.discriminator_optimizer)
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`; callbacks that change the learning rate do so for both players."""
+        """Train as `keras.Model.fit` does; callbacks change the learning rates of both players."""
         history = super().fit(*args, **kwargs)
         self.optimizer.finalize_variable_values()
         return history
@@ -197,32 +197,32 @@ class GAN(CheckedModel):
         return {**optimizers, **{name: getattr(self, name) for name in options}}
 
     def checked_data(self, data: Any) -> tuple[Any, ...]:
-        """The batch's images, and what both players are told besides."""
+        """Return the images of the batch, and the conditions of both players."""
         image, _ = unweighted(data, type(self).__name__)
         image = checked_shape(
             ops.convert_to_tensor(image), self.image_shape, name="image", model=type(self).__name__
         )
-        if len(self.image_shape) == 3:  # other data may have any values
+        if len(self.image_shape) == 3:  # data other than images may have any values
             image = checked_images(image)
         return checked_finite(image=ops.cast(image, "float32"))
 
     def checked_query(self, data: Any) -> Any:
-        """The batch's latents."""
+        """Return the latents of the batch."""
         z, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self._checked_latents(z)
 
     def _learn(self, data: Any) -> dict[str, Any]:
-        """One turn of the generator after those of the discriminator."""
+        """Run the turns of the discriminator, then the turn of the generator."""
         image, *condition = data
-        with tf.control_dependencies([image, *condition]):  # a batch that is refused changes nothing
+        with tf.control_dependencies([image, *condition]):  # a rejected batch changes nothing
             return self._report(*self._play(image, condition))
 
     def _play(self, image: Any, condition: Any) -> tuple[Any, Any]:
-        """All turns; the losses (B,) of the generator, and of the discriminator's last turn."""
+        """Run all turns; return the losses (B,) of the generator and of the last discriminator turn."""
         noise = {"seed": self.seed, "step": steps_done(self.generator_optimizer)}
         for turn in range(1, self.discriminator_steps):
             stream = _TRAINING + turn * _STREAMS
-            with keras.StatelessScope():  # what the resting generator assigns is dropped
+            with keras.StatelessScope():  # discard the assignments of the generator
                 fake = self._fake(image, condition, training=True, stream=stream, **noise)
             self._train_discriminator(image, fake, condition, stream=stream, **noise)
         noise["stream"] = _TRAINING
@@ -230,7 +230,7 @@ class GAN(CheckedModel):
             fake = self._fake(image, condition, training=True, **noise)
             with tape.stop_recording():
                 discriminator_losses = self._train_discriminator(image, fake, condition, **noise)
-            with keras.StatelessScope():  # now the discriminator rests
+            with keras.StatelessScope():  # discard the assignments of the discriminator
                 generator_losses = self._generator_losses(fake, condition, training=True)
             loss = self.generator_optimizer.scale_loss(player_objective(generator_losses, self.generator))
         weights = self.generator.trainable_weights
@@ -240,7 +240,7 @@ class GAN(CheckedModel):
         return generator_losses, discriminator_losses
 
     def _train_discriminator(self, image: Any, fake: Any, condition: Any, **noise: Any) -> Any:
-        """One turn of the discriminator, to which `fake` is data like any other; its losses (B,)."""
+        """Run one turn of the discriminator, with constant `fake`; return its losses (B,)."""
         with tf.GradientTape() as tape:
             losses = self._discriminator_losses(image, fake, condition, training=True, **noise)
             loss = self.discriminator_optimizer.scale_loss(player_objective(losses, self.discriminator))
@@ -249,9 +249,9 @@ class GAN(CheckedModel):
         return losses
 
     def _judge(self, data: Any) -> dict[str, Any]:
-        """Both losses on a batch; neither player changes."""
+        """Return both losses on a batch without changing the players."""
         image, *condition = data
-        # Counted since the last reset, so that an example's noise depends on its place in the data alone.
+        # Counted since the last reset, so that the noise of an example only depends on its index in the data.
         seen = replica_sum(self.generator_tracker.count.value)
         noise = {"seed": self.seed, "step": 0, "first_index": seen, "stream": _EVALUATION}
         fake = self._fake(image, condition, training=False, **noise)
@@ -261,11 +261,11 @@ class GAN(CheckedModel):
         )
 
     def _answer(self, data: Any) -> Any:
-        """The images G(z) of latents."""
+        """Return the images G(z) of latents."""
         return self(data)
 
     def _fake(self, image: Any, condition: Any, *, training: bool, **noise: Any) -> Any:
-        """As many generated images as there are real ones."""
+        """Return as many generated images as there are real ones."""
         z = draw_latents(self.prior, ops.shape(image)[0], self.latent_dim, **noise)
         return self._generated(player_inputs(z, condition), training=training)
 
@@ -286,11 +286,11 @@ class GAN(CheckedModel):
         shape = (1,) * len(self.image_shape)
         noise |= {"distribution": "uniform", "stream": stream + 1}
         share = stateless_noise(ops.shape(image)[0], shape, **noise)
-        with keras.StatelessScope():  # images between real and fake leave no trace in the statistics
+        with keras.StatelessScope():  # interpolated images must not change the statistics
             return losses + self._penalty * adversarial_losses.gradient_penalty(critic, image, fake, share)
 
     def _update_averages(self, updates: Any) -> None:
-        """Average, if the generator's optimizer has made an update after those, and not accumulated only."""
+        """Update the averages if the optimizer has made an update after `updates`, not only accumulated."""
         if self.averages:
             made = ops.convert_to_tensor(self.generator_optimizer.iterations)
             t = ops.cast(made, "float32")
@@ -306,13 +306,13 @@ class GAN(CheckedModel):
 
     @property
     def metrics(self) -> list[Any]:
-        """The means over the examples since the last reset."""
+        """The mean losses over the examples since the last reset."""
         return [self.generator_tracker, self.discriminator_tracker]
 
     # Use.
 
     def sample_prior(self, count: int = 1, *, seed: int = 0) -> Any:
-        """Latents z ~ p(z).
+        """Draw latents z ~ p(z).
 
         Args:
             count: N.
@@ -325,11 +325,11 @@ class GAN(CheckedModel):
         return draw_latents(self.prior, count, self.latent_dim, seed=seed, step=0, stream=_USE)
 
     def generate(self, z: Any = 1, *, seed: int = 0) -> Any:
-        """Images G(z).
+        """Generate images G(z).
 
         Args:
-            z: latents (N, Z), or their number N: then they are drawn from the prior.
-            seed: of the drawn latents; equal seeds give equal images.
+            z: latents (N, Z), or their number N to draw them from the prior.
+            seed: seed of the drawn latents; equal seeds give equal images.
 
         Returns:
             Images (N, H, W, C).
@@ -337,11 +337,11 @@ class GAN(CheckedModel):
         return self(self._as_latents(z, seed))
 
     def interpolate(self, start: Any, end: Any, steps: int = 8) -> Any:
-        """Images on the straight line between two latents.
+        """Generate images on the straight line between two latents.
 
         Args:
             start: latents (B, Z) or (Z,).
-            end: as many latents.
+            end: latents of the same shape.
             steps: S, both ends included.
 
         Returns:
@@ -354,10 +354,10 @@ class GAN(CheckedModel):
         return ops.reshape(images, (-1, steps, *self.image_shape))
 
     def arithmetic(self, start: Any, minus: Any, plus: Any) -> Any:
-        """Images of z = start - minus + plus.
+        """Generate images of z = start - minus + plus.
 
-        Directions of the latent space carry meaning: smiling woman - neutral woman + neutral man is a smiling
-        man. A single latent is noisy; average a few that show the same, `z.mean(axis=0)`.
+        Directions of the latent space have meanings: smiling woman - neutral woman + neutral man is a smiling
+        man. Single latents are noisy; average several similar ones, `z.mean(axis=0)`.
 
         Args:
             start: latents (B, Z) or (Z,).
@@ -380,7 +380,7 @@ class GAN(CheckedModel):
         return checked_shape(z, (self.latent_dim,), name="z", model=type(self).__name__)
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`serving_default` (generate), whose z the caller draws from the prior, and `discriminate`."""
+        """Return `serving_default` (generate), with z drawn by the caller, and `discriminate`."""
         z = {"z": Spec(("batch", self.latent_dim), "float32")}
         image = {"image": Spec(("batch", *self.image_shape), "float32")}
         return {

@@ -24,24 +24,24 @@ def convolutional_players(
     num_classes: int | None = None,
     per_image: bool = False,
 ) -> tuple[Any, Any]:
-    """A generator and a discriminator that mirror each other.
+    """Return a generator and a discriminator that mirror each other.
 
     Args:
         image_shape: (H, W, C).
         latent_dim: Z.
-        filters: feature maps of the discriminator's convolutions, mirrored by the generator's.
-        kernel_size: of all convolutions.
-        dtype: policy of all but the float32 heads; None is Keras's global one.
-        num_classes: K, if both are told a class.
-        per_image: normalise the discriminator's features over each image, as a penalty on each image's
-            gradient needs it, and not over the batch.
+        filters: numbers of feature maps of the convolutions of the discriminator; the generator mirrors them.
+        kernel_size: kernel size of all convolutions.
+        dtype: dtype policy of all layers except the float32 heads; None is Keras's global policy.
+        num_classes: K, if both are conditioned on a class.
+        per_image: normalize the features of the discriminator per image rather than over the batch, as a
+            gradient penalty per image requires.
 
     Returns:
         The generator: latents (B, Z), and classes (B,), to images (B, H, W, C) in [0, 1]. The discriminator:
         images, and classes, to logits (B, 1).
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of range.
     """
     shape = check_image_shape(image_shape)
     latent_dim = check_int("latent_dim", latent_dim)
@@ -64,11 +64,11 @@ def _generator(
     dtype: Any,
     num_classes: int | None,
 ) -> Any:
-    """Latents (B, Z), and classes (B,) -> images (B, H, W, C) in [0, 1].
+    """Return the generator: latents (B, Z), and classes (B,) -> images (B, H, W, C) in [0, 1].
 
-    A dense layer makes the smallest feature map; each transposed convolution doubles it. Where a side is not
-    a multiple of the smallest feature map's, the surplus rows and columns are cut off. The tanh of the last
-    layer is brought from [-1, 1] to [0, 1].
+    A dense layer computes the smallest feature map; each transposed convolution doubles its sides. Surplus
+    rows and columns are cropped if a side is not a multiple of that of the smallest map. The tanh of the last
+    layer is rescaled from [-1, 1] to [0, 1].
     """
     height, width, channels = image_shape
     scale = 2 ** len(filters)
@@ -82,9 +82,9 @@ def _generator(
     h = keras.layers.Reshape((rows, columns, filters[-1]), dtype=dtype)(h)
     doubling: dict[str, Any] = {"kernel_size": kernel_size, "strides": 2, "padding": "same"}
     for maps in reversed(filters[:-1]):
-        h = _normalised(h, dtype)
+        h = _normalized(h, dtype)
         h = keras.layers.Conv2DTranspose(maps, **doubling, use_bias=False, dtype=dtype)(h)
-    h = keras.layers.Conv2DTranspose(channels, **doubling, dtype="float32")(_normalised(h, dtype))
+    h = keras.layers.Conv2DTranspose(channels, **doubling, dtype="float32")(_normalized(h, dtype))
     surplus = ((0, rows * scale - height), (0, columns * scale - width))
     if surplus != ((0, 0), (0, 0)):
         h = keras.layers.Cropping2D(surplus, dtype="float32")(h)
@@ -101,9 +101,9 @@ def _discriminator(
     num_classes: int | None,
     per_image: bool,
 ) -> Any:
-    """Images (B, H, W, C) in [0, 1], and classes (B,) -> logits (B, 1).
+    """Return the discriminator: images (B, H, W, C) in [0, 1], and classes (B,) -> logits (B, 1).
 
-    Each convolution halves the feature map; all but the first are normalised.
+    Each convolution halves the sides of the feature map; the output of all but the first is normalized.
     """
     image = keras.Input(image_shape, name="image")
     h = keras.layers.Rescaling(2.0, -1.0, dtype=dtype)(image)
@@ -124,6 +124,6 @@ def _discriminator(
     return keras.Model([image, label], keras.layers.Add(dtype="float32")((logits, fit)), name="discriminator")
 
 
-def _normalised(h: Any, dtype: Any) -> Any:
+def _normalized(h: Any, dtype: Any) -> Any:
     h = BatchNormalization(momentum=0.9, dtype=dtype)(h)
     return keras.layers.ReLU(dtype=dtype)(h)

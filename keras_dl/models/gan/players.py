@@ -1,4 +1,4 @@
-"""The two networks of a game: whether they fit together, and the optimizer of each."""
+"""The two networks of a game: checks of their shapes, and their optimizers."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Shape = tuple[int, ...]
 
 
 def check_players(generator: Any, discriminator: Any, conditions: int = 0) -> tuple[int, Shape]:
-    """The size of the latents and the shape of the data, once the two networks fit together.
+    """Return the size of the latents and the shape of the data, after a check of the two networks.
 
     Args:
-        generator: latents (B, Z), and as many conditions -> data (B, ...).
-        discriminator: data (B, ...), and as many conditions -> logits (B, 1).
-        conditions: inputs of each network after the first.
+        generator: latents (B, Z), and conditions -> data (B, ...).
+        discriminator: data (B, ...), and conditions -> logits (B, 1).
+        conditions: the number of inputs of each network after the first.
 
     Raises:
-        ValueError: a network is not built, takes or gives something else, or the two differ.
+        ValueError: a network is not built, has other inputs or outputs, or the two do not match.
     """
     latent, *_ = _input_shapes("generator", generator, conditions)
     data, *_ = _input_shapes("discriminator", discriminator, conditions)
@@ -38,62 +38,61 @@ def check_players(generator: Any, discriminator: Any, conditions: int = 0) -> tu
         )
     if generated[1:] != data[1:]:
         raise ValueError(
-            "generator, discriminator: expected the generator to make what the discriminator takes, got "
-            f"outputs of shape {generated} and inputs of shape {data}. Change the shape of one of them."
+            "generator, discriminator: expected the outputs of the generator to have the shape of the inputs "
+            f"of the discriminator, got outputs {generated} and inputs {data}. Change one of the networks."
         )
     if logits[1:] != (1,):
         raise ValueError(
-            f"discriminator: expected one logit an example, shape (batch, 1), got {logits}. End it with "
+            f"discriminator: expected one logit per example, shape (batch, 1), got {logits}. End it with "
             "keras.layers.Dense(1) and no activation."
         )
     return latent[1], data[1:]
 
 
 def refuse_common_arguments(arguments: dict[str, Any], model: str) -> None:
-    """Take what both players would share out of the arguments of `compile`, once all of it is None.
+    """Remove the arguments of `compile` that do not apply to two players, which must be None.
 
     Raises:
-        ValueError: some of it is not.
+        ValueError: one of them is not None.
     """
     for name in ("optimizer", "loss", "loss_weights", "metrics", "weighted_metrics"):
         if arguments.pop(name, None) is not None:
             raise ValueError(
-                f"{name}: expected none, because a {model} has an optimizer for each player and the loss "
-                "that its constructor names. Call compile(generator_optimizer=..., "
-                "discriminator_optimizer=...)."
+                f"{name}: expected None, because a {model} has an optimizer for each player and the loss of "
+                "its constructor. Call compile(generator_optimizer=..., discriminator_optimizer=...)."
             )
 
 
 class PlayersOptimizers:
-    """Both players' optimizers as `model.optimizer`, where Keras's callbacks look for those of a model.
+    """The optimizers of both players as `model.optimizer`, for Keras's callbacks.
 
-    They find several optimizers in `optimizers`: `ReduceLROnPlateau`, `LearningRateScheduler`,
-    `SwapEMAWeights` and `TensorBoard` act on each of them.
+    `ReduceLROnPlateau`, `LearningRateScheduler`, `SwapEMAWeights` and `TensorBoard` act on each of
+    `optimizers`.
 
     Args:
-        generator: the generator's.
-        discriminator: the discriminator's.
+        generator: optimizer of the generator.
+        discriminator: optimizer of the discriminator.
     """
 
     built = True
 
     def __init__(self, generator: Any, discriminator: Any) -> None:
-        # Callbacks set and read what a LossScaleOptimizer hands on to the one within.
+        # Callbacks read and set attributes of the inner optimizer of a LossScaleOptimizer.
         self.optimizers = [getattr(each, "inner_optimizer", each) for each in (generator, discriminator)]
         self._outer = generator, discriminator
 
     @property
     def iterations(self) -> Any:
-        """The generator's updates."""
+        """The number of updates of the generator."""
         return self.optimizers[0].iterations
 
     @property
     def variables(self) -> list[Any]:
-        """Those of both optimizers."""
+        """The variables of both optimizers."""
         return [variable for each in self._outer for variable in each.variables]
 
     def finalize_variable_values(self) -> None:
-        """Leave the averages of optimizers that keep some (`use_ema`) in the weights, as Keras's `fit`."""
+        """Assign the averages of optimizers with `use_ema` to the weights, as Keras's `fit` does."""
         for each in self.optimizers:
             each.finalize_variable_values(each._trainable_variables)
 
@@ -101,26 +100,26 @@ class PlayersOptimizers:
 def players_optimizers(
     generator: tuple[Any, Any], discriminator: tuple[Any, Any], scale_loss: bool
 ) -> tuple[Any, Any]:
-    """The players' optimizers with their variables made, so that checkpoints of an untrained model have them.
+    """Return the built optimizers of the players, so that checkpoints of an untrained model contain them.
 
     Args:
-        generator: the network and its optimizer, or the optimizer's name or config.
-        discriminator: the same.
-        scale_loss: whether float16 gradients are kept from underflow by a `LossScaleOptimizer`.
+        generator: the network and its optimizer, or the name or config of the optimizer.
+        discriminator: the same for the discriminator.
+        scale_loss: whether to prevent underflow of float16 gradients by a `LossScaleOptimizer`.
 
     Raises:
-        ValueError: there is none for a player, or one for both.
+        ValueError: an optimizer is missing, or used for both players.
     """
     for name, (_, optimizer) in {"generator": generator, "discriminator": discriminator}.items():
         if optimizer is None:
             raise ValueError(
-                f"{name}_optimizer: expected an optimizer, got None. The players have one each: "
+                f"{name}_optimizer: expected an optimizer, got None. Pass one for each player: "
                 "compile(generator_optimizer=..., discriminator_optimizer=...)."
             )
     if generator[1] is discriminator[1] and isinstance(generator[1], keras.optimizers.Optimizer):
         raise ValueError(
-            "discriminator_optimizer: expected another object than generator_optimizer, got the same. An "
-            "optimizer remembers the steps of one player: make two."
+            "discriminator_optimizer: expected another object than generator_optimizer, got the same. Create "
+            "one optimizer for each player, because it stores the state of one network."
         )
     return _compiled(*generator, scale_loss), _compiled(*discriminator, scale_loss)
 
@@ -147,22 +146,22 @@ def _input_shapes(name: str, player: Any, conditions: int) -> list[Shape]:
     if len(shapes) != 1 + conditions:
         raise ValueError(
             f"{name}: expected {1 + conditions} input{'s' if conditions else ''}, got {len(shapes)}: "
-            f"{shapes}. ConditionalGAN takes the class beside z and the image."
+            f"{shapes}. Use ConditionalGAN for networks with a class as a second input."
         )
     return shapes
 
 
 def player_outputs(player: Any, inputs: Any, training: bool) -> Any:
-    """What a network makes of its inputs, in float32 whatever its precision."""
+    """Return the outputs of a network, in float32 for any precision of the network."""
     tensors = keras.tree.map_structure(ops.convert_to_tensor, inputs)
     return ops.cast(player(tensors, training=training), "float32")
 
 
 def player_inputs(first: Any, condition: Any) -> Any:
-    """What a network takes: a tensor, or a list of them where there is a condition."""
+    """Return the inputs of a network: a tensor, or a list of tensors if there is a condition."""
     return [first, *condition] if condition else first
 
 
 def player_objective(losses: Any, player: Any) -> Any:
-    """This replica's share of the mean loss, with what the player's regularisers ask for."""
+    """Return the part of the mean loss of this replica, with the regularization losses of the player."""
     return replica_mean(losses) + sum(player.losses) / replica_count()

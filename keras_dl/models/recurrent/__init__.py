@@ -1,4 +1,4 @@
-"""Models of recurrent layers: classes and numbers from sequences, and the next character of a text."""
+"""Recurrent models: classification and regression of sequences, and character language models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text, character by character."""
+"""The character language model."""
 
 from __future__ import annotations
 
@@ -18,38 +18,39 @@ from keras_dl.models.recurrent.recurrent_model import CellName, RecurrentModel
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
 
-_CHUNK = 256  # characters that are read in one call where a text is long
+_CHUNK = 256  # characters per call for long texts
 
 
 @keras.saving.register_keras_serializable("keras_dl")
 class LanguageModel(RecurrentModel):
-    """The probability of the next character, given all before it.
+    """A recurrent model of the probability of the next character, given all previous ones.
 
         x_t = E[token_t]
         h_t = the output of L recurrent layers after x_1 ... x_t
         p(token_{t+1} | token_1 ... token_t) = softmax(W h_t + b)
 
-    Calling the model gives the logits. `fit` takes pairs (tokens, next tokens), as `keras_dl.data.load`
-    makes of a text; the loss, unless another is compiled, is the mean of -log p: nats per character.
+    Calling the model returns the logits. `fit` takes pairs (tokens, next tokens), which `keras_dl.data.load`
+    returns for a text; the default loss is the mean of -log p, in nats per character.
 
-    Between calls the past is kept in the states: h, and for the LSTM c too, each the states of all layers
-    side by side, (B, L H). `read` takes them up and hands them on; zeros are no past.
+    The state between calls is h, and for the LSTM also c, each the concatenated states of all layers,
+    (B, L H). `read` takes and returns it; the initial state is zeros.
 
     Args:
-        vocabulary: the characters, in the order of their ids; each once.
+        vocabulary: the characters, each once, in the order of their ids.
         cell: `"rnn"`, `"lstm"` or `"gru"`.
-        units: H, the size of each layer's state.
+        units: H, the size of the state of each layer.
         num_layers: L.
         embedding_dim: length of the vector E[token].
-        dropout: share of each layer's outputs that training sets to 0, the same ones at every step.
-        clipnorm: the longest gradient, over all weights together; None for no limit. An optimizer that clips
-            by itself keeps its own limit.
-        seed: of the dropout.
+        dropout: fraction of the outputs of each layer that is set to 0 in training, the same units at every
+            step.
+        clipnorm: the largest norm of the gradient of all weights together; None for no limit. An optimizer
+            that already clips gradients keeps its own limit.
+        seed: seed of the dropout.
 
     Input: tokens (B, T), integers. Output: logits (B, T, V), float32, V characters.
 
     Raises:
-        ValueError: an argument is out of its range; a token that is no id of the vocabulary.
+        ValueError: an argument is out of range, or a token is not an id of the vocabulary.
 
     Reference: notes 5; Mikolov et al., Recurrent neural network based language model (Interspeech 2010).
     """
@@ -75,14 +76,14 @@ class LanguageModel(RecurrentModel):
         self.embedding = keras.layers.Embedding(
             len(self.vocabulary), self.embedding_dim, dtype=self.dtype_policy
         )
-        self.embedding.supports_masking = True  # which hands on the mask that the tokens come with
+        self.embedding.supports_masking = True  # passes on the mask of the tokens
         self.recurrent_layers = [
             self.recurrent_layer(return_sequences=True, return_state=True) for _ in range(num_layers)
         ]
         self.head = keras.layers.Dense(len(self.vocabulary), dtype="float32")
         self.state_names = ("h", "c") if cell == "lstm" else ("h",)
         self._ids = {character: index for index, character in enumerate(self.vocabulary)}
-        self.supports_masking = True  # the loss of masked tokens does not count
+        self.supports_masking = True  # masked tokens do not contribute to the loss
         self.build((None, None))
 
     def build(self, input_shape: Any) -> None:
@@ -98,7 +99,7 @@ class LanguageModel(RecurrentModel):
     # The equations.
 
     def initial_states(self, batch_size: int) -> list[Any]:
-        """No past.
+        """Return the initial states.
 
         Args:
             batch_size: B.
@@ -111,16 +112,16 @@ class LanguageModel(RecurrentModel):
     def read(
         self, tokens: Any, states: Sequence[Any] | None = None, training: bool = False, mask: Any = None
     ) -> tuple[Any, list[Any]]:
-        """Read on from where the states are.
+        """Read tokens, starting from the given states.
 
         Args:
             tokens: (B, T).
-            states: what the last call handed on; None is no past.
-            training: whether dropout acts.
-            mask: (B, T), False at tokens to pass over; None passes over none.
+            states: the states from the previous call; None for the initial states.
+            training: whether to apply dropout.
+            mask: (B, T), False at tokens to skip; None skips none.
 
         Returns:
-            The logits of the character after each token, (B, T, V), and the states after the last.
+            The logits of the character after each token, (B, T, V), and the states after the last token.
         """
         x = self._embedded(tokens)
         before = [None] * self.num_layers if states is None else self._by_layer(states)
@@ -132,14 +133,14 @@ class LanguageModel(RecurrentModel):
         return self.head(x), self._side_by_side(after)
 
     def step(self, token: Any, states: Sequence[Any]) -> tuple[Any, list[Any]]:
-        """Read one character: `read` without a loop.
+        """Read one character, as `read` does, without a loop.
 
         Args:
             token: (B,).
-            states: what the last call handed on.
+            states: the states from the previous call.
 
         Returns:
-            The logits of the next character, (B, V), and the states after this one.
+            The logits of the next character, (B, V), and the states after this character.
         """
         x = self._embedded(token)
         after = []
@@ -149,15 +150,15 @@ class LanguageModel(RecurrentModel):
         return self.head(x), self._side_by_side(after)
 
     def _embedded(self, tokens: Any) -> Any:
-        if tf.executing_eagerly():  # the graphs of fit check for themselves, those of exports do not
+        if tf.executing_eagerly():  # fit checks in its graphs; exported graphs have no checks
             self._check_ids("tokens", tokens)
         return self.embedding(tokens)
 
     def _by_layer(self, states: Sequence[Any]) -> list[list[Any]]:
         if len(states) != len(self.state_names):
             raise ValueError(
-                f"states: expected {' and '.join(self.state_names)}, got {len(states)} arrays. Begin with "
-                "initial_states, and hand on what the last call returned."
+                f"states: expected {' and '.join(self.state_names)}, got {len(states)} arrays. Start with "
+                "initial_states, and pass the states from the previous call."
             )
         states = [ops.cast(state, self.compute_dtype) for state in states]
         kinds = [ops.split(state, self.num_layers, axis=-1) for state in states]
@@ -173,10 +174,10 @@ class LanguageModel(RecurrentModel):
     # Training.
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
-        """Compile as in Keras, with clipped gradients.
+        """Compile as in Keras, with gradient clipping.
 
         Args:
-            optimizer: as in Keras; where it does not clip, it is set to.
+            optimizer: as in Keras; if it does not clip gradients, `clipnorm` is set.
             loss: as in Keras; by default the cross-entropy in nats per character.
             **kwargs: as in Keras.
         """
@@ -185,7 +186,7 @@ class LanguageModel(RecurrentModel):
 
     def checked_data(self, data: Any) -> Any:
         x, y, weight = super().checked_data(data)
-        if weight is not None and weight.shape.rank == 1:  # of examples: all of their characters weigh so
+        if weight is not None and weight.shape.rank == 1:  # one weight per example, for all of its characters
             weight = ops.expand_dims(weight, 1)
         return x, y, weight
 
@@ -194,20 +195,21 @@ class LanguageModel(RecurrentModel):
         return tokens, None if y is None else checked_tokens(y, len(self.vocabulary), name="next tokens")
 
     def nats_per_character(self, text: str) -> float:
-        """The mean of -log p over a text's characters but the first, each given all that stand before it.
+        """Return the mean of -log p over all characters of a text except the first, given the previous ones.
 
         Args:
             text: at least two characters of the vocabulary.
 
         Returns:
-            Nats per character: exp of it is the perplexity; divided by log 2 it is bits per character.
+            Nats per character; its exponential is the perplexity, and dividing by log 2 gives bits per
+            character.
 
         Raises:
-            ValueError: the text is too short, or holds a character that is not in the vocabulary.
+            ValueError: the text is too short, or contains a character that is not in the vocabulary.
         """
         ids = self.encode(text)
         if len(ids) < 2:
-            raise ValueError(f"text: expected at least two characters, got {text!r}. Give a longer text.")
+            raise ValueError(f"text: expected at least two characters, got {text!r}. Pass a longer text.")
         read = tf.function(self.read, reduce_retracing=True)
         states, total = self.initial_states(1), 0.0
         for start in range(0, len(ids) - 1, _CHUNK):
@@ -221,7 +223,7 @@ class LanguageModel(RecurrentModel):
     # Use.
 
     def encode(self, text: str) -> NDArray[np.int32]:
-        """The ids of a text's characters.
+        """Return the ids of the characters of a text.
 
         Args:
             text: characters of the vocabulary.
@@ -236,12 +238,12 @@ class LanguageModel(RecurrentModel):
             if character not in self._ids:
                 raise ValueError(
                     f"text: expected characters of the vocabulary {self.vocabulary!r}, got {character!r} at "
-                    f"position {position}. Leave it out, or train a model whose vocabulary holds it."
+                    f"position {position}. Omit it, or train a model whose vocabulary contains it."
                 )
         return np.array([self._ids[character] for character in text], np.int32)
 
     def decode(self, ids: ArrayLike) -> str:
-        """The text of ids.
+        """Return the text of ids.
 
         Args:
             ids: (T,) integers.
@@ -250,7 +252,7 @@ class LanguageModel(RecurrentModel):
             T characters.
 
         Raises:
-            ValueError: an id is not one of the vocabulary.
+            ValueError: an id is not in the vocabulary.
         """
         ids = np.asarray(ids)
         self._check_ids("ids", ids)
@@ -265,36 +267,36 @@ class LanguageModel(RecurrentModel):
         top_k: int | None = None,
         seed: int = 0,
     ) -> str:
-        """Continue a text with characters drawn from the model.
+        """Return a text continued with characters drawn from the model.
 
         Args:
-            prompt: what the model reads first; at least one character.
-            length: how many characters to draw.
-            temperature: divides the logits; the nearer to 0, the surer is the likeliest character.
-            top_k: draw from the k likeliest characters only.
-            seed: equal seeds give equal texts; the noise of the n-th character depends on (seed, n) alone.
+            prompt: the text to continue; at least one character.
+            length: the number of characters to draw.
+            temperature: divisor of the logits; values near 0 select the most likely character.
+            top_k: draw only from the k most likely characters.
+            seed: equal seeds give equal texts; the noise of the n-th character depends only on (seed, n).
 
         Returns:
             The prompt and its continuation.
 
         Raises:
-            ValueError: an argument is out of its range, or the prompt holds a character that is not in the
+            ValueError: an argument is out of range, or the prompt contains a character that is not in the
                 vocabulary.
         """
         if not prompt:
             raise ValueError(
-                "prompt: expected at least one character to continue from, got ''. Give a beginning."
+                "prompt: expected at least one character to continue from, got ''. Pass a beginning."
             )
         length = check_int("length", length)
         if not 0 < temperature < math.inf:
             raise ValueError(
-                f"temperature: expected a positive number, got {temperature!r}. Pass 1 to draw from the "
-                "model as it is, 0.01 to take the likeliest characters."
+                f"temperature: expected a positive number, got {temperature!r}. Pass 1 for the "
+                "probabilities of the model, 0.01 for the most likely characters."
             )
         if top_k is not None:
             top_k = check_int("top_k", top_k)
         uniform = stateless_noise(length, (len(self.vocabulary),), seed=seed, step=0, distribution="uniform")
-        with np.errstate(divide="ignore"):  # -log(-log(0)) is -inf: that character is not drawn
+        with np.errstate(divide="ignore"):  # -log(-log(0)) is -inf: this character is not drawn
             gumbel = -np.log(-np.log(np.asarray(uniform, np.float64)))
         step = tf.function(self.step)
         states = self.initial_states(1)
@@ -305,7 +307,7 @@ class LanguageModel(RecurrentModel):
             scores = np.asarray(logits[0], np.float64) / temperature
             if top_k is not None and top_k < len(scores):
                 scores[np.argpartition(scores, -top_k)[:-top_k]] = -np.inf
-            drawn.append(np.argmax(scores + noise))  # Gumbel's trick: a draw of softmax(scores)
+            drawn.append(np.argmax(scores + noise))  # the Gumbel trick: a draw from softmax(scores)
             logits, states = step(np.array(drawn[-1:], np.int32), states)
         return prompt + self.decode(drawn)
 
@@ -316,13 +318,13 @@ class LanguageModel(RecurrentModel):
         ):
             raise ValueError(
                 f"{name}: expected integers from 0 to {len(self._ids) - 1}, the ids of the vocabulary, got "
-                f"{ids.dtype} from {ids.min()} to {ids.max()}. Encode the text with this model's encode."
+                f"{ids.dtype} from {ids.min()} to {ids.max()}. Encode the text with model.encode."
             )
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`serving_default(tokens) -> logits`, and `step(token, h[, c]) -> logits, h[, c]`.
+        """Return `serving_default(tokens) -> logits`, and `step(token, h[, c]) -> logits, h[, c]`.
 
-        The states h and c are (B, L H), as in `initial_states`: zeros for no past.
+        The states h and c are (B, L H), initially zeros, as in `initial_states`.
 
         Returns:
             The endpoints by name.
@@ -352,12 +354,12 @@ def _checked_vocabulary(vocabulary: str | Sequence[str]) -> str:
     ):
         raise ValueError(
             f"vocabulary: expected a string or a list of single characters, got {vocabulary!r}. "
-            "keras_dl.data.describe(...).vocabulary gives that of a text."
+            "Pass keras_dl.data.describe(...).vocabulary for that of a text."
         )
     if len(set(characters)) != len(characters):
-        twice = next(character for character in characters if characters.count(character) > 1)
+        repeated = next(character for character in characters if characters.count(character) > 1)
         raise ValueError(
-            f"vocabulary: expected each character once, got {twice!r} {characters.count(twice)} times. Leave "
-            "the others out."
+            f"vocabulary: expected each character once, got {repeated!r} {characters.count(repeated)} times. "
+            "Remove the duplicates."
         )
     return "".join(characters)

@@ -1,4 +1,4 @@
-"""What the models of sequences share: their recurrent layers, and gradients that are kept from exploding."""
+"""The base class of the recurrent models: recurrent layers and gradient clipping."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _LAYERS = {"rnn": VanillaRNN, "lstm": LSTM, "gru": GRU}
 
 
 class RecurrentModel(CheckedModel):
-    """L recurrent layers of H units, one upon the other. Subclasses say what is read and what is answered.
+    """The base class of models with L stacked recurrent layers of H units. Subclasses add input and output.
 
-    Repeated products make gradients explode (notes, 5.1.1). So `compile` sets the optimizer to scale the
-    gradient down to norm `clipnorm` where it is longer (Pascanu et al. 2013), unless that optimizer clips
-    already.
+    Repeated products make gradients explode (notes, 5.1.1). `compile` therefore configures the optimizer to
+    scale gradients of a larger norm down to `clipnorm` (Pascanu et al. 2013), unless the optimizer clips
+    gradients already.
 
     Args:
         cell: `"rnn"`, `"lstm"` or `"gru"`.
-        units: H, the size of each layer's state.
+        units: H, the size of the state of each layer.
         num_layers: L.
-        dropout: share of each layer's outputs that training sets to 0, the same ones at every step (Gal and
-            Ghahramani 2016).
-        memory_steps: how far back the answer may lie; the gates then begin open that far (`LongMemory`). None
-            begins as Keras does.
-        clipnorm: the longest gradient, over all weights together; None for no limit.
-        seed: of the dropout.
+        dropout: fraction of the outputs of each layer that is set to 0 in training, the same units at every
+            step (Gal and Ghahramani 2016).
+        memory_steps: the longest dependency in the data, for which `LongMemory` initializes the gates. None
+            uses Keras's initialization.
+        clipnorm: the largest norm of the gradient of all weights together; None for no limit.
+        seed: seed of the dropout.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of range.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class RecurrentModel(CheckedModel):
         super().__init__(**kwargs)
         if clipnorm is not None and not clipnorm > 0:
             raise ValueError(
-                f"clipnorm: expected a positive norm or None, got {clipnorm!r}. None turns it off."
+                f"clipnorm: expected a positive norm or None, got {clipnorm!r}. Pass None to disable "
+                "clipping."
             )
         self.cell = check_choice("cell", cell, *_LAYERS)
         self.units = check_int("units", units)
@@ -63,7 +64,7 @@ class RecurrentModel(CheckedModel):
         if memory_steps is not None and cell == "rnn":
             raise ValueError(
                 f"memory_steps: expected None with cell='rnn', which has no gates, got {memory_steps!r}. "
-                "Leave it out, or take cell='gru'."
+                "Omit it, or pass cell='gru'."
             )
         self.memory_steps = memory_steps
         self.clipnorm = clipnorm
@@ -73,7 +74,7 @@ class RecurrentModel(CheckedModel):
         ]
 
     def recurrent_layer(self, **options: Any) -> Any:
-        """One of the layers.
+        """Return one of the layers.
 
         Args:
             **options: `return_sequences`, `return_state`.
@@ -88,15 +89,15 @@ class RecurrentModel(CheckedModel):
         return _LAYERS[self.cell](self.units, dtype=self.dtype_policy, **options)
 
     def drop(self, index: int, outputs: Any, training: bool) -> Any:
-        """Drop units of a layer.
+        """Apply dropout to the outputs of a layer.
 
         Args:
-            index: which layer.
+            index: index of the layer.
             outputs: its outputs, (B, H) or (B, T, H).
-            training: whether to.
+            training: whether to apply dropout.
 
         Returns:
-            The outputs that are left, scaled up.
+            The outputs, with dropped units set to 0 and the others scaled up.
         """
         if not training or not self.dropout:
             return outputs
@@ -106,15 +107,17 @@ class RecurrentModel(CheckedModel):
         return outputs * mask[:, None]
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
-        """Compile as in Keras, with clipped gradients.
+        """Compile as in Keras, with gradient clipping.
 
         Args:
-            optimizer: as in Keras; where it does not clip, it is set to.
+            optimizer: as in Keras; if it does not clip gradients, `clipnorm` is set.
             loss: as in Keras.
             **kwargs: as in Keras.
         """
         optimizer = keras.optimizers.get(optimizer)
-        clipping = getattr(optimizer, "inner_optimizer", optimizer)  # a loss-scaling optimizer clips inside
+        clipping = getattr(
+            optimizer, "inner_optimizer", optimizer
+        )  # a loss-scaling optimizer clips in its inner optimizer
         if clipping is not None and not (clipping.clipnorm or clipping.global_clipnorm or clipping.clipvalue):
             clipping.global_clipnorm = self.clipnorm
         super().compile(optimizer=optimizer, loss=loss, **kwargs)

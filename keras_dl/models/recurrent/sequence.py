@@ -1,4 +1,4 @@
-"""Classes and numbers from sequences: the rows of an image, the adding problem."""
+"""Classification and regression of sequences, such as the rows of an image or the adding problem."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from keras_dl_export.arguments import check_int
 
 
 class _SequenceModel(RecurrentModel):
-    """Recurrent layers that read a sequence, or an image row by row, and hand on the last output.
+    """Recurrent layers that read a sequence, or an image row by row, and return the last output.
 
-    After `keras.layers.Masking`, or given a mask, they pass over the masked steps.
+    Steps masked by `keras.layers.Masking` or by a mask argument are skipped.
     """
 
     def __init__(self, cell: CellName, units: int, *, head_size: int, **kwargs: Any) -> None:
         super().__init__(cell, units, **kwargs)
-        # What lies below the last layer is read at every step.
+        # All layers except the last return their outputs at every step.
         below = [self.recurrent_layer(return_sequences=True) for _ in range(self.num_layers - 1)]
         self.recurrent_layers = [*below, self.recurrent_layer()]
         self.head = keras.layers.Dense(int(head_size), dtype="float32")
@@ -51,25 +51,27 @@ class _SequenceModel(RecurrentModel):
         self.built = True
 
     def last_output(self, inputs: Any, training: bool, mask: Any = None) -> Any:
-        """(B, T, D), or (B, H, W, C) as H rows of W x C numbers -> (B, units).
+        """Return the last output (B, units) for (B, T, D), or for (B, H, W, C) as H rows of W x C numbers.
 
-        Steps at which the mask (B, T) is False are passed over.
+        Steps at which the mask (B, T) is False are skipped.
         """
         x = ops.cast(self._rows(ops.convert_to_tensor(inputs)), self.compute_dtype)
-        if mask is not None and len(mask.shape) > 2:  # of the columns of images
+        if mask is not None and len(mask.shape) > 2:  # a mask of the columns of images
             mask = ops.any(mask, axis=tuple(range(2, len(mask.shape))))
         for index, layer in enumerate(self.recurrent_layers):
             x = self.drop(index, layer(x, mask=mask, training=training), training)
         return x
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> None:
-        """None: the outputs have no time."""
+        """Return None: the outputs have no time axis."""
 
     def _rows(self, x: Any) -> Any:
-        """(B, T, D) or (B, H, W, C) -> (B, T, D)."""
+        """Return (B, T, D) or (B, H, W, C) as (B, T, D)."""
         row, features = x.shape[2:], self.features
-        expected = f"inputs: expected sequences (batch, time, {features}) or images with {features} numbers a"
-        advice = ". Reshape the inputs, or build another model for them."
+        expected = (
+            f"inputs: expected sequences (batch, time, {features}) or images with {features} numbers per"
+        )
+        advice = ". Reshape the inputs, or build a model for this shape."
         if x.shape.rank not in (3, 4, None) or row.num_elements() not in (features, None):
             raise ValueError(f"{expected} row, got shape {tuple(x.shape)}{advice}")
         if row.num_elements() is None:  # as in `checked_shape`
@@ -79,7 +81,7 @@ class _SequenceModel(RecurrentModel):
         return tf.reshape(x, (-1, tf.shape(x)[1], features))
 
     def input_spec_by_name(self) -> tuple[str, Spec]:
-        """The endpoint's input: `image`, or `sequence` of any length."""
+        """Return name and spec of the input of the endpoint: `image`, or `sequence` of any length."""
         if self.example_shape is None:
             raise ValueError(
                 f"model: expected a built {type(self).__name__}, whose input shape is known, got an unbuilt "
@@ -92,32 +94,32 @@ class _SequenceModel(RecurrentModel):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class SequenceClassifier(_SequenceModel, Classifier):
-    """Reads a sequence to its end, then says what it was.
+    """A recurrent classifier of whole sequences.
 
     h_1 ... h_T are the outputs of L recurrent layers over x_1 ... x_T; p(y | x) = softmax(W h_T + b). An
     image is the sequence of its rows.
 
     Args:
         cell: `"rnn"`, `"lstm"` or `"gru"`.
-        units: H, the size of each layer's state.
+        units: H, the size of the state of each layer.
         num_classes: number of classes.
-        image_shape: (H, W, C) of one image, where it is known: the model is then built at once, otherwise by
-            its first batch.
+        image_shape: (H, W, C) of one image; if given, the model is built at once, otherwise on its first
+            batch.
         num_layers: L.
-        dropout: share of each layer's outputs that training sets to 0, the same ones at every step.
-        memory_steps: how far back the answer may lie; the gates then begin open that far (`LongMemory`). None
-            begins as Keras does.
-        clipnorm: the longest gradient, over all weights together; None for no limit. An optimizer that clips
-            by itself keeps its own limit.
-        seed: of the dropout.
+        dropout: fraction of the outputs of each layer that is set to 0 in training, the same units at every
+            step.
+        memory_steps: the longest dependency in the data, for which `LongMemory` initializes the gates. None
+            uses Keras's initialization.
+        clipnorm: the largest norm of the gradient of all weights together; None for no limit. An optimizer
+            that already clips gradients keeps its own limit.
+        seed: seed of the dropout.
 
     Input: sequences (B, T, D) of any length T, or images (B, H, W, C) in [0, 1]. Output: probabilities (B,
-    num_classes), float32.
-    Masked steps, as `keras.layers.Masking` in front of the model marks them, are passed over.
+    num_classes), float32. Steps masked by a `keras.layers.Masking` before the model are skipped.
 
     Raises:
-        ValueError: an argument is out of its range; inputs of another shape; in use, an image outside [0, 1];
-            in training, a label that is no class.
+        ValueError: an argument is out of range, inputs have another shape, or images are outside [0, 1]; in
+            training, a label is not a class.
 
     Reference: notes 5; Le, Jaitly and Hinton, A simple way to initialize recurrent networks of rectified
     linear units (2015), for images as sequences.
@@ -159,11 +161,11 @@ class SequenceClassifier(_SequenceModel, Classifier):
         return keras.activations.softmax(self.logits(inputs, training, mask))
 
     def checked_inputs(self, inputs: Any) -> Any:
-        """`inputs` themselves, images once they lie between 0 and 1; sequences may be of any numbers."""
+        """Return `inputs`; check that images are in [0, 1]. Sequences may be any numbers."""
         return checked_images(inputs) if inputs.shape.rank == 4 else inputs
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`serving_default(image)`, or `(sequence)`, `-> logits, probabilities, class`.
+        """Return `serving_default(image)`, or `(sequence)`, `-> logits, probabilities, class`.
 
         Returns:
             The endpoints by name.
@@ -180,27 +182,28 @@ class SequenceClassifier(_SequenceModel, Classifier):
 
 @keras.saving.register_keras_serializable("keras_dl")
 class SequenceRegressor(_SequenceModel):
-    """Reads a sequence to its end, then gives real numbers, such as the sum in the adding problem.
+    """A recurrent regressor of whole sequences, for example for the adding problem.
 
     h_1 ... h_T are the outputs of L recurrent layers over x_1 ... x_T; y = W h_T + b.
 
     Args:
         cell: `"rnn"`, `"lstm"` or `"gru"`.
-        units: H, the size of each layer's state.
-        num_outputs: how many numbers y holds.
+        units: H, the size of the state of each layer.
+        num_outputs: the size of y.
         num_layers: L.
-        dropout: share of each layer's outputs that training sets to 0, the same ones at every step.
-        memory_steps: how far back the answer may lie; the gates then begin open that far (`LongMemory`). None
-            begins as Keras does.
-        clipnorm: the longest gradient, over all weights together; None for no limit. An optimizer that clips
-            by itself keeps its own limit.
-        seed: of the dropout.
+        dropout: fraction of the outputs of each layer that is set to 0 in training, the same units at every
+            step.
+        memory_steps: the longest dependency in the data, for which `LongMemory` initializes the gates. None
+            uses Keras's initialization.
+        clipnorm: the largest norm of the gradient of all weights together; None for no limit. An optimizer
+            that already clips gradients keeps its own limit.
+        seed: seed of the dropout.
 
     Input: sequences (B, T, D) of any length T, or images (B, H, W, C). Output: y, (B, num_outputs), float32.
-    Masked steps, as `keras.layers.Masking` in front of the model marks them, are passed over.
+    Steps masked by a `keras.layers.Masking` before the model are skipped.
 
     Raises:
-        ValueError: an argument is out of its range; inputs of another shape.
+        ValueError: an argument is out of range, or inputs have another shape.
 
     Reference: notes 5; Hochreiter and Schmidhuber, Long short-term memory (1997).
     """
@@ -235,7 +238,7 @@ class SequenceRegressor(_SequenceModel):
         return self.head(self.last_output(inputs, training, mask))
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`serving_default(sequence)`, or `(image)`, `-> value`.
+        """Return `serving_default(sequence)`, or `(image)`, `-> value`.
 
         Returns:
             The endpoints by name.

@@ -22,12 +22,12 @@ from keras_dl.replicas import replica_mean, replica_sum
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
 
-# Streams of noise: each is for the latents, and the next one for the binarisation.
+# Streams of noise: each is for the latents, and the next one for the binarization.
 _TRAINING, _EVALUATION = 0, 2
 
 
 class Terms(NamedTuple):
-    """What training minimises and the two terms of the ELBO, in nats, each of shape (B,).
+    """The loss and the two terms of the ELBO, in nats, each of shape (B,).
 
     Attributes:
         loss: the negative of the bound on log p(x).
@@ -48,17 +48,18 @@ class VAE(CheckedModel):
 
         log p(x) >= ELBO = E_q[log p(x | z)] - KL[q(z | x) || p(z)]
 
-    The decoder gives the parameters of p(x | z), pixel by pixel: `"bernoulli"`, whose logits it gives, or
-    `"gaussian"`, whose means it gives, with one standard deviation for all pixels, learned unless `sigma`
-    fixes it. With `num_samples` K draws z_1..z_K of q(z | x) for each image, training maximises
+    The decoder computes the parameters of p(x | z) for each pixel: the logits of `"bernoulli"`, or the means
+    of `"gaussian"`, with one standard deviation for all pixels, which is learned unless `sigma` is given.
+    With K draws z_1..z_K from q(z | x) for each image (`num_samples`), training maximizes
 
         bound="elbo":  1/K sum_k log p(x | z_k) - beta KL[q(z | x) || p(z)]
         bound="iwae":  log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x)
 
     `fit` takes images in [0, 1], or pairs whose labels it ignores. It reports means over images, in nats:
     `loss` (the negative of the above), `reconstruction` (-E_q[log p(x | z)]), `kl`, and `elbo` =
-    -(reconstruction + kl), whatever beta and bound. Training noise is keyed on (seed, training step, index
-    in the batch), that of `evaluate` on the index in the data, so that every evaluation draws the same.
+    -(reconstruction + kl), for any beta and bound. The noise of training is determined by (seed, training
+    step, index in the batch), that of `evaluate` by the index in the data, so that every evaluation draws the
+    same noise.
 
     Args:
         latent_dim: Z, the size of z.
@@ -68,21 +69,21 @@ class VAE(CheckedModel):
         beta: weight of the KL term (Higgins et al. 2017); 1 gives the ELBO.
         num_samples: K.
         bound: `"elbo"` or `"iwae"` (which needs beta = 1).
-        filters: feature maps of the encoder's convolutions; the decoder mirrors them.
-        units: widths of the encoder's dense layers; the decoder mirrors them. By default (256,) after
+        filters: numbers of feature maps of the convolutions of the encoder; the decoder mirrors them.
+        units: widths of the dense layers of the encoder; the decoder mirrors them. By default (256,) after
             convolutions, (200, 200) without.
-        activation: of the hidden layers; by default `"relu"` with convolutions, `"tanh"` without.
-        dynamic_binarization: draw x ~ Bernoulli(image) each time an image is seen (Salakhutdinov and Murray
+        activation: activation of the hidden layers; by default `"relu"` with convolutions, `"tanh"` without.
+        dynamic_binarization: draw x ~ Bernoulli(image) each time an image is used (Salakhutdinov and Murray
             2008).
         sigma: standard deviation of the Gaussian likelihood; None learns it.
-        seed: of all noise.
+        seed: seed of all noise.
 
     Shapes: images (B, H, W, C) float32; mean and log_variance of q(z | x), and z, (B, Z). Calling the model
-    reconstructs: the mean of p(x | z = mu(x)).
+    reconstructs images: the mean of p(x | z = mu(x)).
 
     Raises:
-        ValueError: an argument is out of its range; images of another shape; in training, images outside [0,
-            1].
+        ValueError: an argument is out of range; images have another shape; in training, images are outside
+            [0, 1].
 
     Reference: notes 4.1; Kingma and Welling, Auto-encoding variational Bayes (ICLR 2014); Burda, Grosse and
         Salakhutdinov, Importance weighted autoencoders (ICLR 2016).
@@ -118,21 +119,21 @@ class VAE(CheckedModel):
         if not beta >= 0 or (bound == "iwae" and beta != 1):
             raise ValueError(
                 f"beta: expected a weight of at least 0, and 1 with bound='iwae', got beta={beta!r} and "
-                f"bound={bound!r}. Leave beta at 1, or take bound='elbo'."
+                f"bound={bound!r}. Omit beta, or pass bound='elbo'."
             )
         if sigma is not None and (not sigma > 0 or likelihood != "gaussian"):
             raise ValueError(
                 "sigma: expected None, or a positive standard deviation with likelihood='gaussian', got "
-                f"sigma={sigma!r} and likelihood={likelihood!r}. Leave it out, or take likelihood='gaussian'."
+                f"sigma={sigma!r} and likelihood={likelihood!r}. Omit it, or pass likelihood='gaussian'."
             )
         if dynamic_binarization and likelihood != "bernoulli":
             raise ValueError(
                 "dynamic_binarization: expected False with likelihood='gaussian', whose pixels are real, got "
-                "True. Take likelihood='bernoulli'."
+                "True. Pass likelihood='bernoulli'."
             )
         if architecture == "conv" and not self.filters:
             raise ValueError(
-                "filters: expected at least one width for architecture='conv', got none. Pass some, or take "
+                "filters: expected at least one width for architecture='conv', got none. Pass (32, 64), or "
                 "architecture='mlp'."
             )
         self.beta = beta
@@ -166,7 +167,7 @@ class VAE(CheckedModel):
     # The equations.
 
     def encode(self, image: Any) -> tuple[Any, Any]:
-        """Image (B, H, W, C) -> mean and log variance of q(z | x), (B, Z) each."""
+        """Return mean and log variance of q(z | x), (B, Z) each, for images x (B, H, W, C)."""
         mean, log_variance = ops.split(self.encoder(self._as_images(image)), 2, axis=-1)
         return mean, log_variance
 
@@ -175,13 +176,13 @@ class VAE(CheckedModel):
         return ops.cast(image, "float32")
 
     def decode(self, z: Any) -> Any:
-        """Latents z (B, Z) -> E[x | z], images (B, H, W, C) in [0, 1]."""
+        """Return E[x | z], images (B, H, W, C) in [0, 1], for latents z (B, Z)."""
         z = checked_shape(ops.convert_to_tensor(z, "float32"), (self.latent_dim,), name="z", model="VAE")
         parameters = self.decoder(z)
         return ops.sigmoid(parameters) if self.likelihood == "bernoulli" else ops.clip(parameters, 0.0, 1.0)
 
     def log_likelihood(self, image: Any, z: Any) -> Any:
-        """Image x (B, H, W, C) and K latents for each, (B, K, Z) -> log p(x | z) in nats, (B, K)."""
+        """Return log p(x | z) in nats, (B, K), for images x (B, H, W, C) and K latents each, (B, K, Z)."""
         parameters = self.decoder(ops.reshape(z, (-1, self.latent_dim)))
         parameters = ops.reshape(parameters, (-1, ops.shape(z)[1], *self.image_shape))
         x = ops.expand_dims(ops.cast(image, "float32"), 1)
@@ -192,16 +193,16 @@ class VAE(CheckedModel):
         return ops.sum(density, axis=(2, 3, 4))
 
     def log_importance_weights(self, image: Any, epsilon: Any) -> Any:
-        """Image x (B, H, W, C) and epsilon ~ N(0, I), (B, K, Z) -> log w_k in nats, (B, K).
+        """Return log w_k in nats, (B, K), for images x (B, H, W, C) and epsilon ~ N(0, I), (B, K, Z).
 
-        w_k = p(x | z_k) p(z_k) / q(z_k | x) at z_k = mu + sigma epsilon_k. Its mean over k estimates p(x)
-        without bias.
+        w_k = p(x | z_k) p(z_k) / q(z_k | x) at z_k = mu + sigma epsilon_k. Its mean over k is an unbiased
+        estimate of p(x).
         """
         mean, log_variance, z = self._posterior_samples(image, epsilon)
         return self.log_likelihood(image, z) + _log_prior_over_posterior(z, mean, log_variance)
 
     def terms(self, image: Any, epsilon: Any) -> Terms:
-        """Image x (B, H, W, C) and epsilon ~ N(0, I), (B, K, Z) -> the loss and the two terms of the ELBO."""
+        """Return loss and terms of the ELBO for images x (B, H, W, C) and epsilon ~ N(0, I), (B, K, Z)."""
         mean, log_variance, z = self._posterior_samples(image, epsilon)
         log_likelihood = self.log_likelihood(image, z)
         reconstruction = -ops.mean(log_likelihood, axis=1)
@@ -213,7 +214,7 @@ class VAE(CheckedModel):
         return Terms(ops.log(count) - ops.logsumexp(log_weights, axis=1), reconstruction, kl)
 
     def _posterior_samples(self, image: Any, epsilon: Any) -> tuple[Any, Any, Any]:
-        """Mean and log variance of q(z | x), (B, 1, Z), and z (B, K, Z) drawn from it."""
+        """Return mean and log variance of q(z | x), (B, 1, Z), and z (B, K, Z) drawn from it."""
         mean, log_variance = (ops.expand_dims(part, 1) for part in self.encode(image))
         return mean, log_variance, self.sampling((mean, log_variance, epsilon))
 
@@ -223,7 +224,7 @@ class VAE(CheckedModel):
     # Training.
 
     def compile(self, optimizer: Any = "adam", **kwargs: Any) -> None:
-        """Choose the optimizer; the loss is the bound.
+        """Set the optimizer; the loss is the negative bound.
 
         Args:
             optimizer: as in Keras.
@@ -235,23 +236,23 @@ class VAE(CheckedModel):
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if kwargs.get(name) is not None:
                 raise ValueError(
-                    f"{name}: expected none, because a VAE trains on its bound of log p(x) and reports the "
-                    f"terms, got {kwargs[name]!r}. Call compile(optimizer=...) alone."
+                    f"{name}: expected None, because a VAE trains on its bound of log p(x) and reports its "
+                    f"terms, got {kwargs[name]!r}. Pass only compile(optimizer=...)."
                 )
         super().compile(optimizer=optimizer, **kwargs)
 
     def checked_data(self, data: Any) -> Any:
-        """The images of a batch of images, or of (images, labels)."""
+        """Return the images of a batch of images, or of (images, labels)."""
         image, _ = unweighted(data, "VAE")
         return checked_finite(image=checked_images(self._as_images(image)))[0]
 
     def checked_query(self, data: Any) -> Any:
-        """The images of a batch of images, or of (images, labels)."""
+        """Return the images of a batch of images, or of (images, labels)."""
         image, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return checked_images(self._as_images(image))
 
     def _learn(self, data: Any) -> dict[str, Any]:
-        """One step of the optimizer on images."""
+        """Run one step of the optimizer on images."""
         image, epsilon = self._draw(data, step=steps_done(self.optimizer), stream=_TRAINING)
         with tf.GradientTape() as tape:
             terms = self.terms(image, epsilon)
@@ -261,17 +262,17 @@ class VAE(CheckedModel):
         return self._report(terms)
 
     def _judge(self, data: Any) -> dict[str, Any]:
-        """The terms on images."""
-        # Counted since the last reset, so an image's noise depends on its place in the data alone.
+        """Return the terms on images."""
+        # Counted since the last reset, so that the noise of an image only depends on its index in the data.
         seen = replica_sum(self.loss_tracker.count.value)
         return self._report(self.terms(*self._draw(data, step=0, first_index=seen, stream=_EVALUATION)))
 
     def _answer(self, data: Any) -> Any:
-        """The reconstructions of images."""
+        """Return the reconstructions of images."""
         return self(data, training=False)
 
     def _draw(self, image: Any, *, stream: int, **key: Any) -> tuple[Any, Any]:
-        """The images, binarised where that is asked for, and their epsilon (B, K, Z)."""
+        """Return the images, binarized with `dynamic_binarization`, and their epsilon (B, K, Z)."""
         count = ops.shape(image)[0]
         if self.dynamic_binarization:
             uniform = stateless_noise(
@@ -287,31 +288,31 @@ class VAE(CheckedModel):
         return _with_elbo({tracker.name: tracker.result() for tracker in self.metrics})
 
     def get_metrics_result(self) -> dict[str, Any]:
-        """The means so far, over all replicas."""
+        """Return the means so far, over all replicas."""
         return _with_elbo(super().get_metrics_result())
 
     @property
     def metrics(self) -> list[Any]:
-        """The means over the images since the last reset."""
+        """The mean terms over the images since the last reset."""
         return [self.loss_tracker, self.reconstruction_tracker, self.kl_tracker]
 
     # Use.
 
     def reconstruct(self, image: Any) -> Any:
-        """Image (B, H, W, C) -> the mean of p(x | z = mu(x)), images (B, H, W, C) in [0, 1]."""
+        """Return the mean of p(x | z = mu(x)), (B, H, W, C) in [0, 1], for images x (B, H, W, C)."""
         return self.decode(self.encode(image)[0])
 
     def sample(self, count: int = 1, *, seed: int = 0) -> Any:
-        """Draw z ~ N(0, I) -> means of p(x | z), images (count, H, W, C) in [0, 1]."""
+        """Draw z ~ N(0, I) and return the means of p(x | z), images (count, H, W, C) in [0, 1]."""
         count = check_int("count", count)
         return self.decode(stateless_noise(count, (self.latent_dim,), seed=seed, step=0))
 
     def interpolate(self, start: Any, end: Any, steps: int = 8) -> Any:
-        """Images on the straight line between two latent means.
+        """Return images on the straight line between two latent means.
 
         Args:
             start: images (B, H, W, C).
-            end: as many images.
+            end: equally many images.
             steps: S, both ends included.
 
         Returns:
@@ -319,13 +320,13 @@ class VAE(CheckedModel):
             `end`.
 
         Raises:
-            ValueError: `steps` is below 2, or there are not as many images at both ends.
+            ValueError: `steps` is below 2, or the numbers of images differ.
         """
         z = straight_line(self.encode(start)[0], self.encode(end)[0], steps)
         return ops.reshape(self.decode(ops.reshape(z, (-1, self.latent_dim))), (-1, steps, *self.image_shape))
 
     def endpoints(self) -> dict[str, Endpoint]:
-        """`serving_default` (reconstruct), `encode`, `decode`, and `sample`, whose z the caller draws."""
+        """Return `serving_default` (reconstruct), `encode`, `decode`, `sample`; the caller draws z."""
         image = {"image": Spec(("batch", *self.image_shape), "float32")}
         z = {"z": Spec(("batch", self.latent_dim), "float32")}
         return {
@@ -348,7 +349,7 @@ class VAE(CheckedModel):
 
 
 def _log_prior_over_posterior(z: Any, mean: Any, log_variance: Any) -> Any:
-    """Log p(z) - log q(z | x), (B, K)."""
+    """Return log p(z) - log q(z | x), (B, K)."""
     prior = densities.gaussian_log_density(z, 0.0, 0.0)
     return ops.sum(prior - densities.gaussian_log_density(z, mean, log_variance), axis=-1)
 

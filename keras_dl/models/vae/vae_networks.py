@@ -1,4 +1,4 @@
-"""The two networks of a VAE: images -> numbers of the posterior, latents -> numbers of the likelihood."""
+"""The two networks of a VAE, which compute the parameters of the posterior and of the likelihood."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ def vae_networks(
     activation: str | None,
     dtype: Any,
 ) -> tuple[Any, Any]:
-    """An encoder (B, H, W, C) -> (B, 2 Z) and a decoder (B, Z) -> (B, H, W, C) that mirrors it.
+    """Return an encoder (B, H, W, C) -> (B, 2 Z) and a decoder (B, Z) -> (B, H, W, C) that mirrors it.
 
     Args:
         architecture: `"conv"` or `"mlp"`.
         image_shape: (H, W, C).
         latent_dim: Z.
-        filters: feature maps of the encoder's convolutions, for `"conv"`.
-        units: widths of the encoder's dense layers; by default (256,) after convolutions, (200, 200) without.
-        activation: of the hidden layers; by default `"relu"` with convolutions, `"tanh"` without.
-        dtype: policy of all but the heads, which stay in float32.
+        filters: numbers of feature maps of the convolutions of the encoder, for `"conv"`.
+        units: widths of the dense layers of the encoder; by default (256,) after convolutions, (200, 200)
+            without.
+        activation: activation of the hidden layers; by default `"relu"` with convolutions, `"tanh"` without.
+        dtype: dtype policy of all layers except the float32 heads.
 
     Returns:
-        Two built `keras.Sequential`s.
+        Two built `keras.Sequential` models.
     """
     if architecture == "mlp":
         hidden = (200, 200) if units is None else units, activation or "tanh", dtype
@@ -44,14 +45,14 @@ def vae_networks(
 
 
 def mlp_encoder(image_shape: Shape, outputs: int, units: Sequence[int], activation: str, dtype: Any) -> Any:
-    """Images (B, H, W, C) -> (B, outputs) through fully connected layers.
+    """Return an encoder (B, H, W, C) -> (B, outputs) of fully connected layers.
 
     Args:
         image_shape: (H, W, C).
         outputs: width of the float32 head.
         units: widths of the hidden layers.
-        activation: of the hidden layers.
-        dtype: policy of all but the head.
+        activation: activation of the hidden layers.
+        dtype: dtype policy of all layers except the head.
 
     Returns:
         A built `keras.Sequential`.
@@ -70,14 +71,14 @@ def mlp_encoder(image_shape: Shape, outputs: int, units: Sequence[int], activati
 def mlp_decoder(
     image_shape: Shape, latent_dim: int, units: Sequence[int], activation: str, dtype: Any
 ) -> Any:
-    """Latents (B, Z) -> (B, H, W, C) through fully connected layers, mirroring `mlp_encoder`.
+    """Return a decoder (B, Z) -> (B, H, W, C) of fully connected layers, which mirrors `mlp_encoder`.
 
     Args:
         image_shape: (H, W, C).
         latent_dim: Z.
-        units: widths of the encoder's hidden layers, taken backwards.
-        activation: of the hidden layers.
-        dtype: policy of all but the head.
+        units: widths of the hidden layers of the encoder, used in reverse order.
+        activation: activation of the hidden layers.
+        dtype: dtype policy of all layers except the head.
 
     Returns:
         A built `keras.Sequential`.
@@ -102,15 +103,15 @@ def conv_encoder(
     activation: str,
     dtype: Any,
 ) -> Any:
-    """Images (B, H, W, C) -> (B, outputs): convolutions that halve the feature map, then dense layers.
+    """Return an encoder (B, H, W, C) -> (B, outputs) of convolutions of stride 2, then dense layers.
 
     Args:
         image_shape: (H, W, C).
         outputs: width of the float32 head.
-        filters: feature maps of each convolution.
+        filters: number of feature maps of each convolution.
         units: widths of the dense layers.
-        activation: of the hidden layers.
-        dtype: policy of all but the head.
+        activation: activation of the hidden layers.
+        dtype: dtype policy of all layers except the head.
 
     Returns:
         A built `keras.Sequential`.
@@ -138,17 +139,17 @@ def conv_decoder(
     activation: str,
     dtype: Any,
 ) -> Any:
-    """Latents (B, Z) -> (B, H, W, C): dense layers, then transposed convolutions that double the feature map.
+    """Return a decoder (B, Z) -> (B, H, W, C) of dense layers, then transposed convolutions of stride 2.
 
-    Where a side is not a multiple of the smallest feature map's, the surplus rows and columns are cut off.
+    Surplus rows and columns are cropped if a side is not a multiple of that of the smallest feature map.
 
     Args:
         image_shape: (H, W, C).
         latent_dim: Z.
-        filters: feature maps of the encoder's convolutions, taken backwards.
-        units: widths of the encoder's dense layers, taken backwards.
-        activation: of the hidden layers.
-        dtype: policy of all but the head.
+        filters: numbers of feature maps of the convolutions of the encoder, used in reverse order.
+        units: widths of the dense layers of the encoder, used in reverse order.
+        activation: activation of the hidden layers.
+        dtype: dtype policy of all layers except the head.
 
     Returns:
         A built `keras.Sequential`.

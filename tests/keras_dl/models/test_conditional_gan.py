@@ -157,7 +157,7 @@ def test_bad_labels_are_refused():
     with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got 0.5"):
         gan.generate(2, 0.5)
     with pytest.raises(
-        ValueError, match=r"label: expected one class or 2, as many as latents, got shape \(3,\)"
+        ValueError, match=r"label: expected one class, or 2, one per latent, got shape \(3,\)"
     ):
         gan.generate(2, [0, 1, 2])
     with pytest.raises(ValueError, match="num_classes: expected an int of at least 2, got 1"):

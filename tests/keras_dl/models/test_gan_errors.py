@@ -15,9 +15,7 @@ from tests._support.toy_gan import IMAGES, SHAPE, B, Z, everything, make, networ
 def test_networks_that_do_not_fit_are_refused():
     generator, discriminator = networks()
     other = keras.Sequential([keras.Input((5, 5, 1)), keras.layers.Flatten(), keras.layers.Dense(1)])
-    with pytest.raises(
-        ValueError, match=r"got outputs of shape \(None, 4, 4, 1\).*\(None, 5, 5, 1\).*Change"
-    ):
+    with pytest.raises(ValueError, match=r"got outputs \(None, 4, 4, 1\).*\(None, 5, 5, 1\).*Change"):
         GAN(generator, other)
     two = keras.Sequential([keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match=r"discriminator: expected one logit.*got \(None, 2\).*Dense\(1\)"):
@@ -42,13 +40,13 @@ def test_networks_that_do_not_fit_are_refused():
         ({"loss": "nonsaturating"}, "loss: expected 'minimax' or 'non_saturating' or .*got 'nonsaturating'"),
         ({"prior": "cauchy"}, "prior: expected 'uniform' or 'normal', got 'cauchy'"),
         ({"discriminator_steps": 0}, "discriminator_steps: expected an int of at least 1, got 0"),
-        ({"label_smoothing": 1.5}, "label_smoothing: expected a share"),
+        ({"label_smoothing": 1.5}, "label_smoothing: expected a fraction"),
         (
             {"loss": "hinge", "label_smoothing": 0.1},
-            "label_smoothing: expected 0 with loss='hinge'.*Leave it out",
+            "label_smoothing: expected 0 with loss='hinge'.*Omit it",
         ),
         ({"gradient_penalty": -1.0}, "gradient_penalty: expected None or a weight of at least 0, got -1.0"),
-        ({"ema_momentum": 1.0}, "ema_momentum: expected a share"),
+        ({"ema_momentum": 1.0}, "ema_momentum: expected a fraction"),
     ],
 )
 def test_arguments_out_of_range_are_refused(kwargs, text):
@@ -59,19 +57,19 @@ def test_arguments_out_of_range_are_refused(kwargs, text):
 def test_compile_without_two_optimizers_is_refused():
     gan = GAN(*networks())
     with pytest.raises(
-        ValueError, match="discriminator_optimizer: expected an optimizer, got None.*one each"
+        ValueError, match="discriminator_optimizer: expected an optimizer, got None.*one for each player"
     ):
         gan.compile(generator_optimizer="adam")
     with pytest.raises(ValueError, match="generator_optimizer: expected an optimizer, got None"):
         gan.compile(discriminator_optimizer="adam")
     with pytest.raises(
-        ValueError, match="optimizer: expected none, because a GAN has an optimizer for each player"
+        ValueError, match="optimizer: expected None, because a GAN has an optimizer for each player"
     ):
         gan.compile(optimizer="adam")
-    with pytest.raises(ValueError, match="loss: expected none.*its constructor names"):
+    with pytest.raises(ValueError, match="loss: expected None.*the loss of its constructor"):
         gan.compile("adam", "adam", loss="mse")
     shared = keras.optimizers.Adam()
-    with pytest.raises(ValueError, match="got the same.*make two"):
+    with pytest.raises(ValueError, match="got the same.*one optimizer for each player"):
         gan.compile(shared, shared)
 
 
@@ -91,7 +89,7 @@ def test_bad_batches_are_refused_before_they_train():
             gan.evaluate(images, batch_size=B, verbose=0)
     with pytest.raises(ValueError, match=r"image: expected shape \(batch, 4, 4, 1\), got \(\w+, 3, 4, 1\)"):
         make().fit(IMAGES[:, :3], batch_size=B, verbose=0)
-    with pytest.raises(ValueError, match="sample_weight: expected none"):
+    with pytest.raises(ValueError, match="sample_weight: expected None"):
         gan.fit(IMAGES, np.zeros(len(IMAGES)), sample_weight=np.ones(len(IMAGES)), verbose=0)
     with pytest.raises(ValueError, match=r"z: expected shape \(batch, 3\), got \(2, 4\)"):
         gan.generate(np.zeros((2, 4)))

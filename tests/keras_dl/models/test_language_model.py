@@ -217,7 +217,7 @@ class TestErrors:
             ),
             (
                 lambda model: model.step(np.array([0]), 2 * model.initial_states(1)),
-                "states: expected h, got 2 arrays. Begin with initial_states",
+                "states: expected h, got 2 arrays. Start with initial_states",
             ),
             (lambda model: model.nats_per_character("a"), "text: expected at least two characters, got 'a'"),
         ],

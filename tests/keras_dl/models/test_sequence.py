@@ -215,7 +215,7 @@ class TestErrors:
         model = SequenceClassifier(image_shape=(8, 8, 1))
         for shape in ((3, 8), (3, 8, 7), (3, 8, 8, 2), (3, 8, 8, 1, 1)):
             with pytest.raises(
-                ValueError, match=r"\(batch, time, 8\) or images with 8 numbers a row, got shape"
+                ValueError, match=r"\(batch, time, 8\) or images with 8 numbers per row, got shape"
             ):
                 model(np.zeros(shape, "float32"))
 

@@ -285,11 +285,11 @@ def test_images_of_another_shape_are_refused_also_after_training() -> None:
 
 
 def test_losses_metrics_and_sample_weights_are_refused() -> None:
-    with pytest.raises(ValueError, match="loss: expected none, because a VAE trains on its bound.*got 'mse'"):
+    with pytest.raises(ValueError, match="loss: expected None, because a VAE trains on its bound.*got 'mse'"):
         tiny().compile("adam", loss="mse")
-    with pytest.raises(ValueError, match="metrics: expected none"):
+    with pytest.raises(ValueError, match="metrics: expected None"):
         tiny().compile("adam", metrics=["mae"])
-    with pytest.raises(ValueError, match="sample_weight: expected none"):
+    with pytest.raises(ValueError, match="sample_weight: expected None"):
         tiny().fit(IMAGES, np.zeros(20), sample_weight=np.ones(20), verbose=0)
 
 
