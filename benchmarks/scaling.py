@@ -67,7 +67,7 @@ def worker(name: str, steps: int) -> None:
     import tensorflow as tf
 
     from keras_dl.data import shared
-    from keras_dl.training.team import Team, open_team
+    from keras_dl.training.distribution import Team, open_team
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     team = open_team("multi-worker") if "TF_CONFIG" in os.environ else Team()

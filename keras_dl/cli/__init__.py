@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from keras_dl.cli import deployment, release, serving, training
+from keras_dl.cli import deployment_commands, release_commands, serving_commands, training_commands
 from keras_dl.reports import console
 
 app = typer.Typer(
@@ -21,21 +21,21 @@ app = typer.Typer(
 
 # In the order of `keras-dl --help`.
 for command in (
-    training.quickstart,
-    training.recipes,
-    training.train,
-    training.evaluate,
-    training.sample,
-    release.export,
-    release.verify,
-    release.benchmark,
-    serving.serve,
-    serving.query,
-    serving.models,
-    deployment.deploy,
+    training_commands.quickstart,
+    training_commands.recipes,
+    training_commands.train,
+    training_commands.evaluate,
+    training_commands.sample,
+    release_commands.export,
+    release_commands.verify,
+    release_commands.benchmark,
+    serving_commands.serve,
+    serving_commands.query,
+    serving_commands.models,
+    deployment_commands.deploy,
 ):
     app.command()(command)
-app.command(context_settings={"allow_extra_args": True})(deployment.training_job)
+app.command(context_settings={"allow_extra_args": True})(deployment_commands.training_job)
 
 
 def main() -> None:

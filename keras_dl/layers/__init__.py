@@ -9,8 +9,8 @@ require_tensorflow_backend()
 
 from keras_dl.layers.conditioning import ClassConcatenation, ClassProjection
 from keras_dl.layers.convolution import Conv2D
+from keras_dl.layers.heaviside import Heaviside
 from keras_dl.layers.normalization import BatchNormalization
-from keras_dl.layers.perceptron import Heaviside
 from keras_dl.layers.recurrent import GRU, LSTM, VanillaRNN
 from keras_dl.layers.recurrent_cells import GRUCell, GRUGates, LSTMCell, LSTMGates, VanillaRNNCell
 from keras_dl.layers.recurrent_initializers import LongMemory

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.layers.perceptron import Heaviside
+from keras_dl.layers.heaviside import Heaviside
 from keras_dl.models.batch_checks import (
     checked_classes,
     checked_finite,

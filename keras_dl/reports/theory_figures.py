@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from keras_dl.reports.style import BLUE, COLORS, INK, ORANGE, style
-from keras_dl.theory.generalisation import ErrorTerms, hoeffding_bound, simulated_tail
+from keras_dl.theory.generalization import ErrorTerms, hoeffding_bound, simulated_tail
 from keras_dl.theory.gradient_flow import GradientNorms
-from keras_dl.theory.perceptron import PerceptronRun
+from keras_dl.theory.perceptron_convergence import PerceptronRun
 
 
 def plot_lines(

@@ -11,10 +11,10 @@ from .adversarial import (
     ring_of_gaussians,
 )
 from .approximation import bump_network, sup_error, tower_network
-from .convolution import conv_output_size, convolution_matrix, pool_output_size
+from .convolution_arithmetic import conv_output_size, convolution_matrix, pool_output_size
 from .elbo import LinearGaussianVAE, principal_components
 from .equivariance import equivariance_gap, invariance_gap, shift_images
-from .generalisation import (
+from .generalization import (
     ErrorTerms,
     decompose_error,
     hoeffding_bound,
@@ -35,7 +35,7 @@ from .gradient_flow import (
     spectral_radius,
     with_spectral_radius,
 )
-from .perceptron import PerceptronRun, Separation, novikoff_bound, separation, train_perceptron
+from .perceptron_convergence import PerceptronRun, Separation, novikoff_bound, separation, train_perceptron
 
 __all__ = [
     "BPTT",

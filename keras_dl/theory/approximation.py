@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_dl.layers import Heaviside
-from keras_dl.theory.arguments import Array, check_interval, check_positive
+from keras_dl.theory.numeric_arguments import Array, check_interval, check_positive
 from keras_dl_export.arguments import check_int
 
 Function = Callable[..., Any]

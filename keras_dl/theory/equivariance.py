@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_dl.theory.arguments import Array, check_array
+from keras_dl.theory.numeric_arguments import Array, check_array
 from keras_dl_export.arguments import check_int
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from keras_dl.theory.arguments import Array, check_array, check_positive
+from keras_dl.theory.numeric_arguments import Array, check_array, check_positive
 from keras_dl.theory.sigmoid import sigmoid
 from keras_dl_export.arguments import check_int
 

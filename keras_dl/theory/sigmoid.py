@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_dl.theory.arguments import Array
+from keras_dl.theory.numeric_arguments import Array
 
 
 def sigmoid(a: Array) -> Array:

@@ -27,9 +27,9 @@ from keras_dl_export.backend import require_tensorflow_backend
 
 require_tensorflow_backend()
 
-from keras_dl.training.environment import make_reproducible
 from keras_dl.training.fitting import train
 from keras_dl.training.interruption import TrainingInterrupted
+from keras_dl.training.reproducibility import make_reproducible
 from keras_dl.training.runs import Run, evaluate, load_run, sample
 
 __all__ = ["Run", "TrainingInterrupted", "evaluate", "load_run", "make_reproducible", "sample", "train"]

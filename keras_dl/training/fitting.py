@@ -30,13 +30,12 @@ from keras_dl.recipes import Recipe, Splits, get_recipe
 from keras_dl.reports import console, figures
 from keras_dl.reports.run import write_run_report
 from keras_dl.training import records
-from keras_dl.training.claim import claimed
-from keras_dl.training.environment import dtype_policy, make_reproducible
-from keras_dl.training.fingerprint import fingerprint
-from keras_dl.training.folder import RUNS, team_folder
+from keras_dl.training.distribution import Team, check_for_replicas, fingerprint, open_team
+from keras_dl.training.folder_lock import claimed
 from keras_dl.training.interruption import interruptible
+from keras_dl.training.reproducibility import dtype_policy, make_reproducible
+from keras_dl.training.run_folder import RUNS, team_folder
 from keras_dl.training.runs import Run, load_run
-from keras_dl.training.team import Team, check_for_replicas, open_team
 from keras_dl_export.files import replacing
 
 _PICTURES = 5  # times during a training that pictures are drawn, about

@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_dl.recipes import Recipe, get_recipe
 from keras_dl.training import train
-from keras_dl.training.cluster import cluster_of
+from keras_dl.training.distribution.cluster import cluster_of
 
 # Ten steps an epoch of 1,437 digits; the last batch has 141, which two workers cannot share evenly.
 OPTIONS: dict[str, Any] = {"batch_size": 144, "epochs": 2, "verbose": False}

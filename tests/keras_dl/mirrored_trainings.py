@@ -69,7 +69,7 @@ def errors_of_broken_exchanges() -> list[str]:
     import tensorflow as tf
 
     from keras_dl.replicas import replica_sum
-    from keras_dl.training.team import open_team
+    from keras_dl.training.distribution import open_team
 
     team = open_team("mirrored")
 

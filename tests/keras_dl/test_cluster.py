@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from keras_dl.training.cluster import Cluster, ClusterError, cluster_of, wait_for_all
-from keras_dl.training.team import _cause, check_for_replicas, open_team
+from keras_dl.training.distribution import check_for_replicas, open_team
+from keras_dl.training.distribution.cluster import Cluster, ClusterError, cluster_of, wait_for_all
+from keras_dl.training.distribution.exchange_errors import cause_of
 
 TWO = {"worker": ["a:1", "b:2"]}
 
@@ -171,7 +172,7 @@ Detected at node CollectiveReduceV2 defined at (most recent call last):
     ],
 )
 def test_the_cause_is_extracted_from_tensorflows_message(message: str, cause: str) -> None:
-    assert _cause(message) == cause
+    assert cause_of(message) == cause
 
 
 @pytest.mark.parametrize(("batch_size", "choice"), [(7, "6 or 9"), (2, "3"), (100, "99 or 102")])

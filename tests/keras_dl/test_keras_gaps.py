@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras.src.backend.tensorflow import nn as keras_nn
 from keras.src.backend.tensorflow import trainer as keras_trainer
 
-from keras_dl.training import keras_gaps
+from keras_dl.training.distribution import keras_gaps
 
 Trainer = keras_trainer.TensorFlowTrainer
 OF_NOTHING = ["conv", "depthwise_conv", "separable_conv", "conv_transpose", "max_pool", "average_pool"]
@@ -26,17 +26,17 @@ def test_the_gaps_exist_and_are_closed_within_the_block() -> None:
     """If this fails because `gaps` finds nothing, Keras has closed the gap: remove keras_gaps.py."""
     before = originals()
     assert keras_gaps.gaps() == ["_maybe_symbolic_build", "reduce_per_replica", *OF_NOTHING]
-    with keras_gaps.mended_keras():
+    with keras_gaps.patched():
         assert keras_gaps.gaps() == []
         assert all(now is not then for now, then in zip(originals(), before, strict=True))
-        with keras_gaps.mended_keras():  # nothing is left to do
+        with keras_gaps.patched():  # nothing is left to do
             assert keras_gaps.gaps() == []
     assert originals() == before
 
 
 def test_keras_is_restored_after_an_error() -> None:
     before = originals()
-    with pytest.raises(RuntimeError, match="lost"), keras_gaps.mended_keras():
+    with pytest.raises(RuntimeError, match="lost"), keras_gaps.patched():
         raise RuntimeError("lost")
     assert originals() == before
 
@@ -55,13 +55,13 @@ def test_a_keras_without_gaps_stays_unchanged(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(keras_nn, "conv", lambda inputs, kernel: tf.zeros((0, 2, 2, 2)))
     assert keras_gaps.gaps() == []
     before = originals()
-    with keras_gaps.mended_keras():
+    with keras_gaps.patched():
         assert originals() == before
 
 
 def test_one_worker_reduces_as_keras_does() -> None:
     strategy = tf.distribute.MirroredStrategy(["CPU:0"])
-    with keras_gaps.mended_keras():
+    with keras_gaps.patched():
         assert float(keras_trainer.reduce_per_replica(tf.constant(2.0), strategy, "auto")) == 2.0
 
 
@@ -94,7 +94,7 @@ def test_layers_of_no_example_have_their_shape_and_a_gradient_of_zero(layer: Any
 
     examples = np.random.default_rng(0).random((2, *shape), np.float32)
     wanted = compiled()(examples)
-    with keras_gaps.mended_keras():
+    with keras_gaps.patched():
         mended = compiled()
         nothing, gradients = mended(examples[:0])
         some = mended(examples)

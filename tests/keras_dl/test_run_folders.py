@@ -19,7 +19,7 @@ import pytest
 from keras_dl import callbacks
 from keras_dl.recipes import get_recipe
 from keras_dl.training import TrainingInterrupted, evaluate, load_run, train
-from keras_dl.training.claim import LOCK
+from keras_dl.training.folder_lock import LOCK
 from keras_dl_export.files import replacing
 from tests._support.runs import Interrupt, assert_same_bits, weights
 
@@ -65,7 +65,7 @@ def test_the_lock_of_a_killed_training_is_void(tmp_path):
 
 def test_trainings_of_one_second_get_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("keras_dl.training.folder.time.strftime", lambda *given: "now")
+    monkeypatch.setattr("keras_dl.training.run_folder.time.strftime", lambda *given: "now")
     inner = []
 
     def train_another():

@@ -16,7 +16,7 @@ from keras_dl.recipes import (
     Splits,
     latent_images,
 )
-from keras_dl.recipes.tasks import images
+from keras_dl.recipes.tasks import image_quality
 
 
 def splits(batches, description=None):
@@ -30,9 +30,11 @@ def shown(figure):
 
 def test_images_come_out_of_batches_with_and_without_labels():
     x = np.random.default_rng(0).random((10, 2, 2, 1), dtype=np.float32)
-    np.testing.assert_array_equal(images.images_of(load(x, batch_size=3, labels=False, shuffle=False)), x)
+    np.testing.assert_array_equal(
+        image_quality.images_of(load(x, batch_size=3, labels=False, shuffle=False)), x
+    )
     pairs = load((x, np.arange(10) % 2), batch_size=3, shuffle=False)
-    np.testing.assert_array_equal(images.images_of(pairs, 4), x[:4])
+    np.testing.assert_array_equal(image_quality.images_of(pairs, 4), x[:4])
 
 
 def test_many_images_are_generated_by_few_calls_of_different_seeds():
@@ -42,7 +44,7 @@ def test_many_images_are_generated_by_few_calls_of_different_seeds():
         calls.append((count, seed))
         return np.full((count, 1, 1, 1), seed)
 
-    assert images.generate_many(generate, 1200).ravel().tolist() == [0] * 500 + [1] * 500 + [2] * 200
+    assert image_quality.generate_many(generate, 1200).ravel().tolist() == [0] * 500 + [1] * 500 + [2] * 200
     assert calls == [(500, 0), (500, 1), (200, 2)]
 
 
@@ -63,21 +65,21 @@ def test_the_nll_of_a_vae_lies_below_its_negative_elbo():
 def test_a_perfect_generator_is_at_the_floor_and_a_forgetful_one_is_found_out():
     """Stands for MNIST: the digits at MNIST's size, of which a model gives back the training images."""
     train, test = load("digits", ("train", "test"), 500, image_size=28, labels=False, shuffle=False)
-    real = images.images_of(train)
+    real = image_quality.images_of(train)
     description = Description("mnist", {}, image_shape=(28, 28, 1))
     data = Splits(train, train, test, description, lambda: train)
-    perfect = images.quality(lambda count, seed: real[:count], data)
+    perfect = image_quality.quality(lambda count, seed: real[:count], data)
     assert perfect.fld.value == pytest.approx(perfect.fld.floor)
     assert perfect.num_images == 359
     zeros = real[lenet_outputs(real).classes == 0]
-    forgetful = images.quality(lambda count, seed: zeros[np.arange(count) % len(zeros)], data)
+    forgetful = image_quality.quality(lambda count, seed: zeros[np.arange(count) % len(zeros)], data)
     assert forgetful.fld.value > 5 * forgetful.fld.floor
     assert forgetful.classes.covered == 1
 
 
 def test_class_agreement_is_the_share_of_asked_classes_that_a_classifier_sees():
     train, test = load("digits", ("train", "test"), 500, image_size=28, labels=False, shuffle=False)
-    real = images.images_of(train)
+    real = image_quality.images_of(train)
     classes = lenet_outputs(real).classes
     first = np.array([np.flatnonzero(classes == label)[0] for label in range(10)])
     confused = first.copy()

@@ -1,6 +1,6 @@
 """The kinds of training: what each reports of the test split, and the pictures it draws."""
 
-from keras_dl.recipes.tasks.adversarial import ADVERSARIAL, CONDITIONAL_ADVERSARIAL
+from keras_dl.recipes.tasks.adversarial_images import ADVERSARIAL, CONDITIONAL_ADVERSARIAL
 from keras_dl.recipes.tasks.classification import CLASSIFICATION
 from keras_dl.recipes.tasks.latent_images import LATENT_IMAGES, latent_images
 from keras_dl.recipes.tasks.sequences import NEXT_CHARACTER, REGRESSION

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from keras_dl.metrics import active_units, binarized, importance_sampled_nll, kl_per_unit
 from keras_dl.recipes.recipe import Evaluation, Splits, Task
-from keras_dl.recipes.tasks.images import images_of, quality
+from keras_dl.recipes.tasks.image_quality import images_of, quality
 from keras_dl.reports import figures
 
 _PAIRS = 20  # reconstructions shown

@@ -1,4 +1,4 @@
-"""Who trains together: the workers that `TF_CONFIG` names, and whether all of them are there.
+"""The workers that `TF_CONFIG` names, and a wait for all of them.
 
 `TF_CONFIG` is what tf.distribute reads and a Kubernetes TFJob writes:
 
@@ -28,7 +28,7 @@ _RETRY_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Cluster:
-    """The workers and which of them this process is.
+    """The workers, and the place of this process among them.
 
     Attributes:
         addresses: host:port of each worker, the chief first.
@@ -54,13 +54,13 @@ class ClusterError(RuntimeError):
 
 
 def cluster_of(environment: Mapping[str, str] | None = None) -> Cluster:
-    """The cluster that `TF_CONFIG` describes.
+    """Return the cluster that `TF_CONFIG` describes.
 
     Args:
-        environment: where to look; `os.environ` by default.
+        environment: the variables; `os.environ` by default.
 
     Raises:
-        ValueError: the variable is missing or malformed; the text says in which way.
+        ValueError: the variable is missing or malformed.
     """
     text = (os.environ if environment is None else environment).get("TF_CONFIG", "")
     if not text.strip():
@@ -95,12 +95,12 @@ def cluster_of(environment: Mapping[str, str] | None = None) -> Cluster:
 def wait_for_all(cluster: Cluster, seconds: float) -> None:
     """Return once every worker of the cluster can be reached.
 
-    tf.distribute itself would wait without saying for whom. Each worker opens its port and knocks at those of
-    the others; then the port is free for tf.distribute.
+    tf.distribute itself would wait without naming the missing ones. Each worker opens its port and connects
+    to those of the others; then the port is free for tf.distribute.
 
     Args:
         cluster: the workers.
-        seconds: how long to wait.
+        seconds: the time limit.
 
     Raises:
         ClusterError: a worker could not be reached in time, or this worker's port is taken.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_dl.cli.arguments import ReleaseFolder, name_and_value
+from keras_dl.cli.options import ReleaseFolder, name_and_value
 from keras_dl.reports import console
 
 if TYPE_CHECKING:

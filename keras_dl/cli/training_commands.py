@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from keras_dl.cli.arguments import DataName, RunFolder, name_and_value
+from keras_dl.cli.options import DataName, RunFolder, name_and_value
 from keras_dl.reports import console
 
 if TYPE_CHECKING:

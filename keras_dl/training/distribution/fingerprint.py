@@ -1,4 +1,4 @@
-"""Whether all workers train on the same data."""
+"""A text that is equal on all workers if their data are."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from keras_dl.recipes import Splits
 
 
 def fingerprint(splits: Splits) -> str:
-    """What tells one worker's data from another's: what a model must know of them, and a checksum of all.
+    """Return the facts about the data that a model depends on, and a checksum of all examples.
 
-    Of a training split that is streamed it says which files it is read from instead.
+    For a training split that is streamed it names the files instead of a checksum.
     """
     facts = splits.description
     parts = [splits.validation, splits.test]
     if splits.files is None:
         parts.append(splits.train_in_order())
-    told = {
+    values = {
         "examples": dict(facts.num_examples),
         "image_shape": facts.image_shape,
         "num_features": facts.num_features,
@@ -28,11 +28,11 @@ def fingerprint(splits: Splits) -> str:
         "vocabulary": facts.vocabulary,
         "files": splits.files,
     }
-    known = ", ".join(f"{name} {value}" for name, value in told.items() if value not in (None, "None", {}))
+    listed = ", ".join(f"{name} {value}" for name, value in values.items() if value not in (None, "None", {}))
     checksum = zlib.crc32(repr(facts).encode(errors="replace"))
     for part in parts:
         checksum = _checksum(part, checksum)
-    return f"{facts.name}: {known}, checksum {checksum:08x}"
+    return f"{facts.name}: {listed}, checksum {checksum:08x}"
 
 
 def _checksum(batches: tf.data.Dataset, begun: int) -> int:

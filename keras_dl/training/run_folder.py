@@ -12,8 +12,8 @@ from pathlib import Path
 
 from keras_dl.callbacks import latest_checkpoint
 from keras_dl.recipes import Recipe
-from keras_dl.training.claim import check_free, check_unused
-from keras_dl.training.team import Team
+from keras_dl.training.distribution import Team
+from keras_dl.training.folder_lock import check_free, check_unused
 
 RUNS = Path("runs")  # where a run lies that was given no folder
 
@@ -32,13 +32,13 @@ def team_folder(team: Team, recipe: Recipe, out: str | Path | None, resume: bool
             found.append(_run_folder(recipe, out, resume))
             return _packed(found[0])
 
-        team.from_chief(send)
+        team.broadcast(send)
         with _emptied(found[0], out) as chosen:
             yield chosen
         return
     with (
         tempfile.TemporaryDirectory() as folder,
-        tarfile.open(fileobj=io.BytesIO(team.from_chief(bytes))) as archive,
+        tarfile.open(fileobj=io.BytesIO(team.broadcast(bytes))) as archive,
     ):
         archive.extractall(folder, filter="data")
         yield Path(folder)

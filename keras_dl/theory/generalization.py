@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keras_dl.theory.arguments import Array, check_array, check_positive
+from keras_dl.theory.numeric_arguments import Array, check_array, check_positive
 from keras_dl_export.arguments import check_int
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from keras_dl.metrics import lenet_outputs
 from keras_dl.recipes.recipe import Evaluation, Splits, Task
-from keras_dl.recipes.tasks.images import generate_many, quality
+from keras_dl.recipes.tasks.image_quality import generate_many, quality
 from keras_dl.reports import figures
 
 _LINES, _STEPS = 6, 9  # of the interpolation shown

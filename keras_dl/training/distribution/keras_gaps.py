@@ -1,18 +1,19 @@
-"""What Keras's `fit` lacks to train on several replicas, added while it is missing.
+"""Patches of Keras's `fit` for several replicas, applied while it needs them.
 
 Under a strategy some of Keras's functions (3.15, on TensorFlow 2.21) fail:
 
-- `Trainer._maybe_symbolic_build` learns the shapes of a batch from the mean of all replicas' batches, which
-  cannot be taken of shares of unequal size, nor of pairs (x, y). Here it gets the batch of the first replica.
-- `reduce_per_replica` takes the mean of each figure over its first axis, which a scalar has not. Here it is
-  taken over the replicas alone. It concerns several workers only.
-- Convolutions and pooling of no example give results of a wrong shape on CPU, or end the process, some of
-  them not before their gradient. A replica gets no example where a batch has fewer than there are replicas.
-  Here they take an example of zeros instead, and leave it out of the result.
+- `Trainer._maybe_symbolic_build` infers the shapes of a batch from the mean of all replicas' batches, which
+  does not exist for shares of unequal size, nor for pairs (x, y). Here it gets the batch of the first
+  replica.
+- `reduce_per_replica` averages each figure over its first axis, which a scalar does not have. Here the mean
+  is over the replicas alone. It concerns several workers only.
+- Convolutions and pooling of an empty batch return a wrong shape on CPU, or end the process, some of them
+  only in their gradient. A replica gets no example where a batch has fewer examples than there are replicas.
+  Here they run on one example of zeros instead, and drop it from the result.
 
-Each is replaced within `mended_keras` only, and only while Keras itself still fails: `gaps` tries Keras's own
-functions on a strategy that merely writes down what it is asked, and one convolution on no example. Once it
-returns nothing, this file can go.
+Each is replaced within `patched` only, and only while Keras itself still fails: `gaps` tries Keras's own
+functions on a strategy that only records its calls, and one convolution on an empty batch. Once it returns
+nothing, this file can be deleted.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ _Trainer: Any = keras_trainer.TensorFlowTrainer
 
 
 def gaps() -> list[str]:
-    """The names of Keras's functions that still fail on several replicas, within some 20 ms."""
+    """Return the names of Keras's functions that still fail on several replicas; takes about 20 ms."""
     return [name for _, name, fails, _ in _SUSPECTS if fails()]
 
 
 @contextmanager
-def mended_keras() -> Iterator[None]:
-    """Within the block, `fit` and `evaluate` work on several replicas."""
+def patched() -> Iterator[None]:
+    """Patch Keras within the block, so that `fit` and `evaluate` run on several replicas."""
     missing = gaps()
-    suspects = [(owner, name, mended) for owner, name, _, mended in _SUSPECTS if name in missing]
+    suspects = [(owner, name, patch) for owner, name, _, patch in _SUSPECTS if name in missing]
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in suspects]
-    for owner, name, mended in suspects:
-        setattr(owner, name, mended(getattr(owner, name)))
+    for owner, name, patch in suspects:
+        setattr(owner, name, patch(getattr(owner, name)))
     try:
         yield
     finally:
@@ -92,7 +93,7 @@ def _example_wise(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Recorder(tf.distribute.MultiWorkerMirroredStrategy):
-    """Looks to Keras like two workers, and writes down along which axes it is asked to reduce."""
+    """A strategy that Keras takes for two workers; it records the axes of each reduction."""
 
     def __init__(self) -> None:
         self.axes: list[int | None] = []
@@ -134,7 +135,7 @@ def _no_example_has_a_wrong_shape() -> bool:
     return tuple(convolution(tf.zeros((0, 4, 4, 1)), tf.zeros((3, 3, 1, 2))).shape) != (0, 2, 2, 2)
 
 
-# Where each function lives, its name, whether it still fails, and what makes a better one of it.
+# Each function's owner and name, the check whether it still fails, and the patch.
 _SUSPECTS: list[tuple[Any, str, Callable[[], bool], Callable[[Any], Any]]] = [
     (_Trainer, "_maybe_symbolic_build", _symbolic_build_reduces_batches, _symbolic_build),
     (keras_trainer, "reduce_per_replica", _scalars_are_reduced_by_axis, _reduce),
