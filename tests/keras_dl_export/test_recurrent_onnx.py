@@ -17,6 +17,8 @@ from keras_dl import layers as kdl
 from keras_dl_export import export, to_onnx
 from keras_dl_export.formats.onnx.onnx_contents import count_onnx_operators
 
+pytestmark = pytest.mark.slow
+
 D, H = 3, 4
 LOOPS = {"Loop", "Scan", "If"}
 SIZES = ((1, 6), (3, 4), (2, 1))  # batch, time

@@ -19,6 +19,8 @@ from keras_dl_export import Artifact, ConversionError, export, load_artifact, to
 from keras_dl_export.formats.tflite import tflite_recurrent, tflite_steps
 from keras_dl_export.tracing import trace_endpoints
 
+pytestmark = pytest.mark.slow
+
 Inputs = Mapping[str, np.ndarray]
 
 
