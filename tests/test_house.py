@@ -29,12 +29,9 @@ phrase: British spelling in keras_dl
 phrase: British spelling in serving
 phrase: British spelling in tests
 phrase: in mind in serving
-phrase: is none in docs
 phrase: is none in export
 phrase: is none in keras_dl
 phrase: is none in serving
-phrase: is none in tests
-phrase: leave away in serving
 phrase: let go in serving
 phrase: on its way in export
 phrase: on its way in serving
@@ -54,7 +51,7 @@ RULED_OUT = {
     "let go": r"\blet(?:s|ting)? go\b",
     "look again": r"\b(?:look(?:s|ed|ing)?(?: at (?:it|them))? again|ask(?:s|ed)? once more)\b",
     "senseless": r"\bsenseless\b|\bmakes? no sense\b",
-    "is none": r"\b(?:is|are|was|were|be) none\b",
+    "is none": r"(?<!there )\b(?:is|are|was|were|be) none\b",
     "no real": r"\b(?:is|are) no real\b",
     "none that": r"\b(?:is|are)? ?none that\b",
     "without a word": r"\bwithout a word\b",
