@@ -55,7 +55,7 @@ def imports_of(package: str) -> tuple[tuple[str, ...], frozenset[tuple[str, str]
 
     The package's own `__init__`, which imports names for the user, is no part.
     """
-    graph = grimp.build_graph(package, include_external_packages=False, exclude_type_checking_imports=True)
+    graph = grimp.build_graph(package, exclude_type_checking_imports=True, cache_dir=None)
     parts = sorted(child.removeprefix(f"{package}.") for child in graph.find_children(package))
 
     def part_of(module: str) -> str:
