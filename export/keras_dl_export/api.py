@@ -1,4 +1,4 @@
-"""The verbs: a model -> a file of each format, or a release; a file -> whether it is right."""
+"""The five verbs: write a model to a file of each format, export a release, and verify either."""
 
 # ruff: noqa: E402
 from __future__ import annotations
@@ -52,9 +52,9 @@ def to_saved_model(
 
     Args:
         model: a built Keras 3 model.
-        folder: where to; a SavedModel that is there already is replaced.
+        folder: the folder to write; an existing SavedModel is replaced.
         inputs: real examples to compare on, as for `export`.
-        random: what becomes of random numbers from a hidden generator, as for `export`.
+        random: how random numbers of a hidden generator are treated, as for `export`.
         tolerance: widens the tolerance of floating outputs, as for `export`.
 
     Returns:
@@ -96,7 +96,7 @@ def to_tflite(
 
     Args:
         model: a built Keras 3 model.
-        path: the file; one that is there already is replaced.
+        path: the file to write; an existing one is replaced.
         endpoint: which of the model's endpoints.
         quantize: "float16" halves the weights, "dynamic" keeps them in 8 bits, "int8" computes in 8 bits. The
             inputs and outputs keep their dtypes, and the tolerance is that of `parity.QUANTIZED_TOLERANCES`.
@@ -104,22 +104,22 @@ def to_tflite(
             tf.data pipeline of batches (of pairs, the first is taken).
         integer_io: whether floating inputs and outputs of an "int8" file are int8, for hardware without
             floats; `Runner.input_scales` and `output_scales` say what the integers mean.
-        accuracy_data: labelled data to compare the accuracy on, before and after, as for `export`.
+        accuracy_data: labeled data to compare the accuracy on, before and after, as for `export`.
         max_accuracy_drop: the largest drop of accuracy that is accepted, as a fraction.
-        inputs: real examples to compare on, as for `export`; by default the representative ones.
+        inputs: real examples to compare on, as for `export`; by default some of `representative_data`.
         batch_size: fixes the batch axis; None leaves it free.
         lstm: "fused" makes each LSTM one operator: the smallest file, and where the runtime lacks XNNPACK the
-            fastest. It keeps its state between two calls: whoever runs the file resets the interpreter's
-            variables before each, as `load_artifact` does. The batch is 1 then, unless the model's own is
+            fastest. It keeps its state between two calls: reset the interpreter's variables before each, as
+            `load_artifact` does. The batch is 1 then, unless the model's own is
             fixed. "exact" keeps no state.
-        random: what becomes of random numbers from a hidden generator, as for `export`.
+        random: how random numbers of a hidden generator are treated, as for `export`.
         tolerance: widens the tolerance of floating outputs, as for `export`.
 
     Returns:
         The artifact, proven equal to the model.
 
     Raises:
-        ValueError: an unbuilt model, an unknown endpoint or quantisation, or data that do not fit.
+        ValueError: an unbuilt model, an unknown endpoint or quantization, or data that do not fit.
         ConversionError: TFLite cannot express the endpoint.
         ParityError: the file does not give the model's numbers.
         AccuracyError: it loses more accuracy than `max_accuracy_drop`.
@@ -163,25 +163,25 @@ def to_onnx(
 
     Args:
         model: a built Keras 3 model.
-        path: the file; one that is there already is replaced.
+        path: the file to write; an existing one is replaced.
         endpoint: which of the model's endpoints.
         opset: the version of the ONNX operators, 13 to 18.
-        quantize: "float16" halves the weights and activations, "int8" quantises both statically (QDQ, weights
+        quantize: "float16" halves the weights and activations, "int8" quantizes both statically (QDQ, weights
             per channel). The inputs and outputs keep their dtypes, and the tolerance is that of
             `parity.QUANTIZED_TOLERANCES`.
         representative_data: real inputs for "int8", as for `to_tflite`.
-        accuracy_data: labelled data to compare the accuracy on, before and after, as for `export`.
+        accuracy_data: labeled data to compare the accuracy on, before and after, as for `export`.
         max_accuracy_drop: the largest drop of accuracy that is accepted, as a fraction.
-        inputs: real examples to compare on, as for `export`; by default the representative ones.
+        inputs: real examples to compare on, as for `export`; by default some of `representative_data`.
         batch_size: fixes the batch axis; None leaves it free.
-        random: what becomes of random numbers from a hidden generator, as for `export`.
+        random: how random numbers of a hidden generator are treated, as for `export`.
         tolerance: widens the tolerance of floating outputs, as for `export`.
 
     Returns:
         The artifact, proven equal to the model.
 
     Raises:
-        ValueError: an unbuilt model, an unknown endpoint, opset or quantisation, or data that do not fit.
+        ValueError: an unbuilt model, an unknown endpoint, opset or quantization, or data that do not fit.
         ConversionError: ONNX cannot express the endpoint.
         ParityError: the file does not give the model's numbers.
         AccuracyError: it loses more accuracy than `max_accuracy_drop`.
@@ -232,11 +232,11 @@ def export(
             `serving_default`; or a pipeline of such batches (tf.data, a generator, a PyDataset; of pairs, the
             first is taken), of which some of the first examples are read. Inputs without examples are drawn
             at random.
-        quantize: a quantisation for all formats that know it, or one for each, such as
+        quantize: a quantization for all formats that support it, or one for each, such as
             `{"tflite": "int8", "onnx": "float16"}`; see `to_tflite` and `to_onnx`. The SavedModel is never
-            quantised.
+            quantized.
         representative_data: real inputs for "int8": an array, a dict of arrays by input name, or a tf.data
-            pipeline of batches (of pairs, the first is taken). They quantise every endpoint whose inputs they
+            pipeline of batches (of pairs, the first is taken). They quantize every endpoint whose inputs they
             have. Any other stays float: its ONNX file wholly, in the TFLite file its activations; the file's
             notes say so.
         accuracy_data: a pair (inputs, labels), or a tf.data pipeline of such batches: how often
@@ -256,7 +256,7 @@ def export(
         The published release.
 
     Raises:
-        ValueError: an unknown format, quantisation, opset or `random`, an unbuilt model, or data that
+        ValueError: an unknown format, quantization, opset or `random`, an unbuilt model, or data that
             do not fit.
         ConversionError: a format cannot express the model.
         ParityError: a file does not give the model's numbers.
@@ -302,16 +302,16 @@ def verify(
     """Run a file, or all files of a release, in their own runtimes and compare.
 
     Args:
-        artifact: what `to_onnx` and its kin return (of a quantised file nothing else knows the tolerance), a
+        artifact: what `to_onnx` and the others return (only it has the tolerance of a quantized file), a
             path to such a file, or a release, whose files are also compared with their hashes. A file may be
-            of any writer: what it calls its inputs and outputs is told by name, or else by order, shape and
+            of any writer: its inputs and outputs are matched by name, or else by order, shape and
             dtype, and the comparisons' notes say so.
         model: the Keras model to compare with. A release can do without: its files are then compared with its
             SavedModel.
         inputs: real examples to compare on, as for `export`; by default those of an int8 release's own
             warm-up requests.
         random: what became of the model's random numbers, as for `export`.
-        tolerance: widens the tolerance of floating outputs, as for `export`; a release knows its own.
+        tolerance: widens the tolerance of floating outputs, as for `export`; a release has its own.
 
     Returns:
         The comparisons, all of them passed.

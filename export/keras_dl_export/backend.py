@@ -1,4 +1,4 @@
-"""The one Keras backend that the project runs on."""
+"""The one Keras backend that the project supports: TensorFlow."""
 
 from __future__ import annotations
 

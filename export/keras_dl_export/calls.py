@@ -1,4 +1,4 @@
-"""What subclassed models were called with. Keras keeps the shape of the first argument alone."""
+"""The arguments that subclassed models were called with; Keras keeps the first one's shape alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Leaf:
-    """Shape and dtype of a tensor, or a value that is no tensor."""
+    """The shape and dtype of a tensor, or a value that is not a tensor."""
 
     def __init__(self, shape: tuple[int | None, ...] | None, dtype: str, value: Any = None) -> None:
         self.shape = shape
@@ -23,7 +23,7 @@ _CALLS: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictiona
 
 
 def keep_calls() -> None:
-    """Let every subclassed Keras model remember how it was called first; nothing if Keras is not imported."""
+    """Make every subclassed Keras model record its first call; do nothing if Keras is not imported."""
     keras = sys.modules.get("keras")
     if not hasattr(keras, "Model") or "__call__" in vars(keras.Model):  # type: ignore[union-attr]
         return
@@ -40,7 +40,7 @@ def keep_calls() -> None:
 
 
 def first_call(model: Any) -> Mapping[str, Any]:
-    """Return the arguments of a model's first call, with a `Leaf` in each value's place; none if unknown."""
+    """Return the arguments of a model's first call, a `Leaf` for each value; an empty dict if unknown."""
     return _CALLS.get(model, {})
 
 

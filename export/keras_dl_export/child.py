@@ -1,4 +1,4 @@
-"""Work in a process of its own: its crash is an error here, and what it sets up ends with it.
+"""Call a function in a new process: its crash is an error here, and its settings end with it.
 
 `multiprocessing` would run the caller's own script again in the new process, guarded or not.
 """
@@ -20,13 +20,13 @@ _PROGRAM = f"from {__name__} import _work; _work()"
 
 
 class ChildError(Exception):
-    """The process ended before it answered; the message says how, as in "crashed (signal 11)"."""
+    """Error of a process that ended before it answered; the message says how, as in "crashed (signal 11)"."""
 
 
 def call_in_child(
     function: Callable[_Arguments, _Answer], *args: _Arguments.args, **kwargs: _Arguments.kwargs
 ) -> _Answer:
-    """Call a function in a new interpreter. What it returns is returned, what it raises is raised.
+    """Call a function in a new interpreter and return its result, or raise its exception.
 
     Args:
         function: of a module that can be imported.

@@ -14,13 +14,13 @@ from keras_dl_export.errors import ParityError
 from keras_dl_export.samples.references import Reference, Sample
 from keras_dl_export.samples.sample_kinds import NON_FINITE
 
-# What an element may differ by is this times 1 + the example's largest magnitude: absolute plus relative. The
+# An element may differ by this times 1 + the example's largest magnitude: absolute plus relative. The
 # magnitude is that of the whole example (a row of the batch), not the element's, because rounding grows with
 # what was summed: an element near zero carries the error of its large neighbors. By the coarsest floating
 # dtype that the model computes in; float64 counts as float32. Integers, booleans and strings are equal or
 # wrong.
 TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
-# Of files whose weights were quantised, by how; the coarser of both holds.
+# Of files whose weights were quantized, by how; the coarser of both holds.
 QUANTIZED_TOLERANCES = {"float16": 1e-2, "dynamic": 5e-2, "int8": 1e-1}
 # A difference beyond the tolerance is no error where rounding alone moves the model's own answer by a
 # comparable amount: behind sin(1e6), a chaotic recurrence, or a sum that cancels.
@@ -34,7 +34,7 @@ def relative_tolerance(reference: Reference, quantize: str | None, tolerance: fl
 
 
 def check_tolerance(tolerance: float | None) -> None:
-    """Raise a ValueError for what is no tolerance."""
+    """Raise a ValueError unless `tolerance` is None or a number above 0 and below 1."""
     known = tolerance is None or (isinstance(tolerance, int | float) and not isinstance(tolerance, bool))
     if not known or (tolerance is not None and not 0.0 < tolerance < 1.0):
         raise ValueError(
@@ -44,7 +44,7 @@ def check_tolerance(tolerance: float | None) -> None:
 
 
 def differs(sample: Sample, output: str, got: NDArray[Any], relative: float) -> str:
-    """Return how other numbers for an output differ from those of a sample; empty if they are equal."""
+    """Return how numbers for an output differ from a sample's, as a sentence; empty if they are equal."""
     try:
         compare("", sample, output, got, relative, Noise(sample))
     except ParityError as error:
@@ -113,13 +113,13 @@ def compare(
 
 
 def _overflows(array: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return what is beyond the dtype's numbers: infinite, or the largest, at which some runtimes stop."""
+    """Return where values overflow: infinity, or the dtype's largest number, where some runtimes saturate."""
     largest = float(np.finfo(array.dtype).max) if array.dtype.kind == "f" else np.inf
     return np.asarray(np.abs(array.astype(np.float64)) >= largest)
 
 
 def _ties(sample: Sample, output: str, index: tuple[int, ...], got: NDArray[Any], relative: float) -> bool:
-    """Tell whether `output` is the argmax of another output whose two scores at `index` are all but equal."""
+    """Return whether `output` is the argmax of another output whose two scores at `index` nearly tie."""
     chosen = sample.outputs[output]
     for scores in sample.outputs.values():
         if scores.dtype.kind != "f" or scores.shape[:-1] != chosen.shape or not scores.size:
@@ -139,7 +139,7 @@ def refuse(
 
 
 def _allowed(sample: Sample, output: str, relative: float) -> NDArray[np.float64]:
-    """Return what every element may differ by, by its sample's own scale."""
+    """Return the largest difference that is allowed for each element, by its example's own scale."""
     expected = sample.outputs[output]
     if expected.dtype.kind not in "fV":
         return np.zeros(())
@@ -149,7 +149,7 @@ def _allowed(sample: Sample, output: str, relative: float) -> NDArray[np.float64
 
 
 def _largest_of_example(sample: Sample, values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the largest of each sample, or of all where the output has no axis of samples."""
+    """Return the largest value of each example, or of all where the output has no axis of examples."""
     examples = {len(array) for array in sample.inputs.values() if array.ndim}
     axes = tuple(range(1, values.ndim)) if values.ndim and {len(values)} == examples else None
     return np.asarray(np.max(values, axis=axes, keepdims=True, initial=0.0), np.float64)

@@ -188,7 +188,7 @@ def _significand(dtype: np.dtype[Any]) -> int:
 
 
 def kind_of(dtype: np.dtype[Any]) -> str:
-    """Return NumPy's letter for the kind of a dtype; bfloat16, which NumPy does not know, is a float."""
+    """Return NumPy's letter for the kind of a dtype; bfloat16, which NumPy lacks, is a float."""
     return "f" if dtype.name == "bfloat16" else dtype.kind
 
 

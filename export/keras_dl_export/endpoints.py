@@ -1,4 +1,4 @@
-"""What a model offers to the outside: named functions over named, typed inputs."""
+"""Endpoints of a model: named functions of named, typed inputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ keep_calls()  # of models that are called from now on
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A plain function of named tensors, and the inputs it takes.
+    """A plain function of named tensors, with the specs of its inputs.
 
     Attributes:
         function: called with one keyword argument per input; runs with ``training=False`` and returns a dict

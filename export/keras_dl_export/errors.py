@@ -30,7 +30,7 @@ _IN_GRAPH = re.compile(
 )
 _MLIR = re.compile(r"^[^\n]*?\berror: (?:loc\(.*\): )?(?=\S)", re.M)
 _NODE = re.compile(r"'\{\{node ([^}]*)\}\} = (\w+)\[[^']*'")
-# Where in a graph or a C++ file, which tells a user nothing.
+# Places in a graph or a C++ file, which do not help a user.
 _LOCATIONS = re.compile(
     r"\{\{(?:function_)?node [^}]*\}\} ?|\[\[\{\{node [^}]*\}\}\]\]|\[Op:[^\]]*\](?: name:.*$)?|"
     r"^\S+\.(?:cc|cpp|h|py):\d+(?::\d+)?:? ?|^<unknown>:\d+: |\((?:defined at|at) [^)]*\.py:\d+\)",
@@ -48,27 +48,27 @@ class ExportError(KerasDLError):
 
 
 class BackendError(ExportError):
-    """Keras runs on another backend than TensorFlow."""
+    """Error of a Keras backend other than TensorFlow."""
 
 
 class ConversionError(ExportError):
-    """A format cannot express the model."""
+    """Error of a model that a format cannot express; nothing was written."""
 
 
 class ParityError(ExportError):
-    """A file does not give the model's numbers in its own runtime."""
+    """Error of a file that does not give the model's numbers in its own runtime."""
 
 
 class AccuracyError(ExportError):
-    """A file loses more accuracy than was allowed."""
+    """Error of a file that loses more accuracy than allowed."""
 
 
 class ReleaseError(ExportError):
-    """A release folder is missing, half-written or altered, or cannot be written."""
+    """Error of a release folder that is missing, incomplete, altered, or cannot be written."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return an error's reason in a line, without what frameworks put around it.
+    """Return an error's reason in one line, without the text that frameworks put around it.
 
     Keras wraps the reason in the call that it came from, AutoGraph puts it under the code that led there,
     TensorFlow under a stack trace, and the converters after a place in a C++ file. The innermost call stays.
@@ -94,13 +94,13 @@ def first_line(error: BaseException) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return `first_line` as a sentence that another can follow."""
+    """Return `first_line` with a period at its end."""
     reason = first_line(error)
     return reason if reason.endswith((".", "!", "?", "...")) else f"{reason}."
 
 
 def _said(text: str) -> str:
-    """Return the first line, and the rest of the paragraph where it only announces that."""
+    """Return the first line, and the rest of the paragraph if that line ends in a colon or comma."""
     if blamed := _MLIR.search(text):
         text = text[blamed.end() :]
     cleaned = "\n".join(" ".join(_clean(line).split()) for line in text.splitlines())

@@ -37,7 +37,7 @@ class Format(Protocol):
 
     @abstractmethod
     def recognizes(self, path: Path) -> bool:
-        """Tell by its content whether a file or folder is of this format."""
+        """Return whether a file or folder is of this format, by its content."""
 
     @abstractmethod
     def open(self, path: Path, threads: int | None) -> Mapping[str, Runner]:

@@ -1,4 +1,4 @@
-"""Read from the graph of a traced endpoint what becomes of each of its inputs."""
+"""Analyze the graph of a traced endpoint: what it does with each of its inputs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SIZING: dict[str, tuple[int, ...] | None] = {
 # The argument by which an operator looks something up, and what brings any integer into a range before.
 _LOOKING_UP = {"Gather": 1, "GatherNd": 1, "GatherV2": 1, "ResourceGather": 1, "ResourceGatherNd": 1}
 _BOUNDING = {"ClipByValue", "FloorMod", "Maximum", "Minimum", "Mod"}
-# They tell the size of a tensor, whatever it holds.
+# They return the size of a tensor, whatever its values.
 _BLIND = {"OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike"}
 # One infinity among what they sum spoils the whole sum, and runtimes differ in what they make of it; a
 # sine of 1e30 is one of a rounding error.
@@ -139,7 +139,7 @@ def _arguments(function: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _sizes(tensor: Any, operations: Iterable[Any]) -> bool:
-    """Tell whether integers of this tensor size another."""
+    """Return whether integers of this tensor decide the size of another."""
     if not tensor.dtype.is_integer:
         return False
     reached = {tensor.name}
@@ -178,13 +178,13 @@ def _outputs_of(
     *,
     untested: bool,
 ) -> frozenset[str]:
-    """Return the outputs that strange values in a tensor reach in a way that every runtime must agree on.
+    """Return the outputs that non-finite values in a tensor reach in a way on which all runtimes must agree.
 
     Args:
         tensor: the input.
         operations: of its graph, in order.
         outputs: the endpoint's names of the graph's outputs.
-        tests: operators whose answer makes numbers of the values: whatever follows counts.
+        tests: operators whose answer makes numbers of the values: all that follows counts.
         stops: operators behind which nothing is left to compare, unless the values were replaced before.
         untested: whether an output that the values reach untested counts, too.
     """

@@ -1,4 +1,4 @@
-"""Open a written file or a release: a path -> a runner. TensorFlow is imported for a SavedModel alone."""
+"""Open a written file or a release and return a runner; only a SavedModel imports TensorFlow."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def load_artifact(
         endpoint = _choose(endpoint, endpoints)
         artifact = next(artifact for artifact in artifacts if endpoint in artifact.endpoints)
         runner = open_runners(artifact.path, artifact.format, threads)[endpoint]
-        # Only the manifest knows the order of inputs and outputs, and which axes go together.
+        # Only the manifest has the order of inputs and outputs, and the axes of equal size.
         runner.inputs, runner.outputs = release.inputs[endpoint], release.outputs[endpoint]
         return runner
     if format not in (None, format_of(path)):

@@ -1,4 +1,4 @@
-"""What `release.json` says of a release: its model, endpoints, files and the tools that wrote it."""
+"""The content of `release.json`: a release's model, endpoints, files and the tools that wrote it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _TIMED_CALLS, _TIMED_SECONDS = 20, 0.3  # of each file, endpoint and number of t
 def describe(
     model: Any, signatures: Mapping[str, Signature], artifacts: Iterable[Artifact], staged: Path
 ) -> dict[str, Any]:
-    """Return the content of `release.json` but for the hashes.
+    """Return the content of `release.json` without the hashes.
 
     Args:
-        model: what was exported.
+        model: the exported model.
         signatures: its endpoints.
         artifacts: the files, proven equal to it.
         staged: the folder that they are in.

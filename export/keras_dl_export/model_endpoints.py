@@ -1,4 +1,4 @@
-"""List the endpoints of a Keras model: those that it declares, or the one that its `call` is."""
+"""List the endpoints of a Keras model: those that it declares, or one made from its `call`."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _FLAGS = ("training", "mask")  # Keras's own arguments of `call`
 def endpoints_of(
     model: Any, examples: ArrayLike | Mapping[str, ArrayLike] | None = None
 ) -> dict[str, Endpoint]:
-    """List what a built Keras model offers.
+    """List the endpoints of a built Keras model.
 
-    A model with a method `endpoints()` says so itself. Any other gets `serving_default`, derived from its
+    A model with a method `endpoints()` declares its own. Any other gets `serving_default`, derived from its
     `call`: the keys of dict inputs win over the names of `Input`s and arguments, outputs keep their keys, and
-    a single output is called `output`. Characters that no signature may hold become `_`.
+    a single output is called `output`. Characters that are invalid in signatures become `_`.
 
     Args:
         model: a built Keras 3 model.
         examples: real inputs, an array or a dict of arrays, by which the arguments of a subclassed model's
-            `call` are told. Without any they are those of the model's first call, if Keras was imported
+            `call` are derived. Without any they are those of the model's first call, if Keras was imported
             before this package; or else what Keras itself keeps, the first argument alone, in float32.
 
     Raises:
-        TypeError: `model` is no Keras model, or its `endpoints()` does not return a dict of `Endpoint`.
-        ValueError: `model` is not built, or its inputs cannot be told.
+        TypeError: `model` is not a Keras model, or its `endpoints()` does not return a dict of `Endpoint`.
+        ValueError: `model` is not built, or its inputs are unknown.
         BackendError: Keras does not run on TensorFlow.
     """
     require_tensorflow_backend()
@@ -105,7 +105,7 @@ def _from_call(model: Any, examples: Any) -> Endpoint:
             outputs = _call(model, signature, {**dict(zip(arguments, given, strict=True)), **constants})
         fallback = getattr(model, "output_names", ()) if isinstance(outputs, list | tuple) else ("output",)
         named = zip(_names(outputs, fallback), keras.tree.flatten(outputs), strict=True)
-        # An output that is None here, such as that of a loss in training, is none of the file's.
+        # An output that is None here, such as that of a loss in training, is not written.
         return {name: keras.ops.convert_to_tensor(value) for name, value in named if value is not None}
 
     return Endpoint(
@@ -146,7 +146,7 @@ def _call(model: Any, signature: inspect.Signature, given: Mapping[str, Any]) ->
 
 
 def _recorded(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return symbolic arguments, by name, as the model was called first, and those that are no tensors.
+    """Return symbolic arguments of the model's first call, by name, and those that are not tensors.
 
     Of a model that was built without a call, Keras kept the shapes.
     """

@@ -1,4 +1,4 @@
-"""What inputs and outputs are called: in a file, in TensorFlow's graph, and by a caller."""
+"""Names of inputs and outputs: in a file, in TensorFlow's graph, and as a caller passes them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _PLAIN = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 
 def as_word(name: str) -> str:
-    """Return a name as all files have it: letters of any script, digits and `_`, no digit first."""
+    """Return a name that is valid in all files: letters of any script, digits and `_`, no digit first."""
     return re.sub(r"\W", "_", f"_{name}" if name[:1].isdigit() else name)
 
 
 def as_words(names: Iterable[str]) -> list[str]:
-    """Return the names as files have them; of two that become one, the later gets a `_`."""
+    """Return names that are valid in all files; of two that become equal, the later gets a `_`."""
     words: list[str] = []
     for name in names:
         word = as_word(name)
@@ -27,7 +27,7 @@ def as_words(names: Iterable[str]) -> list[str]:
 
 
 def by_word(given: Mapping[str, Any], words: Collection[str]) -> dict[str, Any]:
-    """Return what was given by the model's own names by the names that files have.
+    """Return values that were passed under the model's own names under the names in files.
 
     `{"my-x": x}` may be given for `my_x`, and `{"a": {"b": x}}` for `a_b`. Names of neither kind stay.
 
@@ -48,7 +48,7 @@ def by_word(given: Mapping[str, Any], words: Collection[str]) -> dict[str, Any]:
 
 
 def as_parameters(names: Iterable[str]) -> dict[str, str]:
-    """Return what each word is called where it must be a parameter of a Python method, in order.
+    """Return each word as a parameter of a Python method, in order.
 
     `tf.saved_model.load(...).signatures[...]` is called so: `in` is `in_` there, `self` is `self_`, and `_x`
     is `arg__x`, as TensorFlow itself has it.
@@ -64,7 +64,7 @@ def as_parameters(names: Iterable[str]) -> dict[str, str]:
 
 
 def in_graph(names: Iterable[str]) -> dict[str, str]:
-    """Return what TensorFlow's graph calls each word: itself, or a number where it knows no such name.
+    """Return the name of each word in TensorFlow's graph: itself, or a number where that is invalid there.
 
     Names in a graph are ASCII, do not differ in case alone, and are parameters of Python functions. They are
     in the order of the words as parameters, because TensorFlow sorts both and matches them by their place.

@@ -1,4 +1,4 @@
-"""What the model itself answers: the numbers that `predict` gives, and how far rounding moves them."""
+"""The model's own answers: the numbers that `predict` gives, and how far rounding moves them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Predictor(Answers):
     of a functional model keeps them all until it ends.
 
     Args:
-        endpoint: what is asked.
+        endpoint: the endpoint to call.
         random: "mean" if draws from hidden generators are replaced by their mean.
     """
 
@@ -44,12 +44,12 @@ class Predictor(Answers):
         return _arrays(self._graph(**self._tensors(inputs)))
 
     def eagerly(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Return what calling the model gives, one operation after the other."""
+        """Return the answers of an eager call, one operation after the other."""
         with self._as_exported():
             return _arrays(self._ask(**self._tensors(inputs)))
 
     def _rounded(self, inputs: Arrays, seed: int) -> dict[str, NDArray[Any]]:
-        """Return the answers where floats that are made of integers are moved, too."""
+        """Return the answers with floats that are cast from integers moved, too."""
         if all(array.dtype.kind not in "iu" for array in inputs.values()):
             return self(inputs)
         with _moved_casts(seed):
@@ -80,7 +80,7 @@ class Predictor(Answers):
             function = tf.function(self._ask, autograph=False)
             try:
                 graph: Callable[..., Any] = function.get_concrete_function(**specs(free=True))
-            except Exception:  # a layer that asks for the number of examples has it in a single batch
+            except Exception:  # a layer that reads the number of examples has it in a single batch
                 graph = function.get_concrete_function(**specs(free=False))
         return graph
 
@@ -101,7 +101,7 @@ def _arrays(outputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
 
 @contextlib.contextmanager
 def _moved_casts(seed: int) -> Iterator[None]:
-    """Move each float that is made of an integer, as Keras makes it; other threads trace as ever."""
+    """Move each float that is cast from an integer by `tf.cast`, as Keras casts it."""
 
     def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
         def cast(x: Any, dtype: Any, name: str | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Smaller numbers for weights and activations, and the data that says how small they may be."""
+"""Quantization of weights and activations, and the data that calibrates it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Row = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Quantization:
-    """How a file is quantised.
+    """The quantization of a file.
 
     Attributes:
         kind: one of the format's `quantizations`.
         rows: for int8, the examples that each endpoint is calibrated on. Those that the data cannot feed are
-            not in it: an ONNX file of such an endpoint stays float32; in a TFLite file, which has them all,
-            its activations do, while weights that it shares with a calibrated one are in 8 bits.
+            missing: an ONNX file of such an endpoint stays float32; in a TFLite file, which has all
+            endpoints, its activations do, and weights that it shares with a calibrated one are in 8 bits.
         integer_io: whether floating inputs and outputs of an int8 file become int8 too; TFLite's alone.
     """
 
@@ -42,7 +42,7 @@ class Quantization:
         return None if self.kind == "int8" and not set(endpoints) & set(self.rows) else self
 
     def notes(self, endpoints: Iterable[str]) -> tuple[str, ...]:
-        """Say which endpoints stay float."""
+        """Return a sentence for each endpoint that stays float."""
         return tuple(
             f"{name}: the representative data do not have its inputs, so that its activations stay floats."
             for name in endpoints
@@ -51,7 +51,7 @@ class Quantization:
 
     @property
     def examples(self) -> dict[str, NDArray[Any]] | None:
-        """A few of the rows as a batch to compare on; None where there are none."""
+        """A few of the rows as a batch to compare on; None without rows."""
         merged: dict[str, NDArray[Any]] = {}
         for rows in self.rows.values():
             alike = [row for row in rows if all(row[name].shape == rows[0][name].shape for name in row)][:8]
@@ -67,19 +67,19 @@ def check_quantization(
     endpoints: Mapping[str, Endpoint],
     integer_io: bool = False,
 ) -> dict[str, Quantization]:
-    """Check the arguments and return how the files of each format are quantised.
+    """Check the arguments and return how the files of each format are quantized.
 
     Args:
         formats: the formats that are written.
-        quantize: a quantisation for all of them that know it, or one for each by format, or None.
+        quantize: a quantization for all of them that support it, or one for each by format, or None.
         representative_data: real inputs: an array, a dict of arrays by input name, or an iterable of such
             batches, for example a tf.data pipeline; of a pair (inputs, labels) the inputs are taken. An array
             is the only input of `serving_default`. They calibrate every endpoint whose inputs they have.
-        endpoints: what the files offer.
+        endpoints: the endpoints of the files.
         integer_io: see `Quantization`.
 
     Raises:
-        ValueError: an unknown quantisation or format, or data that are missing, superfluous or do not fit.
+        ValueError: an unknown quantization or format, or data that are missing, superfluous or do not fit.
         TypeError: data of the wrong dtype.
     """
     kinds = _kinds(formats, quantize)
@@ -99,15 +99,15 @@ def check_quantization(
 
 
 def _kinds(formats: Iterable[Format], quantize: str | Mapping[str, str] | None) -> dict[str, str]:
-    """Return the quantisation of each format that has one."""
+    """Return the quantization of each format that has one."""
     if quantize is None:
         return {}
     able = {format.name: format.quantizations for format in formats if format.quantizations}
     if isinstance(quantize, Mapping):
         if strange := [format for format in quantize if format not in able]:
             raise ValueError(
-                f"quantize: expected quantisations of {', '.join(able) or 'no format'}, got one of "
-                f"{strange[0]!r}. A SavedModel is never quantised, and other formats have to be asked for."
+                f"quantize: expected quantizations of {', '.join(able) or 'no format'}, got one of "
+                f"{strange[0]!r}. A SavedModel is never quantized, and other formats must be among `formats`."
             )
         wanted = {format: kind for format, kind in quantize.items() if kind is not None}
     else:
@@ -119,7 +119,7 @@ def _kinds(formats: Iterable[Format], quantize: str | Mapping[str, str] | None) 
             raise ValueError(f"quantize: expected None or one of {known} for {format}, got {kind!r}.")
     if not able:
         raise ValueError(
-            f"quantize: a SavedModel is never quantised, got {quantize!r}. Add 'tflite' or 'onnx'."
+            f"quantize: a SavedModel is never quantized, got {quantize!r}. Add 'tflite' or 'onnx'."
         )
     return wanted
 

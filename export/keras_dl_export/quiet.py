@@ -1,4 +1,4 @@
-"""Converters talk on standard error, from Python and C++; what they say is kept for the error message."""
+"""Silence converters, which write to standard error from Python and C++, and keep the text for errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _one_at_a_time = threading.RLock()  # the descriptor is the process's, not the t
 
 
 class Noise:
-    """What was said while standard error was silenced."""
+    """The text that was written while standard error was silenced."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -29,7 +29,7 @@ class Noise:
 
 @contextlib.contextmanager
 def silence() -> Iterator[Noise]:
-    """Keep from the terminal whatever goes to standard error, by whichever way."""
+    """Redirect standard error, from Python and from C++, to a file until the block ends."""
     with (
         _one_at_a_time,
         tempfile.NamedTemporaryFile("w", prefix="keras-dl-", suffix=".log") as file,
@@ -57,7 +57,7 @@ def _descriptor_into(file: IO[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _loggers_into(file: IO[str]) -> Iterator[None]:
-    """Give the converters' loggers this file alone: a handler may hold another stream than descriptor 2."""
+    """Redirect the converters' loggers to a file: a handler may hold another stream than descriptor 2."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     kept = [(logger, logger.handlers, logger.propagate) for logger in loggers]
     try:

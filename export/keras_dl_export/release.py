@@ -1,4 +1,4 @@
-"""The release format: one immutable folder a version, with a `release.json` that says what it holds.
+"""The release format: one immutable folder a version, with a `release.json` that describes its content.
 
     releases/digits/1/
         saved_model.pb  variables/  assets/       the SavedModel: what TensorFlow Serving loads
@@ -51,7 +51,7 @@ class Release:
 
     @property
     def version(self) -> int:
-        """The number that the folder is called."""
+        """The number in the folder's name."""
         return int(self.path.resolve().name)
 
     @property
@@ -71,7 +71,7 @@ class Release:
 
     @property
     def tolerance(self) -> float | None:
-        """What `export` was given as tolerance of floating outputs; None for the formats' own."""
+        """The tolerance of floating outputs that was passed to `export`; None for the defaults."""
         found: float | None = self.manifest.get("tolerance")
         return found
 
@@ -82,13 +82,13 @@ class Release:
 
     @property
     def flops(self) -> dict[str, Flops]:
-        """What one call of each endpoint costs, of those that could be counted."""
+        """The cost of one call of each endpoint that could be counted."""
         found = {name: entry.get("flops") for name, entry in self.manifest["endpoints"].items()}
         return {name: Flops(**flops) for name, flops in found.items() if flops}
 
     @property
     def machine(self) -> str:
-        """What the files were timed on when they were written; empty if they were not."""
+        """The machine that the files were timed on; empty if they were not timed."""
         return str(self.manifest.get("latency", {}).get("machine", ""))
 
     @property
@@ -124,7 +124,7 @@ _REMEDY = "Export the model again: a published version is never changed."
 
 
 def open_release(path: str | os.PathLike[str], version: int | None = None, *, check: bool = True) -> Release:
-    """Read a release and see that it is whole.
+    """Read a release and check that it is complete.
 
     Args:
         path: the folder of one version, or of all versions of a release.
@@ -132,7 +132,7 @@ def open_release(path: str | os.PathLike[str], version: int | None = None, *, ch
         check: whether to compare all files with their hashes.
 
     Raises:
-        ReleaseError: there is no such release, it is half-written, or it was altered.
+        ReleaseError: the release does not exist, is incomplete, or was altered.
     """
     folder = Path(path)
     if not is_release(folder):
@@ -169,12 +169,12 @@ def open_release(path: str | os.PathLike[str], version: int | None = None, *, ch
 
 
 def is_release(folder: Path) -> bool:
-    """Tell whether `folder` is one version of a release."""
+    """Return whether `folder` is one version of a release."""
     return (folder / MANIFEST).is_file()
 
 
 def holds_release(path: Path) -> bool:
-    """Tell whether `path` is one version of a release, or the folder of its versions."""
+    """Return whether `path` is one version of a release, or the folder of its versions."""
     return is_release(path) or bool(list_versions(path))
 
 

@@ -1,4 +1,4 @@
-"""Named, typed tensors: what goes into an endpoint and what comes out."""
+"""Specs of named, typed tensors: the inputs and outputs of an endpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_ENDPOINT = "serving_default"
 
 @dataclass(frozen=True)
 class Spec:
-    """Shape and dtype of one named tensor.
+    """The shape and dtype of one named tensor.
 
     Attributes:
         shape: one entry an axis; an int where the size is fixed, a name where it is dynamic, for example

@@ -1,4 +1,4 @@
-"""Endpoints made ready to be written: traced, and with the model's own answers beside them."""
+"""Trace endpoints for writing, with the model's own answers to compare with."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from keras_dl_export.samples.references import Reference, Sample
 from keras_dl_export.specs import Spec
 from keras_dl_export.weights import refuse_non_finite_weights
 
-# They draw from generator state that no file carries; the Stateless* kin are functions of their seed.
+# They draw from generator state, which files do not hold; Stateless* ones are functions of their seed.
 _RANDOM_OPERATIONS = {
     "Multinomial",
     "ParameterizedTruncatedNormal",
@@ -64,13 +64,13 @@ class Signature(Reference):
 
     Attributes:
         function: the TensorFlow ConcreteFunction; one keyword argument per input, of its `names.in_graph`.
-        endpoint: what was traced.
+        endpoint: the traced endpoint.
         random: "mean" if draws from hidden generators are replaced by their mean, or "refuse".
         lowered: whether it has layers, such as recurrent ones, that each target has its own form of.
         replaceable: the types of operators in it that some target has a replacement for.
         emit: the target's form of recurrent layers, None being Keras's own.
-        notes: what the target that it was traced for could not express in its own form.
-        reference_notes: where the answers are not what a user may take for the model's.
+        notes: what the target could not express in its own form.
+        reference_notes: where the answers differ from what a user may expect of the model.
     """
 
     function: Any = field(repr=False)
@@ -92,7 +92,7 @@ def trace_endpoints(
     batch_size: int | None = None,
     targets: Iterable[Emitter | None] = (),
 ) -> dict[str, Signature]:
-    """Trace a model's endpoints and ask the model itself for the answers to compare with.
+    """Trace a model's endpoints and compute the model's own answers to compare with.
 
     Args:
         model: a built Keras 3 model.
@@ -108,7 +108,8 @@ def trace_endpoints(
         ValueError: an unknown endpoint, another `random`, an impossible batch size, or examples of an unknown
             name or the wrong shape.
         TypeError: examples of the wrong dtype.
-        ConversionError: an endpoint cannot be traced, or keeps state between calls; or a weight is no number.
+        ConversionError: an endpoint cannot be traced, or keeps state between calls; or a weight is
+            not a number.
     """
     offered = with_batch_size(endpoints_of(model, inputs), batch_size)
     chosen = {name: pick(offered, name) for name in (offered if endpoints is None else endpoints)}
@@ -123,7 +124,7 @@ def trace_chosen(
     random: str = "refuse",
     targets: Iterable[Emitter | None] = (),
 ) -> dict[str, Signature]:
-    """Trace endpoints of a model and ask it for the answers, as `trace_endpoints` does.
+    """Trace chosen endpoints of a model and compute its answers, as `trace_endpoints` does.
 
     Args:
         model: a built Keras 3 model.
@@ -168,7 +169,7 @@ def lower(signatures: Mapping[str, Signature], emit: Emitter | None) -> dict[str
 
 
 def trace_like(signature: Signature, endpoint: Endpoint, samples: tuple[Sample, ...]) -> Signature:
-    """Trace another endpoint as a signature was traced, with answers that are known already."""
+    """Trace another endpoint in the way of a signature, with answers that are known already."""
     traced = _trace(signature.name, endpoint, signature.emit, signature.random)
     outputs = _output_specs(traced["function"], samples)
     return dataclasses.replace(signature, outputs=outputs, samples=samples, endpoint=endpoint, **traced)
@@ -188,7 +189,7 @@ def _trace_one(
     function = traced["function"]
     _refuse_hidden_state(name, function, random)
     precision = traced["precision"]
-    # What a 16-bit model gives for large values is where it overflows.
+    # For large values, a 16-bit model only shows where it overflows.
     insight = look_into(function, endpoint.inputs, layers) if precision == "float32" else None
     answers = Predictor(endpoint, random)
     samples = draw_samples(name, endpoint, examples, vocabulary, answers, insight)
@@ -212,7 +213,7 @@ def _trace(
     dtypes: Mapping[str, Any] | None = None,
     watched: Replacements | None = None,
 ) -> dict[str, Any]:
-    """Return the fields of a Signature that the target decides on.
+    """Return the fields of a Signature that depend on the target.
 
     Args:
         name: the endpoint's.
@@ -277,12 +278,12 @@ def _trace(
 
 
 def _replacements(*targets: Emitter | None) -> Replacements:
-    """Return the operators that targets have others for; TFLite's alone has some."""
+    """Return the operators that targets replace; of the built-in ones only TFLite's has some."""
     return {name: many for emit in targets for name, many in getattr(emit, "operators", {}).items()}
 
 
 def _eager_notes(name: str, sample: Sample, answers: Answers, precision: str) -> tuple[str, ...]:
-    """Say where calling the model gives other numbers than `predict`, which files follow."""
+    """Return notes on outputs where an eager call differs from `predict`, which files follow."""
     try:
         eager = answers.eagerly(sample.inputs)
     except Exception:
@@ -296,7 +297,7 @@ def _eager_notes(name: str, sample: Sample, answers: Answers, precision: str) ->
 
 
 def _sparse_notes(name: str, layers: Iterable[Any]) -> Iterator[str]:
-    """Say which inputs of a model may be sparse and are dense in a file."""
+    """Yield notes on inputs that may be sparse in the model and are dense in the file."""
     for layer in layers:
         if isinstance(layer, keras.layers.InputLayer) and layer.sparse:
             yield f"endpoint {name!r}: the sparse input {layer.name!r} is dense in the file."

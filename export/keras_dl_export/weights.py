@@ -1,4 +1,4 @@
-"""The weights of a model, looked at before any work."""
+"""A check of a model's weights before any work."""
 
 from __future__ import annotations
 

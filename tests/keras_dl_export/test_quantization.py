@@ -158,7 +158,7 @@ def test_recurrent_weights_of_onnx_take_8_bits_each(tmp_path: Path, layer: Any, 
     data = np.random.default_rng(0).random((20, 6, 16), np.float32)
     exact = to_onnx(model, tmp_path / "exact.onnx", inputs=data)
     small = to_onnx(model, tmp_path / "small.onnx", quantize="int8", representative_data=data)
-    assert exact.bytes - small.bytes > 0.7 * 4 * model.count_params() - 2500  # less the nodes that quantise
+    assert exact.bytes - small.bytes > 0.7 * 4 * model.count_params() - 2500  # less the nodes that quantize
     written = onnx.load(small.path).graph
     arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in written.initializer}
     casts = {node.output[0]: arrays.get(node.input[0]) for node in written.node if node.op_type == "Cast"}
@@ -185,14 +185,14 @@ def test_recurrent_weights_of_onnx_take_8_bits_each(tmp_path: Path, layer: Any, 
         (
             "float16",
             ("saved_model",),
-            "quantize: a SavedModel is never quantised, got 'float16'. Add 'tflite'",
+            "quantize: a SavedModel is never quantized, got 'float16'. Add 'tflite'",
         ),
         (
             {"saved_model": "float16"},
             ("onnx",),
-            "quantize: expected quantisations of onnx, got one of 'saved_",
+            "quantize: expected quantizations of onnx, got one of 'saved_",
         ),
-        ({"tflite": "float16"}, ("onnx",), "quantize: expected quantisations of onnx, got one of 'tflite'"),
+        ({"tflite": "float16"}, ("onnx",), "quantize: expected quantizations of onnx, got one of 'tflite'"),
         ({"onnx": "dynamic"}, ("onnx",), "one of 'float16', 'int8' for onnx, got 'dynamic'"),
         ("int8", ("onnx",), "representative_data: int8, and only int8, .* got none for quantize='int8'"),
     ],

@@ -234,7 +234,7 @@ def test_softplus_stays_a_loop(tmp_path: Path) -> None:
     artifact = to_onnx(model, tmp_path / "model.onnx")
     assert "RNN" not in artifact.operators
     (note,) = artifact.notes
-    assert "does not know the activation 'softplus'" in note
+    assert "does not support the activation 'softplus'" in note
     check(model, artifact.path, {"x": 300 * draw(3, 4)})
 
 
@@ -338,8 +338,8 @@ class Renamed(kdl.GRUCell):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: layers.LSTM(H, activation="gelu"), "ONNX's LSTM does not know the activation 'gelu'"),
-        (lambda: layers.GRU(H, recurrent_activation=keras.ops.cos), "does not know the activation 'cos'"),
+        (lambda: layers.LSTM(H, activation="gelu"), "ONNX's LSTM does not support the activation 'gelu'"),
+        (lambda: layers.GRU(H, recurrent_activation=keras.ops.cos), "does not support the activation 'cos'"),
         (lambda: layers.RNN(Leaky(H), return_sequences=True), "its cell is a Leaky, not an LSTM"),
         (lambda: layers.RNN(Renamed(H)), "its cell is a Renamed, not an LSTM"),
         (lambda: layers.RNN([layers.GRUCell(H), Leaky(H)]), "its cell is a Leaky, not an LSTM"),

@@ -1,4 +1,4 @@
-"""The formats that releases can hold. A new one is a folder beside this file, and a line in `FORMATS`."""
+"""The formats of releases. A new one is a folder beside this file, and a line in `FORMATS`."""
 
 from __future__ import annotations
 

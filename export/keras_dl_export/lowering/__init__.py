@@ -1,4 +1,4 @@
-"""What a target lacks, expressed by what it has."""
+"""Changes to a traced model that several targets share: recurrent layers, operators, replaced functions."""
 
 from keras_dl_export.lowering.argmax import plain_argmax
 from keras_dl_export.lowering.fresh_functions import fresh_functions

@@ -1,4 +1,4 @@
-"""`keras.ops.argmax` and `argmin` without their bit operations."""
+"""`keras.ops.argmax` and `argmin`, traced without their bit operations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras_dl_export.lowering.patching import patched
 
 @contextlib.contextmanager
 def plain_argmax() -> Iterator[None]:
-    """Let Keras trace `argmax` and `argmin` as the one TensorFlow operator that they are.
+    """Make Keras trace `argmax` and `argmin` as one TensorFlow operator each.
 
     Keras puts -0.0 below 0.0, by looking at the sign bit: neither TFLite nor ONNX can. The operators
     themselves count the two as equal and take the first, as NumPy does.

@@ -19,8 +19,8 @@ def fresh_functions(*, compiled: bool = True) -> Iterator[None]:
     target, and one traced for a target would come back when the model itself is called.
 
     Args:
-        compiled: whether those that XLA shall compile, such as Keras's grouped convolutions, stay so.
-            Converters see one unknown operator in each; TensorFlow itself cannot run some in another way.
+        compiled: whether functions for XLA, such as Keras's grouped convolutions, stay compiled.
+            Converters see one unknown operator in each; TensorFlow itself can run some in no other way.
     """
 
     def replace(kept: Callable[..., Any]) -> Callable[..., Any]:

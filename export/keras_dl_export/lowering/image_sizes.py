@@ -1,4 +1,4 @@
-"""Image layers that decide in Python on the size of an image, traced for images of any size.
+"""Image layers that branch in Python on an image's size, traced for images of any size.
 
 Keras takes such a decision where the size is a number, as in an eager call. In a graph the size is a tensor,
 and Keras takes one branch for all images, or fails.
@@ -55,7 +55,7 @@ def _crop_any_size(crop: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _resize_to_any_size(resize: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def resize_to(images: Tensor, size: Any, *arguments: Any, **named: Any) -> Tensor:
-        # Keras asks whether the size is positive.
+        # Keras checks in Python that the size is positive.
         known = not any(tf.is_symbolic_tensor(side) for side in size)
         return (resize if known else of_keras._resize)(images, size, *arguments, **named)
 

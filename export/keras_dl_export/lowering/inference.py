@@ -1,4 +1,4 @@
-"""Layers as an exported file can run them: no draw that is not used, and no memory between calls."""
+"""Layers at inference: no unused random draws, and no state between calls."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from keras_dl_export.lowering.patching import patched
 
 @contextlib.contextmanager
 def at_inference(note: Callable[[str, str], None] | None = None) -> Iterator[None]:
-    """Let recurrent and augmenting layers leave their model as it is.
+    """Keep recurrent and augmenting layers from changing their model.
 
     Keras draws dropout masks and random transformations of images even where it does not use them, which
-    advances the model's generators and puts random operators into a graph. And a stateful layer goes on from
-    where the last call ended: a file serves many callers, so every call begins as after `reset_state()` here,
-    the model's own answers included.
+    advances the model's generators and puts random operators into a graph. And a stateful layer continues
+    from the last call: a file serves many callers, so every call begins as after `reset_state()` here,
+    including the model's own answers.
 
     Args:
         note: called with the name of every stateful layer and what becomes of it.

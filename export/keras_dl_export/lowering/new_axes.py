@@ -1,4 +1,4 @@
-"""`x[..., None]` as the reshaping that it is."""
+"""`x[..., None]`, traced as a reshape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WHOLE = slice(None)
 
 @contextlib.contextmanager
 def plain_new_axes() -> Iterator[None]:
-    """Trace an index that does nothing but add axes as `expand_dims`.
+    """Trace an index that only adds axes as `expand_dims`.
 
     TensorFlow makes a StridedSlice of it, which TFLite lacks where other axes are dynamic.
     """

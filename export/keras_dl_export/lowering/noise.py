@@ -1,4 +1,4 @@
-"""Random numbers of hidden generators, replaced by their mean."""
+"""Random numbers of hidden generators, replaced by their means."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from keras_dl_export.lowering.patching import patched
 
 @contextlib.contextmanager
 def mean_noise(note: Callable[[str, str], None] | None = None) -> Iterator[None]:
-    """Let every draw from a hidden generator be the mean of its distribution, in this thread alone.
+    """Replace every draw from a hidden generator by the mean of its distribution.
 
     A normal is its mean, a uniform its middle, a dropout its input. Draws whose seed is given, as a number or
     a tensor, are functions of it and stay; categorical draws and shuffles have no mean, and stay too.
 
     Args:
-        note: called with the place of every draw and what becomes of it.
+        note: called with the name scope of every draw and a remark.
     """
 
     def replace(mean: Callable[..., Any], is_hidden: Any, draw: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
-"""TensorFlow operators that a target computes otherwise, replaced while a graph is traced.
+"""TensorFlow operators that a target computes differently, replaced while a graph is traced.
 
 The replacement acts where every operator of a graph is created: it meets `keras.ops`, a layer's own code and
-plain `tf` calls alike, in loops and nested functions too, and knows shapes and constants.
+plain `tf` calls alike, in loops and nested functions too, and has their shapes and constants.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Operator:
 
 @dataclass(frozen=True)
 class Replacement:
-    """What takes an operator's place.
+    """A replacement for an operator.
 
     Attributes:
         write: makes the operator's outputs from other operators: one tensor, or as many as it has.
-        needed: whether the target computes this operator otherwise; it may do so for some dtypes alone.
+        needed: whether the target computes this operator differently, possibly for some dtypes only.
     """
 
     write: Callable[[Operator], Any]
@@ -52,7 +52,7 @@ Replacements = Mapping[str, Sequence[Replacement]]
 
 @contextlib.contextmanager
 def replaced_operators(replacements: Replacements, *, write: bool = True) -> Iterator[set[str]]:
-    """Create others in place of some operators, in graphs that this thread traces.
+    """Replace operators as they are created in graphs that this thread traces.
 
     Args:
         replacements: by the type of the operator; the first that is needed is taken. Inside a replacement
@@ -99,7 +99,7 @@ def replaced_operators(replacements: Replacements, *, write: bool = True) -> Ite
 
 
 def _only_output(outputs: Any) -> Any:
-    """Return an operator whose outputs are these and no others."""
+    """Return an operator that has exactly these outputs."""
     if isinstance(outputs, list | tuple):
         return tf.identity_n(list(outputs))[0].op
     if len(outputs.op.outputs) > 1:

@@ -15,7 +15,7 @@ _NARROW = ("float16", "bfloat16")
 
 @contextlib.contextmanager
 def in_float32() -> Iterator[set[str]]:
-    """Let every layer compute in float32, in this thread alone; its weights are cast as they are used.
+    """Make every layer compute in float32; its weights are cast as they are used.
 
     Yields:
         The 16-bit dtypes that the layers would have computed in.

@@ -1,9 +1,9 @@
-"""Recurrent layers, described once and handed to each target's own form of them.
+"""Recurrent layers, described in one form that each target writes in its own.
 
 Keras runs every recurrent layer through `RNN.inner_loop`, a TensorFlow loop over a list of tensors. While an
 endpoint is traced for a target, that loop is replaced: the layer becomes a `Recurrence`, and the target's
-emitter writes it the way the target runs best. What the emitter cannot express stays Keras's loop, and why is
-kept for the artifact's notes.
+emitter writes it in the form that the target runs best. A layer that the emitter cannot express stays
+Keras's loop, and the artifact's notes say why.
 
 Shapes: B batch, T time, D features, H units.
 """
@@ -27,7 +27,7 @@ Tensor = Any
 
 
 class Inexpressible(Exception):
-    """A target cannot express a recurrence; the text says why, as the end of "it is a loop because ..."."""
+    """Error of a recurrence that a target cannot express; the text completes "it is a loop because ..."."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ Emitter = Callable[[Recurrence], tuple[Tensor, Tensor | None, Sequence[Tensor]]]
 
 @dataclass
 class Trace:
-    """What was met while an endpoint was traced.
+    """Observations made while an endpoint was traced.
 
     Attributes:
         recurrent: whether there was any recurrent layer.
@@ -107,7 +107,7 @@ class Trace:
 
 @contextlib.contextmanager
 def recurrent_layers(emit: Emitter | None) -> Iterator[Trace]:
-    """Let Keras trace recurrent layers in a target's own form, in this thread alone.
+    """Make Keras trace recurrent layers in a target's own form.
 
     Args:
         emit: the target's; None keeps Keras's loop, which is every backend's common form. A method `loop` of
@@ -203,13 +203,13 @@ def _run(
 
 
 def _equation_of(cell: Any) -> Mapping[str, Any]:
-    """Return which equations a cell computes: Keras's own cells, and those that say so.
+    """Return the equations that a cell computes: one of Keras's cells, or one that declares them.
 
-    A cell of any other package says so by a class attribute `recurrence`, a dict of `cell`, `activation`,
-    `recurrent_activation` (sigmoid by default) and `reset_after` (False by default) as in `Recurrence`. It
-    has `units` and the weights `kernel`, `recurrent_kernel` and, if any, `bias` of a `Recurrence`, and
-    `output_kernel` (H, O) if its output is the state's product with that. A class below it that has a `call`
-    of its own computes something else, unless it says again what.
+    A cell of any other package declares them by a class attribute `recurrence`, a dict of `cell`,
+    `activation`, `recurrent_activation` (sigmoid by default) and `reset_after` (False by default) as in
+    `Recurrence`. It has `units` and the weights `kernel`, `recurrent_kernel` and, if any, `bias` of a
+    `Recurrence`, and `output_kernel` (H, O) if its output is the state's product with that. A class below it
+    that has a `call` of its own computes something else, unless it declares its own equations.
     """
     own = {
         keras.layers.SimpleRNNCell: "rnn",
@@ -230,7 +230,7 @@ def _equation_of(cell: Any) -> Mapping[str, Any]:
 
 
 def _activation(given: Any) -> Callable[..., Any]:
-    """Return the Keras activation, where the same one has other names too."""
+    """Return the Keras activation, also for the same function under another name."""
     activation: Callable[..., Any] = keras.activations.get(given)
     for name in ("tanh", "sigmoid", "relu", "elu", "softplus", "softsign", "hard_sigmoid", "leaky_relu"):
         if any(activation is getattr(module, name, None) for module in (keras.ops, tf.nn, tf.math)):

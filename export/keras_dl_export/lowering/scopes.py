@@ -1,4 +1,4 @@
-"""Layers of any name in TensorFlow's graph."""
+"""Layers with names in any script, in TensorFlow's graph."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import tensorflow as tf
 
 from keras_dl_export.lowering.patching import patched
 
-_UNFIT = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # what TensorFlow's scopes are not made of
+_UNFIT = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # characters that are invalid in TensorFlow's scopes
 
 
 class Scopes:
-    """What is known of the layers that were called.
+    """The place of an error among the layers that were called.
 
     Attributes:
-        failed: the innermost layer that an error came out of; an empty string where there is none.
+        failed: the innermost layer that raised an error; an empty string without one.
         graph: the graph that it is in.
     """
 
@@ -28,7 +28,7 @@ class Scopes:
 
 @contextlib.contextmanager
 def any_scope() -> Iterator[Scopes]:
-    """Trace a layer whose name is in any script, with `_` where TensorFlow knows no letter.
+    """Trace layers with names in any script, with `_` for characters that TensorFlow's scopes lack.
 
     Keras names its scopes after layers. TensorFlow's may hold ASCII alone, and the outermost must not begin
     with `_`.

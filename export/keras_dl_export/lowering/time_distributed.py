@@ -17,7 +17,7 @@ from keras_dl_export.lowering.patching import patched
 
 @contextlib.contextmanager
 def known_time() -> Iterator[None]:
-    """Refuse a time of unknown length: the graph that Keras makes goes over the batch in its place.
+    """Refuse a time of unknown length, for which Keras's graph loops over the batch instead.
 
     A recurrent layer, which Keras would trace T times over, treats its examples one by one: the steps become
     examples, and one layer is traced.
@@ -48,14 +48,14 @@ def known_time() -> Iterator[None]:
 
 
 def _is_recurrent(layer: Any) -> bool:
-    """Tell whether a layer is one of Keras's recurrent layers with one output."""
+    """Return whether a layer is one of Keras's recurrent layers with one output."""
     if isinstance(layer, keras.layers.Bidirectional):
         return layer.merge_mode is not None and _is_recurrent(layer.forward_layer)
     return isinstance(layer, keras.layers.RNN) and not layer.return_state
 
 
 def _join(tensor: Any, leading: int, sizes: list[int]) -> Any:
-    """Put one axis of whatever size, and `sizes`, in place of the first axes."""
+    """Replace the first axes by one of any size and axes of `sizes`."""
     rest = enumerate(tensor.shape[leading:], leading)
     known = [tf.shape(tensor)[axis] if size is None else size for axis, size in rest]
     return tf.reshape(tensor, [-1, *sizes, *known])

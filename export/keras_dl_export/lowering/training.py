@@ -1,4 +1,4 @@
-"""Layers that a model calls as in training, whatever it is itself called for."""
+"""Layers that a model calls in training mode at inference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_dl_export.lowering.patching import patched
 
 @contextlib.contextmanager
 def training_calls(note: Callable[[str, str], None]) -> Iterator[None]:
-    """Tell of each layer that is called with `training=True`, in this thread alone.
+    """Report each layer that is called with `training=True`.
 
     Args:
         note: called with the name of every such layer and a remark.

@@ -1,4 +1,4 @@
-"""How often a file is right on labelled data, beside how often its model is."""
+"""The accuracy of a file on labeled data, beside its model's."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class AccuracyTest:
-    """Labelled data, the model's own accuracy on them, and how much of it a file may lose."""
+    """Labeled data, the model's own accuracy on them, and how much of it a file may lose."""
 
     def __init__(self, endpoints: Mapping[str, Endpoint], data: Any, most: float | None) -> None:
-        """Ask the model.
+        """Measure the model's own accuracy.
 
         Args:
             endpoints: the model's; `serving_default` is judged, or else the first.
@@ -51,7 +51,7 @@ class AccuracyTest:
         self._before, self._examples = self._score(Predictor(endpoint), endpoint.inputs)
 
     def judge(self, runner: Runner, label: str) -> Accuracy:
-        """Ask a written file.
+        """Measure a written file's accuracy.
 
         Args:
             runner: its endpoint.
@@ -66,13 +66,13 @@ class AccuracyTest:
             raise AccuracyError(
                 f"{label}: endpoint {self.endpoint!r}, output {self._output!r}: the accuracy on "
                 f"{self._examples} examples falls from {self._before:.4f} to {after:.4f}, by "
-                f"{accuracy.drop:.4f} where {self._most:g} is allowed. Take a milder quantisation, such "
+                f"{accuracy.drop:.4f} where {self._most:g} is allowed. Take a milder quantization, such "
                 "as 'float16', or more representative data."
             )
         return accuracy
 
     def _score(self, ask: Callable[[Arrays], Arrays], specs: Mapping[str, Spec]) -> tuple[float, int]:
-        """Return the share of labels given, and how many there are."""
+        """Return the share of labels that were predicted, and the number of labels."""
         fixed = [spec.shape[0] for spec in specs.values() if spec.shape and isinstance(spec.shape[0], int)]
         size = int(fixed[0]) if fixed else _MOST_AT_ONCE
         right = count = 0
@@ -140,7 +140,7 @@ def _is_pair(data: Any) -> bool:
 
 
 def _listed(data: Any) -> list[Any]:
-    """Keep what can be read only once."""
+    """Return a list of an iterator, which can be read only once."""
     if not isinstance(data, Iterable):
         raise TypeError(
             "accuracy_data: expected a pair (inputs, labels) or a pipeline of such pairs, got "
@@ -150,7 +150,7 @@ def _listed(data: Any) -> list[Any]:
 
 
 def _labels(labels: NDArray[Any], inputs: Arrays) -> NDArray[Any]:
-    """Return labels as classes: one-hot ones become their argmax, a last axis of one goes."""
+    """Return labels as classes: the argmax of one-hot ones, without a last axis of size one."""
     if labels.dtype.kind == "f":
         one_hot = labels.ndim > 1 and labels.shape[-1] > 1
         labels = labels.argmax(axis=-1) if one_hot else labels.astype(np.int64)

@@ -1,4 +1,4 @@
-"""How many floating-point operations one call of an endpoint takes.
+"""The floating-point operations of one call of an endpoint.
 
 TensorFlow's own profiler sums over the nodes of one graph: the bodies of loops and of functions, where
 recurrent layers do all their work, count once there, or not at all. Here the endpoint's graph is run node by
@@ -7,7 +7,7 @@ by the shapes that it saw. What depends on weights alone is not: runtimes comput
 
 The conventions: a multiply-add is 2. Convolutions count the taps that fall on the padding. A function of one
 number, such as tanh, is 1; the softmax is 5 a number (maximum, difference, exponential, sum, quotient) and a
-batch normalisation 2, with its statistics folded into scale and offset. Pooling and reductions are 1 for each
+batch normalization 2, with its statistics folded into scale and offset. Pooling and reductions are 1 for each
 number that they read, a bilinear resize 8 for each that it writes. Comparisons, integers, and what only moves
 numbers are free.
 """
@@ -68,7 +68,7 @@ _Value = tuple[Any, bool]  # a tensor, and whether it depends on the endpoint's 
 
 
 def count_flops(signature: Signature) -> Flops:
-    """Count what one call of an endpoint costs, at batch 1 (unless its batch is fixed).
+    """Count the operations of one call of an endpoint, at batch 1 unless its batch is fixed.
 
     Args:
         signature: the endpoint, traced with Keras's own loops.
@@ -85,7 +85,7 @@ def count_flops(signature: Signature) -> Flops:
 
 
 class _Meter:
-    """Runs graphs one node at a time and adds up what the nodes cost."""
+    """An interpreter of graphs that adds up the cost of each node."""
 
     def __init__(self) -> None:
         self.flops: Counter[str] = Counter()
@@ -216,7 +216,7 @@ class _Node:
 
 
 def _needed(wanted: Iterable[Any], known: Container[int], stop_at: Container[str] = frozenset()) -> list[Any]:
-    """The operations that `wanted` depends on, each after those that it reads from.
+    """Return the operations that `wanted` depends on, each after those that it reads from.
 
     Args:
         wanted: tensors of one graph.
@@ -247,13 +247,13 @@ def _size(shape: Iterable[int]) -> int:
 
 
 def _product(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """The columns of the left factor are summed over; its rows are where it is transposed."""
+    """Count a matrix product, which sums over the left factor's columns, or its rows where transposed."""
     transposed = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
     return 2 * _size(outputs[0].shape) * int(inputs[0].shape[-2 if transposed else -1])
 
 
 def _einsum(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """Every label is a loop; one factor alone is a sum, or only moved."""
+    """Count an einsum: every label is a loop; a single factor is summed, or only moved."""
     terms = operation.get_attr("equation").decode().partition("->")[0].split(",")
     if any("." in term for term in terms):  # the axes of an ellipsis are those of the result, then the sums
         named = {label for term in terms for label in term if label.isalpha()}
@@ -278,13 +278,13 @@ def _einsum(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> in
 
 
 def _ends(term: str, shape: Sequence[int]) -> dict[str, int]:
-    """The sizes of the labels before and after an ellipsis."""
+    """Return the sizes of the labels before and after an ellipsis."""
     before, _, after = term.partition("...")
     return dict(zip(before, shape, strict=False)) | dict(zip(after[::-1], shape[::-1], strict=False))
 
 
 def _convolution(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """Each number written is a sum over the kernel and the channels of its group."""
+    """Count a convolution: each number written is a sum over the kernel and the channels of its group."""
     return 2 * _size(outputs[0].shape) * _size(inputs[1].shape[:-1])
 
 
@@ -293,7 +293,7 @@ def _depthwise(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) ->
 
 
 def _transposed_convolution(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """Each number read is spread over the kernel and the channels written."""
+    """Count a transposed convolution: each number read is spread over the kernel and output channels."""
     return 2 * _size(inputs[2].shape) * _size(inputs[1].shape[:-1])
 
 

@@ -1,4 +1,4 @@
-"""How long one call of a model takes, whatever runs it."""
+"""The latency of one call of a model, in any runtime."""
 
 from __future__ import annotations
 

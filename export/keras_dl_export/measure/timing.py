@@ -65,7 +65,7 @@ def time_artifacts(
 
 
 def time_release(release: Release, *, calls: int = 50, seconds: float = 1.0) -> list[Timing]:
-    """Time every file of a release here and now, at the sizes at which it was timed when it was written.
+    """Time every file of a release on this machine, at the sizes of the timing in its manifest.
 
     Args:
         release: the release.

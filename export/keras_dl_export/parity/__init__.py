@@ -1,1 +1,1 @@
-"""Does a written file give the model's numbers, in its own runtime?"""
+"""Checks that a written file gives the model's numbers in its own runtime."""

@@ -1,4 +1,4 @@
-"""Does a written file give the model's numbers, in its own runtime?"""
+"""Run a written file on all samples and compare its answers with the model's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_dl_export.runner import Runner
 from keras_dl_export.samples.references import Reference, Sample
 from keras_dl_export.samples.sample_kinds import NON_FINITE
 
-_CALLS = 2  # a file that kept state would answer the second call otherwise
+_CALLS = 2  # a file that kept state would answer the second call differently
 
 
 def check_parity(
@@ -29,9 +29,9 @@ def check_parity(
 ) -> Parity:
     """Run every sample of every endpoint and compare names, dtypes, shapes and numbers.
 
-    A quantised file is only right where it was calibrated: it is compared on real inputs if there are any, or
-    else on those drawn from (-1, 1), and must run on all others without making a NaN of a number. Its integer
-    inputs and outputs are converted by their own scales.
+    A quantized file is only right where it was calibrated: it is compared on real inputs if there are any, or
+    else on those drawn from (-1, 1), and must run on all others without turning a number into NaN. Its
+    integer inputs and outputs are converted by their own scales.
 
     Integers, booleans and strings must be equal. Where an argmax differs, the scores that it was taken of
     (the floating output beside it whose argmax it is) decide: they may tie within the tolerance.
@@ -40,9 +40,9 @@ def check_parity(
         runners: the file's endpoints.
         references: what they must give.
         label: what the error calls the file.
-        quantize: how the file was quantised; it decides on the tolerance, or else the model's precision does.
+        quantize: how the file was quantized; it decides on the tolerance, or else the model's precision does.
         tolerance: widens the tolerance of floating outputs, as for `export`.
-        blame: returns what is known of where an endpoint goes wrong in a sample, for the error.
+        blame: returns a sentence for the error on where an endpoint goes wrong in a sample, or "".
 
     Raises:
         ParityError: an output is out of tolerance; it names endpoint, output, worst index and both values.
@@ -68,7 +68,7 @@ def check_parity(
 
 
 def _judged(reference: Reference, quantize: str | None) -> tuple[list[Sample], list[Sample]]:
-    """Return the samples that a file is compared on, and those on which it must merely run."""
+    """Return the samples that a file is compared on, and those on which it must only run."""
     if quantize is None:
         return list(reference.samples), []
     plain = [sample for sample in reference.samples if sample.plain]
@@ -99,7 +99,7 @@ def _compare_sample(
 def _run_sample(
     label: str, endpoint: str, reference: Reference, runner: Runner, sample: Sample
 ) -> list[Comparison]:
-    """Run a quantised file where it is not held to numbers."""
+    """Run a quantized file on a sample whose numbers are not compared."""
     place = f"{label}: endpoint {endpoint!r}, "
     (answer,) = _ask(f"{place}{_describe(sample)}", runner, sample, 1)
     for output in sample.outputs:
@@ -114,7 +114,7 @@ def _run_sample(
                     tuple(index),
                     expected,
                     got,
-                    "a quantised file may be coarse, but must give numbers",
+                    "a quantized file may be coarse, but must give numbers",
                 )
     return []
 

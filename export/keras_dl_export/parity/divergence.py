@@ -1,4 +1,4 @@
-"""Where a wrong file goes wrong: the first layer whose output differs from the model's."""
+"""Find the first layer whose output in a wrong file differs from the model's."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from keras_dl_export.tracing import Signature, trace_like
 
 Writer = Callable[[Mapping[str, Signature], Path], None]
 
-_LAYERS_AT_ONCE = 24  # whose outputs are added to a file: all of a large model's would fill the memory
+_LAYERS_AT_ONCE = 24  # whose outputs are added to a file: those of a large model would exceed the memory
 _SECONDS = 60.0
 
 
 class Divergence:
-    """Finds the layer at which a file leaves its model: `divergence(endpoint, sample)` -> a sentence, or "".
+    """A search for the first layer that differs: `divergence(endpoint, sample)` -> a sentence, or "".
 
     The model is written again with the outputs of some of its layers beside its own, and run on the inputs at
     which parity failed; between the last that is right and the first that is wrong, again with others.
@@ -36,7 +36,7 @@ class Divergence:
         signatures: the file's endpoints.
         format: of the file.
         write: writes signatures as the file was written.
-        quantize: how it was quantised.
+        quantize: how it was quantized.
         tolerance: what it was compared with.
     """
 
@@ -57,7 +57,7 @@ class Divergence:
     def __call__(self, endpoint: str, sample: Sample) -> str:
         try:
             layer = self._first(self._signatures[endpoint], sample)
-        except Exception:  # the failure that is looked into is what counts
+        except Exception:  # the failure that is investigated is the one to report
             return ""
         return f" The first layer whose output differs is {layer!r}." if layer else ""
 

@@ -1,4 +1,4 @@
-"""Files that others wrote: which of their inputs and outputs are the model's, whatever they are called."""
+"""Match the inputs and outputs of a file of another writer with the model's, under any names."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NUMBERED = re.compile(r"(.*?)(\d+)\D*")
 def match_endpoints(
     runners: Mapping[str, Runner], offered: Mapping[str, Endpoint]
 ) -> tuple[dict[str, Runner], list[str]]:
-    """Return the file's endpoints by the model's names, and notes on what was told otherwise.
+    """Return the file's endpoints by the model's names, and notes on those with other names.
 
     Raises:
-        ParityError: the file has none of the model's endpoints, and it is not the only one.
+        ParityError: the file has several endpoints, and no name of the model's.
     """
     named = {name: runner for name, runner in runners.items() if name in offered}
     notes = [

@@ -16,21 +16,21 @@ _ATTEMPTS = 3
 
 
 class Answers(ABC):
-    """What a file's numbers are compared with."""
+    """Answers that a file's numbers are compared with."""
 
     @abstractmethod
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Return the answers by name."""
 
     def eagerly(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Return what comes out where one operation is run after the other, if it can be run so."""
+        """Return the answers of eager execution, where that is possible."""
         return self(inputs)
 
     def noise(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Return how much each element of each output may differ by rounding alone.
 
         It is the largest change over calls in which every float that goes in was moved by two units in the
-        last place: what another order of summation does to numbers on their way. NaN is where an element
+        last place, as another order of summation moves intermediate numbers. It is NaN where an element
         became finite, or ceased to be.
         """
         answers = self(inputs)

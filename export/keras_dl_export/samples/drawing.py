@@ -67,7 +67,7 @@ def draw_samples(
     answers: Answers,
     insight: Insight | None = None,
 ) -> tuple[Sample, ...]:
-    """Ask the model at several sizes; dynamic axes differ, unless the model needs them equal.
+    """Return samples at several sizes with the model's answers; dynamic axes differ if the model allows.
 
     The samples with examples come first, then those that are all drawn: of these, integers stay within the
     range of the examples. A model that takes the examples but fails on drawn inputs is compared on the
@@ -117,17 +117,17 @@ def draw_samples(
         return tuple(samples)
     raise ValueError(
         f"endpoint {name!r}: the model itself fails on example inputs: {reason_of(failure)} Pass inputs= "
-        "with real examples by input name if the drawn ones make no sense to it."
+        "with real examples by input name if it cannot process drawn ones."
     ) from failure
 
 
 def _numbers(
     outputs: Mapping[str, NDArray[Any]], others: Mapping[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
-    """Return the numbers that a model makes of NaN and infinities, with NaN wherever there is none.
+    """Return the numbers that a model makes of NaN and infinities, with NaN for every other element.
 
-    Nor is there one where it depends on how the model is run: a NaN may come out as 0 of an operation that a
-    graph's optimizer fuses with its neighbor.
+    An element counts as NaN, too, where it depends on how the model is run: a NaN may come out as 0 of an
+    operation that a graph's optimizer fuses with its neighbor.
 
     Raises:
         ValueError: nothing is left.

@@ -1,4 +1,4 @@
-"""Real inputs, however a user has them: arrays, dicts, pipelines of batches, pairs with labels."""
+"""Real inputs in the forms that users have: arrays, dicts, pipelines of batches, pairs with labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENOUGH = 32  # examples to compare on
 
 
 def take_examples(argument: str, data: Any) -> Any:
-    """Return what was given as an array or a dict of arrays; of a pipeline, some of its first examples.
+    """Return data as an array or a dict of arrays; of a pipeline, some of its first examples.
 
     Args:
         argument: what the error calls it.
@@ -37,7 +37,7 @@ def take_examples(argument: str, data: Any) -> Any:
         if taken and _row_shapes(arrays) != _row_shapes(taken[0]):
             break
         taken.append(arrays)
-        # Vectors may be examples that nobody batched, which a message about their shape can say.
+        # Vectors may be unbatched examples, which a later error about their shape explains.
         if any(np.ndim(array) < 2 for array in arrays.values()) or _count(taken) >= _ENOUGH:
             break
     if not taken:
@@ -86,7 +86,7 @@ def read_batches(argument: str, data: Any) -> Iterator[Any]:
 
 
 def _is_pipeline(data: Any) -> bool:
-    """Tell whether data are to be read batch by batch, rather than being an array or lists of numbers."""
+    """Return whether data are to be read batch by batch, rather than being an array or lists of numbers."""
     if hasattr(data, "shape") or hasattr(data, "__array__"):
         return False
     if isinstance(data, list | tuple):
@@ -96,12 +96,12 @@ def _is_pipeline(data: Any) -> bool:
 
 
 def _is_indexed(data: Any) -> bool:
-    """Tell whether data are batches by number, whose iterator might not end by itself."""
+    """Return whether data are batches by number, whose iterator might not end by itself."""
     return not isinstance(data, list | tuple) and hasattr(data, "__getitem__") and hasattr(data, "__len__")
 
 
 def _is_pair(batch: Any) -> bool:
-    """Tell inputs and labels, and perhaps weights, from a list of batches: DataLoaders yield lists, too."""
+    """Return whether a batch is inputs and labels, perhaps with weights, and not a list of batches."""
     parts = batch if isinstance(batch, tuple | list) else ()
     if isinstance(batch, tuple) and len(parts) == 1:
         return True

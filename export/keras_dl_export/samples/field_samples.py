@@ -1,4 +1,4 @@
-"""Cases of the values and sizes that inputs have in the field, as far as the model has answers to them."""
+"""Samples of the values and sizes that occur in the field, where the model has answers to them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def field_samples(
 
     Args:
         inputs: the endpoint's.
-        insight: what the endpoint does with them.
+        insight: the result of analyzing the endpoint's graph.
         sizes: of every dynamic axis, as the model takes them.
         draw: draws inputs of given sizes from where the model is sure to give numbers.
         ask: makes a sample of sizes, inputs and kinds; fails where the model does.
@@ -55,7 +55,7 @@ def field_samples(
     wide = {**sizes, **({batch: len(_ROWS)} if batch else {})}
 
     def attempt(sizes: Mapping[str, int], changed: Arrays, *kinds: str, **options: Any) -> Iterator[_Sample]:
-        with contextlib.suppress(Exception):  # what the model cannot answer is nobody's parity
+        with contextlib.suppress(Exception):  # without an answer of the model there is nothing to compare
             yield ask(sizes, {**draw(sizes), **changed}, *kinds, **options)
 
     def answered(changed: Arrays) -> bool:
@@ -104,7 +104,7 @@ def _large(inputs: Mapping[str, Spec], drawn: Arrays) -> Iterator[tuple[tuple[st
 
 
 def _non_finite(insight: Insight, drawn: Arrays) -> Iterator[tuple[Arrays, frozenset[str]]]:
-    """Yield infinities and NaN in one input at a time, each with the outputs that they tell something of."""
+    """Yield infinities and NaN in one input at a time, each with the outputs that are compared."""
     for name, usage in insight.inputs.items():
         if name not in drawn or drawn[name].dtype.kind != "f":
             continue

@@ -16,12 +16,12 @@ from keras_dl_export.specs import Spec
 
 @dataclass(frozen=True, eq=False)  # samples are compared by identity: arrays have no one answer to ==
 class Sample:
-    """Inputs, and what the model answers to them.
+    """Inputs with the model's answers to them.
 
     Attributes:
         sizes: the size of every dynamic axis, by its name.
         inputs: the arrays that go in, by name.
-        outputs: the arrays that come out, by name; of strange inputs, those that have numbers alone.
+        outputs: the arrays that come out, by name; of strange inputs, those that are numbers alone.
         kinds: which kinds of samples the inputs are, of `sample_kinds`.
         noise: returns by how much rounding alone may move each element of each output; see `Predictor.noise`.
     """
@@ -45,7 +45,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Reference:
-    """What every file with an endpoint must give.
+    """The answers that every file with an endpoint must give.
 
     Attributes:
         name: the endpoint's name.
@@ -66,7 +66,7 @@ _Reference = TypeVar("_Reference", bound=Reference)
 
 
 def with_one_example(reference: _Reference) -> _Reference:
-    """Return what a file must give whose batch is fixed to one; the sizes of other axes remain."""
+    """Return the reference of a file whose batch is fixed to one; the sizes of other axes remain."""
 
     def fix(specs: Mapping[str, Spec]) -> dict[str, Spec]:
         return {
@@ -83,7 +83,7 @@ def with_one_example(reference: _Reference) -> _Reference:
         }
 
     def split(sample: Sample) -> Iterator[Sample]:
-        """Yield the first example, and of values that differ in kind from example to example all."""
+        """Yield the first example; where examples differ in kind, yield all of them."""
 
         def noise(row: int) -> Mapping[str, NDArray[Any]]:
             return one(sample.noise() if sample.noise else {}, reference.outputs, row)

@@ -1,4 +1,4 @@
-"""Values and sizes that inputs have in the field, and that drawing from (-1, 1) never meets."""
+"""Values and sizes that occur in the field, and that drawing from (-1, 1) never gives."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def non_finite(drawn: NDArray[Any], values: Sequence[float]) -> NDArray[Any]:
 
 
 def wild_integers(kind: str, dtype: np.dtype[Any], constants: Iterable[int]) -> list[int]:
-    """Return integers of a kind that `dtype` holds, the telling ones first; none if it holds none.
+    """Return integers of a kind that `dtype` holds, the most revealing first, or an empty list.
 
     Args:
         kind: NEGATIVE_INTEGERS, WHOLE_RANGE, ABOVE_2_24 or ABOVE_2_31.
@@ -77,7 +77,7 @@ def wild_integers(kind: str, dtype: np.dtype[Any], constants: Iterable[int]) -> 
 
 
 def filled(pool: Sequence[int], shape: tuple[int, ...], dtype: np.dtype[Any], first: int) -> NDArray[Any]:
-    """Return an array with the values of a pool, from `first` on, one after the other and again."""
+    """Return an array with the values of a pool in order, from `first` on, repeated as needed."""
     return np.resize(np.roll(np.array(pool, dtype), -first), shape)
 
 
@@ -108,7 +108,7 @@ def size_variants(
     equal: bool,
     large_model: bool,
 ) -> Iterator[tuple[str, dict[str, int]]]:
-    """Choose further sizes for the free axes behind the batch, each with the kind that it is.
+    """Yield further sizes for the free axes behind the batch, each with its kind.
 
     Args:
         inputs: the endpoint's.

@@ -1,4 +1,4 @@
-"""What an endpoint does with each of its inputs: it decides which values are worth trying there."""
+"""The use that an endpoint makes of each input, which decides on the values to try there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Usage:
-    """What becomes of one input.
+    """The use of one input.
 
     Attributes:
         sizes: whether its values decide on how large a tensor is, or how often a loop runs.
@@ -25,7 +25,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Insight:
-    """What a traced endpoint tells before it is asked.
+    """The result of analyzing a traced endpoint.
 
     Attributes:
         inputs: what becomes of each input.

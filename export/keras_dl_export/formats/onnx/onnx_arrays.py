@@ -40,7 +40,7 @@ def _one_hot(node: Replacement) -> None:
 
 
 def _top_k(node: Replacement) -> None:
-    """Put the largest first, and the earlier of equal ones; without `sorted`, any order is right."""
+    """Sort the largest first, the earlier of equal ones first; without `sorted`, any order is right."""
     values, count = node.inputs
     many = node.axes("Unsqueeze", node.cast(count, np.int64), 0)
     found, indices = node.make_all("TopK", 2, values, many, axis=-1, largest=1, sorted=1)
@@ -48,7 +48,7 @@ def _top_k(node: Replacement) -> None:
 
 
 def _reverse(node: Replacement) -> None:
-    """One Slice with a step of -1; twice the same is nothing, as between the halves of Bidirectional."""
+    """Write one Slice with a step of -1; two of them cancel out, as between the halves of Bidirectional."""
     axes = node.static(1)
     shape = node.shape(node.inputs[0])
     if axes is None or shape is None:
@@ -70,7 +70,7 @@ def _are_constants(nodes: Any, values: Any) -> bool:
 
 
 def _dynamic_update_slice(node: Replacement) -> None:
-    """Write a block at a position that is kept within the array; what `keras.ops.slice_update` is made of."""
+    """Write a block at a position clipped to the array: the operator of `keras.ops.slice_update`."""
     array, block, starts = node.inputs
     shape, part = node.shape(array), node.shape(block)
     if shape is None or part is None:
@@ -100,7 +100,7 @@ def _dynamic_update_slice(node: Replacement) -> None:
 
 
 def _broadcast_args(node: Replacement) -> None:
-    """The shape that two shapes broadcast to: of two sizes the one that is not 1."""
+    """Return the shape that two shapes broadcast to: of two sizes the one that is not 1."""
     lengths = [node.shape(value) for value in node.inputs]
     if any(length is None or length[0] < 0 for length in lengths):
         return
@@ -117,7 +117,7 @@ def _broadcast_args(node: Replacement) -> None:
 
 
 def _scatter_nd(node: Replacement) -> None:
-    """Values that go to one place are added up."""
+    """Scatter values; those with the same index are added up."""
     indices, values, shape = node.inputs
     if _can_reduce(node, "add"):
         zeros = _filled(node, node.cast(shape, np.int64), 0)
@@ -134,7 +134,7 @@ def _scatter(reduction: str) -> Handler:
 
 
 def _segments(reduction: str) -> Handler:
-    """Reduce rows by the number of their segment; negative numbers are left out."""
+    """Reduce rows by the number of their segment; rows with negative numbers are ignored."""
 
     def write(node: Replacement) -> None:
         rows, segments, count = node.inputs
@@ -163,7 +163,7 @@ def _filled(node: Replacement, size: str, value: Any) -> str:
 
 
 def _can_reduce(node: Replacement, reduction: str) -> bool:
-    """Tell whether ScatterND knows the reduction; if not, the node stays and is refused by its name."""
+    """Return whether ScatterND supports the reduction; if not, the node stays and is refused by its name."""
     return node.opset >= (18 if reduction in ("min", "max") else 16)
 
 
@@ -184,7 +184,7 @@ def _reduced_at(node: Replacement, array: str, indices: str, values: str, reduct
 
 
 def _pad(node: Replacement) -> None:
-    """Constants around the array; tf2onnx casts integers to float32."""
+    """Pad with a constant, integers as integers; tf2onnx casts them to float32."""
     array, amounts, *value = node.inputs
     if node.node.type == "MirrorPad" and node.node.get_attr_value("mode") == b"SYMMETRIC":
         return _pad_symmetric(node)
@@ -202,7 +202,7 @@ def _pad(node: Replacement) -> None:
 
 
 def _pad_symmetric(node: Replacement) -> None:
-    """Take the places 0, 1 ... n-1, n-1 ... 1, 0, 0, 1 ... along each axis."""
+    """Gather the indices 0, 1 ... n-1, n-1 ... 1, 0, 0, 1 ... along each axis."""
     amounts, shape = node.static(1), node.shape(node.inputs[0])
     if amounts is None or shape is None:
         return
@@ -221,7 +221,7 @@ def _pad_symmetric(node: Replacement) -> None:
 
 
 def _matrix_band_part(node: Replacement) -> None:
-    """Zeros off the band; tf2onnx multiplies by 0, which makes NaN of an infinity."""
+    """Put zeros off the band; tf2onnx multiplies by 0, which turns an infinity into NaN."""
     matrix, *counts = node.inputs
     shape = node.shape(matrix)
     if shape is None:

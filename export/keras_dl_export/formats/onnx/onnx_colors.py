@@ -1,4 +1,4 @@
-"""TensorFlow's color spaces, of ONNX's arithmetic: colors are the last axis."""
+"""TensorFlow's color spaces in ONNX's arithmetic; the last axis holds the colors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _channels(node: Replacement) -> list[str]:
 
 
 def _rgb_to_hsv(node: Replacement) -> None:
-    """The hue is the place within the sixth of the circle where a color is the largest of the three."""
+    """Convert RGB to HSV: the hue is the position in the third of the circle of the largest color."""
     dtype = node.output_dtype
     red, green, blue = _channels(node)
     zero, one, six = (node.constant(value, dtype) for value in (0, 1, 6))
@@ -39,7 +39,7 @@ def _rgb_to_hsv(node: Replacement) -> None:
 
 
 def _hsv_to_rgb(node: Replacement) -> None:
-    """Each color rises, stays and falls as the hue goes around the circle."""
+    """Convert HSV to RGB: each color rises, stays and falls as the hue goes around the circle."""
     dtype = node.output_dtype
     hue, saturation, value = _channels(node)
     zero, one, two = (node.constant(number, dtype) for number in (0, 1, 2))

@@ -41,7 +41,7 @@ class OnnxFormat(Format):
         self.opset = opset
 
     def recognizes(self, path: Path) -> bool:
-        """Tell whether `path` begins as an ONNX model does."""
+        """Return whether `path` begins as an ONNX model does."""
         if path.is_dir():
             return False
         with path.open("rb") as file:

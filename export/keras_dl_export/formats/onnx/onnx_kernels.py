@@ -31,7 +31,7 @@ _WIDER = {
 _MODULAR = {"Add", "CumSum", "Mul", "Pad", "ReduceProd", "ReduceSum", "ScatterND", "Sub", "Trilu", "Where"}
 # onnxruntime adds up integers as double, and saturates where TensorFlow's wrap around.
 _SATURATING = {"ReduceSum"}
-_LARGE = 1024  # bytes; what is smaller may be a shape, which tells a rank
+_LARGE = 1024  # bytes; a smaller constant may be a shape, which decides a rank
 _PYTHON_NAMES = {"float": "float32", "double": "float64"}
 
 
@@ -58,7 +58,7 @@ def cast_to_kernels(model: Any, endpoint: str) -> None:
 
 
 def _without_weights(model: Any) -> Any:
-    """Return the model with its weights as inputs: their types alone matter, and they are copied often."""
+    """Return the model with its weights as inputs: only their types are needed, and copies are frequent."""
     small = onnx.ModelProto()
     small.CopyFrom(model)
     weights = [tensor for tensor in small.graph.initializer if len(tensor.raw_data) > _LARGE]
@@ -94,7 +94,7 @@ def _bodies(node: Any) -> list[Any]:
 
 
 def _cast_node(node: Any, opset: int, types: Mapping[str, int]) -> Iterator[Any]:
-    """Yield the node between its casts."""
+    """Yield a node with the casts before and after it."""
     schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
     kernels = _kernels().get((node.domain, node.op_type), ())
     fitting = [constraints for first, last, constraints in kernels if first <= schema.since_version <= last]

@@ -200,7 +200,7 @@ def _arctan2(node: Replacement) -> None:
 
 
 def _is_negative(node: Replacement, value: str) -> str:
-    """Tell whether a number has a minus, as -0.0 has."""
+    """Return whether a number has a minus, as -0.0 has."""
     zero = node.constant(0, node.output_dtype)
     below = node.make("Less", value, zero)
     return node.make("Or", below, node.make("Less", node.make("Reciprocal", value), zero))

@@ -1,4 +1,4 @@
-"""TensorFlow's operators where tf2onnx lacks them or gives other numbers, in ONNX's terms."""
+"""TensorFlow's operators that tf2onnx lacks, or converts to other numbers, as ONNX nodes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OPERATORS: dict[str, Handler] = {**ARRAYS, **COLORS, **NUMBERS, **RECURRENT_OPER
 
 @contextlib.contextmanager
 def loops_as_they_are() -> Iterator[None]:
-    """Keep tf2onnx from taking a loop for an LSTM or a GRU.
+    """Keep tf2onnx from converting a loop to an LSTM or a GRU node.
 
-    It looks at some of the loop's operators alone: a cell that does one thing more, which only then is a loop
-    here, would lose that.
+    It recognizes a loop by some of its operators: a cell with one more operation, the only kind that is a
+    loop here, would lose that operation.
     """
 
     def replace(kept: Any) -> Callable[[Any, Any], Any]:

@@ -1,4 +1,4 @@
-"""tf2onnx's optimiser, without what it leaves behind."""
+"""tf2onnx's optimizer, without its memory leaks and two of its wrong merges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tf2onnx.optimizer import back_to_back_optimizer
 
 
 def optimize(graph: Any) -> Any:
-    """Return the optimised graph.
+    """Return the optimized graph.
 
     Each pass works on a copy of the graph, weights included, and leaves it in cycles that Python collects
     late: of MobileNetV2's 14 MB some 430 MB are left. So they are collected before each pass.
@@ -34,8 +34,8 @@ def optimize(graph: Any) -> Any:
 
 @contextlib.contextmanager
 def _others_set_aside() -> Iterator[None]:
-    """Let the collector look at new objects alone: TensorFlow's are so many that each look takes 0.3 s."""
-    if gc.get_freeze_count():  # somebody has set them aside for good
+    """Exclude existing objects from garbage collection: TensorFlow's are so many that a pass takes 0.3 s."""
+    if gc.get_freeze_count():  # the program has frozen them for good
         yield
         return
     gc.freeze()
@@ -47,7 +47,7 @@ def _others_set_aside() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _equal_merges() -> Iterator[None]:
-    """Let two casts or two reshapes become one only where the one does the same.
+    """Merge two casts or two reshapes only where the result is the same.
 
     tf2onnx drops the first of two reshapes although a 0 in the second means a size of the first, and the
     first of two casts although it rounds or overflows.
@@ -78,7 +78,7 @@ def _copies_no_size(graph: Any, node: Any, consumers: list[Any]) -> bool:
 
 
 def _keeps_values(graph: Any, node: Any, consumers: list[Any]) -> bool:
-    """Tell whether a cast goes to a dtype that holds every value."""
+    """Return whether a cast goes to a dtype that represents every value."""
     given, made = (
         helper.tensor_dtype_to_np_dtype(number)
         for number in (graph.get_dtype(node.input[0]), node.get_attr_value("to"))

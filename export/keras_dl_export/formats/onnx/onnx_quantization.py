@@ -1,4 +1,4 @@
-"""Quantise an ONNX model: halves, or 8 bits that are calibrated."""
+"""Quantize an ONNX model to float16, or to calibrated 8-bit integers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_dl_export.quantization import Row
 
 
 def quantize_onnx(model: Any, quantize: str, rows: Iterable[Row]) -> Any:
-    """Return an ONNX model with quantised weights; inputs and outputs stay what they are."""
+    """Return an ONNX model with quantized weights; inputs and outputs keep their dtypes."""
     if quantize == "float16":
         return convert_float_to_float16(model, keep_io_types=True)
 
@@ -50,10 +50,10 @@ def quantize_onnx(model: Any, quantize: str, rows: Iterable[Row]) -> Any:
 
 
 def _with_small_recurrent_weights(model: Any) -> Any:
-    """Keep in 8 bits per channel, too, the weights that the quantiser passes over: those of recurrent layers.
+    """Quantize to 8 bits per channel the weights that the quantizer ignores: those of recurrent layers.
 
-    A Cast and a Mul stand between them and their node. onnxruntime works these out when it loads the file, so
-    that the node is as fast as in float32; a DequantizeLinear it would repeat at every call.
+    A Cast and a Mul come between them and their node. onnxruntime computes these when it loads the file, so
+    that the node is as fast as in float32; it would repeat a DequantizeLinear at every call.
     """
     for graph, name, channels in list(_recurrent_weights(model.graph)):
         kept = next((tensor for tensor in graph.initializer if tensor.name == name), None)
@@ -79,7 +79,7 @@ def _recurrent_weights(graph: Any, outer: Sequence[Any] = ()) -> Iterator[tuple[
         found: list[tuple[str, int]] = []
         if node.op_type in ("LSTM", "GRU", "RNN"):
             found = [(name, 2) for name in node.input[1:3]]  # (directions, gates and units, features)
-        elif node.op_type == "Loop":  # over time; it hands the weights from step to step
+        elif node.op_type == "Loop":  # over time; it passes the weights from step to step
             found = [(name, 0) for name in node.input[2:]]
         elif node.op_type in ("MatMul", "Gemm") and outer:
             found = [(node.input[1], 0)]
@@ -94,14 +94,14 @@ def _recurrent_weights(graph: Any, outer: Sequence[Any] = ()) -> Iterator[tuple[
 
 
 def _is_matrix(tensor: Any) -> bool:
-    """Tell weights from biases and initial states, which lose more than they save."""
+    """Return whether a tensor is a weight matrix: biases and initial states lose more than they save."""
     return len(tensor.dims) > 1 and min(tensor.dims[-2:]) > 2
 
 
 def _shorten(graph: Any, kept: set[str], names: dict[str, str]) -> None:
-    """Number the tensors inside: the quantiser's long names are a tenth of a small file.
+    """Number the tensors inside: the quantizer's long names are a tenth of a small file.
 
-    Nodes keep their names, which tell the layer, but for those that the quantiser added.
+    Nodes keep their names, which name the layer, except those that the quantizer added.
     """
 
     def short(name: str) -> str:

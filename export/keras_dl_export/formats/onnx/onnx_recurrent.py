@@ -1,7 +1,7 @@
 """Recurrent layers as ONNX's own `RNN`, `LSTM` and `GRU`: one node each.
 
 TensorFlow has no operator with their arguments. So the layer is traced as a marker, an operator that takes
-any tensors and a text, which says what node is meant; converting the graph puts the node in its place.
+any tensors and a text, which describes the node; converting the graph puts the node in its place.
 
 Shapes: B batch, T time, D features, H units, G gates.
 """
@@ -61,7 +61,7 @@ def emit_onnx(recurrence: Recurrence) -> tuple[Tensor, Tensor | None, Sequence[T
 
 
 class _Steps:
-    """The steps that a mask leaves, moved to the front of their sequences in the order they are taken."""
+    """The valid steps of a mask, moved to the front of their sequences in their order."""
 
     def __init__(self, mask: Tensor, backwards: bool) -> None:
         self.mask = tf.reverse(mask, [1]) if backwards else mask
@@ -77,11 +77,11 @@ class _Steps:
         self.lengths = tf.maximum(self.taken[:, -1], 1)
 
     def compact(self, sequence: Tensor) -> Tensor:
-        """(B, T, D) -> (T, B, D)."""
+        """Return the valid steps first: (B, T, D) -> (T, B, D)."""
         return tf.transpose(tf.gather(sequence, self.order, batch_dims=1), [1, 0, 2])
 
     def spread(self, outputs: Tensor, zero: bool) -> Tensor:
-        """Give every step, (B, T, H), the output of the last valid one up to it, or zero."""
+        """Return for every step, (B, T, H), the output of the last valid one up to it, or zero."""
         repeated = tf.gather(outputs, tf.maximum(self.taken - 1, 0), batch_dims=1)
         shown = self.mask if zero else self.taken > 0
         return tf.where(tf.expand_dims(shown, -1), repeated, 0.0)
@@ -176,7 +176,8 @@ def _activations(recurrence: Recurrence) -> dict[str, Any]:
             return "LeakyRelu", float(activation.negative_slope)
         if activation not in known:
             word = getattr(activation, "__name__", type(activation).__name__)
-            raise Inexpressible(f"ONNX's {_OPERATORS[recurrence.cell]} does not know the activation {word!r}")
+            node = _OPERATORS[recurrence.cell]
+            raise Inexpressible(f"ONNX's {node} does not support the activation {word!r}")
         return known[activation]
 
     inner = name(recurrence.activation)
@@ -194,7 +195,7 @@ def _activations(recurrence: Recurrence) -> dict[str, Any]:
 
 
 def _is_zero(tensor: Tensor) -> bool:
-    """Tell whether a traced tensor is zeros of any shape."""
+    """Return whether a traced tensor is zero, of any shape."""
     value = tf.get_static_value(tensor)
     if value is not None:
         return not np.any(value)

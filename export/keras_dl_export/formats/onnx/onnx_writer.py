@@ -40,7 +40,7 @@ def write_onnx(
         signature: the endpoint.
         path: the file to write.
         opset: the version of the ONNX operators, 13 to 18.
-        quantization: how weights and activations are quantised, if at all.
+        quantization: how weights and activations are quantized, if at all.
 
     Raises:
         ConversionError: ONNX's operators cannot express the endpoint.
@@ -75,7 +75,7 @@ def write_onnx(
 
 
 def _input_names(signature: Signature) -> dict[str, str]:
-    """Return what each input is called in the file."""
+    """Return the name in the file of each input."""
     taken = {*signature.inputs, *signature.outputs}
     names = {}
     for name in signature.inputs:
@@ -122,7 +122,7 @@ def _convert(signature: Signature, inputs: Mapping[str, str], opset: int) -> Any
 
 
 def _pad_outputs(model: Any) -> None:
-    """Say `output_padding` where tf2onnx writes negative padding, which ONNX does not allow."""
+    """Write `output_padding` in place of tf2onnx's negative padding, which ONNX does not allow."""
     for node in onnx_nodes_of(model.graph):
         if node.op_type != "ConvTranspose":
             continue
@@ -143,7 +143,7 @@ def _quantize(endpoint: str, model: Any, quantization: Quantization, inputs: Map
             return quantize_onnx(model, quantization.kind, rows)
         except Exception as error:
             raise ConversionError(
-                f"onnx: endpoint {endpoint!r} cannot be quantised to {quantization.kind}: {first_line(error)}"
+                f"onnx: endpoint {endpoint!r} cannot be quantized to {quantization.kind}: {first_line(error)}"
             ) from error
 
 

@@ -22,7 +22,7 @@ class SavedModelFormat(Format):
     threads_of_process = True
 
     def recognizes(self, path: Path) -> bool:
-        """Tell whether `path` is a folder."""
+        """Return whether `path` is a folder."""
         return path.is_dir()
 
     def open(self, path: Path, threads: int | None) -> Mapping[str, Runner]:

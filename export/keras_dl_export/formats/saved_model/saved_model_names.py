@@ -1,4 +1,4 @@
-"""What a SavedModel calls its inputs, where TensorFlow itself has no such name."""
+"""Names of a SavedModel's inputs that TensorFlow's own graphs and functions cannot have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GRAPH = "saved_model.pb"
 
 
 def read_input_names(folder: Path) -> dict[str, list[str]]:
-    """Return what each signature of a SavedModel calls its inputs, which its own functions may not."""
+    """Return the names of the inputs of each signature; its functions may have others."""
     meta_graph = _read(folder).meta_graphs[0]
     return {name: list(signature.inputs) for name, signature in meta_graph.signature_def.items()}
 

@@ -16,7 +16,7 @@ _WARMUP_REQUESTS = Path("assets.extra", "tf_serving_warmup_requests")
 
 
 def write_warmup_requests(signatures: Mapping[str, Signature], folder: Path) -> None:
-    """Write a Predict request per endpoint where TensorFlow Serving looks for what to run first."""
+    """Write a Predict request per endpoint to the file that TensorFlow Serving replays before it serves."""
     path = folder / _WARMUP_REQUESTS
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:

@@ -22,7 +22,7 @@ def write_saved_model(signatures: Mapping[str, Signature], folder: Path) -> None
     """Write a SavedModel that plain TensorFlow and TensorFlow Serving load.
 
     The folder holds the variables and lookup tables that the endpoints use, and nothing else of the model: a
-    module that tracked the Keras model itself would come back with uninitialised variables.
+    module that tracked the Keras model itself would come back with uninitialized variables.
 
     Raises:
         ConversionError: TensorFlow cannot save an endpoint.
@@ -48,7 +48,7 @@ def write_saved_model(signatures: Mapping[str, Signature], folder: Path) -> None
 
 
 def _raise_if_of_the_disk(error: Exception) -> None:
-    """Raise the OSError that TensorFlow's error tells of; it keeps no number, but the system's words."""
+    """Raise the OSError that TensorFlow's error reports; its text has the system's message, but no number."""
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
         if os.strerror(number) in str(error):
             raise OSError(number, os.strerror(number)) from error
@@ -58,10 +58,10 @@ def _tables(functions: Mapping[str, Any]) -> list[Any]:
     """Return the lookup tables that functions captured, wherever the model keeps them.
 
     A function holds a table's handle alone, and a table that is not saved by its owner comes back empty. The
-    owner may be in a list, a closure or a module's global: only the garbage collector knows them all.
+    owner may be in a list, a closure or a module's global: only the garbage collector lists them all.
 
     Raises:
-        ConversionError: a function captured what no SavedModel holds.
+        ConversionError: a function captured a resource that a SavedModel cannot hold.
     """
     captured = {
         id(handle): (name, inner)

@@ -1,4 +1,4 @@
-"""Operators over whole axes that TFLite lacks, or that count by the values of integers."""
+"""Operators over whole axes that TFLite lacks, or that index by the values of integers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _rolls_known_axes(operator: Operator) -> bool:
 
 
 def _cumprod(operator: Operator) -> Tensor:
-    """Multiply by what is 1, 2, 4 ... places before: each product then spans twice as many factors."""
+    """Multiply by the elements 1, 2, 4 ... before: each product then spans twice as many factors."""
     x, axes = operator.inputs
     axis = int(_constant(axes)) % x.shape.rank
     size = x.shape[axis]
@@ -50,7 +50,7 @@ def _cumprod(operator: Operator) -> Tensor:
 
 
 def _shifted(x: Tensor, axis: int, places: int) -> Tensor:
-    """Return x with ones in front and as much less at the end."""
+    """Return x shifted towards the end, with ones in front."""
     before = (slice(None),) * axis
     return tf.concat(
         [tf.ones_like(x[(*before, slice(None, places))]), x[(*before, slice(None, -places))]], axis
@@ -64,7 +64,7 @@ def _spans_a_known_axis(operator: Operator) -> bool:
 
 
 def _one_hot(operator: Operator) -> Tensor:
-    """TFLite's classes are int32: 2^32 + 1 would be 1."""
+    """Compare with int64 classes; TFLite's are int32, where 2^32 + 1 would be 1."""
     x, depth, on, off = operator.inputs
     axis = operator.attributes["axis"].i % (x.shape.rank + 1)
     classes = tf.cast(tf.range(depth), x.dtype)
@@ -72,7 +72,7 @@ def _one_hot(operator: Operator) -> Tensor:
 
 
 def _equal(x: Tensor, y: Tensor) -> Tensor:
-    """The converter makes ONE_HOT of a comparison of int64 with a range."""
+    """Hide a comparison of int64 with a range from the converter, which makes ONE_HOT of it."""
     return tf.equal(x - y, tf.zeros((), x.dtype)) if x.dtype == "int64" else tf.equal(x, y)
 
 
@@ -88,7 +88,7 @@ def _along(vector: Tensor, axis: int, rank: int) -> Tensor:
 
 
 def _takes_any_int64(operator: Operator) -> bool:
-    """Tell whether classes are int64 that do not come of narrower integers, as Keras casts them."""
+    """Return whether classes are int64 that are not cast from narrower integers, as Keras casts them."""
     x = operator.inputs[0]
     wide = x.dtype == "int64" and x.shape.rank is not None
     while wide and getattr(x, "op", None) is not None and x.op.type in ("Cast", "Reshape"):
@@ -112,7 +112,7 @@ def _counts_known_weights(operator: Operator) -> bool:
 
 
 def _segment_sum(operator: Operator) -> Tensor:
-    """TFLite's SEGMENT_SUM fails where a segment is empty."""
+    """Sum rows by segment; TFLite's SEGMENT_SUM fails where a segment is empty."""
     x, segments = operator.inputs
     known = _constant(segments)
     count = tf.reduce_max(segments) + 1 if known is None else int(known.max()) + 1
@@ -120,7 +120,7 @@ def _segment_sum(operator: Operator) -> Tensor:
 
 
 def _reshape(operator: Operator) -> Tensor:
-    """The converter forgets sizes that TensorFlow knows of a shape that was put together, as in `repeat`."""
+    """Reshape with the known sizes, which the converter loses of a computed shape, as in `repeat`."""
     x, shape = operator.inputs
     sizes = _sizes(shape)
     return tf.reshape(x, tf.stack([shape[axis] if size is None else size for axis, size in enumerate(sizes)]))
@@ -154,7 +154,7 @@ def _has_known_sizes(operator: Operator) -> bool:
 
 
 def _known(operator: Operator) -> Tensor:
-    """TFLite has no float64: what Keras computes in it of sizes alone is known before."""
+    """Return the constant that Keras computes from sizes alone in float64, which TFLite lacks."""
     value = _constant(operator.inputs[0])
     return tf.constant(value.astype(np.float64))
 

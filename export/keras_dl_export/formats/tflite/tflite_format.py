@@ -23,7 +23,7 @@ class TFLiteFormat(Format):
     quantizations = ("float16", "dynamic", "int8")
 
     def recognizes(self, path: Path) -> bool:
-        """Tell whether `path` is a flatbuffer of TFLite's schema."""
+        """Return whether `path` is a flatbuffer of TFLite's schema."""
         if path.is_dir():
             return False
         with path.open("rb") as file:

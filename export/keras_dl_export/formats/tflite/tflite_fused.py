@@ -1,7 +1,7 @@
 """One UNIDIRECTIONAL_SEQUENCE_LSTM a layer, whose state outlives a call.
 
-It makes the smallest file and, in a runtime without XNNPACK, the fastest. XNNPACK does not know the operator:
-it quickens the others, and leaves this one as it is. At 28 steps of 28 features, 64 units, batch 1 and one
+It makes the smallest file and, in a runtime without XNNPACK, the fastest. XNNPACK does not support the
+operator: it speeds up the others alone. At 28 steps of 28 features, 64 units, batch 1 and one
 thread, all in turn, as benchmarks/export.py measures:
 
                                      KB   with XNNPACK   without
@@ -37,7 +37,7 @@ NOTE = (
 
 @dataclass(frozen=True)
 class FusedLSTM(TFLiteRecurrent):
-    """Writes each LSTM as the one fused operator, and other recurrent layers as ever."""
+    """An emitter that writes each LSTM as one fused operator, others as `TFLiteRecurrent` does."""
 
     def __call__(self, recurrence: Recurrence) -> Result:
         """Write a recurrence; an LSTM that the operator would compute wrongly is refused."""
@@ -49,7 +49,7 @@ class FusedLSTM(TFLiteRecurrent):
 
 
 def refuse_cell_states(function: Any) -> None:
-    """Refuse a traced endpoint that looks at a fused LSTM's cell state, which the operator does not give.
+    """Refuse a traced endpoint that reads a fused LSTM's cell state, which the operator does not return.
 
     Raises:
         ConversionError: it does.
@@ -87,7 +87,7 @@ def _refuse_other_equations(recurrence: Recurrence) -> None:
 
 
 def _fuse(recurrence: Recurrence) -> Result:
-    """Write the function that TFLite's converter replaces by the operator, for its name and attributes."""
+    """Write the function that TFLite's converter recognizes by name and attributes and replaces."""
     x = recurrence.sequence
     if recurrence.go_backwards:
         x = tf.reverse(x, [1])

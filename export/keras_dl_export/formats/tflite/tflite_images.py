@@ -28,7 +28,7 @@ def _constant(tensor: Tensor) -> Any:
 
 
 def _hsv_of_rgb(operator: Operator) -> Tensor:
-    """The hue is told by the largest channel, and 0 of a gray pixel; so is the saturation of a black one."""
+    """Convert RGB to HSV; the hue of a gray pixel and the saturation of a black one are 0."""
     (images,) = operator.inputs
     red, green, blue = tf.unstack(images, axis=-1)
     value = tf.reduce_max(images, -1)
@@ -48,7 +48,7 @@ def _hsv_of_rgb(operator: Operator) -> Tensor:
 
 
 def _rgb_of_hsv(operator: Operator) -> Tensor:
-    """Each channel falls to (1 - saturation) with the distance of the hue from its own."""
+    """Convert HSV to RGB: each channel falls to (1 - saturation) with the distance from its hue."""
     hue, saturation, value = tf.unstack(operator.inputs[0], axis=-1)
     hue = 6.0 * hue
     shares = (tf.abs(hue - 3.0) - 1.0, 2.0 - tf.abs(hue - 2.0), 2.0 - tf.abs(hue - 4.0))
@@ -97,7 +97,7 @@ def _resize_rows(operator: Operator, axis: int, images: Tensor, size: Tensor) ->
 
 
 def _bicubic(given: Tensor, wanted: Tensor) -> Tensor:
-    """Keys' kernel with a = -1/2 at the distance of each pixel; TensorFlow has a table of 1024 places."""
+    """Return Keys' kernel, a = -1/2, at each pixel's distance; TensorFlow has a table of 1024 entries."""
     scale = tf.cast(given, tf.float32) / tf.cast(wanted, tf.float32)
     places = (tf.cast(tf.range(wanted), tf.float32) + 0.5) * scale - 0.5
     before = tf.floor(places)

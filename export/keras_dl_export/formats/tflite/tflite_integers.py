@@ -1,4 +1,4 @@
-"""Operators on integers that TFLite lacks, or takes for those of quantized numbers.
+"""Integer operators that TFLite lacks, or confuses with those of quantized numbers.
 
 Each of them is exact on the whole range of its dtype.
 """
@@ -45,7 +45,7 @@ def _invert(operator: Operator) -> Tensor:
 
 
 def floor_div(x: Tensor, y: Tensor) -> Tensor:
-    """Return x // y of int64: divide what is divisible without a rest, in floats of 24 bits that are refined.
+    """Return x // y of int64: subtract the remainder, divide in floats of 24 bits, and refine the quotient.
 
     An estimate of the quotient is off by 2^-22 of it: of the largest, three leave less than one half.
     """
@@ -59,7 +59,7 @@ def floor_div(x: Tensor, y: Tensor) -> Tensor:
 
 
 def place(operator: Operator) -> Tensor:
-    """Return the first place of the largest or smallest."""
+    """Return the first index of the largest or smallest value."""
     x, axis = operator.inputs
     reduce = tf.reduce_max if operator.type == "ArgMax" else tf.reduce_min
     found = tf.cast(tf.equal(x, reduce(x, axis, keepdims=True)), tf.int32)
@@ -109,7 +109,7 @@ def _either(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _matmul_of_int8(operator: Operator) -> Tensor:
-    """Multiply in floats, as many products at a time as 24 bits hold exactly the sum of.
+    """Multiply in floats, with as many products at a time as 24 bits can sum exactly.
 
     TFLite takes int8 for quantized numbers with a scale; Keras's quantized layers multiply plain ones.
     """
@@ -146,7 +146,7 @@ def _multiplies_int8(operator: Operator) -> bool:
 
 
 def _matmul(operator: Operator) -> Tensor:
-    """Sum the products themselves: TFLite multiplies matrices of floats and quantized numbers alone."""
+    """Sum the products explicitly: TFLite multiplies only matrices of floats and quantized numbers."""
     x, y = operator.inputs
     first, second = (
         any(operator.attributes[name].b for name in names if name in operator.attributes)
@@ -163,7 +163,7 @@ def _shift_right(operator: Operator) -> Tensor:
 
 
 def _in_halves(of_int32: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Operator], Tensor]:
-    """Return a function of the bits of int64, made of one of those of int32."""
+    """Return a bitwise function of int64, built from one of int32."""
 
     def write(operator: Operator) -> Tensor:
         whole = tf.constant(2**32, tf.int64)

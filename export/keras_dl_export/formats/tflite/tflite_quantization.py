@@ -10,7 +10,7 @@ from keras_dl_export.quantization import Quantization
 
 
 def quantize_tflite(converter: Any, quantization: Quantization) -> None:
-    """Tell a TFLite converter to quantise; without `integer_io` inputs and outputs stay what they are."""
+    """Configure a TFLite converter to quantize; without `integer_io` inputs and outputs keep their dtypes."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization.kind == "float16":
         converter.target_spec.supported_types = [tf.float16]

@@ -1,4 +1,4 @@
-"""Recurrent layers of TFLite's builtin operators, which keep nothing between two calls.
+"""Recurrent layers in TFLite's builtin operators, without state between two calls.
 
 Shapes: B batch, T time, D features, H units.
 """
@@ -44,7 +44,7 @@ _OPERATORS = {"rnn": 3, "lstm": 12, "gru": 11, "other": 15}  # a step's
 
 @dataclass(frozen=True)
 class TFLiteRecurrent:
-    """Writes recurrent layers for TFLite, as `recurrent_layers` asks for; names the operators to replace.
+    """An emitter of recurrent layers for TFLite, as `recurrent_layers` takes, with the operators to replace.
 
     Attributes:
         calibrated: whether the file is for int8. Every tensor is then calibrated by itself, so that steps are
@@ -120,7 +120,7 @@ class TFLiteRecurrent:
 
 
 def is_zero(state: Tensor) -> bool:
-    """Tell whether a tensor is known to be zero, whatever its batch."""
+    """Return whether a tensor is known to be zero, for any batch size."""
     while tf.is_symbolic_tensor(state) and state.op.type in ("Identity", "Cast", "Fill"):
         state = state.op.inputs[1 if state.op.type == "Fill" else 0]
     value = tf.get_static_value(state)
@@ -155,7 +155,7 @@ def _lstm(recurrence: Recurrence) -> tuple[list[Tensor], Step]:
 
 
 def _gru(recurrence: Recurrence) -> tuple[list[Tensor], Step]:
-    """The products with x for z, r and for h~ are made apart: they would be split at every step."""
+    """Compute the products with x for z, r and for h~ apart: one product would be split at every step."""
     W, U, H = recurrence.kernel, recurrence.recurrent_kernel, recurrence.units
     g, f, b = recurrence.activation, recurrence.recurrent_activation, recurrence.bias
     assert f is not None

@@ -1,4 +1,4 @@
-"""Steps over time of TFLite's builtin operators: written out one after the other, or a loop.
+"""Steps over time in TFLite's builtin operators: unrolled, or in a loop.
 
 Shapes: B batch, T time; an input has (B, T, ...), a state (B, ...).
 """
@@ -27,7 +27,7 @@ _CHUNK = 32
 
 @dataclass(frozen=True)
 class Steps:
-    """What to run over time.
+    """A computation over time: its step, inputs and initial states.
 
     Attributes:
         step: one step.
@@ -60,7 +60,7 @@ class Steps:
 
 
 def write_out(steps: Steps) -> Result:
-    """Write every step out; the time is static.
+    """Unroll every step; the time is static.
 
     Returns:
         The last output, the outputs (B, T, ...) or None, the states after the last step.
@@ -164,7 +164,7 @@ def _take(
     output: Tensor | None,
     states: Sequence[Tensor] | None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Take one step, or where it is masked keep the states and the output, which are zero if None."""
+    """Run one step, or where it is masked keep the states and the output, which are zero if None."""
     made, new = steps.step(inputs, states)
     if valid is None:
         return made, list(new)

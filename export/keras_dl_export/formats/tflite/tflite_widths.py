@@ -1,4 +1,4 @@
-"""Operators of dtypes that TFLite has no kernel for, computed in a wider dtype that it has one for."""
+"""Operators of dtypes without a TFLite kernel, computed in a wider dtype that has one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _is_float16(operator: Operator) -> bool:
 
 
 def _computed_in(wide: str) -> Callable[[Operator], Any]:
-    """Return what makes the same operator of a wider dtype, and cuts what comes out."""
+    """Return a writer of the same operator in a wider dtype that narrows its outputs."""
 
     def write(operator: Operator) -> Any:
         definition = op_def_registry.get(operator.type)

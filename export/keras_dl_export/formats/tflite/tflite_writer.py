@@ -1,4 +1,4 @@
-"""Write endpoints as the signatures of a TFLite file made of builtin operators alone."""
+"""Write endpoints as the signatures of a TFLite file that has builtin operators alone."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def write_tflite(
     quantization: Quantization | None = None,
     saved_model: Path | None = None,
 ) -> None:
-    """Convert signatures; weights that several of them use are in the file once.
+    """Convert signatures and write the file; weights that several of them use are stored once.
 
     Args:
         signatures: the signatures wanted, traced with `TFLiteRecurrent`.
         path: the file to write.
-        quantization: how weights and activations are quantised, if at all.
+        quantization: how weights and activations are quantized, if at all.
         saved_model: the folder where `write_saved_model` wrote these signatures; by default they are written
-            beside `path` for the while.
+            beside `path` meanwhile.
 
     Raises:
         ConversionError: TFLite's builtin operators cannot express an endpoint.
@@ -90,7 +90,7 @@ def fuse_lstms(signatures: Mapping[str, Signature], calibrated: bool) -> dict[st
 
 
 def convert_in_child(saved_model: Path, signatures: list[str], quantization: Quantization | None) -> bytes:
-    """Do what `convert` does in a process of its own, so that its crash is an error here.
+    """Call `convert` in a new process, so that its crash is an error here.
 
     Raises:
         ConversionError: the converter failed or crashed.
