@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import gc
 import sys
@@ -43,13 +44,21 @@ def pytest_runtest_setup() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(nextitem: pytest.Item | None, item: pytest.Item) -> Generator[None, Any, Any]:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, Any, Any]:
     """Exempt what is alive after a file from later collections: TensorFlow leaves millions of objects."""
     result = yield
     if nextitem is None or nextitem.path != item.path:
         gc.collect()
         gc.freeze()
+        _trim_heap()
     return result
+
+
+def _trim_heap() -> None:
+    """Return freed memory to the system; glibc keeps what TensorFlow's threads have freed."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 @functools.cache
