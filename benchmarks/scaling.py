@@ -66,7 +66,7 @@ def worker(name: str, steps: int) -> None:
     import keras
     import tensorflow as tf
 
-    from keras_dl.data import shared
+    from keras_dl.data import shard_batches
     from keras_dl.training.distribution import Team, open_team
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -74,7 +74,7 @@ def worker(name: str, steps: int) -> None:
     with team.scope():
         model, batch = _model(name, MODELS[name] * team.replicas)
     endless = tf.data.Dataset.from_tensors(batch).repeat()
-    data = endless if team.strategy is None else team.batches(lambda share: shared(endless, share))
+    data = endless if team.strategy is None else team.batches(lambda shard: shard_batches(endless, shard))
     moments = []
 
     def epoch_ended(epoch: int, logs: Any) -> None:
@@ -237,12 +237,12 @@ def _median(reports: Sequence[Measured]) -> Measured:
 
 def pipeline(name: str) -> Iterator[Comparison]:
     """Compare the next batch of a recipe's pipeline with a bare training step."""
-    from keras_dl.data import Share
+    from keras_dl.data import Shard
     from keras_dl.recipes import get_recipe
 
     recipe = get_recipe(name)
     splits = recipe.splits()
-    batches = iter(splits.shared(Share(0, 1, 1))[0])
+    batches = iter(splits.shared(Shard(0, 1, 1))[0])
     model = recipe.build(splits)
     import tensorflow as tf
 

@@ -59,7 +59,7 @@ def add_record(run: Path, folder: Path) -> Path:
             repeat it.
     """
     from keras_dl.recipes import get_recipe
-    from keras_dl.training.records import described
+    from keras_dl.training.records import recipe_record
 
     if not (run / "metrics.json").exists():
         raise ValueError(
@@ -67,7 +67,7 @@ def add_record(run: Path, folder: Path) -> Path:
         )
     asked = _read(run / "recipe.json")
     name, seed = asked["name"], asked["seed"]
-    recipe = json.loads(json.dumps(described(get_recipe(name).configured(seed=seed))))
+    recipe = json.loads(json.dumps(recipe_record(get_recipe(name).configured(seed=seed))))
     for field, value in recipe.items():
         if field != "summary" and asked.get(field, value) != value:
             raise ValueError(

@@ -9,7 +9,7 @@ few examples grows during training.
 import numpy as np
 from chapter import chapter
 
-from keras_dl.callbacks import GeneralisationGap
+from keras_dl.callbacks import GeneralizationGap
 from keras_dl.data import load
 from keras_dl.models import MLP
 from keras_dl.reports.theory_figures import plot_lines, plot_tails
@@ -33,7 +33,7 @@ def main():
     plot_lines(third, wanted, sizes, xlabel="$\\epsilon$", ylabel="examples n", title="sample size", log="xy")
 
     train, test = load("digits", "train[:200]", seed=0), load("digits", "test")
-    gap = GeneralisationGap(load("digits", "train[:200]", shuffle=False), test)
+    gap = GeneralizationGap(load("digits", "train[:200]", shuffle=False), test)
     model = MLP(units=(64,), num_classes=10)
     model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(train, epochs=15 if page.quick else 60, verbose=0, callbacks=[gap])

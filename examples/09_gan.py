@@ -64,7 +64,7 @@ def main():
         log="xy",
     )
 
-    centers = theory.ring_centres(8, 1.0)
+    centers = theory.ring_centers(8, 1.0)
     data = theory.ring_of_gaussians(4096, centers, SIGMA).astype("float32")
     epochs = 6 if page.quick else 60
     for axes, name, rates in zip(

@@ -18,7 +18,7 @@ from keras_dl.callbacks.checkpoints import (
 )
 from keras_dl.callbacks.events import TensorBoardEvents
 from keras_dl.callbacks.finite import NonFiniteError, StopOnNonFinite
-from keras_dl.callbacks.generalization_gap import GeneralisationGap
+from keras_dl.callbacks.generalization_gap import GeneralisationGap, GeneralizationGap
 from keras_dl.callbacks.gradient_norms import GradientFlow
 from keras_dl.callbacks.history import HistoryFile, read_history, write_history
 from keras_dl.callbacks.pictures import Pictures
@@ -30,6 +30,7 @@ __all__ = [
     "Checkpoints",
     "EarlyStopping",
     "GeneralisationGap",
+    "GeneralizationGap",
     "GradientFlow",
     "HistoryFile",
     "NonFiniteError",

@@ -11,14 +11,14 @@ import keras
 from keras_dl.theory import hoeffding_deviation
 
 
-class GeneralisationGap(keras.callbacks.Callback):
+class GeneralizationGap(keras.callbacks.Callback):
     """A callback that measures the error on training and test data after each epoch, and its uncertainty.
 
         gap = error on `test` - error on `train`,  error = 1 - accuracy
 
     Both are measured with the same weights and `training=False`, whereas the training accuracy that `fit`
     reports is a mean over the changing weights of the epoch, with dropout. The gap is added to `logs` as
-    `generalisation_gap`, so that `History` and all later callbacks have it.
+    `generalization_gap`, so that `History` and all later callbacks have it.
 
     By Hoeffding's inequality the error on all data is within `deviation` of that on `test` with probability
     1 - delta, for a model that was not trained on `test` and an epoch that was chosen beforehand.
@@ -61,7 +61,7 @@ class GeneralisationGap(keras.callbacks.Callback):
         self.train_error.append(self._error(self.train))
         self.test_error.append(self._error(self.test))
         if logs is not None:
-            logs["generalisation_gap"] = self.gap[-1]
+            logs["generalization_gap"] = self.gap[-1]
 
     def _error(self, data: Any) -> float:
         figures: Mapping[str, float] = self.model.evaluate(data, verbose=0, return_dict=True)
@@ -75,3 +75,6 @@ class GeneralisationGap(keras.callbacks.Callback):
 
 def _examples(data: Any) -> int:
     return sum(len(batch[1]) for batch in data)
+
+
+GeneralisationGap = GeneralizationGap  # the former name

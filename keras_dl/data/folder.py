@@ -210,7 +210,7 @@ def _readable(
             try:
                 header = read_header(file.path)
                 if on_corrupt == "skip":
-                    read_pixels(file.path, None, 1 if header.grey else 3)
+                    read_pixels(file.path, None, 1 if header.gray else 3)
             except ValueError:
                 if on_corrupt == "raise":
                     raise
@@ -298,7 +298,7 @@ def _labels(files: list[_ImageFile], class_names: tuple[str, ...] | None) -> np.
 
 
 def _image_shape(headers: list[Header]) -> tuple[int | None, int | None, int]:
-    channels = 1 if all(header.grey for header in headers) else 3
+    channels = 1 if all(header.gray for header in headers) else 3
     sizes = {(header.height, header.width) for header in headers}
     if len(sizes) > 1:
         return None, None, channels

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-_GREY = {"1", "L", "La", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N"}
+_GRAY = {"1", "L", "La", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that exchange height and width
 # Formats without pixels: Pillow only identifies the file, or runs another program to draw it.
 _NOT_PIXELS = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PALM", "PDF", "SPIDER", "WMF"}
@@ -27,7 +27,7 @@ class Header:
 
     height: int
     width: int
-    grey: bool
+    gray: bool
 
 
 def is_image_file(path: Path) -> bool:
@@ -53,7 +53,7 @@ def read_header(path: Path) -> Header:
             width, height = image.size
             if _orientation(image) in _SIDEWAYS:
                 width, height = height, width
-            return Header(height, width, image.mode in _GREY)
+            return Header(height, width, image.mode in _GRAY)
     except Exception as error:  # Pillow's decoders raise many types of errors
         raise ValueError(
             f"source: {path} cannot be read as an image ({_reason(error)}). {_remedy(error)}"

@@ -15,12 +15,14 @@ from keras_dl.data import pipeline
 from keras_dl.data.folder import OnCorrupt
 from keras_dl.data.notices import notify
 from keras_dl.data.opening import Options, SourceLike, open_source
-from keras_dl.data.share import Share
+from keras_dl.data.sharding import Shard
 from keras_dl.data.source import Description, Examples, Source, size_to_read
 from keras_dl.data.splits import Selection, select
+from keras_dl.renamed import renamed
 from keras_dl_export.arguments import check_int
 
 
+@renamed(shard="share")
 def load(
     source: SourceLike,
     split: str | Sequence[str] = "train",
@@ -41,7 +43,7 @@ def load(
     drop_remainder: bool = False,
     cache: bool | None = None,
     data_dir: str | os.PathLike[str] | None = None,
-    share: Share | None = None,
+    shard: Shard | None = None,
 ) -> tf.data.Dataset | Any:
     """Return batches of a data set: `(image, label)`, image float32 (B, H, W, C) in [0, 1], label int32 (B,).
 
@@ -98,7 +100,7 @@ def load(
         cache: keep decoded images in memory; False decodes them at every pass. By default they are kept if
             they take, at `image_size`, at most a quarter of the machine's memory.
         data_dir: the directory of the TFDS data sets; by default `TFDS_DATA_DIR`.
-        share: the replicas of one worker among several. The data set then yields, for each global batch of B,
+        shard: the replicas of one worker among several. The data set then yields, for each global batch of B,
             the part of each of these replicas in turn, and repeats endlessly. All workers together see the
             examples of a single one. Requires a seed.
 
@@ -130,9 +132,9 @@ def load(
     selections = select(
         splits, opened.description.num_examples, name=opened.description.name, strata=opened.strata
     )
-    if seed is None and share is not None:
+    if seed is None and shard is not None:
         raise ValueError(
-            "seed: expected a number together with `share`, because all workers must use the same order, got "
+            "seed: expected a number together with `shard`, because all workers must use the same order, got "
             "None. Pass the same seed on every worker."
         )
     if seed is None:
@@ -166,7 +168,7 @@ def load(
             seed=seed,
             epoch=epoch,
             drop_remainder=drop_remainder,
-            share=share,
+            shard=shard,
         )
 
     datasets = tuple(dataset(*pair) for pair in zip(splits, selections, strict=True))

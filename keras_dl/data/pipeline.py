@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from keras_dl.data.share import Share, shared
+from keras_dl.data.sharding import Shard, shard_batches
 from keras_dl.data.source import Examples
 from keras_dl.pipeline_errors import reading_error
 
@@ -24,7 +24,7 @@ def batches(
     seed: int = 0,
     epoch: int = 0,
     drop_remainder: bool = False,
-    share: Share | None = None,
+    shard: Shard | None = None,
 ) -> tf.data.Dataset:
     """Return batches of (features, labels), or of features only if there are no labels.
 
@@ -40,7 +40,7 @@ def batches(
         seed: seed of the order, which depends only on it and on the number of the pass.
         epoch: the number of the first pass.
         drop_remainder: omit a last batch of fewer than B examples.
-        share: the replicas whose part of each batch is returned, in an endless sequence of passes.
+        shard: the replicas whose part of each batch is returned, in an endless sequence of passes.
     """
     num_examples = len(examples.features)
     with tf.device("CPU:0"):  # the functions of a data set run on the CPU: avoid a copy from a GPU per batch
@@ -51,7 +51,7 @@ def batches(
         features = as_model_input(features, image_size)
         return features if labels is None else (features, tf.cast(tf.gather(labels, indices), tf.int32))
 
-    if share is not None:
+    if shard is not None:
         passes = tf.data.Dataset.counter(epoch)
         # Only the indices are divided, so that no worker reads the examples of another.
         indices = passes.flat_map(
@@ -67,7 +67,7 @@ def batches(
             return finish(selected, indices)
 
         endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
-        return shared(indices, share).map(read, tf.data.AUTOTUNE).apply(endless).apply(prefetched)
+        return shard_batches(indices, shard).map(read, tf.data.AUTOTUNE).apply(endless).apply(prefetched)
 
     # Shuffle before batching: otherwise every pass would have the same batches in another order.
     if shuffle:

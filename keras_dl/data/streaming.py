@@ -11,14 +11,16 @@ import tensorflow as tf
 
 from keras_dl.data.loading import height_and_width
 from keras_dl.data.pipeline import as_model_input, passes_from, prefetched
-from keras_dl.data.share import Share
+from keras_dl.data.sharding import Shard
 from keras_dl.data.splits import select
 from keras_dl.data.tfds import open_files
+from keras_dl.renamed import renamed
 
 _BUFFER = 10_000  # encoded examples in the shuffle buffer
-_EVERYTHING = Share(0, 1, 1)
+_EVERYTHING = Shard(0, 1, 1)
 
 
+@renamed(shard="share")
 def stream(
     name: str,
     split: str = "train",
@@ -29,7 +31,7 @@ def stream(
     shuffle: bool | None = None,
     seed: int = 0,
     epoch: int = 0,
-    share: Share | None = None,
+    shard: Shard | None = None,
     service: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
 ) -> tf.data.Dataset:
@@ -52,7 +54,7 @@ def stream(
         shuffle: shuffle the examples; by default for `train` and its slices.
         seed: seed of the order, together with the number of the pass.
         epoch: the number of the first pass.
-        share: the replicas of one worker: the batches of each of them in turn, in an endless sequence of
+        shard: the replicas of one worker: the batches of each of them in turn, in an endless sequence of
             passes; by default all replicas, for one pass at a time.
         service: address of a dispatcher of the tf.data service, `grpc://host:port`, whose workers each read
             and decode a part of the examples. The order then depends on their speed and is not reproducible.
@@ -99,13 +101,13 @@ def stream(
         steps = math.ceil(math.ceil(count / of) / each)  # those of the replica with the most examples
         if service is not None:
             one = served(first, last, each)
-            return _filled(one, steps).repeat() if share is not None else one
-        if share is None:
+            return _filled(one, steps).repeat() if shard is not None else one
+        if shard is None:
             return passes_from(epoch, lambda number: passes(first, last, each, number))
         counter = tf.data.Dataset.counter(epoch)
         return counter.flat_map(lambda number: _filled(passes(first, last, each, number), steps))
 
-    replicas_read = _EVERYTHING if share is None else share
+    replicas_read = _EVERYTHING if shard is None else shard
     if batch_size % replicas_read.of or batch_size < 1:
         raise ValueError(
             f"batch_size: expected a multiple of the {replicas_read.of} replicas, got {batch_size}. Pass "
@@ -114,7 +116,7 @@ def stream(
     replicas = [
         of_replica(replicas_read.first + index, replicas_read.of) for index in range(replicas_read.count)
     ]
-    if share is None:
+    if shard is None:
         cardinality = math.ceil((end - begin) / batch_size)
         batches = replicas[0]
     else:

@@ -18,6 +18,7 @@ from keras_dl.metrics.likelihood import (
 )
 from keras_dl.metrics.quality import (
     ClassCoverage,
+    DistanceWithFloor,
     Floored,
     SampleQuality,
     class_coverage,
@@ -29,6 +30,7 @@ from keras_dl.metrics.rates import BitsPerCharacter, bits_per_character, nats_pe
 __all__ = [
     "BitsPerCharacter",
     "ClassCoverage",
+    "DistanceWithFloor",
     "Floored",
     "LatentVariableModel",
     "LeNetOutputs",

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keras_dl.renamed import renamed
+
 Features = NDArray[np.float64]
 
 _ROWS = 1000  # of a matrix of pairwise values, computed at a time
@@ -68,7 +70,8 @@ def kernel_distance(x: ArrayLike, y: ArrayLike) -> float:
     return _mean_kernel(x) + _mean_kernel(y) - 2 * between
 
 
-def precision_recall(real: ArrayLike, generated: ArrayLike, *, neighbours: int = 3) -> PrecisionRecall:
+@renamed(neighbors="neighbours")
+def precision_recall(real: ArrayLike, generated: ArrayLike, *, neighbors: int = 3) -> PrecisionRecall:
     """Return precision and recall of generated samples, based on k-nearest-neighbor manifolds.
 
     The manifold of a set is the union of balls around its samples, with radii equal to the distance to the
@@ -79,7 +82,7 @@ def precision_recall(real: ArrayLike, generated: ArrayLike, *, neighbours: int =
     Args:
         real: features (N, D), N > k.
         generated: features (M, D), M > k. Both metrics depend on N and M: compare at equal numbers.
-        neighbours: k.
+        neighbors: k.
 
     Raises:
         ValueError: the shapes do not match, or a value is not finite.
@@ -87,10 +90,10 @@ def precision_recall(real: ArrayLike, generated: ArrayLike, *, neighbours: int =
     Reference: Kynkaanniemi et al., Improved precision and recall metric for assessing generative models
     (2019).
     """
-    real, generated = _pair(real, generated, at_least=neighbours + 1, names=("real", "generated"))
+    real, generated = _pair(real, generated, at_least=neighbors + 1, names=("real", "generated"))
     return PrecisionRecall(
-        precision=_fraction_inside(generated, real, neighbours),
-        recall=_fraction_inside(real, generated, neighbours),
+        precision=_fraction_inside(generated, real, neighbors),
+        recall=_fraction_inside(real, generated, neighbors),
     )
 
 
@@ -106,10 +109,10 @@ def _mean_kernel(x: Features) -> float:
     return float((total - diagonal.sum()) / (len(x) * (len(x) - 1)))
 
 
-def _fraction_inside(samples: Features, manifold: Features, neighbours: int) -> float:
+def _fraction_inside(samples: Features, manifold: Features, neighbors: int) -> float:
     radii = np.concatenate(
         [
-            np.partition(_squared_distances(rows, manifold), neighbours, axis=1)[:, neighbours]
+            np.partition(_squared_distances(rows, manifold), neighbors, axis=1)[:, neighbors]
             for rows in _blocks(manifold)
         ]
     )  # position 0 is the sample itself

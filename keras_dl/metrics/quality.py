@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dl.metrics.distances import frechet_distance, kernel_distance, precision_recall
 from keras_dl.metrics.lenet import LeNetOutputs, lenet_outputs
+from keras_dl.renamed import renamed
 
 
-class Floored(NamedTuple):
+class DistanceWithFloor(NamedTuple):
     """A distance between generated and real images, with its floor, the distance between real images.
 
     Attributes:
@@ -26,6 +27,9 @@ class Floored(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.value:.4g} (floor, real train against real test: {self.floor:.4g})"
+
+
+Floored = DistanceWithFloor  # the former name
 
 
 class ClassCoverage(NamedTuple):
@@ -54,8 +58,8 @@ class SampleQuality:
     """
 
     num_images: int
-    fld: Floored
-    kernel: Floored
+    fld: DistanceWithFloor
+    kernel: DistanceWithFloor
     precision: float
     recall: float
     classes: ClassCoverage
@@ -81,8 +85,9 @@ class SampleQuality:
         )
 
 
+@renamed(neighbors="neighbours")
 def sample_quality(
-    generated: ArrayLike, train: ArrayLike, test: ArrayLike, *, neighbours: int = 3
+    generated: ArrayLike, train: ArrayLike, test: ArrayLike, *, neighbors: int = 3
 ) -> SampleQuality:
     """Return all metrics of `keras_dl.metrics` for generated images.
 
@@ -91,7 +96,7 @@ def sample_quality(
         train: at least N real images that the model was trained on; the floors use the first N.
         test: real images that it was not trained on. The Frechet distance decreases with the number of
             images: compare only at equal N and equal test images.
-        neighbours: k of precision and recall, which compare equally many generated and test images.
+        neighbors: k of precision and recall, which compare equally many generated and test images.
 
     Raises:
         ValueError: images have an invalid shape or range, or there are fewer training than generated images.
@@ -99,12 +104,12 @@ def sample_quality(
     fake, real_train, real_test = _outputs(generated, train, test)
     number = min(len(fake.features), len(real_test.features))
     precision, recall = precision_recall(
-        real_test.features[:number], fake.features[:number], neighbours=neighbours
+        real_test.features[:number], fake.features[:number], neighbors=neighbors
     )
     return SampleQuality(
         num_images=len(fake.features),
         fld=_fld(fake, real_train, real_test),
-        kernel=Floored(
+        kernel=DistanceWithFloor(
             kernel_distance(fake.features, real_test.features),
             kernel_distance(real_train.features, real_test.features),
         ),
@@ -114,7 +119,7 @@ def sample_quality(
     )
 
 
-def frechet_lenet_distance(generated: ArrayLike, train: ArrayLike, test: ArrayLike) -> Floored:
+def frechet_lenet_distance(generated: ArrayLike, train: ArrayLike, test: ArrayLike) -> DistanceWithFloor:
     """Return the Frechet distance (FLD) between the LeNet features of generated and real test images.
 
     The result includes its floor. It is not the FID, which uses the features of another network: their values
@@ -167,8 +172,8 @@ def _outputs(
     return lenet_outputs(generated), lenet_outputs(train[: len(generated)]), lenet_outputs(test)
 
 
-def _fld(fake: LeNetOutputs, real_train: LeNetOutputs, real_test: LeNetOutputs) -> Floored:
-    return Floored(
+def _fld(fake: LeNetOutputs, real_train: LeNetOutputs, real_test: LeNetOutputs) -> DistanceWithFloor:
+    return DistanceWithFloor(
         frechet_distance(fake.features, real_test.features),
         frechet_distance(real_train.features, real_test.features),
     )

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from keras_dl.data import Description, Share, describe, load, shared, stream, streamed_files
+from keras_dl.data import Description, Shard, describe, load, shard_batches, stream, streamed_files
 from keras_dl.optimizers import adam
 from keras_dl.recipes.settings import REQUIRED, Parameter, parameters_of, parsed
 from keras_dl_export.arguments import check_int
@@ -45,7 +45,7 @@ class Splits:
     test: Any
     description: Description
     train_in_order: Callable[[], Any]
-    shared: Callable[[Share], tuple[Any, Any]] | None = None
+    shared: Callable[[Shard], tuple[Any, Any]] | None = None
     files: str | None = None
 
 
@@ -239,7 +239,10 @@ class Recipe:
                 test,
                 description,
                 functools.partial(make, "train"),
-                lambda share: (shared(train.repeat(), share), shared(validation.repeat(), share)),
+                lambda shard: (
+                    shard_batches(train.repeat(), shard),
+                    shard_batches(validation.repeat(), shard),
+                ),
             )
         if self.load.get(_STREAM):
             return self._streamed(epoch)
@@ -255,7 +258,7 @@ class Recipe:
             test,
             describe(self.data, labels=self.task.labels, **told),
             lambda: read(shuffle=False)[0],
-            lambda share: read(epoch=epoch, share=share)[:2],
+            lambda shard: read(epoch=epoch, shard=shard)[:2],
         )
 
     def _streamed(self, epoch: int) -> Splits:
@@ -275,7 +278,7 @@ class Recipe:
             test,
             description,
             lambda: train(shuffle=False),
-            lambda share: (train(epoch=epoch, share=share), read(share=share)[0]),
+            lambda shard: (train(epoch=epoch, shard=shard), read(shard=shard)[0]),
             files=streamed_files(self.data, data_dir=options.get("data_dir")),
         )
 
@@ -303,7 +306,7 @@ class Recipe:
         if value is None and parameters_of(self.model)[name].default is not None:
             wanted = {
                 "image_shape": "images",
-                "num_classes": "labelled classes",
+                "num_classes": "labeled classes",
                 "num_features": "rows of features",
                 "vocabulary": "text",
             }[name]

@@ -68,8 +68,8 @@ def reconstructions(
     figure = _picture(_tiled(padded, columns), tiles=(len(rows), columns), title=title)
     (axes,) = figure.axes
     height = above.shape[1] + _GAP
-    centres = [row * height + above.shape[1] / 2 for row in range(len(rows))]
-    axes.set_yticks(centres, ["original", "model"] * (len(rows) // 2), fontsize=8, color=INK)
+    centers = [row * height + above.shape[1] / 2 for row in range(len(rows))]
+    axes.set_yticks(centers, ["original", "model"] * (len(rows) // 2), fontsize=8, color=INK)
     axes.tick_params(length=0)
     return figure
 
@@ -161,11 +161,11 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "") 
     for index, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, index + 1)
         curves = ((name, "train", BLUE), (f"val_{name}", "validation", ORANGE))
-        for key, label, colour in curves:
+        for key, label, color in curves:
             if key in history:
                 values = history[key]
                 marker = "o" if len(values) < 15 else ""
-                axes.plot(range(1, len(values) + 1), values, color=colour, label=label, marker=marker, ms=3)
+                axes.plot(range(1, len(values) + 1), values, color=color, label=label, marker=marker, ms=3)
         axes.set_title(name.removeprefix("val_").replace("_", " "), fontsize=10, color=INK)
         axes.set_xlabel("epoch", fontsize=8)
         axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))

@@ -44,7 +44,7 @@ def release_sections(
             f"was released, and from the reference now. {_samples(release, parity)}",
             tables=[_parity(release, parity)],
         ),
-        *([Section("Accuracy", "On labelled data, when it was released.", [accuracy])] if accuracy else []),
+        *([Section("Accuracy", "On labeled data, when it was released.", [accuracy])] if accuracy else []),
         Section(
             "Latency",
             f"Milliseconds of a call, median and 95th percentile, by number of threads. {again}{released}",
@@ -95,7 +95,7 @@ def write_release_report(
 
 
 def accuracy_table(artifacts: Iterable[Artifact]) -> Table | None:
-    """How often each file was right on labelled data, beside its model; None if none was asked."""
+    """How often each file was right on labeled data, beside its model; None if none was asked."""
     rows = [
         (
             FORMAT_NAMES[artifact.format],
@@ -108,7 +108,7 @@ def accuracy_table(artifacts: Iterable[Artifact]) -> Table | None:
         for artifact in artifacts
         if artifact.accuracy
     ]
-    columns = ("format", "endpoint", "quantised", "Keras model", "file", "examples")
+    columns = ("format", "endpoint", "quantized", "Keras model", "file", "examples")
     return Table(columns, rows) if rows else None
 
 
@@ -136,7 +136,7 @@ def _files(release: Release) -> Table:
                 ", ".join(f"{name} {version}" for name, version in versions.items()),
             )
         )
-    return Table(("format", "file", "bytes", "quantised", "operators", "versions"), rows)
+    return Table(("format", "file", "bytes", "quantized", "operators", "versions"), rows)
 
 
 def _endpoints(release: Release) -> Table:

@@ -10,6 +10,7 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from keras_dl.renamed import renamed
 from keras_dl.reports.style import BLUE, COLORS, INK, ORANGE, style
 from keras_dl.theory.generalization import ErrorTerms, hoeffding_bound, simulated_tail
 from keras_dl.theory.gradient_flow import GradientNorms
@@ -38,13 +39,13 @@ def plot_lines(
         log: the axes with a logarithmic scale, `"x"`, `"y"` or `"xy"`.
     """
     places = np.asarray(x)
-    for (name, values), colour in zip(curves.items(), _colours(len(curves)), strict=True):
+    for (name, values), color in zip(curves.items(), _colors(len(curves)), strict=True):
         array = np.asarray(values, np.float64)
         if array.ndim == 2:
-            axes.fill_between(places, array.min(axis=1), array.max(axis=1), color=colour, alpha=0.15, lw=0)
+            axes.fill_between(places, array.min(axis=1), array.max(axis=1), color=color, alpha=0.15, lw=0)
             array = array.mean(axis=1)
         marker = "o" if len(places) < 15 else ""
-        axes.plot(places, array, color=colour, label=name, marker=marker, ms=3, lw=1.6)
+        axes.plot(places, array, color=color, label=name, marker=marker, ms=3, lw=1.6)
     _scale(axes, log)
     if len(curves) > 1:
         axes.legend(frameon=False, fontsize=8)
@@ -65,11 +66,9 @@ def plot_separation(
         title: a line above.
     """
     points, labels, normal = np.asarray(x), np.asarray(y), np.asarray(w, np.float64)
-    for label, colour, marker in ((0, BLUE, "o"), (1, ORANGE, "s")):
+    for label, color, marker in ((0, BLUE, "o"), (1, ORANGE, "s")):
         of_class = points[labels == label]
-        axes.scatter(
-            of_class[:, 0], of_class[:, 1], s=18, color=colour, marker=marker, label=f"class {label}"
-        )
+        axes.scatter(of_class[:, 0], of_class[:, 1], s=18, color=color, marker=marker, label=f"class {label}")
     limits = axes.get_xlim(), axes.get_ylim()
     length = float(normal @ normal)
     if length:
@@ -129,7 +128,7 @@ def plot_approximation(
 def plot_surface(
     axes: Axes, function: Callable[..., Any], low: float, high: float, *, title: str = "", points: int = 120
 ) -> Axes:
-    """A function of two numbers on a square, by colour.
+    """A function of two numbers on a square, by color.
 
     Args:
         axes: where to draw.
@@ -169,9 +168,9 @@ def plot_error_terms(
     places = np.asarray(x, np.float64)
     parts = np.array([each[:4] for each in terms]).T
     # A part below 0 has no thickness; the line of the risk shows where the sum lies all the same.
-    names = ("Bayes risk", "approximation", "estimation", "optimisation")
-    colours = ("#d1d5db", "#93c5fd", "#fdba74", "#86efac")
-    axes.stackplot(places, np.maximum(parts, 0), labels=names, colors=colours)
+    names = ("Bayes risk", "approximation", "estimation", "optimization")
+    colors = ("#d1d5db", "#93c5fd", "#fdba74", "#86efac")
+    axes.stackplot(places, np.maximum(parts, 0), labels=names, colors=colors)
     axes.plot(places, [each.risk for each in terms], color=INK, lw=1.4, marker="o", ms=3, label="risk")
     _scale(axes, log)
     axes.set_xlim(places[0], places[-1])
@@ -206,30 +205,31 @@ def plot_gradient_norms(
         title: a line above.
         steps_back: whether x counts the steps back from T; otherwise it is k.
     """
-    for (name, each), colour in zip(norms.items(), _colours(len(norms)), strict=True):
+    for (name, each), color in zip(norms.items(), _colors(len(norms)), strict=True):
         values = np.asarray(each.hidden if isinstance(each, GradientNorms) else each, np.float64)
         steps = np.arange(len(values))
         shown = np.where(values > 0, values, np.nan)
-        axes.plot(steps[::-1] if steps_back else steps, shown, color=colour, lw=1.6, label=name)
+        axes.plot(steps[::-1] if steps_back else steps, shown, color=color, lw=1.6, label=name)
     _scale(axes, "y")
     axes.legend(frameon=False, fontsize=8)
     xlabel = "steps back, T - k" if steps_back else "k"
     return style(axes, xlabel=xlabel, ylabel="$||\\partial h_T / \\partial h_k||$", title=title)
 
 
+@renamed(centers="centres")
 def plot_points(
-    axes: Axes, samples: ArrayLike, centres: ArrayLike, *, title: str = "", reach: float | None = None
+    axes: Axes, samples: ArrayLike, centers: ArrayLike, *, title: str = "", reach: float | None = None
 ) -> Axes:
     """What a generator gives in the plane, and where the data's modes are.
 
     Args:
         axes: where to draw.
         samples: (N, 2).
-        centres: of the modes, (M, 2).
+        centers: of the modes, (M, 2).
         title: a line above.
         reach: half the side of the square that is shown.
     """
-    points, places = np.asarray(samples), np.asarray(centres)
+    points, places = np.asarray(samples), np.asarray(centers)
     axes.scatter(points[:, 0], points[:, 1], s=4, color=BLUE, alpha=0.35, lw=0, label="generated")
     axes.scatter(
         places[:, 0], places[:, 1], s=40, color=ORANGE, marker="+", lw=1.2, label="modes of the data"
@@ -244,7 +244,7 @@ def plot_points(
 def plot_matrix(
     axes: Axes, matrix: ArrayLike, *, title: str = "", xlabel: str = "", ylabel: str = ""
 ) -> Axes:
-    """A matrix by colour, blue below and red above 0, white where it is 0."""
+    """A matrix by color, blue below and red above 0, white where it is 0."""
     values = np.asarray(matrix)
     limit = float(np.abs(values).max()) or 1.0
     axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
@@ -280,5 +280,5 @@ def _scale(axes: Axes, log: str) -> None:
             axis.set_minor_formatter(ticker.NullFormatter())
 
 
-def _colours(count: int) -> list[str]:
+def _colors(count: int) -> list[str]:
     return [COLORS[index % len(COLORS)] for index in range(count)]

@@ -7,6 +7,7 @@ from .adversarial import (
     jensen_shannon_divergence,
     mode_coverage,
     optimal_discriminator,
+    ring_centers,
     ring_centres,
     ring_of_gaussians,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "pool_output_size",
     "principal_components",
     "random_recurrence",
+    "ring_centers",
     "ring_centres",
     "ring_of_gaussians",
     "rnn_gradient_norms",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from keras_dl.renamed import renamed
 from keras_dl.theory.numeric_arguments import Array, check_array, check_positive
 from keras_dl.theory.sigmoid import sigmoid
 from keras_dl_export.arguments import check_int
@@ -101,10 +102,10 @@ def fit_discriminator(
     check_int("degree", degree)
     check_int("iterations", iterations)
     both = np.concatenate([a, b])
-    centre, scale = both.mean(), both.std()
+    center, scale = both.mean(), both.std()
 
     def features(x: ArrayLike) -> Array:
-        return np.vander((np.asarray(x, np.float64) - centre) / scale, degree + 1, increasing=True)
+        return np.vander((np.asarray(x, np.float64) - center) / scale, degree + 1, increasing=True)
 
     x, target = features(both), np.repeat([1.0, 0.0], len(a))
     c = np.zeros(degree + 1)
@@ -151,15 +152,19 @@ def generator_gradients(probability: ArrayLike) -> GeneratorGradients:
     return GeneratorGradients(minimax=d.copy(), non_saturating=1 - d)
 
 
-def ring_centres(modes: int = 8, radius: float = 1.0) -> Array:
+def ring_centers(modes: int = 8, radius: float = 1.0) -> Array:
     """Return centers of modes at equal distances on a circle, (modes, 2)."""
     angle = 2 * np.pi * np.arange(check_int("modes", modes)) / modes
     return check_positive("radius", radius) * np.column_stack([np.cos(angle), np.sin(angle)])
 
 
-def ring_of_gaussians(n: int, centres: ArrayLike, sigma: float, *, seed: int = 0) -> Array:
+ring_centres = ring_centers  # the former name
+
+
+@renamed(centers="centres")
+def ring_of_gaussians(n: int, centers: ArrayLike, sigma: float, *, seed: int = 0) -> Array:
     """Draw n points from the uniform mixture of N(center, sigma^2 I), (n, 2)."""
-    places = check_array("centres", centres, None, 2)
+    places = check_array("centers", centers, None, 2)
     rng = np.random.default_rng(seed)
     chosen = places[rng.integers(len(places), size=check_int("n", n))]
     return chosen + check_positive("sigma", sigma) * rng.standard_normal((n, 2))
@@ -179,17 +184,18 @@ class ModeCoverage(NamedTuple):
     quality: float
 
 
-def mode_coverage(samples: ArrayLike, centres: ArrayLike, sigma: float) -> ModeCoverage:
+@renamed(centers="centres")
+def mode_coverage(samples: ArrayLike, centers: ArrayLike, sigma: float) -> ModeCoverage:
     """Return the coverage of modes by samples; a sample within 3 sigma of a center belongs to its mode.
 
     Args:
         samples: (N, D).
-        centres: centers of the modes, (modes, D).
+        centers: centers of the modes, (modes, D).
         sigma: standard deviation of the modes.
 
     Reference: Metz et al., Unrolled generative adversarial networks (ICLR 2017), the ring of 8 Gaussians.
     """
-    places = check_array("centres", centres, None, None)
+    places = check_array("centers", centers, None, None)
     points = check_array("samples", samples, None, places.shape[1])
     reach = 3 * check_positive("sigma", sigma)
     distance = np.linalg.norm(points[:, None] - places, axis=-1)

@@ -42,8 +42,8 @@ def bump_network(
 
     Reference: notes 1.2; Cybenko, Approximation by superpositions of a sigmoidal function (1989).
     """
-    edges, centres = _cells(low, high, bumps)
-    heights = _values("function", function(centres), centres.shape)
+    edges, centers = _cells(low, high, bumps)
+    heights = _values("function", function(centers), centers.shape)
     starts, ends = edges[:-1], edges[1:]
     places = np.column_stack([starts, ends]).ravel()
     inputs = keras.Input((1,), name="x")
@@ -79,8 +79,8 @@ def tower_network(
 
     Reference: notes 1.2.
     """
-    edges, centres = _cells(low, high, bumps)
-    along_x, along_y = (grid.ravel() for grid in np.meshgrid(centres, centres, indexing="ij"))
+    edges, centers = _cells(low, high, bumps)
+    along_x, along_y = (grid.ravel() for grid in np.meshgrid(centers, centers, indexing="ij"))
     heights = _values("function", function(along_x, along_y), along_x.shape)
     places = np.column_stack([edges[:-1], edges[1:]]).ravel()
     each_axis = np.asarray(np.kron(np.eye(2), np.ones((1, 2 * bumps))), np.float64)  # a step has one input
@@ -90,7 +90,7 @@ def tower_network(
     one = np.ones((1, bumps))
     crossing = np.concatenate([np.kron(bump, one), np.kron(one, bump)])
     # The input of the second layer jumps by at least 1/2, independent of the size of a cell.
-    sharpness = None if steepness is None else steepness * (centres[1] - centres[0] if bumps > 1 else 1.0)
+    sharpness = None if steepness is None else steepness * (centers[1] - centers[0] if bumps > 1 else 1.0)
     towers = _steps(crossing, np.full(bumps**2, -1.5), sharpness, "towers")(steps)
     return keras.Model(inputs, _linear(heights[:, None], "heights")(towers))
 
@@ -122,11 +122,11 @@ def _cells(low: float, high: float, bumps: int) -> tuple[Array, Array]:
     """
     low, high = check_interval(low, high)
     edges = np.linspace(low, high, check_int("bumps", bumps) + 1, dtype=np.float64)
-    centres = (edges[:-1] + edges[1:]) / 2
+    centers = (edges[:-1] + edges[1:]) / 2
     width = edges[1] - edges[0]
     edges[0] -= width
     edges[-1] += width
-    return edges, centres
+    return edges, centers
 
 
 def _values(name: str, values: Any, shape: tuple[int, ...]) -> Array:

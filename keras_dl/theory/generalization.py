@@ -102,7 +102,7 @@ class ErrorTerms(NamedTuple):
         bayes: the variance of the noise, the smallest possible risk.
         approximation: `R(h*) - bayes`, `h*` the best of the family.
         estimation: `R(h^) - R(h*)`, `h^` the best of the family on the sample.
-        optimisation: `R(h) - R(h^)`, `h` the result of the optimizer. Negative if early stopping reduced the
+        optimization: `R(h) - R(h^)`, `h` the result of the optimizer. Negative if early stopping reduced the
             risk.
         risk: R(h), integrated independently; equal to the sum of the other four.
     """
@@ -110,8 +110,13 @@ class ErrorTerms(NamedTuple):
     bayes: float
     approximation: float
     estimation: float
-    optimisation: float
+    optimization: float
     risk: float
+
+    @property
+    def optimisation(self) -> float:
+        """The former name of `optimization`."""
+        return self.optimization
 
 
 def decompose_error(
@@ -133,7 +138,7 @@ def decompose_error(
 
         c* = E[f P]                             best of the family:  approximation = E[(h_c* - f)^2]
         c^ = the normal equations' solution     best on the sample:  estimation = |c^ - c*|^2
-        c  = gradient descent from 0            found:  optimisation = (c - c^).(c + c^ - 2 c*)
+        c  = gradient descent from 0            found:  optimization = (c - c^).(c + c^ - 2 c*)
 
     Args:
         degree: degree of the polynomials, the size of the family.
@@ -178,7 +183,7 @@ def decompose_error(
         bayes=noise**2,
         approximation=approximation,
         estimation=float(((on_sample - best) ** 2).sum()),
-        optimisation=float((found - on_sample) @ (found + on_sample - 2 * best)),
+        optimization=float((found - on_sample) @ (found + on_sample - 2 * best)),
         risk=float(noise**2 + weights @ (basis @ found - truth) ** 2),
     )
 

@@ -116,7 +116,7 @@ def train(
         if team.prepared(lambda: _is_finished(recipe, folder)):
             run = load_run(folder)
             return run if team.is_chief else dataclasses.replace(run, folder=RUNS, metrics={})
-        described = records.described(recipe)
+        described = records.recipe_record(recipe)
         team.agree("recipe", lambda: str(described))
         check_for_replicas(recipe.batch_size, recipe.precision, team.replicas)
         team.prepared(lambda: held.enter_context(claimed(folder, resume)))
@@ -201,7 +201,7 @@ def _fit(
     progress = [ProgressBar()] if verbose and team.is_chief else []
     if progress and team.strategy is not None:
         console.out.print(f"training on {team}")
-    keepers = _keepers(recipe, splits, folder, history, pictures=team.is_chief)
+    run_callbacks = run_folder_callbacks(recipe, splits, folder, history, pictures=team.is_chief)
     try:
         with team.training():
             model.fit(
@@ -210,7 +210,7 @@ def _fit(
                 initial_epoch=done,
                 shuffle=False,  # the data set has its own order
                 verbose=0,
-                callbacks=[*progress, *keepers, *callbacks],
+                callbacks=[*progress, *run_callbacks, *callbacks],
             )
     finally:
         for bar in progress:
@@ -228,8 +228,8 @@ def _fit_data(splits: Splits, team: Team) -> dict[str, Any]:
             "one device, or give `Splits` a function `shared`."
         )
     shared = splits.shared
-    train = team.batches(lambda share: shared(share)[0])
-    validation = team.batches(lambda share: shared(share)[1])
+    train = team.batches(lambda shard: shared(shard)[0])
+    validation = team.batches(lambda shard: shared(shard)[1])
     return {
         "x": train,
         "steps_per_epoch": len(splits.train),
@@ -238,7 +238,7 @@ def _fit_data(splits: Splits, team: Team) -> dict[str, Any]:
     }
 
 
-def _keepers(
+def run_folder_callbacks(
     recipe: Recipe, splits: Splits, folder: Path, history: HistoryFile, *, pictures: bool
 ) -> list[Any]:
     """The callbacks that keep the run folder, the first of which lets no broken numbers into it."""
@@ -247,13 +247,13 @@ def _keepers(
         "Lower learning_rate or set clipnorm, and train anew. The checkpoint of the last whole epoch, if "
         f"there is one, is in {checkpoints}."
     )
-    keepers = [StopOnNonFinite(advice), TensorBoardEvents(folder / "tensorboard"), history]
+    run_callbacks = [StopOnNonFinite(advice), TensorBoardEvents(folder / "tensorboard"), history]
     if recipe.patience is not None:
-        keepers.append(EarlyStopping(history, checkpoints / "best.npz", patience=recipe.patience))
+        run_callbacks.append(EarlyStopping(history, checkpoints / "best.npz", patience=recipe.patience))
     every = math.ceil(recipe.epochs / _PICTURES)
     drawn = recipe.task.pictures(splits) if pictures else {}
     drawing = [Pictures(draw, folder / "samples", every=every, name=name) for name, draw in drawn.items()]
-    return [*keepers, Checkpoints(checkpoints), *drawing, AverageWeights()]
+    return [*run_callbacks, Checkpoints(checkpoints), *drawing, AverageWeights()]
 
 
 def _finish(
@@ -272,7 +272,7 @@ def _finish(
     for name, figure in pictures.items():
         figures.save(figure, folder / "samples" / f"{name}.png")
     measured = records.measured(recipe, model, outcome, history)
-    write_run_report(folder, records.described(recipe), measured)
+    write_run_report(folder, records.recipe_record(recipe), measured)
     records.write_json(folder / "metrics.json", measured)
     return dict(measured["figures"])
 

@@ -17,7 +17,7 @@ from keras_dl.recipes.recipe import ARRAYS, source_name
 from keras_dl_export.files import replacing
 
 
-def described(recipe: Recipe) -> dict[str, Any]:
+def recipe_record(recipe: Recipe) -> dict[str, Any]:
     """What recipe.json holds: all that `Recipe.configured` can change."""
     return {
         "name": recipe.name,
@@ -54,7 +54,7 @@ class MissingRecipe:
         raise LookupError(self._reason)
 
 
-def recorded(folder: Path) -> Any:
+def read_recipe(folder: Path) -> Any:
     """The recipe of a run folder, as it was run; a `MissingRecipe` where its code is not known here."""
     record = read_recipe_record(folder)
     with suppress(LookupError):
@@ -65,8 +65,8 @@ def recorded(folder: Path) -> Any:
 
 
 def as_read_back(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe of a run as `recorded` gives it, settings in lists, if its code is known here."""
-    again = recorded(folder)
+    """The recipe of a run as `read_recipe` gives it, settings in lists, if its code is known here."""
+    again = read_recipe(folder)
     code = ("name", "summary", "model", "task", "optimizer", "goals")
     if isinstance(again, Recipe) and all(getattr(again, name) == getattr(recipe, name) for name in code):
         return again
@@ -103,7 +103,7 @@ def resumed(recipe: Recipe, folder: Path, changes: Mapping[str, Any], done: int)
         started["data"] = changes["data"]
     recipe = recipe.configured(**started)
     wanted = recipe.configured(**changes)
-    for name, value in _plain(described(wanted)).items():
+    for name, value in _plain(recipe_record(wanted)).items():
         if name != "epochs" and value != record.get(name, value):
             raise ValueError(
                 f"{name}: the run in {folder} was started with {record[name]!r} and cannot be resumed with "

@@ -53,7 +53,7 @@ def load_run(folder: str | Path) -> Run:
             f"folder: expected a run folder, but {folder} has no recipe.json. Give a folder that "
             "`keras-dl train` made, such as runs/cnn-digits-20300131-120000."
         )
-    recipe = records.recorded(folder)
+    recipe = records.read_recipe(folder)
     if not (folder / "metrics.json").exists():
         checkpoint = latest_checkpoint(folder / "checkpoints")
         done = 0 if checkpoint is None else checkpoint[1]

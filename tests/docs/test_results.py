@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keras_dl.recipes import get_recipe, list_recipes
-from keras_dl.training.records import described, write_json
+from keras_dl.training.records import recipe_record, write_json
 
 DOCS = Path(__file__).parents[2] / "docs"
 RECORDS = sorted((DOCS / "results").glob("*.json"))
@@ -36,7 +36,7 @@ def run(tmp_path):
     """Return a run folder with the files that a record needs."""
     folder = tmp_path / "run"
     folder.mkdir()
-    write_json(folder / "recipe.json", described(get_recipe("cnn-mnist").configured(seed=3)))
+    write_json(folder / "recipe.json", recipe_record(get_recipe("cnn-mnist").configured(seed=3)))
     write_json(folder / "metrics.json", METRICS)
     return folder
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_dl.callbacks import GeneralisationGap, GradientFlow
+from keras_dl.callbacks import GeneralizationGap, GradientFlow
 from keras_dl.theory import hoeffding_bound
 
 RNG = np.random.default_rng(0)
@@ -30,22 +30,22 @@ def batches(part):
 
 def test_the_gap_is_the_difference_of_the_errors():
     train, test = batches(slice(0, 40)), batches(slice(40, 60))
-    model, gap = network(dropout=0.5), GeneralisationGap(train, test, delta=0.1)
+    model, gap = network(dropout=0.5), GeneralizationGap(train, test, delta=0.1)
     history = model.fit(train, epochs=3, shuffle=False, verbose=0, callbacks=[gap]).history
     answers = np.asarray(model(X)).argmax(-1)
     assert gap.train_error[-1] == pytest.approx((answers[:40] != Y[:40]).mean(), abs=1e-6)
     assert gap.test_error[-1] == pytest.approx((answers[40:] != Y[40:]).mean(), abs=1e-6)
-    assert history["generalisation_gap"] == gap.gap
+    assert history["generalization_gap"] == gap.gap
     assert len(gap.gap) == 3
     assert hoeffding_bound(20, gap.deviation) == pytest.approx(0.1)
 
 
 def test_a_gap_needs_accuracy_and_a_probability():
     with pytest.raises(ValueError, match="delta: expected a probability between 0 and 1, got 2"):
-        GeneralisationGap(None, None, delta=2)
+        GeneralizationGap(None, None, delta=2)
     data = batches(slice(0, 16))
     with pytest.raises(ValueError, match="model: expected one that reports accuracy, got metrics loss"):
-        network(metrics=()).fit(data, shuffle=False, verbose=0, callbacks=[GeneralisationGap(data, data)])
+        network(metrics=()).fit(data, shuffle=False, verbose=0, callbacks=[GeneralizationGap(data, data)])
 
 
 def test_gradient_norms_are_finite_differences(tmp_path):

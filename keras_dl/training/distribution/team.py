@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from keras_dl.data import Share
+from keras_dl.data import Shard
 from keras_dl.training.distribution.cluster import Cluster, ClusterError
 from keras_dl.training.distribution.exchange_errors import explained
 from keras_dl.training.distribution.keras_gaps import patched
@@ -51,15 +51,15 @@ class Team:
         """Return the scope in which the model is built."""
         return nullcontext() if self.strategy is None else self.strategy.scope()
 
-    def batches(self, make: Callable[[Share], tf.data.Dataset]) -> Any:
+    def batches(self, make: Callable[[Shard], tf.data.Dataset]) -> Any:
         """Return the batches of this process's replicas, as `fit` takes them.
 
         Args:
             make: shard -> the part of each global batch that its replicas get in turn.
         """
         worker = 0 if self.cluster is None else self.cluster.index
-        share = Share(worker * self._replicas_of_a_worker, self._replicas_of_a_worker, self.replicas)
-        return self.strategy.distribute_datasets_from_function(lambda context: make(share))
+        shard = Shard(worker * self._replicas_of_a_worker, self._replicas_of_a_worker, self.replicas)
+        return self.strategy.distribute_datasets_from_function(lambda context: make(shard))
 
     def prepared(self, make: Callable[[], Result]) -> Result:
         """Return what `make` returns on this worker, once it has returned on all of them.

@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from tensorflow.python.autograph.impl import conversion
 from tensorflow.python.autograph.pyct import cache
 
-from keras_dl.data import Share, stream, streamed_files
+from keras_dl.data import Shard, stream, streamed_files
 from keras_dl.data import tfds as ours
 
 COUNT = 101
@@ -110,8 +110,8 @@ def test_replicas_share_a_pass_out(workers: list[int]) -> None:
     steps = math.ceil(math.ceil(COUNT / of) / 2)
     passes: list[list[int]] = [[], []]
     for index, count in enumerate(workers):
-        share = Share(sum(workers[:index]), count, of)
-        batches = numbers(stream("shards", batch_size=size, share=share).take(2 * steps * count))
+        shard = Shard(sum(workers[:index]), count, of)
+        batches = numbers(stream("shards", batch_size=size, shard=shard).take(2 * steps * count))
         for number in (0, 1):
             mine = batches[number * steps * count : (number + 1) * steps * count]
             assert len(mine) == steps * count
@@ -139,8 +139,8 @@ def test_a_replica_opens_its_own_files_alone(
         assert len(list(folder.glob("*-train.tfrecord-*"))) <= 2
         builder = tfds.builder_from_directory(folder)
         monkeypatch.setattr(ours, "_builder", lambda name, data_dir, builder=builder: builder)
-        share = Share(replica, 1, 7)
-        found += flat(numbers(stream("shards", batch_size=7, share=share).take(steps)))
+        shard = Shard(replica, 1, 7)
+        found += flat(numbers(stream("shards", batch_size=7, shard=shard).take(steps)))
     assert sorted(found) == list(range(COUNT))
     with pytest.raises(tf.errors.NotFoundError):
         list(stream("shards"))
@@ -181,8 +181,8 @@ def test_autograph_prints_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     handler.emit = said.append  # type: ignore[method-assign]
     tf.get_logger().addHandler(handler)
     try:
-        for share in (None, Share(0, 1, 7)):
-            next(iter(stream("shards", batch_size=7, share=share)))
+        for shard in (None, Shard(0, 1, 7)):
+            next(iter(stream("shards", batch_size=7, shard=shard)))
     finally:
         tf.get_logger().removeHandler(handler)
     assert [record.getMessage() for record in said] == []
@@ -192,4 +192,4 @@ def test_sources_that_cannot_be_streamed_are_refused() -> None:
     with pytest.raises(ValueError, match="split: expected one range of examples, got 'train.:5.\\+test'"):
         stream("shards", "train[:5]+test")
     with pytest.raises(ValueError, match="batch_size: expected a multiple of the 2 replicas, got 5"):
-        stream("shards", batch_size=5, share=Share(0, 1, 2))
+        stream("shards", batch_size=5, shard=Shard(0, 1, 2))

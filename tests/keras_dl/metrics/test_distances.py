@@ -82,18 +82,18 @@ def test_kernel_distance_does_not_depend_on_the_blocks(monkeypatch):
     assert kernel_distance(x, y) == pytest.approx(whole, rel=1e-12)
 
 
-@pytest.mark.parametrize("neighbours", [1, 3])
-def test_precision_and_recall_agree_with_loops(neighbours, monkeypatch):
+@pytest.mark.parametrize("neighbors", [1, 3])
+def test_precision_and_recall_agree_with_loops(neighbors, monkeypatch):
     monkeypatch.setattr("keras_dl.metrics.distances._ROWS", 9)
     real, generated = features(40, 2, 0), features(30, 2, 1, 0.8) + 0.5
 
     def share_inside(samples, manifold):
-        radii = [sorted(cdist([m], manifold)[0])[neighbours] for m in manifold]
+        radii = [sorted(cdist([m], manifold)[0])[neighbors] for m in manifold]
         return np.mean(
             [any(np.linalg.norm(s - m) <= r for m, r in zip(manifold, radii, strict=True)) for s in samples]
         )
 
-    ours = precision_recall(real, generated, neighbours=neighbours)
+    ours = precision_recall(real, generated, neighbors=neighbors)
     assert ours.precision == pytest.approx(share_inside(generated, real))
     assert ours.recall == pytest.approx(share_inside(real, generated))
     assert 0 < ours.precision < 1  # or nothing was compared

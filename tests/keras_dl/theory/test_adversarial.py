@@ -12,7 +12,7 @@ from keras_dl.theory import (
     jensen_shannon_divergence,
     mode_coverage,
     optimal_discriminator,
-    ring_centres,
+    ring_centers,
     ring_of_gaussians,
 )
 
@@ -81,7 +81,7 @@ def test_generator_gradients_are_the_slopes_of_the_losses():
 
 
 def test_coverage_counts_the_present_modes():
-    centers = ring_centres(8, 2.0)
+    centers = ring_centers(8, 2.0)
     np.testing.assert_allclose(np.linalg.norm(centers, axis=1), 2)
     whole = mode_coverage(ring_of_gaussians(8000, centers, 0.05), centers, 0.05)
     assert whole.covered == 8
@@ -98,7 +98,7 @@ def test_coverage_counts_the_present_modes():
         (lambda: optimal_discriminator(-1.0, 1.0), "p, q: expected densities of at least 0"),
         (lambda: generator_gradients(1.5), r"probability: expected numbers in \[0, 1\]"),
         (lambda: game_value(P, Q[:5], P, X), r"q: expected an array of shape \(4001\), got \(5,\)"),
-        (lambda: ring_centres(0), "modes: expected an int of at least 1, got 0"),
+        (lambda: ring_centers(0), "modes: expected an int of at least 1, got 0"),
         (lambda: ring_of_gaussians(5, [[0, 0]], 0.0), "sigma: expected a positive number, got 0.0"),
     ],
 )

@@ -15,7 +15,7 @@ def hill(x, y):
     return np.sin(2 * x) * np.cos(3 * y)
 
 
-def test_a_network_is_the_staircase_of_its_centres():
+def test_a_network_is_the_staircase_of_its_centers():
     model = bump_network(wave, -1, 2, 12)
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 2, 500)
