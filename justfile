@@ -35,6 +35,10 @@ soak:
         tests/keras_dl_serving/test_reliability.py tests/keras_dl_serving/test_bad_requests.py \
         tests/keras_dl_serving/test_openapi.py
 
+# a benchmark against its peers, on an idle machine: uv run just benchmark training --quick
+benchmark name *arguments:
+    uv run --group benchmark python benchmarks/{{ name }}.py {{ arguments }}
+
 # the pages as HTML; a broken link is an error
 docs folder="site":
     NO_MKDOCS_2_WARNING=1 uv run --quiet --group docs mkdocs build --quiet --site-dir {{ absolute_path(folder) }}
@@ -42,6 +46,10 @@ docs folder="site":
 # the pictures and tables of docs/architecture.md, from the imports
 architecture:
     uv run python docs/architecture.py
+
+# tests/errors.txt, the texts of all errors, after an intended change
+errors:
+    uv run python -m tests._support.error_texts
 
 # build the wheel and run its command without the checkout
 wheel folder="dist":
