@@ -32,8 +32,8 @@ slow *arguments:
 # the server under load for 20 minutes, and 10,000 malformed requests of each kind: before a release
 soak:
     KERAS_DL_SOAK_SECONDS=600 KERAS_DL_BAD_REQUESTS=10000 uv run pytest -m "" --numprocesses=0 --timeout=1500 \
-        tests/keras_dl_serving/test_reliability.py tests/keras_dl_serving/test_bad_requests.py \
-        tests/keras_dl_serving/test_openapi.py
+        tests/keras_dl_serving/server/test_reliability.py tests/keras_dl_serving/server/test_bad_requests.py \
+        tests/keras_dl_serving/server/test_openapi.py
 
 # a benchmark against its peers, on an idle machine: uv run just benchmark training --quick
 benchmark name *arguments:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -158,14 +159,17 @@ def test_an_unchanged_folder_is_rewritten_and_a_changed_one_is_kept(
 
 def test_a_failed_write_keeps_the_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_folder(tmp_path / "out", {"a": "1"})
-    rename = Path.rename
 
-    def fails(path: Path, target: Path) -> Path:
-        if path.name == ".draft-out":
-            raise OSError("no space left")
-        return rename(path, target)
+    def failing(move: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
+        def fails(path: Path, target: Path) -> Path:
+            if path.name == ".draft-out":
+                raise OSError("no space left")
+            return move(path, target)
 
-    monkeypatch.setattr(Path, "rename", fails)
+        return fails
+
+    monkeypatch.setattr(Path, "rename", failing(Path.rename))
+    monkeypatch.setattr(Path, "replace", failing(Path.replace))
     for folder in ("out", "new/out"):
         with pytest.raises(OSError, match="no space left"):
             write_folder(tmp_path / folder, {"a": "2"})

@@ -1,6 +1,6 @@
 """The reliability of a server: load with version changes, many reloads, and a kill.
 
-The whole length: KERAS_DL_SOAK_SECONDS=600 pytest tests/keras_dl_serving/test_reliability.py
+The whole length: KERAS_DL_SOAK_SECONDS=600 pytest tests/keras_dl_serving/server/test_reliability.py
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from keras_dl_serving.server.metrics import Metrics
 from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH
 from tests._support.manifests import faults, read_yaml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in Path(__file__).parent.glob("deploy_schemas/*")}
 JOINED = render(MODELS, RELEASES)
 ALONE = render([Served("letters", joinable=False), Served("on", joinable=True)], "a $b/c", replicas=3)
