@@ -1,7 +1,7 @@
 """Deep learning from the equation to the endpoint.
 
-Submodules are imported when they are first used, so that ``import keras_dl`` (and with it the serving
-client) costs no TensorFlow import:
+Submodules are imported on first use, so that ``import keras_dl`` (and with it the serving client) does not
+import TensorFlow:
 
     >>> import keras_dl as kdl
     >>> model = kdl.models.CNN(num_classes=10, image_shape=(28, 28, 1))

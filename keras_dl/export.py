@@ -1,6 +1,6 @@
-"""Release any Keras 3 model.
+"""Release of Keras 3 models.
 
-The public face of the `keras_dl_export` package, imported on first use.
+The public API of the `keras_dl_export` package, imported on first use.
 """
 
 from __future__ import annotations

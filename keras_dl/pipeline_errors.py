@@ -1,4 +1,4 @@
-"""Errors of files that a pipeline reads while a model is trained."""
+"""Errors of files that a pipeline reads during training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def reading_error(error: Any) -> ValueError | None:
-    """The error of a file that could not be read, which TensorFlow hands on as a part of a text; else None.
+    """Return the error of an unreadable file, which TensorFlow embeds in its message; None for other errors.
 
     Args:
         error: a `tf.errors.OpError`.

@@ -1,4 +1,4 @@
-"""The main job from end to end: train two models, release them, serve them, ask them, and report."""
+"""The whole workflow: train two models, release them, serve them, query them, and write a report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Images = NDArray[np.float32]
 
-_ASKED = 8  # test images that the server is asked about
+_ASKED = 8  # test images that are sent to the server
 _EPOCHS = 3  # of each training, on data larger than the digits
 _CODE = """\
 import numpy as np
@@ -60,16 +60,16 @@ def quickstart(
     releases: str | Path = "releases",
     epochs: int | None = None,
 ) -> Path:
-    """Train, release, serve and query a classifier and a VAE; print what happens and leave a report.
+    """Train, release, serve and query a classifier and a VAE; print the progress and write a report.
 
     Args:
-        data: an image data set with labels that `keras_dl.data.load` knows; the default needs no network.
-        runs: the folder that takes the run folders and the report.
-        releases: the folder that takes the releases `<data>-cnn` and `<data>-vae`.
-        epochs: epochs of each training; by default what the recipes say for the digits, and 3 for other data.
+        data: a source of images with labels for `keras_dl.data.load`; the default needs no network.
+        runs: the parent folder of the run folders and of the report.
+        releases: the parent folder of the releases `<data>-cnn` and `<data>-vae`.
+        epochs: epochs of each training; by default those of the recipes for the digits, and 3 for other data.
 
     Returns:
-        The HTML report's path.
+        The path of the HTML report.
 
     Raises:
         ValueError, LookupError, ConnectionError: `data` cannot be loaded.
@@ -81,7 +81,7 @@ def quickstart(
     folder = Path(runs) / time.strftime(f"quickstart-{data}-%Y%m%d-%H%M%S")
     folder.mkdir(parents=True)
 
-    console.heading("Serve the releases, and ask about test images over REST and gRPC")
+    console.heading("Serve the releases, and query test images over REST and gRPC")
     with Server(releases, rest_port=0, grpc_port=0) as server:
         console.out.print(f"REST {server.rest_url}   gRPC {server.grpc_url}")
         with Client(server.rest_url) as rest, Client(server.grpc_url) as grpc:
@@ -121,14 +121,14 @@ def _train_and_release(
 
 
 def _recipe(kind: str, data: str) -> Recipe:
-    """The recipe made for the data set, or that for MNIST, whose size most image sets are nearer to."""
+    """Return the recipe for the data set, or else that for MNIST, which suits most image data better."""
     name = f"{kind}-{data}"
     recipe = get_recipe(name if name in list_recipes() else f"{kind}-mnist")
     if recipe.data == "digits":
         return recipe
-    # Enough to see it work. The importance-sampled likelihood of the VAE's recipe alone takes half an hour.
-    judged = LATENT_IMAGES if kind == "vae" else recipe.task
-    return dataclasses.replace(recipe, task=judged, goals=(), epochs=_EPOCHS)
+    # Enough for a demonstration: the importance-sampled likelihood of the VAE recipe takes half an hour.
+    task = LATENT_IMAGES if kind == "vae" else recipe.task
+    return dataclasses.replace(recipe, task=task, goals=(), epochs=_EPOCHS)
 
 
 def _ask_classifier(
@@ -146,12 +146,12 @@ def _ask_classifier(
         )
         for index, truth in enumerate(labels)
     ]
-    columns = ("test image", "truth", "answer over REST", "answer over gRPC", "right")
+    columns = ("test image", "label", "class over REST", "class over gRPC", "correct")
     return Table(columns, rows, f"{release.name} version {release.version}")
 
 
 def _ask_vae(vae: _Released, images: Images, rest: Client, grpc: Client, folder: Path) -> list[Picture]:
-    """Reconstructions over REST and samples over gRPC, as pictures."""
+    """Draw reconstructions over REST and samples over gRPC."""
     name, latent_dim = vae.release.name, vae.run.model.latent_dim
     reconstructed = rest.predict(name, {"image": images})["image"]
     z = np.random.default_rng(0).standard_normal((64, latent_dim), np.float32)
@@ -160,13 +160,13 @@ def _ask_vae(vae: _Released, images: Images, rest: Client, grpc: Client, folder:
     figures.save(figures.reconstructions(images, reconstructed), folder / "reconstructions.png")
     figures.save(figures.image_grid(drawn), folder / "samples.png")
     return [
-        Picture(folder / "reconstructions.png", "Test images, and what the server made of them (REST)"),
+        Picture(folder / "reconstructions.png", "Test images and their reconstructions by the server (REST)"),
         Picture(folder / "samples.png", "64 draws from the prior, decoded by the server (gRPC)"),
     ]
 
 
 def _latencies(released: _Released, images: Images, rest: Client, grpc: Client) -> dict[str, Latency]:
-    """Every way of asking the same model, on the same images."""
+    """Return the latencies of all ways to run the same model on the same images."""
     model, name = released.run.model, released.release.name
     ways: dict[str, Callable[..., object]] = {"Keras, model(image)": lambda inputs: model(inputs["image"])}
     for artifact in released.release.artifacts:
@@ -191,15 +191,15 @@ def _write_report(
     return write_report(
         path,
         title=f"Quickstart on {data}",
-        summary="Two models trained on real images, released in three formats, served and asked.",
+        summary="Two models trained on real images, released in three formats, served and queried.",
         figures={
             "test accuracy of the CNN": f"{cnn.run.metrics['test_accuracy']:.1%}",
             "ELBO of the VAE, nats": format_figure(vae.run.metrics["test_elbo"]),
-            "worst difference of any file": f"{worst:.0e}",
+            "largest difference of a file": f"{worst:.0e}",
             "minutes from start to end": f"{minutes:.1f}",
         },
         sections=[
-            Section(f"What the server answered about {data}", tables=[answers], pictures=pictures),
+            Section(f"Predictions of the server for {data}", tables=[answers], pictures=pictures),
             Section(
                 "The classifier",
                 tables=[figures_table(cnn.run.metrics)],
@@ -212,17 +212,17 @@ def _write_report(
             ),
             Section(
                 "Parity",
-                "Every file ran in its own runtime, each case twice, before its release appeared.",
+                "Before the release was published, every file ran each sample twice in its own runtime.",
                 tables=[parity_table(each.release.artifacts, str(each.release.path)) for each in (cnn, vae)],
             ),
             Section("Latency", "On this machine, one request at a time.", tables=[timing]),
-            Section("Ask again", code=_code(data, cnn, vae, releases)),
+            Section("Query the models", code=_code(data, cnn, vae, releases)),
         ],
     )
 
 
 def _code(data: str, cnn: _Released, vae: _Released, releases: Path) -> str:
-    """Python that asks the released models, from wherever it is run."""
+    """Return Python code that queries the released models from any working directory."""
     return _CODE.format(
         data=data,
         latent_dim=vae.run.model.latent_dim,

@@ -1,4 +1,4 @@
-"""Sums and means over a global batch that a distribution strategy has shared out among replicas."""
+"""Sums and means over a global batch that a distribution strategy divides among replicas."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from keras import ops
 
 
 def replica_mean(values: Any) -> Any:
-    """This replica's share of the mean over the global batch: optimizers sum the gradients of all replicas.
+    """Return the part of this replica of the mean over the global batch; optimizers sum all gradients.
 
     Args:
-        values: one number an example, (B,), of this replica's examples; the shares may differ in size.
+        values: one number per example of this replica, (B,); B may differ between replicas.
 
     Returns:
         A float32 scalar.
@@ -21,39 +21,39 @@ def replica_mean(values: Any) -> Any:
 
 
 def weighed_replica(loss: Any, examples: Any) -> Any:
-    """`loss` with the gradient that makes all replicas' losses together the mean over the global batch.
+    """Return `loss` with a gradient such that the sum over replicas is that of the global mean.
 
-    Keras weighs the replicas alike. The last batch of an epoch may be shared unequally, though: by one
-    example.
+    Keras weights all replicas equally, although the parts of the last batch of an epoch may differ in size by
+    one example.
 
     Args:
-        loss: a mean over this replica's examples, which Keras has divided by the number of replicas.
-        examples: a tensor, or a nest of them, whose first axis is that of the examples.
+        loss: a mean over the examples of this replica, which Keras has divided by the number of replicas.
+        examples: a tensor, or a nest of tensors, whose first axis is that of the examples.
 
     Returns:
         A scalar of the same value.
     """
     if replica_count() == 1:
         return loss
-    mine = _count(tf.nest.flatten(examples)[0])
-    weighed = loss * ops.cast(mine * replica_count() / replica_sum(mine), loss.dtype)
-    return weighed + tf.stop_gradient(loss - weighed)
+    count = _count(tf.nest.flatten(examples)[0])
+    weighted = loss * ops.cast(count * replica_count() / replica_sum(count), loss.dtype)
+    return weighted + tf.stop_gradient(loss - weighted)
 
 
 def replica_sum(statistic: Any) -> Any:
-    """The sum of all replicas' `statistic`, a tensor or a list of them; every replica gets it."""
+    """Return the sum over all replicas of `statistic`, a tensor or a list of tensors, on every replica."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return statistic
-    # Variables and constants belong to no device of this replica, and only what does can be exchanged.
-    mine = tf.nest.map_structure(
+    # Only tensors on a device of this replica can be reduced; variables and constants are not on one.
+    local = tf.nest.map_structure(
         lambda each: each if isinstance(each, tf.IndexedSlices) else tf.identity(each), statistic
     )
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, local)
 
 
 def replica_count() -> int:
-    """Replicas that train in step; 1 without a strategy."""
+    """Return the number of replicas that train in sync; 1 without a strategy."""
     return int(tf.distribute.get_strategy().num_replicas_in_sync)
 
 

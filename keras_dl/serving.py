@@ -1,6 +1,6 @@
-"""Serve releases and query TensorFlow Serving.
+"""Serving of releases, and a client for TensorFlow Serving.
 
-The public face of the `keras_dl_serving` package, imported on first use.
+The public API of the `keras_dl_serving` package, imported on first use.
 """
 
 from __future__ import annotations

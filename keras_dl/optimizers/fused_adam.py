@@ -1,4 +1,4 @@
-"""Optimizers whose update of a variable is one operation, and what any optimizer has done."""
+"""Adam with one fused operation per variable, and the step count of any optimizer."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from keras_dl.replicas import replica_count, replica_sum
 
 @keras.saving.register_keras_serializable("keras_dl")
 class Adam(keras.optimizers.Adam):
-    """Keras's Adam, each variable's update as one fused operation.
+    """Keras's Adam with one fused operation per variable.
 
         m <- beta_1 m + (1 - beta_1) g
         v <- beta_2 v + (1 - beta_2) g^2
         w <- w - learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)
 
-    One pass over the memory takes the place of some fifteen: on a CPU that is a tenth of a training step
-    where a model has millions of weights. Everything around the update (clipping, weight decay, averaging,
-    schedules, scaling) is Keras's; only that replicas of a `tf.distribute` strategy clip the gradient of the
-    global batch, where Keras clips that of each replica by itself. Sparse gradients, `amsgrad` and weights in
-    16 bits go Keras's way.
+    One pass over memory replaces about fifteen, which saves a tenth of a training step on a CPU for models
+    with millions of weights. Everything else (clipping, weight decay, averaging, schedules, scaling) is
+    Keras's, except that replicas of a `tf.distribute` strategy clip the gradient of the global batch, whereas
+    Keras clips the gradient of each replica. Sparse gradients, `amsgrad` and 16-bit weights use Keras's
+    implementation.
 
     Args:
-        *args: all that `keras.optimizers.Adam` takes.
-        **kwargs: all that `keras.optimizers.Adam` takes.
+        *args: arguments of `keras.optimizers.Adam`.
+        **kwargs: keyword arguments of `keras.optimizers.Adam`.
 
     Reference: Kingma and Ba, Adam (ICLR 2015).
     """
@@ -70,10 +70,10 @@ class Adam(keras.optimizers.Adam):
 
 
 def steps_done(optimizer: Any) -> Any:
-    """The training steps so far, an int64 tensor.
+    """Return the number of training steps so far, an int64 tensor.
 
-    Not `iterations`, which counts updates and stands still while gradients are accumulated
-    (`gradient_accumulation_steps`): what is keyed on it would be the same in all steps of one update.
+    This is not `iterations`, which counts updates and is constant while gradients are accumulated
+    (`gradient_accumulation_steps`): noise determined by it would be the same in all steps of an update.
     """
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # within a LossScaleOptimizer
-    return optimizer._iterations.value  # Keras offers it in no other way
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # inside a LossScaleOptimizer
+    return optimizer._iterations.value  # there is no public attribute

@@ -23,24 +23,25 @@ def adam(
     clipnorm: float | None = None,
     ema: float | None = None,
 ) -> Any:
-    """Adam (Kingma and Ba, ICLR 2015), with weight decay apart from the gradient if any (AdamW).
+    """Return Adam (Kingma and Ba, ICLR 2015), optionally with decoupled weight decay (AdamW).
 
     Args:
-        steps: steps of the whole training, which the schedule spans.
-        learning_rate: the highest one.
-        schedule: `"cosine"` falls to 0 along half a cosine wave (Loshchilov and Hutter 2017);
-            `"constant"` stays.
-        warmup: share of the steps in which the rate rises to `learning_rate` in a straight line.
+        steps: the number of steps of the whole training, over which the schedule extends.
+        learning_rate: the highest learning rate.
+        schedule: `"cosine"` decreases to 0 along half a cosine wave (Loshchilov and Hutter 2017);
+            `"constant"` does not change.
+        warmup: fraction of the steps in which the rate increases linearly to `learning_rate`.
         beta_1: momentum.
         weight_decay: decoupled weight decay, or None.
-        clipnorm: gradients of a greater norm, all variables taken together, are scaled down to it; or None.
-        ema: what remains is an exponential moving average of the weights with this momentum; or None.
+        clipnorm: the norm of all gradients together to which larger ones are scaled down, or None.
+        ema: momentum of the exponential moving average of the weights that replaces them at the end of
+            training, or None.
 
     Returns:
         A `keras.optimizers.Optimizer`.
 
     Raises:
-        ValueError: the learning rate is not positive, or a share is not in [0, 1).
+        ValueError: the learning rate is not positive, or a fraction is not in [0, 1).
     """
     return Adam(
         _scheduled(steps, learning_rate, schedule, warmup),
@@ -60,17 +61,17 @@ def adam_for_each_player(
     schedule: Schedule = "constant",
     beta_1: float = 0.5,
 ) -> dict[str, Any]:
-    """Adam twice, for the generator and for the discriminator of a GAN.
+    """Return two Adam optimizers, for the generator and for the discriminator of a GAN.
 
     Args:
-        steps: steps of the whole training, which the schedule spans.
-        generator_learning_rate: the generator's.
-        discriminator_learning_rate: the discriminator's, in all its turns.
-        schedule: of both, as in `adam`.
-        beta_1: momentum of both; the opponent moves, and what was right long ago is wrong now.
+        steps: the number of steps of the whole training, over which the schedule extends.
+        generator_learning_rate: learning rate of the generator.
+        discriminator_learning_rate: learning rate of the discriminator, in all its turns.
+        schedule: schedule of both, as in `adam`.
+        beta_1: momentum of both; low, because the opponent changes and old gradients become invalid.
 
     Returns:
-        `generator_optimizer` and `discriminator_optimizer`, arguments of `GAN.compile`.
+        `generator_optimizer` and `discriminator_optimizer`, the arguments of `GAN.compile`.
     """
     rates = {"generator": generator_learning_rate, "discriminator": discriminator_learning_rate}
     return {

@@ -1,4 +1,4 @@
-"""Trained weights that this package ships, and how they are read.
+"""Trained weights that are part of this package, and their reader.
 
 `keras_dl.training.make_preset` writes them.
 """

@@ -1,10 +1,10 @@
-"""Models that come trained: small weights that this package ships.
+"""Trained models whose small weights are part of this package.
 
-`keras_dl/presets/index.json` holds a record of each preset by its name:
+`keras_dl/presets/index.json` contains a record of each preset by its name:
 
     file, sha256, bytes   the weights in the order of `model.weights`, `.npz`, in half precision
-    model                 what Keras needs to build it: class and config
-    run                   metrics.json of the training that made it: recipe, seed, epochs, figures, versions
+    model                 the serialized Keras model: class and config
+    run                   metrics.json of its training: recipe, seed, epochs, metrics, versions
 
 `python -m keras_dl.training.make_preset` writes both files from a run folder.
 """
@@ -29,12 +29,12 @@ FOLDER: Traversable = resources.files("keras_dl") / "presets"
 
 
 def list_presets() -> list[str]:
-    """The names of all presets, sorted."""
+    """Return the names of all presets, sorted."""
     return sorted(read_index(FOLDER))
 
 
 def load_preset(model_class: type, name: str) -> Any:
-    """The trained model of that name; see `from_preset` of the model classes."""
+    """Return the trained model of that name; see `from_preset` of the model classes."""
     index = read_index(FOLDER)
     if name not in index:
         question = did_you_mean(name, index)
@@ -55,7 +55,7 @@ def load_preset(model_class: type, name: str) -> Any:
 
 
 def read_index(folder: Traversable) -> dict[str, Any]:
-    """The records of the presets in a folder, by name; none where there is no index yet."""
+    """Return the records of the presets in a folder, by name; {} without an index."""
     path = folder / INDEX_FILE
     index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return index
@@ -67,7 +67,7 @@ def _read_weights(path: Traversable, expected: str) -> list[NDArray[Any]]:
     if digest != expected:
         raise RuntimeError(
             f"{path.name}: expected weights with SHA-256 {expected}, got {digest} of {len(content):,} bytes: "
-            "the file is missing, broken or changed. Install keras-dl again."
+            "the file is missing, corrupt or modified. Reinstall keras-dl."
         )
     with np.load(io.BytesIO(content)) as arrays:
         return [arrays[each] for each in arrays.files]

@@ -1,11 +1,11 @@
-"""Training runs as values: one file a run, found by name.
+"""Training runs as values: one file per run, found by name.
 
     >>> get_recipe("vae-digits").configured(settings={"latent_dim": 8})
 
-A recipe names data, model, optimizer and the figures to reach; `keras_dl.training.train` runs it.
+A recipe defines data, model, optimizer and goals; `keras_dl.training.train` runs it.
 """
 
-# ruff: noqa: E402 - Keras chooses its backend when it is imported
+# ruff: noqa: E402 - Keras selects its backend on import
 from __future__ import annotations
 
 from keras_dl_export.backend import require_tensorflow_backend

@@ -1,8 +1,9 @@
-"""A vanilla RNN on the same adding problem as `adding-gru`: it stays at chance.
+"""A vanilla RNN on the adding problem of `adding-gru`, which it does not learn.
 
     keras-dl train adding-rnn
 
-About 10 minutes on one CPU core; a mean squared error of 0.171 with seed 0, that of answering the mean.
+Time: about 10 min on one CPU core. Result: a mean squared error of 0.171 with seed 0, as of predicting the
+mean.
 """
 
 import dataclasses

@@ -2,8 +2,8 @@
 
     keras-dl train cgan-mnist
 
-About 15 minutes on one CPU core: with seed 0 a classifier sees the class that was asked for in 99.4 % of
-10,000 images, at a Frechet LeNet distance of 1.5, 2.3 times the floor of real against real images.
+Time: about 15 min on one CPU core. Result with seed 0: a classifier finds the requested class in 99.4% of
+10,000 images, at a Frechet LeNet distance of 1.5, which is 2.3 times the floor, the distance of real images.
 """
 
 from keras_dl.models import ConditionalGAN
@@ -13,7 +13,7 @@ from keras_dl.recipes.tasks import CONDITIONAL_ADVERSARIAL
 
 recipe = Recipe(
     name="cgan-mnist",
-    summary="Conditional GAN of MNIST: the asked digit",
+    summary="Conditional GAN of MNIST: the requested digit",
     data="mnist",
     model=ConditionalGAN,
     task=CONDITIONAL_ADVERSARIAL,

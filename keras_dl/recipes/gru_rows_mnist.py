@@ -2,7 +2,7 @@
 
     keras-dl train gru-rows-mnist
 
-About 5 minutes on one CPU core; at least 98.8 % of the 10,000 test images right (98.82 % with seed 0).
+Time: about 5 min on one CPU core. Result: a test accuracy of at least 98.8% (98.82% with seed 0).
 """
 
 from keras_dl.models import SequenceClassifier

@@ -2,7 +2,7 @@
 
     keras-dl train lstm-rows-mnist
 
-About 4 minutes on one CPU core; at least 98.8 % of the 10,000 test images right (99.08 % with seed 0).
+Time: about 4 min on one CPU core. Result: a test accuracy of at least 98.8% (99.08% with seed 0).
 """
 
 from keras_dl.models import SequenceClassifier

@@ -1,4 +1,4 @@
-"""A training run as a value."""
+"""Training runs as values."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from keras_dl.recipes.settings import REQUIRED, Parameter, parameters_of, parsed
 from keras_dl_export.arguments import check_int
 
 _SPLITS = ("train", "validation", "test")
-_STREAM = "stream"  # the setting that reads images from their files at every pass
-ARRAYS = "arrays"  # stands for data that have no name
-# Arguments of a model that the data or the run decides, and not the user.
+_STREAM = "stream"  # the setting that reads images from their files in every pass
+ARRAYS = "arrays"  # the name of unnamed data
+# Arguments of a model that are determined by the data or the run, not by the user.
 _FACTS = ("image_shape", "num_classes", "num_features", "vocabulary", "seed")
 
 
@@ -33,11 +33,11 @@ class Splits:
 
     Attributes:
         train, validation, test: batches.
-        description: what the data set holds.
-        train_in_order: reads the training split anew, in the same order whatever pass it is.
-        shared: reads the training and the validation split anew, as the replicas of one worker get them, pass
-            after pass without end. None where that cannot be done.
-        files: which files the training split is streamed from; None where it is not.
+        description: the description of the data set.
+        train_in_order: a function that reads the training split again, in the same order in every pass.
+        shared: a function that reads training and validation split for the replicas of one worker, in an
+            endless sequence of passes; None if unsupported.
+        files: identity of the files from which the training split is streamed; None without streaming.
     """
 
     train: Any
@@ -51,11 +51,11 @@ class Splits:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the test split says of a model.
+    """The evaluation of a model on the test split.
 
     Attributes:
-        figures: name -> value.
-        arrays: what reports need besides, such as a confusion matrix.
+        figures: name of a metric -> value.
+        arrays: arrays for reports, such as a confusion matrix.
         pictures: file name without suffix -> figure.
     """
 
@@ -66,14 +66,14 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of training: what a model learns from, and how the outcome is measured and shown.
+    """A kind of training: its batches, loss, evaluation and pictures.
 
     Attributes:
-        labels: whether the batches carry labels.
-        compile: arguments of `model.compile` besides the optimizers: loss and metrics.
-        evaluate: (model, splits) -> the outcome on the test split.
-        draw: (model, count, seed) -> a picture of so many samples, for models that generate.
-        pictures: splits -> what to draw every few epochs and at the end: name -> (model -> figure).
+        labels: whether the batches contain labels.
+        compile: arguments of `model.compile` other than the optimizers: loss and metrics.
+        evaluate: (model, splits) -> the evaluation on the test split.
+        draw: (model, count, seed) -> a picture of `count` samples, for generative models.
+        pictures: splits -> the pictures to draw periodically and at the end: name -> (model -> figure).
     """
 
     labels: bool
@@ -85,12 +85,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure to reach.
+    """A bound on a test metric.
 
     Attributes:
-        figure: its name among the test figures.
-        at_least: the lowest value that will do, where more is better.
-        at_most: the highest value that will do, where less is better.
+        figure: the name of the metric.
+        at_least: the lowest sufficient value, if higher is better.
+        at_most: the highest sufficient value, if lower is better.
     """
 
     figure: str
@@ -101,41 +101,42 @@ class Goal:
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError(
                 f"Goal({self.figure!r}): expected either at_least or at_most, got {self.at_least} and "
-                f"{self.at_most}. Give the one bound that says which direction is better."
+                f"{self.at_most}. Pass at_least if higher is better, else at_most."
             )
 
     def reached(self, figures: Mapping[str, float]) -> bool:
-        """Whether the figure is within its bound."""
+        """Return whether the metric is within its bound."""
         value = figures[self.figure]
         return value >= self.at_least if self.at_least is not None else value <= (self.at_most or 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything that decides the outcome of a training, so that it can be repeated.
+    """All inputs that determine the outcome of a training run, so that it can be repeated.
 
-    The arguments of `model` that are named like a fact of the data (`image_shape`, `num_classes`,
-    `num_features`, `vocabulary`) are taken from it; `seed` is the run's. All its other arguments, those of
-    `optimizer` and the options of `load` are settings: `settings` holds the recipe's own, and
-    `configured(settings=...)`, or `--set` on the command line, changes any of them.
+    The arguments of `model` that are properties of the data (`image_shape`, `num_classes`, `num_features`,
+    `vocabulary`) are taken from its description; `seed` is that of the run. All other arguments of `model`,
+    those of `optimizer` and the options of `load` are settings: `settings` contains those of the recipe, and
+    `configured(settings=...)`, or `--set` on the command line, changes them.
 
     Attributes:
-        name: what `keras-dl train` calls it.
+        name: the name of the recipe in `keras-dl train`.
         summary: one line.
-        data: a source of `keras_dl.data.load`; or, for data that are made and not read, a function (split,
-            batch_size, *, seed, **options) -> batches.
+        data: a source of `keras_dl.data.load`; or, for generated data, a function (split, batch_size, *,
+            seed, **options) -> batches.
         model: a model class, or a function that returns a model.
         task: the kind of training.
-        optimizer: (steps of the whole training, **settings) -> an optimizer, or a dict of them by their names
-            in `model.compile`.
+        optimizer: (steps of the whole training, **settings) -> an optimizer, or a dict of optimizers by their
+            names in `model.compile`.
         load: options of `keras_dl.data.load`, or of that function.
         settings: arguments of `model` and `optimizer` that differ from their defaults.
-        batch_size: examples a step.
+        batch_size: examples per step.
         epochs: passes over the training split.
-        seed: of the weights' initialisation, the data's order and all noise.
+        seed: seed of the initial weights, the order of the data and all noise.
         precision: Keras's dtype policy: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
-        patience: stop once the validation loss has not fallen for so many epochs; the best model remains.
-        goals: what the test figures must be.
+        patience: the number of epochs without a lower validation loss after which training stops and the best
+            model is restored.
+        goals: bounds on the test metrics.
     """
 
     name: str
@@ -170,18 +171,18 @@ class Recipe:
         precision: str | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Recipe:
-        """This recipe with changes; what is None stays.
+        """Return this recipe with changes; arguments that are None change nothing.
 
         Args:
             data: another source of `keras_dl.data.load`.
             epochs: passes over the training split.
-            batch_size: examples a step.
-            seed: of everything random.
+            batch_size: examples per step.
+            seed: seed of all random numbers.
             precision: Keras's dtype policy.
-            settings: arguments of the model, the optimizer and the loading; text is turned into their types.
+            settings: arguments of the model, the optimizer and the loading; text is converted to their types.
 
         Raises:
-            ValueError: a setting is unknown, or its text is no value of its type.
+            ValueError: a setting is unknown, or its text is not a value of its type.
         """
         settings = dict(settings or {})
         self._check_known(settings)
@@ -203,32 +204,32 @@ class Recipe:
             "settings": {**self.settings, **{name: values[name] for name in values if name not in options}},
         }
         if data is not None and not (isinstance(data, str) and data == self.data):
-            changes["goals"] = ()  # they are those of the recipe's own data
+            changes["goals"] = ()  # the goals are for the data of the recipe
         return dataclasses.replace(
             self, **{name: value for name, value in changes.items() if value is not None}
         )
 
     def valid_settings(self) -> dict[str, Parameter]:
-        """What can be set: name -> type and default."""
-        mine = {
+        """Return the valid settings: name -> type and default."""
+        parameters = {
             **_settable(self.model),
             **_settable(self.optimizer, skip=("steps",)),
             **_options_of_load(self),
         }
-        mine["patience"] = Parameter(int | None, None)
+        parameters["patience"] = Parameter(int | None, None)
         given = self.given_settings()
         return {
             name: Parameter(parameter.annotation, given.get(name, parameter.default))
-            for name, parameter in mine.items()
+            for name, parameter in parameters.items()
         }
 
     def given_settings(self) -> dict[str, Any]:
-        """The settings that differ from the defaults of what they set."""
+        """Return the settings that differ from their defaults."""
         patience = {} if self.patience is None else {"patience": self.patience}
         return {**self.load, **self.settings, **patience}
 
     def splits(self, epoch: int = 0) -> Splits:
-        """The data, with the order of the training split from that epoch on."""
+        """Return the data, with the order of the training split starting at that epoch."""
         if callable(self.data):
             make = functools.partial(self.data, batch_size=self.batch_size, seed=self.seed, **self.load)
             description = Description(source_name(self.data), num_examples={})
@@ -250,27 +251,27 @@ class Recipe:
         read = functools.partial(
             load, self.data, _SPLITS, self.batch_size, labels=self.task.labels, seed=self.seed, **options
         )
-        told = {name: value for name, value in self.load.items() if name in parameters_of(describe)}
+        described = {name: value for name, value in self.load.items() if name in parameters_of(describe)}
         train, validation, test = read(epoch=epoch)
         return Splits(
             train,
             validation,
             test,
-            describe(self.data, labels=self.task.labels, **told),
+            describe(self.data, labels=self.task.labels, **described),
             lambda: read(shuffle=False)[0],
             lambda shard: read(epoch=epoch, shard=shard)[:2],
         )
 
     def _streamed(self, epoch: int) -> Splits:
-        """The data, those to train on read from their files at every pass; the splits are those of `load`."""
+        """Return the data, with the training split read from its files in every pass."""
         options = {name: value for name, value in self.load.items() if name != _STREAM}
         given = {"labels": self.task.labels, "seed": self.seed, **options}
-        told = {name: value for name, value in options.items() if name in parameters_of(describe)}
-        description = describe(self.data, **told)
+        described = {name: value for name, value in options.items() if name in parameters_of(describe)}
+        description = describe(self.data, **described)
         carved = "validation" not in description.num_examples
-        part, held_out = ("train[:90%]", "train[90%:]") if carved else ("train", "validation")
+        part, unseen = ("train[:90%]", "train[90%:]") if carved else ("train", "validation")
         train = functools.partial(stream, self.data, part, self.batch_size, shuffle=True, **given)
-        read = functools.partial(load, self.data, (held_out, "test"), self.batch_size, shuffle=False, **given)
+        read = functools.partial(load, self.data, (unseen, "test"), self.batch_size, shuffle=False, **given)
         validation, test = read()
         return Splits(
             train(epoch=epoch),
@@ -283,7 +284,7 @@ class Recipe:
         )
 
     def build(self, splits: Splits) -> Any:
-        """The model, compiled for a training on these data."""
+        """Return the model, compiled for training on these data."""
         parameters = parameters_of(self.model)
         facts = {name: self._fact(name, splits.description) for name in _FACTS if name in parameters}
         facts = {name: value for name, value in facts.items() if value is not None}
@@ -296,23 +297,23 @@ class Recipe:
         )
         optimizers = optimizer if isinstance(optimizer, dict) else {"optimizer": optimizer}
         model.compile(**optimizers, **self.task.compile, jit_compile=_jit(model))
-        held = model.optimizer  # None where a model has several and builds them itself
-        if held is not None and not held.built:  # a checkpoint may be restored before the first step
-            held.build(model.trainable_variables)
+        single = model.optimizer  # None if a model has several optimizers, which it builds itself
+        if single is not None and not single.built:  # a checkpoint may be restored before the first step
+            single.build(model.trainable_variables)
         return model
 
     def _fact(self, name: str, description: Description) -> Any:
         value = self.seed if name == "seed" else getattr(description, name)
         if value is None and parameters_of(self.model)[name].default is not None:
-            wanted = {
+            expected = {
                 "image_shape": "images",
                 "num_classes": "labeled classes",
                 "num_features": "rows of features",
                 "vocabulary": "text",
             }[name]
             raise ValueError(
-                f"data: the recipe {self.name!r} needs {wanted}, and {description.name} holds none. "
-                "Take another data set, or another recipe (`keras-dl recipes` lists them)."
+                f"data: expected {expected} for the recipe {self.name!r}, got {description.name}, which has "
+                "none. Pass another data set, or use another recipe (`keras-dl recipes` lists them)."
             )
         return value
 
@@ -325,8 +326,8 @@ class Recipe:
                     for key, parameter in sorted(valid.items())
                 )
                 raise ValueError(
-                    f"settings: the recipe {self.name!r} has no setting {name!r}. Choose among its "
-                    f"settings, here with the recipe's own values: {listed}."
+                    f"settings: the recipe {self.name!r} has no setting {name!r}. Pass one of its settings, "
+                    f"listed with their values: {listed}."
                 )
 
 
@@ -337,7 +338,7 @@ def _settable(function: Callable[..., Any], skip: tuple[str, ...] = ()) -> dict[
 
 
 def _options_of_load(recipe: Recipe) -> dict[str, Parameter]:
-    """The options of `load` that make sense for this model, or those of the function that makes the data."""
+    """Return the options of `load` that apply to this model, or those of the function of the data."""
     if callable(recipe.data):
         options = parameters_of(recipe.data)
         return {name: options[name] for name in options if name not in ("split", "batch_size", "seed")}
@@ -354,7 +355,7 @@ def _options_of_load(recipe: Recipe) -> dict[str, Parameter]:
 
 
 def source_name(data: Any) -> str:
-    """How a source is written down: its name or path, a function's name, or `arrays`."""
+    """Return the name of a source in records: its name or path, the name of a function, or `arrays`."""
     if isinstance(data, str | os.PathLike):
         return os.fspath(data)
     return str(data.__name__) if callable(data) else ARRAYS
@@ -365,7 +366,7 @@ def _chosen(settings: Mapping[str, Any], parameters: Mapping[str, Parameter]) ->
 
 
 def _jit(model: Any) -> bool | str:
-    """XLA makes these models slower on CPU, and has no fused kernel for recurrent layers on GPU."""
+    """Return whether to use XLA: it is slower on CPUs, and has no fused recurrent kernel on GPUs."""
     import tensorflow as tf
 
     recurrent = any(isinstance(layer, keras.layers.RNN) for layer in model._flatten_layers())

@@ -1,4 +1,4 @@
-"""Recipes by name: those of this package, those registered, and those of other packages."""
+"""Recipes by name: built-in, registered, and from entry points of other packages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from keras_dl.recipes.recipe import Recipe
 from keras_dl_export.arguments import did_you_mean
 
-# Each is the `recipe` of the module of its name, imported when it is asked for.
+# Each is the `recipe` of the module of its name, imported on first use.
 _BUILT_IN = (
     "adding-gru",
     "adding-rnn",
@@ -31,19 +31,19 @@ _registered: dict[str, Recipe] = {}
 
 
 def register(recipe: Recipe) -> Recipe:
-    """Make a recipe known to `get_recipe`, and so to the command line of this process.
+    """Register a recipe for `get_recipe` and the command line in this process.
 
-    A package makes its recipes known to every process by an entry point instead:
+    A package registers its recipes for all processes with an entry point instead:
 
         [project.entry-points."keras_dl.recipes"]
         cnn-photos = "my_package.recipes:cnn_photos"
 
     Raises:
-        ValueError: the name is taken by another recipe.
+        ValueError: another recipe has this name.
     """
     if recipe.name in list_recipes() and _registered.get(recipe.name) != recipe:
         raise ValueError(
-            f"recipe: the name {recipe.name!r} is taken. Give the recipe a name that `keras-dl recipes` does "
+            f"recipe: expected an unused name, got {recipe.name!r}. Pass a name that `keras-dl recipes` does "
             "not list."
         )
     _registered[recipe.name] = recipe
@@ -51,16 +51,16 @@ def register(recipe: Recipe) -> Recipe:
 
 
 def list_recipes() -> list[str]:
-    """The names of all recipes, sorted."""
+    """Return the names of all recipes, sorted."""
     return sorted({*_BUILT_IN, *_registered, *entry_points(group=_GROUP).names})
 
 
 def get_recipe(name: str) -> Recipe:
-    """The recipe of that name.
+    """Return the recipe of that name.
 
     Raises:
-        LookupError: there is none.
-        TypeError: another package's entry point of that name is no `Recipe`.
+        LookupError: there is no such recipe.
+        TypeError: the entry point of that name is not a `Recipe`.
     """
     if name in _registered:
         return _registered[name]
@@ -78,7 +78,7 @@ def get_recipe(name: str) -> Recipe:
 def _checked(name: str, recipe: object) -> Recipe:
     if not isinstance(recipe, Recipe) or recipe.name != name:
         raise TypeError(
-            f"recipe: the entry point {name!r} of the group {_GROUP!r} must name a keras_dl.recipes.Recipe "
-            f"of that name, got {recipe!r}. Correct it in the package that declares it."
+            f"recipe: expected a keras_dl.recipes.Recipe named {name!r} at the entry point {name!r} of the "
+            f"group {_GROUP!r}, got {recipe!r}. Correct it in the package that declares it."
         )
     return recipe

@@ -1,4 +1,4 @@
-"""What a function can be set to: its parameters, and text turned into their types."""
+"""Parameters of functions as settings, and conversion of text to their types."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Parameter:
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
-    """The arguments that `function`, or a class's constructor, can be given by name.
+    """Return the named arguments of `function`, or of the constructor of a class.
 
-    A constructor that hands `**kwargs` on takes the optional arguments of its base class, too.
+    A constructor with `**kwargs` also has the optional arguments of the constructor of its base class.
     """
     if not isinstance(function, type):
         return _named(function)[0]
@@ -37,17 +37,17 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
             break
         if "__init__" not in vars(cls):
             continue
-        own, hands_on = _named(vars(cls)["__init__"])
+        own, has_kwargs = _named(vars(cls)["__init__"])
         own.pop("self")
         inherited = {name: parameter for name, parameter in own.items() if parameter.default is not REQUIRED}
         found = {**inherited, **found} if found else own
-        if not hands_on:
+        if not has_kwargs:
             break
     return found
 
 
 def _named(function: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
-    """The named parameters, and whether there are `**kwargs`."""
+    """Return the named parameters, and whether there are `**kwargs`."""
     hints = get_type_hints(function)
     parameters = inspect.signature(function).parameters.values()
     named = {
@@ -59,16 +59,16 @@ def _named(function: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
 
 
 def parsed(name: str, text: str, annotation: Any) -> Any:
-    """`text` as the value of a setting of that type: `"8"` -> 8, `"32,64"` -> (32, 64), `"none"` -> None.
+    """Return `text` as a value of that type: `"8"` as 8, `"32,64"` as (32, 64), `"none"` as None.
 
     Raises:
-        ValueError: the text is no such value.
+        ValueError: the text is not such a value.
     """
     try:
         return _parsed(text.strip(), annotation)
     except ValueError:
         raise ValueError(
-            f"settings: {name} takes {_described(annotation)}, got {text!r}. Write it as {name}=VALUE."
+            f"settings: expected {_described(annotation)} for {name}, got {text!r}. Write it as {name}=VALUE."
         ) from None
 
 
@@ -97,7 +97,7 @@ def _parsed(text: str, annotation: Any) -> Any:
 
 
 def _first_that_fits(text: str, annotations: Sequence[Any]) -> Any:
-    # None first and text last: `"none"` is also a text, and everything is.
+    # None first and text last: every value, including "none", is also a text.
     for annotation in sorted(annotations, key=lambda a: (a is not types.NoneType, a is str)):
         try:
             return _parsed(text, annotation)
@@ -114,7 +114,9 @@ def _described(annotation: Any) -> str:
         return "one of " + ", ".join(str(choice) for choice in arguments)
     if origin in (tuple, list, Sequence, Iterable):
         return (
-            f"{_described(arguments[0])} values joined by commas" if arguments else "values joined by commas"
+            f"comma-separated values, each {_described(arguments[0])}"
+            if arguments
+            else "comma-separated values"
         )
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    names = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
     return "none" if annotation is types.NoneType else names.get(annotation, str(annotation))

@@ -2,10 +2,10 @@
 
     keras-dl train vae-digits
 
-About 15 seconds on 2 CPU cores; samples that read as digits, an ELBO of at least 17 nats a test scan.
+Time: about 15 s on 2 CPU cores. Result: recognizable digits, an ELBO of at least 17 nats per test scan.
 
-The pixels have 17 grey levels and are no coin flips: a Bernoulli likelihood would call half of that noise and
-let most latents collapse. A Gaussian one of fixed width keeps about eight nats in them.
+The pixels have 17 gray levels, which a Bernoulli likelihood would treat as noise, so that most latents
+collapse. With a Gaussian likelihood of fixed width they keep about eight nats.
 """
 
 from keras_dl.models import VAE

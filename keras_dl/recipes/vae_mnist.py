@@ -2,8 +2,9 @@
 
     keras-dl train vae-mnist
 
-About 40 minutes on one CPU core, a third of them for the likelihood of the test images: 86.35 nats with seed
-0 (5,000 draws for each of the 10,000 images, binarised once with seed 0); 17 of the 50 latents are used.
+Time: about 40 min on one CPU core, a third of it for the likelihood of the test images. Result with seed 0:
+86.35 nats (5,000 draws for each of the 10,000 images, binarized once with seed 0); 17 of the 50 latents are
+active.
 """
 
 from keras_dl.models import VAE
@@ -12,7 +13,7 @@ from keras_dl.recipes.tasks import latent_images
 
 recipe = Recipe(
     name="vae-mnist",
-    summary="Variational autoencoder of binarised MNIST, 50 latents",
+    summary="Variational autoencoder of binarized MNIST, 50 latents",
     data="mnist",
     model=VAE,
     task=latent_images(nll_samples=5000),

@@ -39,8 +39,8 @@ def test_the_terminal_shows_parity_answers_and_latency(folder):
     for text in (
         "test_accuracy",
         "max error",
-        "answer over REST",
-        "answer over gRPC",
+        "class over REST",
+        "class over gRPC",
         "p95 ms",
         "report.html",
     ):

@@ -243,7 +243,11 @@ def test_a_training_that_fails_before_its_first_checkpoint_leaves_no_folder(tmp_
         ({"recipe": "cnn-digit"}, LookupError, "there is no recipe 'cnn-digit'. Did you mean 'cnn-digits'"),
         ({"data": "no_such_set"}, LookupError, "no_such_set"),
         ({"settings": {"width": "3"}}, ValueError, "has no setting 'width'"),
-        ({"settings": {"units": "wide"}}, ValueError, "units takes a whole number values joined by commas"),
+        (
+            {"settings": {"units": "wide"}},
+            ValueError,
+            "settings: expected comma-separated values, each an integer for units",
+        ),
         ({"strategy": "multi-worker"}, ValueError, "TF_CONFIG: expected the cluster of .*, got none. Set it"),
         ({"strategy": "mirror"}, ValueError, "strategy: expected 'mirrored' .*, got 'mirror'. Name one"),
         ({"precision": "float8"}, ValueError, "precision: expected one of float32, .*, got 'float8'"),

@@ -1,4 +1,4 @@
-"""The kinds of training: what each reports of the test split, and the pictures it draws."""
+"""The kinds of training: their evaluation on the test split and their pictures."""
 
 from keras_dl.recipes.tasks.adversarial_images import ADVERSARIAL, CONDITIONAL_ADVERSARIAL
 from keras_dl.recipes.tasks.classification import CLASSIFICATION

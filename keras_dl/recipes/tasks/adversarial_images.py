@@ -1,4 +1,4 @@
-"""Images made by a generator that a discriminator cannot tell from real ones: GANs."""
+"""Adversarial training of image generators: GANs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from keras_dl.recipes.recipe import Evaluation, Splits, Task
 from keras_dl.recipes.tasks.image_quality import generate_many, quality
 from keras_dl.reports import figures
 
-_LINES, _STEPS = 6, 9  # of the interpolation shown
+_LINES, _STEPS = 6, 9  # of the interpolation picture
 
 
 def _evaluate(model: Any, splits: Splits) -> Evaluation:
-    """Both players' losses on test images, and for MNIST the quality of samples and their classes."""
+    """Evaluate the losses of both players on test images, and for MNIST the quality of samples."""
     losses = model.evaluate(splits.test, verbose=0, return_dict=True)
     figures = {f"test_{name}": float(value) for name, value in losses.items()}
     judged = quality(lambda count, seed: model.generate(count, seed=seed), splits)
@@ -31,11 +31,11 @@ def _evaluate(model: Any, splits: Splits) -> Evaluation:
 
 
 def _class_agreement(model: Any, count: int = 10_000) -> float:
-    """The share of images whose asked class a classifier sees in them."""
+    """Return the fraction of generated images whose class a classifier confirms."""
     images = generate_many(lambda size, seed: model.generate(size, seed=1_000_000 + seed), count)
-    # `generate` takes the classes in turn, and each of its calls makes a whole number of turns.
-    asked = np.arange(count) % model.num_classes
-    return float(np.mean(lenet_outputs(images).classes == asked))
+    # `generate` cycles through the classes, and each of its calls completes a whole number of cycles.
+    requested = np.arange(count) % model.num_classes
+    return float(np.mean(lenet_outputs(images).classes == requested))
 
 
 def _pictures(splits: Splits) -> dict[str, Callable[[Any], Figure]]:
@@ -43,13 +43,13 @@ def _pictures(splits: Splits) -> dict[str, Callable[[Any], Figure]]:
 
 
 def _draw_samples(model: Any, count: int, seed: int) -> Figure:
-    columns = getattr(model, "num_classes", None)  # one a class, as `generate` takes the classes in turn
+    columns = getattr(model, "num_classes", None)  # one per class, as `generate` cycles through the classes
     images = np.asarray(model.generate(count, seed=seed))
     return figures.image_grid(images, columns=columns, title=f"{count} samples")
 
 
 def _draw_interpolation(model: Any) -> Figure:
-    """Straight lines between two latents each, from left to right."""
+    """Draw interpolations between pairs of latents, from left to right."""
     z = np.asarray(model.sample_prior(2 * _LINES, seed=1))
     images = np.asarray(model.interpolate(z[:_LINES], z[_LINES:], _STEPS))
     return figures.image_grid(

@@ -1,4 +1,4 @@
-"""Classes of images, of rows of features, or of sequences."""
+"""Classification of images, of rows of features, or of sequences."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from keras_dl.reports import figures
 
 
 def _evaluate(model: Any, splits: Splits) -> Evaluation:
-    """Accuracy, cross-entropy in nats, and which class is taken for which."""
+    """Evaluate accuracy, cross-entropy in nats and the confusion matrix."""
     names = splits.description.class_names
-    assert names is not None  # a recipe whose model takes num_classes has checked it
+    assert names is not None  # checked by recipes whose model takes num_classes
     labels = np.concatenate([label for _, label in splits.test.as_numpy_iterator()])
     probabilities = model.predict(splits.test.map(lambda features, _: features), verbose=0)
     predictions = probabilities.argmax(axis=-1)
@@ -21,7 +21,7 @@ def _evaluate(model: Any, splits: Splits) -> Evaluation:
     matrix = np.zeros((len(names), len(names)), np.int64)
     np.add.at(matrix, (labels, predictions), 1)
     accuracy = float(np.mean(predictions == labels))
-    title = f"{len(labels):,} test examples, {accuracy:.2%} right"
+    title = f"{len(labels):,} test examples, {accuracy:.2%} correct"
     return Evaluation(
         figures={
             "test_accuracy": accuracy,

@@ -1,4 +1,4 @@
-"""What the generative tasks share: images out of batches, and how good generated ones are."""
+"""Images of batches, and the quality of generated images, for all generative tasks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from keras_dl.recipes.recipe import Splits
 Images = NDArray[np.float32]
 
 _AT_ONCE = 500  # images generated together
-_JUDGED = 10_000  # generated images that are judged, at most
+_JUDGED = 10_000  # the largest number of generated images that is evaluated
 
 
 def images_of(batches: Any, count: int | None = None) -> Images:
-    """The first `count` images, or all, of batches with or without labels."""
+    """Return the first `count` images, or all, of batches with or without labels."""
     found: list[Images] = []
     for batch in batches.as_numpy_iterator():
         found.append(batch[0] if isinstance(batch, tuple) else batch)
@@ -28,7 +28,7 @@ def images_of(batches: Any, count: int | None = None) -> Images:
 
 
 def quality(generate: Callable[[int, int], Any], splits: Splits) -> SampleQuality | None:
-    """How good generated images are, where there is a network to judge them: for MNIST.
+    """Return the quality of generated images for MNIST, and None for other data.
 
     Args:
         generate: (count, seed) -> images.
@@ -42,6 +42,6 @@ def quality(generate: Callable[[int, int], Any], splits: Splits) -> SampleQualit
 
 
 def generate_many(generate: Callable[[int, int], Any], count: int) -> Images:
-    """`count` images by calls of (count, seed), few enough at once for the memory."""
+    """Generate `count` images in batches that fit into memory."""
     sizes = [min(_AT_ONCE, count - start) for start in range(0, count, _AT_ONCE)]
     return np.concatenate([np.asarray(generate(size, seed)) for seed, size in enumerate(sizes)])

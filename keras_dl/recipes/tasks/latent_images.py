@@ -1,4 +1,4 @@
-"""Images explained by latent variables: VAEs."""
+"""Latent-variable models of images: VAEs."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from keras_dl.recipes.recipe import Evaluation, Splits, Task
 from keras_dl.recipes.tasks.image_quality import images_of, quality
 from keras_dl.reports import figures
 
-_PAIRS = 20  # reconstructions shown
-_LATENTS = 8  # latents traversed at most
+_PAIRS = 20  # reconstructions in the picture
+_LATENTS = 8  # the largest number of traversed latents
 _TRAVERSED = np.linspace(-2.5, 2.5, 11)
 
 
 def latent_images(nll_samples: int | None = None, nll_images: int | None = None) -> Task:
-    """Images explained by latent variables.
+    """Return the task of training a latent-variable model of images.
 
-    The test figures are the bound on log p(x) and its terms, the number of active units, for MNIST the
-    quality of samples, and, where `nll_samples` is given, the importance-sampled -log p(x). Where the model
-    binarises its images, those of the test split are binarised once, with seed 0.
+    The test metrics are the bound on log p(x) and its terms, the number of active units, for MNIST the
+    quality of samples, and, if `nll_samples` is given, the importance-sampled -log p(x). If the model
+    binarizes its images, those of the test split are binarized once, with seed 0.
 
     Args:
-        nll_samples: K, draws of the posterior for each image.
-        nll_images: test images it is estimated on, all by default.
+        nll_samples: K, draws from the posterior per image.
+        nll_images: the number of test images for this estimate; all by default.
     """
 
     def evaluate(model: Any, splits: Splits) -> Evaluation:
@@ -52,14 +52,14 @@ def latent_images(nll_samples: int | None = None, nll_images: int | None = None)
 
 
 def _posteriors(model: Any, images: Any) -> tuple[Any, Any]:
-    """Mean and log variance of q(z | x), (N, Z) each."""
+    """Return mean and log variance of q(z | x), (N, Z) each."""
     parts = [model.encode(images[start : start + 500]) for start in range(0, len(images), 500)]
     mean, log_variance = (np.concatenate([np.asarray(part[i]) for part in parts]) for i in (0, 1))
     return mean, log_variance
 
 
 def _pictures(splits: Splits) -> dict[str, Callable[[Any], Figure]]:
-    """Samples, reconstructions and latents, of images that training does not see."""
+    """Return the pictures: samples, and reconstructions and latents of validation images."""
     images = images_of(splits.validation, _PAIRS)
     return {
         "samples": lambda model: _draw_samples(model, 64, 0),
@@ -75,7 +75,7 @@ def _draw_samples(model: Any, count: int, seed: int) -> Figure:
 
 
 def _draw_latent_traversal(model: Any, images: Any) -> Figure:
-    """The latents that vary most over the images, each moved along the prior's range, the others at 0."""
+    """Draw traversals of the most active latents over the range of the prior, with the others at 0."""
     mean = np.asarray(model.encode(images)[0])
     latents = np.sort(np.argsort(-mean.var(axis=0), kind="stable")[:_LATENTS])
     z = np.zeros((len(latents), len(_TRAVERSED), mean.shape[1]), np.float32)
@@ -86,7 +86,7 @@ def _draw_latent_traversal(model: Any, images: Any) -> Figure:
         decoded.reshape(len(latents), len(_TRAVERSED), *decoded.shape[1:]),
         _TRAVERSED.tolist(),
         latents=latents.tolist(),
-        title="What each latent does",
+        title="The effect of each latent",
     )
 
 

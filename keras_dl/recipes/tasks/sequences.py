@@ -1,4 +1,4 @@
-"""The next character of a text, and numbers read from a sequence."""
+"""Language modeling of characters, and regression of sequences."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from keras_dl.recipes.recipe import Evaluation, Splits, Task
 from keras_dl.reports import figures
 
-_LINE = 400  # characters of a text that is drawn while training
+_LINE = 400  # characters of the text drawn during training
 
 
 def _evaluate_text(model: Any, splits: Splits) -> Evaluation:
-    """Nats and bits per character of the whole texts, each character given all before it."""
+    """Evaluate nats and bits per character of the whole texts, given all previous characters."""
     validation, test = (
         model.nats_per_character(_text(model, part)) for part in (splits.validation, splits.test)
     )
@@ -30,7 +30,7 @@ def _evaluate_text(model: Any, splits: Splits) -> Evaluation:
 
 
 def _text(model: Any, batches: Any) -> str:
-    """The text that the windows of unshuffled batches were cut from."""
+    """Return the text of the windows of unshuffled batches."""
     windows = np.concatenate([tokens for tokens, _ in batches.as_numpy_iterator()])
     return str(model.decode(windows.reshape(-1)))
 
@@ -51,7 +51,7 @@ NEXT_CHARACTER = Task(
 
 
 def _evaluate_numbers(model: Any, splits: Splits) -> Evaluation:
-    """Mean squared error, beside that of always answering the mean."""
+    """Evaluate the mean squared error, and that of always predicting the mean."""
     truth = np.concatenate([target for _, target in splits.test.as_numpy_iterator()])
     answers = model.predict(splits.test.map(lambda sequence, _: sequence), verbose=0)
     error = float(np.mean(np.square(answers - truth)))
