@@ -114,15 +114,15 @@ def test_text_becomes_the_settings_type(text, annotation, value):
 @pytest.mark.parametrize(
     ("text", "annotation", "wanted"),
     [
-        ("x", int, "a whole number"),
-        ("8.5", int | None, "a whole number or none"),
+        ("x", int, "an integer"),
+        ("8.5", int | None, "an integer or none"),
         ("maybe", bool, "true or false"),
         ("rnn", Literal["conv", "mlp"], "one of conv, mlp"),
-        ("1,b", Sequence[int], "a whole number values joined by commas"),
+        ("1,b", Sequence[int], "comma-separated values, each an integer"),
     ],
 )
 def test_text_of_another_type_is_refused(text, annotation, wanted):
-    with pytest.raises(ValueError, match=f"settings: setting takes {wanted}, got '{text}'"):
+    with pytest.raises(ValueError, match=f"settings: expected {wanted} for setting, got '{text}'"):
         parsed("setting", text, annotation)
 
 
