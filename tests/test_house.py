@@ -23,18 +23,13 @@ PACKAGES = {
 # What does not hold yet, in the words of the tests. An exception that is no longer needed fails its test.
 EXCEPTIONS = """
 long: serving/keras_dl_serving/client/client.py
-phrase: British spelling in keras_dl
 phrase: British spelling in serving
-phrase: British spelling in tests
 phrase: in mind in serving
-phrase: is none in keras_dl
 phrase: is none in serving
 phrase: let go in serving
 phrase: on its way in serving
 phrase: senseless in serving
-phrase: told in keras_dl
 phrase: told in serving
-phrase: who in keras_dl
 phrase: who in serving
 phrase: without a word in serving
 """
@@ -61,6 +56,9 @@ RULED_OUT = {
         r"|maxim|equal|parametr|vector)is(?:e|ed|es|er|ers|ing|ation|ations)\b"
     ),
 }
+# Public names in British spelling that keep working.
+FORMER_NAMES = r"GeneralisationGap|ring_centres|\"(?:neighbours|centres)\"|def optimisation\b"
+UNCHECKED = (Path(__file__), ROOT / "STYLE.md", ROOT / "tests" / "keras_dl" / "test_renamed.py")
 TEXTS = (".py", ".pyi", ".md", ".toml", ".html", ".js", ".j2")
 
 
@@ -160,6 +158,7 @@ def test_no_file_is_longer_than_400_lines() -> None:
 
 def ruled_out(text: str) -> Iterable[str]:
     """Return the ruled-out phrases that a text contains."""
+    text = re.sub(FORMER_NAMES, "", text)
     return (phrase for phrase, pattern in RULED_OUT.items() if re.search(pattern, text, re.MULTILINE))
 
 
@@ -168,7 +167,7 @@ def test_the_language_is_that_of_the_style_guide() -> None:
     found = {
         f"phrase: {phrase} in {path.relative_to(ROOT).parts[0]}"
         for path in spoken
-        if path not in (Path(__file__), ROOT / "STYLE.md")
+        if path not in UNCHECKED
         for phrase in ruled_out(path.read_text("utf-8"))
     }
     assert sorted(found) == allowed("phrase")

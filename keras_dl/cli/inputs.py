@@ -30,7 +30,7 @@ def read_inputs(words: Sequence[str], signature: Signature) -> dict[str, Any]:
         signature: what the model takes.
 
     Raises:
-        ValueError: a value is none of these, or has no name where it needs one.
+        ValueError: a value has another form, or a required name is missing.
     """
     found: dict[str, list[Any]] = {}
     for word in words:

@@ -104,7 +104,7 @@ def verify(
         typer.Argument(
             metavar="RELEASE_OR_FILE",
             help="A release folder, the folder of its versions, or, with --model, any ONNX or TFLite file or "
-            "SavedModel, whoever wrote it.",
+            "SavedModel of any converter.",
             show_default=False,
         ),
     ],
@@ -248,7 +248,7 @@ def _kinds(quantize: str | None) -> str | dict[str, str] | None:
     for pair in quantize.split(","):
         format, kind = name_and_value("--quantize", pair.strip(), "tflite=int8", "FORMAT=KIND")
         if format in kinds:
-            raise ValueError(f"--quantize: expected one quantisation a format, got two of {format}.")
+            raise ValueError(f"--quantize: expected one quantization a format, got two of {format}.")
         kinds[format] = kind
     return kinds
 

@@ -47,7 +47,7 @@ def progress(text: str) -> Iterator[Callable[[str], None]]:
 
 
 def load_tensorflow() -> None:
-    """Import TensorFlow behind a spinner, without the lines it logs before it can be told not to."""
+    """Import TensorFlow behind a spinner, without the lines that it logs as it starts."""
     require_tensorflow_backend()
     with progress("Loading TensorFlow"), silence():
         import tensorflow as tf

@@ -76,7 +76,7 @@ def train(
         data: another data set, as `keras_dl.data.load` takes it.
         epochs: passes over the training split.
         out: the run folder; by default a new `runs/<recipe>-<time>`.
-        seed: of the initialisation, the data's order and all noise; Python's, NumPy's and Keras's global
+        seed: of the initialization, the data's order and all noise; Python's, NumPy's and Keras's global
             generators are set to it, too.
         settings: changes of the model's, the optimizer's and the loading's arguments; `patience`, too.
         batch_size: examples a step, of all replicas together.

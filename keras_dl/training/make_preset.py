@@ -41,7 +41,7 @@ def make_preset(run: str | Path, name: str | None = None, *, into: str | Path | 
 
     Raises:
         FileNotFoundError: there is no finished run in `run`.
-        ValueError: the name would be no file name; the model is none of this package; its weights are too
+        ValueError: the name is not a file name; the model is not of this package; its weights are too
             large for half precision or for a preset. Nothing is written.
     """
     finished = load_run(run)
