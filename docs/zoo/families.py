@@ -33,7 +33,7 @@ from docs.zoo.models import (
     transformer,
 )
 
-STRINGS = "strings in .*, which only a SavedModel can carry"
+STRINGS = "strings in .*, which only a SavedModel supports"
 
 
 ACTIVATIONS = (
@@ -82,7 +82,7 @@ _CONVOLUTION = [
     Specimen(
         "Conv2DTranspose(dilation_rate=2)",
         over(IMAGE, of(layers.Conv2DTranspose, 2, 3, dilation_rate=2, name="up")),
-        refused={"tflite": "Conv2DBackpropInput in '.*up.*Take dilation_rate=1"},
+        refused={"tflite": "Conv2DBackpropInput in '.*up.*Use dilation_rate=1"},
     ),
     Specimen("Conv3DTranspose", over(VOLUME, of(layers.Conv3DTranspose, 3, 2, strides=2))),
     Specimen(

@@ -1,4 +1,4 @@
-"""The five verbs: write a model to a file of each format, export a release, and verify either."""
+"""The public functions: write a model to a file or a release, and verify a file against its model."""
 
 # ruff: noqa: E402
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from keras_dl_export.backend import require_tensorflow_backend
 
-require_tensorflow_backend()  # before the imports below: Keras imports its backend with itself
+require_tensorflow_backend()  # before the imports below, because Keras imports its backend with itself
 
 from keras_dl_export.arguments import as_path
 from keras_dl_export.comparing import check_tolerance
@@ -53,24 +53,26 @@ def to_saved_model(
     Args:
         model: a built Keras 3 model.
         folder: the folder to write; an existing SavedModel is replaced.
-        inputs: real examples to compare on, as for `export`.
-        random: how random numbers of a hidden generator are treated, as for `export`.
-        tolerance: widens the tolerance of floating outputs, as for `export`.
+        inputs: real examples for the comparison, as for `export`.
+        random: the treatment of random numbers from a hidden generator, as for `export`.
+        tolerance: raises the tolerance of floating outputs, as for `export`.
 
     Returns:
-        The artifact, proven equal to the model.
+        The artifact, checked against the model.
 
     Raises:
-        ValueError: the model is not built, `folder` holds something else, or `inputs` do not fit.
-        ConversionError: the model cannot be expressed.
-        ParityError: the SavedModel does not give the model's numbers.
-        ReleaseError: the folder above cannot be written to.
+        ValueError: the model is not built, `folder` has other content, or `inputs` are invalid.
+        ConversionError: TensorFlow cannot save the model.
+        ParityError: the SavedModel does not reproduce the model's numbers.
+        ReleaseError: the parent folder is not writable.
     """
     target = as_path("folder", folder, "models/digits")
     inputs = take_examples("inputs", inputs)
     replaceable = (target / "saved_model.pb").is_file() and not is_release(target)
     if target.is_file() or (target.is_dir() and any(target.iterdir()) and not replaceable):
-        raise ValueError(f"folder: expected a new folder or a SavedModel to replace, got {target}.")
+        raise ValueError(
+            f"folder: expected a new folder or a SavedModel to replace, got {target}. Choose another folder."
+        )
     check_tolerance(tolerance)
     signatures = trace_endpoints(model, inputs, random=random)
     return write_into_place(target, SavedModelFormat(), signatures, tolerance=tolerance)
@@ -92,38 +94,38 @@ def to_tflite(
     random: str = "refuse",
     tolerance: float | None = None,
 ) -> Artifact:
-    """Write a TFLite file with one endpoint as its signature, of builtin operators alone.
+    """Write a TFLite file with one endpoint as its signature, using only builtin operators.
 
     Args:
         model: a built Keras 3 model.
-        path: the file to write; an existing one is replaced.
-        endpoint: which of the model's endpoints.
+        path: the file; an existing file is replaced.
+        endpoint: the name of the model's endpoint.
         quantize: "float16" halves the weights, "dynamic" keeps them in 8 bits, "int8" computes in 8 bits. The
             inputs and outputs keep their dtypes, and the tolerance is that of `parity.QUANTIZED_TOLERANCES`.
         representative_data: real inputs for "int8", up to 256 examples: an array, a dict of arrays, or a
-            tf.data pipeline of batches (of pairs, the first is taken).
+            tf.data pipeline of batches (of pairs, the first element is used).
         integer_io: whether floating inputs and outputs of an "int8" file are int8, for hardware without
-            floats; `Runner.input_scales` and `output_scales` say what the integers mean.
-        accuracy_data: labeled data to compare the accuracy on, before and after, as for `export`.
-        max_accuracy_drop: the largest drop of accuracy that is accepted, as a fraction.
-        inputs: real examples to compare on, as for `export`; by default some of `representative_data`.
-        batch_size: fixes the batch axis; None leaves it free.
-        lstm: "fused" makes each LSTM one operator: the smallest file, and where the runtime lacks XNNPACK the
-            fastest. It keeps its state between two calls: reset the interpreter's variables before each, as
-            `load_artifact` does. The batch is 1 then, unless the model's own is
-            fixed. "exact" keeps no state.
-        random: how random numbers of a hidden generator are treated, as for `export`.
-        tolerance: widens the tolerance of floating outputs, as for `export`.
+            floats; `Runner.input_scales` and `output_scales` define the meaning of the integers.
+        accuracy_data: labeled data to measure the accuracy before and after, as for `export`.
+        max_accuracy_drop: the largest allowed drop of accuracy, as a fraction.
+        inputs: real examples for the comparison, as for `export`; by default the representative data.
+        batch_size: the size of a fixed batch axis; None for a dynamic one.
+        lstm: "fused" writes each LSTM as one operator. This gives the smallest file and, in a runtime without
+            XNNPACK, the fastest. The operator keeps its state between calls: the caller must reset the
+            interpreter's variables before each call, as `load_artifact` does. The batch is then 1, unless the
+            model has a fixed batch. "exact" keeps no state.
+        random: the treatment of random numbers from a hidden generator, as for `export`.
+        tolerance: raises the tolerance of floating outputs, as for `export`.
 
     Returns:
-        The artifact, proven equal to the model.
+        The artifact, checked against the model.
 
     Raises:
-        ValueError: an unbuilt model, an unknown endpoint or quantization, or data that do not fit.
+        ValueError: an unbuilt model, an unknown endpoint or quantization, or invalid data.
         ConversionError: TFLite cannot express the endpoint.
-        ParityError: the file does not give the model's numbers.
-        AccuracyError: it loses more accuracy than `max_accuracy_drop`.
-        ReleaseError: the folder of `path` cannot be written to.
+        ParityError: the file does not reproduce the model's numbers.
+        AccuracyError: the file loses more accuracy than `max_accuracy_drop`.
+        ReleaseError: the folder of `path` is not writable.
     """
     target = _file_target(path)
     inputs = take_examples("inputs", inputs)
@@ -163,29 +165,29 @@ def to_onnx(
 
     Args:
         model: a built Keras 3 model.
-        path: the file to write; an existing one is replaced.
-        endpoint: which of the model's endpoints.
+        path: the file; an existing file is replaced.
+        endpoint: the name of the model's endpoint.
         opset: the version of the ONNX operators, 13 to 18.
         quantize: "float16" halves the weights and activations, "int8" quantizes both statically (QDQ, weights
             per channel). The inputs and outputs keep their dtypes, and the tolerance is that of
             `parity.QUANTIZED_TOLERANCES`.
         representative_data: real inputs for "int8", as for `to_tflite`.
-        accuracy_data: labeled data to compare the accuracy on, before and after, as for `export`.
-        max_accuracy_drop: the largest drop of accuracy that is accepted, as a fraction.
-        inputs: real examples to compare on, as for `export`; by default some of `representative_data`.
-        batch_size: fixes the batch axis; None leaves it free.
-        random: how random numbers of a hidden generator are treated, as for `export`.
-        tolerance: widens the tolerance of floating outputs, as for `export`.
+        accuracy_data: labeled data to measure the accuracy before and after, as for `export`.
+        max_accuracy_drop: the largest allowed drop of accuracy, as a fraction.
+        inputs: real examples for the comparison, as for `export`; by default the representative data.
+        batch_size: the size of a fixed batch axis; None for a dynamic one.
+        random: the treatment of random numbers from a hidden generator, as for `export`.
+        tolerance: raises the tolerance of floating outputs, as for `export`.
 
     Returns:
-        The artifact, proven equal to the model.
+        The artifact, checked against the model.
 
     Raises:
-        ValueError: an unbuilt model, an unknown endpoint, opset or quantization, or data that do not fit.
+        ValueError: an unbuilt model, an unknown endpoint, opset or quantization, or invalid data.
         ConversionError: ONNX cannot express the endpoint.
-        ParityError: the file does not give the model's numbers.
-        AccuracyError: it loses more accuracy than `max_accuracy_drop`.
-        ReleaseError: the folder of `path` cannot be written to.
+        ParityError: the file does not reproduce the model's numbers.
+        AccuracyError: the file loses more accuracy than `max_accuracy_drop`.
+        ReleaseError: the folder of `path` is not writable.
     """
     target = _file_target(path)
     inputs = take_examples("inputs", inputs)
@@ -218,50 +220,48 @@ def export(
     tolerance: float | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> Release:
-    """Release a model as the next version: `export(model, "releases/digits")` -> `releases/digits/1`.
+    """Export a model as the next version: `export(model, "releases/digits")` writes `releases/digits/1`.
 
     The release is a SavedModel folder with every endpoint as a named signature, which TensorFlow Serving
-    loads, and carries the other formats beside it. It appears under its number only when each file has given
-    the model's numbers in its own runtime; a failed or killed export leaves no version behind.
+    loads, and also contains the other formats. It is published under its number only after each file has
+    reproduced the model's numbers in its own runtime; a failed or killed export leaves no version behind.
 
     Args:
         model: a built Keras 3 model.
-        folder: the folder of the release's versions; its name is the release's.
-        formats: any of "saved_model", "tflite" and "onnx"; the SavedModel is always there.
-        inputs: real examples to compare on: arrays by input name, or one array for the only input of
+        folder: the folder of the release's versions; its name is the name of the release.
+        formats: any of "saved_model", "tflite" and "onnx"; the SavedModel is always written.
+        inputs: real examples for the comparison: arrays by input name, or one array for the only input of
             `serving_default`; or a pipeline of such batches (tf.data, a generator, a PyDataset; of pairs, the
-            first is taken), of which some of the first examples are read. Inputs without examples are drawn
-            at random.
-        quantize: a quantization for all formats that support it, or one for each, such as
+            first element is used), of which some of the first examples are read. Inputs without examples are
+            drawn at random.
+        quantize: one quantization for all formats that support it, or one per format, such as
             `{"tflite": "int8", "onnx": "float16"}`; see `to_tflite` and `to_onnx`. The SavedModel is never
             quantized.
         representative_data: real inputs for "int8": an array, a dict of arrays by input name, or a tf.data
-            pipeline of batches (of pairs, the first is taken). They quantize every endpoint whose inputs they
-            have. Any other stays float: its ONNX file wholly, in the TFLite file its activations; the file's
-            notes say so.
-        accuracy_data: a pair (inputs, labels), or a tf.data pipeline of such batches: how often
-            `serving_default` is right before and after is then part of each file's description; see
-            `Accuracy`.
-        max_accuracy_drop: the largest drop of accuracy that is accepted, as a fraction: 0.003 for 0.3 points.
+            pipeline of batches (of pairs, the first element is used). They calibrate every endpoint whose
+            inputs they contain. Other endpoints stay float32: the whole ONNX file, or the activations in the
+            TFLite file; the file's notes name them.
+        accuracy_data: a pair (inputs, labels), or a tf.data pipeline of such batches. The accuracy of
+            `serving_default` before and after is then recorded for each file; see `Accuracy`.
+        max_accuracy_drop: the largest allowed drop of accuracy, as a fraction: 0.003 for 0.3 points.
         opset: the version of the ONNX operators, 13 to 18.
-        batch_size: fixes the batch axis of all files; None leaves it free.
-        random: "refuse" is an error where an endpoint draws random numbers from a hidden generator, such as a
-            layer's own: a file would repeat them after every reload. "mean" puts their mean in their place.
-        tolerance: what floating outputs may differ by, relative to 1 + the largest magnitude of an example's
-            output, where it is more than the default; see `parity.TOLERANCES`. `release.json` records it, and
-            `verify` takes it from there.
+        batch_size: the size of a fixed batch axis in all files; None for a dynamic one.
+        random: "refuse" raises an error if an endpoint draws random numbers from a hidden generator, such as
+            that of a layer: a file would repeat them after every reload. "mean" replaces them by their mean.
+        tolerance: the allowed difference of floating outputs, relative to 1 + the largest magnitude of an
+            example's output, if it is larger than the default; see `parity.TOLERANCES`. It is recorded in
+            `release.json`, and `verify` reads it from there.
         progress: called with the name of each step as it begins.
 
     Returns:
         The published release.
 
     Raises:
-        ValueError: an unknown format, quantization, opset or `random`, an unbuilt model, or data that
-            do not fit.
+        ValueError: an unknown format, quantization, opset or `random`, an unbuilt model, or invalid data.
         ConversionError: a format cannot express the model.
-        ParityError: a file does not give the model's numbers.
+        ParityError: a file does not reproduce the model's numbers.
         AccuracyError: a file loses more accuracy than `max_accuracy_drop`.
-        ReleaseError: the folder cannot be written to.
+        ReleaseError: the folder is not writable.
         BackendError: Keras does not run on TensorFlow.
     """
     wanted = _wanted_formats(formats, opset)
@@ -302,25 +302,25 @@ def verify(
     """Run a file, or all files of a release, in their own runtimes and compare.
 
     Args:
-        artifact: what `to_onnx` and the others return (only it has the tolerance of a quantized file), a
-            path to such a file, or a release, whose files are also compared with their hashes. A file may be
-            of any writer: its inputs and outputs are matched by name, or else by order, shape and
-            dtype, and the comparisons' notes say so.
-        model: the Keras model to compare with. A release can do without: its files are then compared with its
+        artifact: the result of `to_onnx`, `to_tflite` or `to_saved_model` (for a quantized file, only this
+            has the tolerance), a path to such a file, or a release, whose files are also compared with their
+            hashes. A file may be from another exporter: its inputs and outputs are matched by name, otherwise
+            by order, shape and dtype, and the notes of the result name the matches.
+        model: the Keras model to compare with. Without it, the files of a release are compared with its
             SavedModel.
-        inputs: real examples to compare on, as for `export`; by default those of an int8 release's own
+        inputs: real examples for the comparison, as for `export`; by default those of an int8 release's
             warm-up requests.
-        random: what became of the model's random numbers, as for `export`.
-        tolerance: widens the tolerance of floating outputs, as for `export`; a release has its own.
+        random: the treatment of the model's random numbers, as for `export`.
+        tolerance: raises the tolerance of floating outputs, as for `export`; a release has its own.
 
     Returns:
         The comparisons, all of them passed.
 
     Raises:
         ParityError: an output is out of tolerance; it names endpoint, output, worst index and both values.
-        ReleaseError: the release is half-written or altered.
-        ValueError: a single file without a model, or `inputs` that do not fit.
-        FileNotFoundError: there is nothing at `artifact`.
+        ReleaseError: the release is incomplete or altered.
+        ValueError: a single file without a model, or invalid `inputs`.
+        FileNotFoundError: `artifact` does not exist.
     """
     path = as_path("artifact", artifact, "releases/digits")
     inputs = take_examples("inputs", inputs)
@@ -330,7 +330,7 @@ def verify(
     if not holds_release(path):
         if model is None:
             raise ValueError(
-                f"model: expected the Keras model that {path} was made of; only a release goes without."
+                f"model: expected the Keras model of {path}, got None. Only a release needs no model."
             )
         quantize = artifact.quantize if isinstance(artifact, Artifact) else None
         return verify_file(path, quantize, model, inputs, random, tolerance)
@@ -338,7 +338,7 @@ def verify(
 
 
 def _wanted_formats(formats: Iterable[str], opset: int) -> list[Format]:
-    """Return the formats of a release in their order; the SavedModel is always among them."""
+    """Return the formats of a release in their order, always including the SavedModel."""
     if not isinstance(formats, Iterable):
         raise TypeError(f"formats: expected any of {', '.join(format_names())}, got {formats!r}.")
     names = [formats] if isinstance(formats, str) else list(formats)
@@ -348,7 +348,7 @@ def _wanted_formats(formats: Iterable[str], opset: int) -> list[Format]:
 
 
 def _examples_or(inputs: Examples, *quantizations: Quantization | None) -> Examples:
-    """Return the examples to compare on: those given, or else some of the representative ones."""
+    """Return the examples for the comparison: the given ones, otherwise some of the representative data."""
     if inputs is not None:
         return inputs
     return next((found for each in quantizations if each and (found := each.examples)), None)

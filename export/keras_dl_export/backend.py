@@ -1,4 +1,4 @@
-"""The one Keras backend that the project supports: TensorFlow."""
+"""The required Keras backend, TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from keras_dl_export.errors import BackendError
 
 
 def require_tensorflow_backend() -> None:
-    """Refuse any Keras backend but TensorFlow.
+    """Raise an error for any Keras backend other than TensorFlow.
 
-    Call it before `import keras`: Keras imports its backend there, and the user would get that backend's
-    ImportError in place of this sentence.
+    Call it before `import keras`: Keras imports its backend there, and a missing backend would raise its own
+    ImportError instead.
 
     Raises:
         BackendError: Keras is set to, or already runs on, another backend.
@@ -28,7 +28,7 @@ def require_tensorflow_backend() -> None:
 
 
 def _configured_backend() -> tuple[str, str]:
-    """Return the backend and where it was chosen, in the order in which Keras itself decides."""
+    """Return the backend and the source of the setting, in the order that Keras uses."""
     loaded = getattr(sys.modules.get("keras"), "config", None)
     if loaded is not None:
         return loaded.backend(), "Keras is already imported"

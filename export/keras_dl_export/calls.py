@@ -1,4 +1,4 @@
-"""The arguments that subclassed models were called with; Keras keeps the first one's shape alone."""
+"""The arguments of the first calls of subclassed models, of which Keras stores only the first one's shape."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CALLS: weakref.WeakKeyDictionary[Any, dict[str, Any]] = weakref.WeakKeyDictiona
 
 
 def keep_calls() -> None:
-    """Make every subclassed Keras model record its first call; do nothing if Keras is not imported."""
+    """Record the first call of every subclassed Keras model; do nothing if Keras is not imported."""
     keras = sys.modules.get("keras")
     if not hasattr(keras, "Model") or "__call__" in vars(keras.Model):  # type: ignore[union-attr]
         return
@@ -32,7 +32,7 @@ def keep_calls() -> None:
     @functools.wraps(kept)
     def call(model: Any, *arguments: Any, **named: Any) -> Any:
         outputs = kept(model, *arguments, **named)
-        if model not in _CALLS and not getattr(model, "inputs", None):  # functional models have these
+        if model not in _CALLS and not getattr(model, "inputs", None):  # functional models have inputs
             _CALLS[model] = _described(model, arguments, named)
         return outputs
 
@@ -40,7 +40,7 @@ def keep_calls() -> None:
 
 
 def first_call(model: Any) -> Mapping[str, Any]:
-    """Return the arguments of a model's first call, a `Leaf` for each value; an empty dict if unknown."""
+    """Return the arguments of a model's first call with a `Leaf` for each value; empty if unknown."""
     return _CALLS.get(model, {})
 
 
@@ -49,7 +49,7 @@ def _described(model: Any, arguments: tuple[Any, ...], named: dict[str, Any]) ->
 
     try:
         bound = inspect.signature(model.call).bind(*arguments, **named).arguments
-    except TypeError:  # arguments of Keras's own, which `call` does not take
+    except TypeError:  # arguments of Keras that `call` does not have
         return {}
     return {name: keras.tree.map_structure(_leaf, value) for name, value in bound.items()}
 

@@ -1,6 +1,6 @@
-"""Call a function in a new process: its crash is an error here, and its settings end with it.
+"""Run a function in a separate process: a crash is an error here, and its settings end with the process.
 
-`multiprocessing` would run the caller's own script again in the new process, guarded or not.
+`multiprocessing` would run the caller's script again in the new process, with or without a main guard.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _PROGRAM = f"from {__name__} import _work; _work()"
 
 
 class ChildError(Exception):
-    """Error of a process that ended before it answered; the message says how, as in "crashed (signal 11)"."""
+    """The error of a process that ended without a result; the text is, for example, "crashed (signal 11)"."""
 
 
 def call_in_child(
     function: Callable[_Arguments, _Answer], *args: _Arguments.args, **kwargs: _Arguments.kwargs
 ) -> _Answer:
-    """Call a function in a new interpreter and return its result, or raise its exception.
+    """Call a function in a new interpreter; return its result or raise its exception.
 
     Args:
-        function: of a module that can be imported.
-        *args: its arguments, which pickle can copy.
-        **kwargs: the same.
+        function: a function of an importable module.
+        *args: its arguments, which must be picklable.
+        **kwargs: its keyword arguments, which must be picklable.
 
     Raises:
         ChildError: the process crashed.

@@ -1,4 +1,4 @@
-"""Compare numbers with a model's answers: what may differ, by how much, and where it differs most."""
+"""Compare numbers with a model's outputs within tolerances, and find the worst element."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from keras_dl_export.errors import ParityError
 from keras_dl_export.samples.references import Reference, Sample
 from keras_dl_export.samples.sample_kinds import NON_FINITE
 
-# An element may differ by this times 1 + the example's largest magnitude: absolute plus relative. The
-# magnitude is that of the whole example (a row of the batch), not the element's, because rounding grows with
-# what was summed: an element near zero carries the error of its large neighbors. By the coarsest floating
-# dtype that the model computes in; float64 counts as float32. Integers, booleans and strings are equal or
-# wrong.
+# The allowed difference of an element is this number times (1 + the example's largest magnitude): absolute
+# plus relative. The magnitude is that of the whole example (a row of the batch), because rounding errors grow
+# with the
+# summands: an element near zero has the error of its large neighbors. The key is the coarsest floating dtype
+# in which the model computes; float64 counts as float32. Integers, booleans and strings must be equal.
 TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
-# Of files whose weights were quantized, by how; the coarser of both holds.
+# For quantized files, by the kind of quantization; the larger of both tolerances applies.
 QUANTIZED_TOLERANCES = {"float16": 1e-2, "dynamic": 5e-2, "int8": 1e-1}
-# A difference beyond the tolerance is no error where rounding alone moves the model's own answer by a
-# comparable amount: behind sin(1e6), a chaotic recurrence, or a sum that cancels.
+# A difference beyond the tolerance is accepted if rounding alone changes the model's own output by a
+# comparable amount, as for sin(1e6), a chaotic recurrence, or a sum with cancellation.
 _ROUNDING_MARGIN = 8.0
 
 
@@ -34,17 +34,17 @@ def relative_tolerance(reference: Reference, quantize: str | None, tolerance: fl
 
 
 def check_tolerance(tolerance: float | None) -> None:
-    """Raise a ValueError unless `tolerance` is None or a number above 0 and below 1."""
+    """Raise a ValueError if the tolerance is invalid."""
     known = tolerance is None or (isinstance(tolerance, int | float) and not isinstance(tolerance, bool))
     if not known or (tolerance is not None and not 0.0 < tolerance < 1.0):
         raise ValueError(
             f"tolerance: expected a number above 0 and below 1, such as 1e-3, or None, got {tolerance!r}. "
-            "Pass what floating outputs may differ by, relative to 1 + the largest magnitude of an example."
+            "Pass the allowed difference of floats, relative to 1 + the largest magnitude of an example."
         )
 
 
 def differs(sample: Sample, output: str, got: NDArray[Any], relative: float) -> str:
-    """Return how numbers for an output differ from a sample's, as a sentence; empty if they are equal."""
+    """Return a description of how an output differs from that of a sample, or an empty string."""
     try:
         compare("", sample, output, got, relative, Noise(sample))
     except ParityError as error:
@@ -53,7 +53,7 @@ def differs(sample: Sample, output: str, got: NDArray[Any], relative: float) -> 
 
 
 def check_array(place: str, expected: NDArray[Any], got: NDArray[Any]) -> None:
-    """Raise a ParityError where the shape or the dtype is another one."""
+    """Raise a ParityError if the shape or the dtype differs."""
     if got.shape != expected.shape or got.dtype != expected.dtype:
         raise ParityError(
             f"{place}: expected {expected.dtype} of shape {format_shape(expected.shape)}, got {got.dtype} of "
@@ -72,7 +72,7 @@ class Noise:
         if self._found is None:
             self._found = {}
             if self._case.noise is not None:
-                with contextlib.suppress(Exception):  # the model fails at numbers next to these
+                with contextlib.suppress(Exception):  # the model fails at adjacent numbers
                     self._found = self._case.noise()
         return self._found.get(output, np.zeros(self._case.outputs[output].shape))
 
@@ -80,7 +80,7 @@ class Noise:
 def compare(
     place: str, sample: Sample, output: str, got: NDArray[Any], relative: float, noise: Noise
 ) -> tuple[float, float]:
-    """Return the largest absolute difference and the largest that was allowed, or raise."""
+    """Return the largest absolute difference and the largest allowed one, or raise a ParityError."""
     expected = sample.outputs[output]
     check_array(place, expected, got)
     if expected.dtype.kind in "biuSUO":
@@ -97,7 +97,7 @@ def compare(
         error[_overflows(got) & _overflows(expected) & (np.sign(got) == np.sign(expected))] = 0.0
     error[np.isnan(error)] = np.inf
     if not sample.plain:
-        # Where the model gives no number, none is right or wrong.
+        # Elements that are not numbers in the model's output are not compared.
         error[~np.isfinite(expected) if NON_FINITE in sample.kinds else np.isnan(expected)] = 0.0
     if not error.size:
         return 0.0, relative
@@ -107,19 +107,19 @@ def compare(
         allowed = allowed + _ROUNDING_MARGIN * _largest_of_example(sample, moved)
     worst = np.unravel_index(np.argmax(np.where(error > allowed, error, -1.0)), error.shape)
     if error[worst] > allowed[worst]:
-        why = f"a difference of {error[worst]:.3g} where {allowed[worst]:.3g} is allowed"
+        why = f"a difference of {error[worst]:.3g}, while {allowed[worst]:.3g} is allowed"
         refuse(place, worst, expected, got, why)
     return float(error[np.isfinite(error)].max(initial=0.0)), float(allowed[np.isfinite(allowed)].max())
 
 
 def _overflows(array: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return where values overflow: infinity, or the dtype's largest number, where some runtimes saturate."""
+    """Return the elements that overflowed: infinity, or the largest float, where some runtimes saturate."""
     largest = float(np.finfo(array.dtype).max) if array.dtype.kind == "f" else np.inf
     return np.asarray(np.abs(array.astype(np.float64)) >= largest)
 
 
 def _ties(sample: Sample, output: str, index: tuple[int, ...], got: NDArray[Any], relative: float) -> bool:
-    """Return whether `output` is the argmax of another output whose two scores at `index` nearly tie."""
+    """Return whether `output` is the argmax of another output whose scores at `index` tie."""
     chosen = sample.outputs[output]
     for scores in sample.outputs.values():
         if scores.dtype.kind != "f" or scores.shape[:-1] != chosen.shape or not scores.size:
@@ -139,7 +139,7 @@ def refuse(
 
 
 def _allowed(sample: Sample, output: str, relative: float) -> NDArray[np.float64]:
-    """Return the largest difference that is allowed for each element, by its example's own scale."""
+    """Return the allowed difference of every element, by the scale of its sample."""
     expected = sample.outputs[output]
     if expected.dtype.kind not in "fV":
         return np.zeros(())
@@ -149,7 +149,7 @@ def _allowed(sample: Sample, output: str, relative: float) -> NDArray[np.float64
 
 
 def _largest_of_example(sample: Sample, values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the largest value of each example, or of all where the output has no axis of examples."""
+    """Return the largest value of each sample, or of all if the output has no batch axis."""
     examples = {len(array) for array in sample.inputs.values() if array.ndim}
     axes = tuple(range(1, values.ndim)) if values.ndim and {len(values)} == examples else None
     return np.asarray(np.max(values, axis=axes, keepdims=True, initial=0.0), np.float64)

@@ -1,4 +1,4 @@
-"""Endpoints of a model: named functions of named, typed inputs."""
+"""The endpoints of a model: named functions with named, typed inputs."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from keras_dl_export.calls import keep_calls
 from keras_dl_export.names import in_graph
 from keras_dl_export.specs import Spec
 
-keep_calls()  # of models that are called from now on
+keep_calls()  # records the calls of models from now on
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A plain function of named tensors, with the specs of its inputs.
+    """A plain function of named tensors, and its inputs.
 
     Attributes:
         function: called with one keyword argument per input; runs with ``training=False`` and returns a dict
-            of named tensors. It is traced afresh for every target.
+            of named tensors. It is traced again for every target.
         inputs: the inputs by name, in order.
     """
 
@@ -29,10 +29,10 @@ class Endpoint:
 
 
 def pick(offered: Mapping[str, Endpoint], name: str) -> Endpoint:
-    """Return the endpoint of that name.
+    """Return the endpoint with a name.
 
     Raises:
-        ValueError: it is not offered.
+        ValueError: the model has no such endpoint.
     """
     if name not in offered:
         raise ValueError(f"endpoint: expected one of {', '.join(offered)}, got {name!r}.")
@@ -40,10 +40,10 @@ def pick(offered: Mapping[str, Endpoint], name: str) -> Endpoint:
 
 
 def with_batch_size(offered: Mapping[str, Endpoint], batch_size: int | None) -> dict[str, Endpoint]:
-    """Return the endpoints with the size of their batch axis fixed; as they are for None.
+    """Return the endpoints with a fixed batch size; unchanged for None.
 
     Raises:
-        ValueError: no size, or not that of an endpoint whose batch is fixed already.
+        ValueError: an invalid size, or another size than the fixed batch of an endpoint.
     """
     if batch_size is None:
         return dict(offered)
@@ -53,7 +53,7 @@ def with_batch_size(offered: Mapping[str, Endpoint], batch_size: int | None) -> 
         size, *rest = spec.shape or ("batch",)
         if isinstance(size, int) and size != batch_size:
             raise ValueError(
-                f"batch_size: {name!r} of endpoint {endpoint!r} takes batches of {size}, got {batch_size}."
+                f"batch_size: expected {size}, fixed by {name!r} of endpoint {endpoint!r}, got {batch_size}."
             )
         return Spec((batch_size, *rest), spec.dtype) if spec.shape and size == "batch" else spec
 
@@ -69,7 +69,7 @@ def call_endpoint(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, An
     """Call an endpoint's function and check that it returns named tensors."""
     outputs = endpoint.function(**inputs)
     if not isinstance(outputs, Mapping) or not outputs:
-        got = "none" if isinstance(outputs, Mapping) else type(outputs).__name__
+        got = "an empty dict" if isinstance(outputs, Mapping) else type(outputs).__name__
         raise TypeError(f"expected a dict of named tensors from the endpoint, got {got}.")
     if strange := [name for name in outputs if not name.isidentifier()]:
         raise ValueError(f"expected output names of letters, digits and _, got {strange[0]!r}.")

@@ -1,4 +1,4 @@
-"""Errors of the three packages, and the reason that a framework's error gives, in one line.
+"""Errors of the three packages, and the reason of a framework's error in one line.
 
 A wrong argument (an unknown endpoint, an unbuilt model, inputs of the wrong shape) is a `ValueError` or a
 `TypeError`. Everything else is one of these, each with a message of one paragraph:
@@ -7,11 +7,11 @@ A wrong argument (an unknown endpoint, an unbuilt model, inputs of the wrong sha
         ExportError           the exporter and the readers of releases
             BackendError      Keras does not run on TensorFlow
             ConversionError   a format cannot express the model; nothing was written
-            ParityError       a written file does not give the model's numbers in its own runtime
-            AccuracyError     a written file is right less often than its model, by more than allowed
+            ParityError       a written file does not reproduce the model's numbers in its own runtime
+            AccuracyError     a written file loses more accuracy than allowed
             ReleaseError      a release folder is missing, incomplete, altered or cannot be written
-        ServingError          the client and the server: its branch is in keras_dl_serving.errors
-        ServerStartError      a server that cannot start; in keras_dl_serving.errors, too
+        ServingError          the client and the server; its subclasses are in keras_dl_serving.errors
+        ServerStartError      the server cannot start; in keras_dl_serving.errors
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import textwrap
 _COLORS = re.compile("\x1b\\[[0-9;]*m")
 _CALL = re.compile(r"Exception encountered when calling (?P<place>[^\n]+?)\.?\n")
 _CALL_ENDS = re.compile(r"\n\s*(?:Call a|A)rguments received by ")
-# AutoGraph quotes the code that led there, each line after the file that it is in; the reason comes last.
+# AutoGraph quotes the calling code, each line after its file; the reason comes last.
 _USER_CODE = re.compile(r"in user code:\s*\n")
 _RAISED = re.compile(r"^ {4,}(?:[\w.]+\.)?[A-Z]\w*(?:Error|Exception|Warning|Interrupt): ?", re.M)
 _IN_GRAPH = re.compile(
@@ -30,13 +30,13 @@ _IN_GRAPH = re.compile(
 )
 _MLIR = re.compile(r"^[^\n]*?\berror: (?:loc\(.*\): )?(?=\S)", re.M)
 _NODE = re.compile(r"'\{\{node ([^}]*)\}\} = (\w+)\[[^']*'")
-# Places in a graph or a C++ file, which do not help a user.
+# Locations in a graph or a C++ file, which do not help a user.
 _LOCATIONS = re.compile(
     r"\{\{(?:function_)?node [^}]*\}\} ?|\[\[\{\{node [^}]*\}\}\]\]|\[Op:[^\]]*\](?: name:.*$)?|"
     r"^\S+\.(?:cc|cpp|h|py):\d+(?::\d+)?:? ?|^<unknown>:\d+: |\((?:defined at|at) [^)]*\.py:\d+\)",
     re.M,
 )
-_LONGEST = 700  # letters of a reason
+_LONGEST = 700  # characters of a reason
 
 
 class KerasDLError(Exception):
@@ -48,7 +48,7 @@ class ExportError(KerasDLError):
 
 
 class BackendError(ExportError):
-    """Error of a Keras backend other than TensorFlow."""
+    """Keras runs on a backend other than TensorFlow."""
 
 
 class ConversionError(ExportError):
@@ -56,22 +56,22 @@ class ConversionError(ExportError):
 
 
 class ParityError(ExportError):
-    """Error of a file that does not give the model's numbers in its own runtime."""
+    """A file does not reproduce the model's numbers in its own runtime."""
 
 
 class AccuracyError(ExportError):
-    """Error of a file that loses more accuracy than allowed."""
+    """A file loses more accuracy than allowed."""
 
 
 class ReleaseError(ExportError):
-    """Error of a release folder that is missing, incomplete, altered, or cannot be written."""
+    """A release folder is missing, incomplete or altered, or cannot be written."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return an error's reason in one line, without the text that frameworks put around it.
+    """Return the reason of an error in one line, without the context that frameworks add.
 
-    Keras wraps the reason in the call that it came from, AutoGraph puts it under the code that led there,
-    TensorFlow under a stack trace, and the converters after a place in a C++ file. The innermost call stays.
+    Keras wraps the reason in the failed call, AutoGraph puts it after the calling code, TensorFlow after a
+    stack trace, and the converters after a location in a C++ file. The innermost call is kept.
     """
     said = error.args[0] if type(error) is KeyError and error.args else error  # its str is a repr
     text = _COLORS.sub("", str(said)).strip()
@@ -94,13 +94,13 @@ def first_line(error: BaseException) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return `first_line` with a period at its end."""
+    """Return `first_line` as a complete sentence."""
     reason = first_line(error)
     return reason if reason.endswith((".", "!", "?", "...")) else f"{reason}."
 
 
 def _said(text: str) -> str:
-    """Return the first line, and the rest of the paragraph if that line ends in a colon or comma."""
+    """Return the first line, and the rest of the paragraph if the line ends with a colon or comma."""
     if blamed := _MLIR.search(text):
         text = text[blamed.end() :]
     cleaned = "\n".join(" ".join(_clean(line).split()) for line in text.splitlines())
@@ -108,7 +108,7 @@ def _said(text: str) -> str:
     while rest.strip() and said.endswith((":", ",")):
         paragraph, _, rest = rest.strip().partition("\n\n")
         said = f"{said} {' '.join(paragraph.split())}"
-    said = said.partition(" You can attempt the following resolutions")[0]  # they are not for exporting
+    said = said.partition(" You can attempt the following resolutions")[0]  # they do not apply to an export
     return textwrap.shorten(said, _LONGEST, placeholder=" ...")
 
 

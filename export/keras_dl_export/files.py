@@ -1,4 +1,4 @@
-"""Files and folders that exist whole or not at all: written under another name, then renamed into place."""
+"""Atomic writing of files and folders: written under another name, then renamed into place."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 from keras_dl_export.errors import ReleaseError
 
-_STAGING = ".staging-"  # TensorFlow Serving passes over folders whose name is no number
+_STAGING = ".staging-"  # TensorFlow Serving ignores folders whose name is not a number
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a draft beside `path`, which takes its place when the block ends and is deleted when it fails.
+    """Yield a draft next to `path`, which replaces it when the block ends and is deleted if the block fails.
 
         with replacing("metrics.json") as draft:
             draft.write_text(...)
@@ -39,35 +39,31 @@ def replacing(path: str | Path) -> Iterator[Path]:
         if error.filename not in (None, str(draft)):
             raise
         reason = error.strerror or str(error).partition("\n")[0]
-        state = (
-            "what was there before is kept. Make room on its disk, or choose a folder that can be written to."
-        )
+        state = "the previous file is kept. Free disk space, or choose a writable folder."
         if not path.parent.exists():
-            state = "its folder does not exist, or not any more. Begin anew, and leave the folder in place."
+            state = "its folder does not exist or was removed. Start again, and keep the folder."
         raise OSError(error.errno, f"{path}: cannot be written ({reason}); {state}") from error
     finally:
-        with suppress(OSError):  # the reason why the block failed counts
+        with suppress(OSError):  # the error of the block is more important
             draft.unlink(missing_ok=True)
 
 
 @contextmanager
 def staging_folder(parent: Path) -> Iterator[Path]:
-    """Yield a folder inside `parent` to write into; what is not renamed away from it is removed at the end.
+    """Yield a staging folder inside `parent`; whatever is not moved out of it is removed at the end.
 
-    The folder is locked for as long as its process lives, so that folders which a killed process left behind
-    differ from those in use: they are removed here.
+    The folder is locked while its process lives. Unlocked folders, left behind by killed processes, are
+    removed here.
 
     Raises:
-        ReleaseError: `parent` cannot be written to, or not to the end.
+        ReleaseError: `parent` is not writable, or writing fails.
     """
     missing = [folder for folder in (parent, *parent.parents) if not folder.exists()]
     try:
         _remove_abandoned(parent)
         folder, lock = _claim(parent)
     except OSError as error:
-        raise ReleaseError(
-            f"{parent}: expected a folder that can be written to, got {error.strerror or error}."
-        ) from error
+        raise ReleaseError(f"{parent}: expected a writable folder, got {error.strerror or error}.") from error
     try:
         yield folder
     except OSError as error:  # a full disk, for example
@@ -75,16 +71,16 @@ def staging_folder(parent: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
-        with suppress(OSError):  # something was put there
+        with suppress(OSError):  # not empty
             for created in missing:
                 created.rmdir()
 
 
 def move_into_place(draft: Path, target: Path) -> None:
-    """Rename a file or folder to `target`; a file or folder that is there is replaced, or kept on failure.
+    """Rename a file or folder to `target` and replace an existing one, which is kept on failure.
 
     Raises:
-        OSError: the file system refuses it.
+        OSError: the rename failed.
     """
     if not target.is_dir():
         draft.replace(target)
@@ -101,7 +97,7 @@ def move_into_place(draft: Path, target: Path) -> None:
 
 
 def sha256(content: bytes | Path) -> str:
-    """Return the SHA-256 of bytes, or of a file's content, in hexadecimal digits."""
+    """Return the SHA-256 of bytes, or of a file's content, as hexadecimal digits."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
     with content.open("rb") as file:

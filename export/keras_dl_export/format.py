@@ -24,8 +24,8 @@ class Format(Protocol):
     called, so that reading files of one format needs no other one, and no TensorFlow.
 
     Attributes:
-        name: what `formats=` and `release.json` call it.
-        title: what a line of progress calls it.
+        name: its name in `formats=` and `release.json`.
+        title: its name in progress messages.
         quantizations: the values of `quantize=` that it supports.
         threads_of_process: whether its runtime has one number of threads for the whole process.
     """
@@ -37,7 +37,7 @@ class Format(Protocol):
 
     @abstractmethod
     def recognizes(self, path: Path) -> bool:
-        """Return whether a file or folder is of this format, by its content."""
+        """Return whether the content of a file or folder is of this format."""
 
     @abstractmethod
     def open(self, path: Path, threads: int | None) -> Mapping[str, Runner]:
@@ -45,11 +45,11 @@ class Format(Protocol):
 
         Args:
             path: the file or folder.
-            threads: how many threads may share an operator; by default the runtime chooses.
+            threads: the number of threads of an operator; by default the runtime chooses.
         """
 
     def emitter(self, quantize: str | None) -> Emitter | None:
-        """Return the format's own form of recurrent layers and operators; None for TensorFlow's.
+        """Return the format's emitter of recurrent layers and operators; None for TensorFlow's own.
 
         Args:
             quantize: how the file is quantized, or None.
@@ -58,7 +58,7 @@ class Format(Protocol):
 
     @abstractmethod
     def files(self, endpoints: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return the paths of the format's files in a release, each with the endpoints that it holds."""
+        """Return the paths of the format's files in a release, each with its endpoints."""
 
     @abstractmethod
     def write(
@@ -74,7 +74,7 @@ class Format(Protocol):
             signatures: the endpoints in it, traced with the format's emitter.
             path: the file or folder.
             quantization: how weights and activations are quantized, if at all.
-            saved_model: a SavedModel that holds the very same signatures, where there is one.
+            saved_model: a SavedModel with the same signatures, or None.
 
         Raises:
             ConversionError: the format cannot express an endpoint.
@@ -82,7 +82,7 @@ class Format(Protocol):
 
     @abstractmethod
     def count_operators(self, path: Path, signatures: Mapping[str, Signature]) -> Mapping[str, int]:
-        """Count the operators of a file by name; `signatures` are what was written to it."""
+        """Count the operators of a file by name; `signatures` are its endpoints."""
 
     def versions(self, path: Path) -> Mapping[str, int | str]:
         """Return the operator sets and file schemas that a reader of the file must support."""
@@ -92,10 +92,10 @@ class Format(Protocol):
 def refuse_strings(
     format: str, endpoint: str, inputs: Mapping[str, Spec], outputs: Mapping[str, Spec]
 ) -> None:
-    """Raise a ConversionError where a format without strings would have to hold some."""
+    """Raise a ConversionError if an endpoint has strings, which the format does not support."""
     for name, spec in (*inputs.items(), *outputs.items()):
         if spec.dtype == "string":
             raise ConversionError(
-                f"{format}: endpoint {endpoint!r} has strings in {name!r}, which only a SavedModel can "
-                "carry. Turn the text into numbers outside the model, or leave this format out."
+                f"{format}: endpoint {endpoint!r} has strings in {name!r}, which only a SavedModel "
+                "supports. Convert the text to numbers outside the model, or omit this format."
             )

@@ -1,4 +1,4 @@
-"""Analyze the graph of a traced endpoint: what it does with each of its inputs."""
+"""Analyze in the graph of a traced endpoint how each of its inputs is used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_dl_export.names import in_graph
 from keras_dl_export.samples.sample_kinds import window_sizes
 from keras_dl_export.samples.usage import Insight, Usage
 
-# The arguments (by position; None for all) by which an operator sizes its output, or a loop its steps.
+# The arguments (by position; None for all) that determine the size of an output or the steps of a loop.
 _SIZING: dict[str, tuple[int, ...] | None] = {
     "Bincount": (1,),
     "BroadcastTo": (1,),
@@ -41,13 +41,13 @@ _SIZING: dict[str, tuple[int, ...] | None] = {
     "UnsortedSegmentSum": (2,),
     "While": None,
 }
-# The argument by which an operator looks something up, and what brings any integer into a range before.
+# The index argument of a lookup, and operators that clip an integer to a range before it.
 _LOOKING_UP = {"Gather": 1, "GatherNd": 1, "GatherV2": 1, "ResourceGather": 1, "ResourceGatherNd": 1}
 _BOUNDING = {"ClipByValue", "FloorMod", "Maximum", "Minimum", "Mod"}
-# They return the size of a tensor, whatever its values.
+# Their outputs depend only on the shape of a tensor.
 _BLIND = {"OnesLike", "Rank", "Shape", "ShapeN", "Size", "ZerosLike"}
-# One infinity among what they sum spoils the whole sum, and runtimes differ in what they make of it; a
-# sine of 1e30 is one of a rounding error.
+# One infinity among their summands makes the sum meaningless, and runtimes differ in the result; the sine of
+# 1e30 is the sine of a rounding error.
 MIXING = {
     *(
         "AvgPool",
@@ -77,13 +77,13 @@ MIXING = {
     *("PartitionedCall", "If", "StatelessIf"),
 }
 _TESTS = {"IsFinite", "IsInf", "IsNan"}
-# They give the same answer to a NaN everywhere, and what comes out is no NaN, or is chosen with care.
+# All runtimes agree on their result for NaN, and the result is not NaN, or is selected explicitly.
 _COMPARISONS = {
     *("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual", "Select", "SelectV2"),
     *_TESTS,
 }
 _CHOICES = {"Select", "SelectV2"}
-# They may pass over a NaN or not, as the order of their operands has it: TensorFlow's own kernels differ.
+# They may or may not propagate NaN, depending on operand order: TensorFlow's own kernels differ.
 _PASSING_OVER = {
     *("ArgMax", "ArgMin", "Max", "MaxPool", "MaxPool3D", "Maximum", "Min", "Minimum", "Relu", "Relu6"),
     *("LeakyRelu", "Elu", "Selu", "Sigmoid", "Softmax", "Softplus", "Tanh", "TopKV2", "ClipByValue"),
@@ -97,8 +97,8 @@ def look_into(function: Any, inputs: Iterable[str], layers: Iterable[Any] = ()) 
 
     Args:
         function: a TensorFlow ConcreteFunction of keyword arguments, the inputs' `names.in_graph`.
-        inputs: what the endpoint calls them.
-        layers: of the model that it belongs to.
+        inputs: the endpoint's names of the inputs.
+        layers: the layers of the model.
     """
     operations = function.graph.get_operations()
     named = zip(sorted(function.structured_outputs), function.graph.outputs, strict=False)
@@ -139,7 +139,7 @@ def _arguments(function: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _sizes(tensor: Any, operations: Iterable[Any]) -> bool:
-    """Return whether integers of this tensor decide the size of another."""
+    """Return whether integers of this tensor determine the size of another."""
     if not tensor.dtype.is_integer:
         return False
     reached = {tensor.name}
@@ -178,15 +178,15 @@ def _outputs_of(
     *,
     untested: bool,
 ) -> frozenset[str]:
-    """Return the outputs that non-finite values in a tensor reach in a way on which all runtimes must agree.
+    """Return the outputs that non-finite values in a tensor reach with a result that runtimes must agree on.
 
     Args:
         tensor: the input.
-        operations: of its graph, in order.
+        operations: the operations of its graph, in order.
         outputs: the endpoint's names of the graph's outputs.
-        tests: operators whose answer makes numbers of the values: all that follows counts.
-        stops: operators behind which nothing is left to compare, unless the values were replaced before.
-        untested: whether an output that the values reach untested counts, too.
+        tests: operators that turn the values into numbers; all outputs after them count.
+        stops: operators after which nothing can be compared, unless the values were replaced before.
+        untested: whether an output counts that the values reach without a test.
     """
     if not tensor.dtype.is_floating:
         return frozenset()
@@ -205,7 +205,7 @@ def _outputs_of(
         if names & tested or (raw and operation.type in tests):
             tested |= made
         casts = operation.type == "Cast" and not operation.outputs[0].dtype.is_floating
-        chooses = operation.type in _CHOICES and names & tested  # a number for each that failed the test
+        chooses = operation.type in _CHOICES and names & tested  # replaces values that failed the test
         if raw and not casts and not chooses:
             reached |= made
     kept = tested | (reached if untested else set())

@@ -1,4 +1,4 @@
-"""Open a written file or a release and return a runner; only a SavedModel imports TensorFlow."""
+"""Open a written file or a release as a runner. TensorFlow is imported only for a SavedModel."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ def load_artifact(
 
     Args:
         path: an ONNX or TFLite file, a SavedModel folder, a release, or the folder of a release's versions.
-        endpoint: the endpoint; by default `serving_default`, or the only one there is.
-        format: which of a release's formats; `saved_model` by default.
-        version: which version of a release; the newest by default.
-        threads: how many threads may share an operator of an ONNX or TFLite file; by default the runtime
-            chooses. A SavedModel takes the process's: `tf.config.threading`, before TensorFlow's first use.
+        endpoint: the endpoint; by default `serving_default`, or the only one.
+        format: the format in a release; by default `saved_model`.
+        version: the version of a release; by default the newest.
+        threads: the number of threads of an operator of an ONNX or TFLite file; by default the runtime
+            chooses. For a SavedModel it is a setting of the process: `tf.config.threading`, before
+            TensorFlow's first use.
 
     Returns:
         A runner: called with a dict of arrays it returns a dict of arrays.
 
     Raises:
-        FileNotFoundError: there is nothing at `path`.
-        ValueError: an unknown endpoint or number of threads, or a format that the release does not hold.
-        ReleaseError: the release is half-written or altered.
-        ExportError: the file's own runtime refuses it.
+        FileNotFoundError: `path` does not exist.
+        ValueError: an unknown endpoint, an invalid number of threads, or a format that is not in the release.
+        ReleaseError: the release is incomplete or altered.
+        ExportError: the file's own runtime cannot load it.
     """
     path = as_path("path", path, "models/digits.onnx")
     if not path.exists():
@@ -50,7 +51,7 @@ def load_artifact(
         artifacts = [artifact for artifact in release.artifacts if artifact.format == format]
         if not artifacts:
             held = ", ".join(dict.fromkeys(artifact.format for artifact in release.artifacts))
-            raise ValueError(f"format: {release.path} holds {held}, got {format!r}.")
+            raise ValueError(f"format: expected one of {held} for {release.path}, got {format!r}.")
         endpoints = [name for artifact in artifacts for name in artifact.endpoints]
         endpoint = _choose(endpoint, endpoints)
         artifact = next(artifact for artifact in artifacts if endpoint in artifact.endpoints)

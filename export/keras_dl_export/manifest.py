@@ -1,4 +1,4 @@
-"""The content of `release.json`: a release's model, endpoints, files and the tools that wrote it."""
+"""The content of `release.json`: model, endpoints, files and tool versions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from keras_dl_export.specs import Spec
 from keras_dl_export.tracing import Signature
 
 _TOOLS = ("keras-dl", "keras", "tensorflow", "ai-edge-litert", "onnx", "onnxruntime", "tf2onnx", "numpy")
-_TIMED_CALLS, _TIMED_SECONDS = 20, 0.3  # of each file, endpoint and number of threads, whichever comes first
+_TIMED_CALLS, _TIMED_SECONDS = 20, 0.3  # per file, endpoint and number of threads, whichever comes first
 
 
 def describe(
@@ -31,8 +31,8 @@ def describe(
     Args:
         model: the exported model.
         signatures: its endpoints.
-        artifacts: the files, proven equal to it.
-        staged: the folder that they are in.
+        artifacts: the checked files.
+        staged: the folder of the files.
     """
     artifacts = list(artifacts)
     return {
@@ -65,7 +65,7 @@ def describe(
 def _flops(signature: Signature) -> dict[str, Any]:
     try:
         return {"flops": dataclasses.asdict(count_flops(signature))}
-    except Exception as error:  # an operator that TensorFlow runs in graphs alone is no reason for no release
+    except Exception as error:  # an operator that runs only in graphs must not prevent a release
         return {"flops": None, "flops_missing": first_line(error)}
 
 

@@ -1,4 +1,4 @@
-"""List the endpoints of a Keras model: those that it declares, or one made from its `call`."""
+"""List the endpoints of a Keras model: those that it declares, or one for its `call`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _FLAGS = ("training", "mask")  # Keras's own arguments of `call`
 def endpoints_of(
     model: Any, examples: ArrayLike | Mapping[str, ArrayLike] | None = None
 ) -> dict[str, Endpoint]:
-    """List the endpoints of a built Keras model.
+    """Return the endpoints of a built Keras model by name.
 
-    A model with a method `endpoints()` declares its own. Any other gets `serving_default`, derived from its
-    `call`: the keys of dict inputs win over the names of `Input`s and arguments, outputs keep their keys, and
-    a single output is called `output`. Characters that are invalid in signatures become `_`.
+    A model with a method `endpoints()` declares them. Any other model has `serving_default`, derived from its
+    `call`: the keys of dict inputs take precedence over the names of `Input`s and arguments, outputs keep
+    their keys, and a single output is called `output`. Characters that are invalid in a signature become `_`.
 
     Args:
         model: a built Keras 3 model.
-        examples: real inputs, an array or a dict of arrays, by which the arguments of a subclassed model's
-            `call` are derived. Without any they are those of the model's first call, if Keras was imported
-            before this package; or else what Keras itself keeps, the first argument alone, in float32.
+        examples: real inputs, an array or a dict of arrays, that define the arguments of a subclassed model's
+            `call`. By default these are the arguments of the model's first call, if Keras was imported before
+            this package; otherwise the first argument only, in float32, as stored by Keras.
 
     Raises:
         TypeError: `model` is not a Keras model, or its `endpoints()` does not return a dict of `Endpoint`.
@@ -41,16 +41,16 @@ def endpoints_of(
     """
     require_tensorflow_backend()
     if not isinstance(model, keras.Model):
-        remedy = "Build one of layers, or load one with keras.saving.load_model."
+        remedy = "Build one from layers, or load one with keras.saving.load_model."
         if isinstance(model, keras.Layer | keras.Function):
             remedy = "Wrap it: x = keras.Input(shape); keras.Model(x, it(x))."
         raise TypeError(f"model: expected a built keras.Model, got {type(model).__name__}. {remedy}")
     if isinstance(model, keras.Sequential) and not model.layers:
-        raise ValueError(f"model: {model.name!r} has no layers, so that nothing can be exported. Add some.")
+        raise ValueError(f"model: expected at least one layer, got none in {model.name!r}. Add layers.")
     if not model.built:
         raise ValueError(
-            f"model: {model.name!r} is not built, so that it has no weights and no input shapes yet. Call it "
-            "on data, fit it, or call build(input_shape) first."
+            f"model: expected a built model, got {model.name!r}, which has no weights yet. Call it on data, "
+            "fit it, or call build(input_shape) first."
         )
     declared = getattr(model, "endpoints", None)
     if not callable(declared):
@@ -69,7 +69,7 @@ def endpoints_of(
 
 
 def smallest_vocabulary(model: Any) -> int:
-    """Return a bound below which every integer is safe to draw; 2 for a model without embeddings."""
+    """Return the smallest vocabulary of the model's embeddings; 2 for a model without embeddings."""
     sizes = [
         layer.input_dim for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)
     ]
@@ -105,7 +105,7 @@ def _from_call(model: Any, examples: Any) -> Endpoint:
             outputs = _call(model, signature, {**dict(zip(arguments, given, strict=True)), **constants})
         fallback = getattr(model, "output_names", ()) if isinstance(outputs, list | tuple) else ("output",)
         named = zip(_names(outputs, fallback), keras.tree.flatten(outputs), strict=True)
-        # An output that is None here, such as that of a loss in training, is not written.
+        # An output that is None, such as a loss in training, is not in the file.
         return {name: keras.ops.convert_to_tensor(value) for name, value in named if value is not None}
 
     return Endpoint(
@@ -118,14 +118,14 @@ def _refuse_ragged(inputs: Iterable[Any]) -> None:
     for tensor in inputs:
         if getattr(tensor, "ragged", False):
             raise ValueError(
-                f"model: input {tensor.name!r} is ragged, but a file takes dense tensors, whose padding "
-                "would count as values. Build the model with keras.Input(shape) and Masking or "
-                "mask_zero=True, and set its weights."
+                f"model: expected dense inputs, got the ragged input {tensor.name!r}. A file has dense "
+                "tensors, whose padding would count as values. Build the model with keras.Input(shape) and "
+                "Masking or mask_zero=True, and set its weights."
             )
 
 
 def _call(model: Any, signature: inspect.Signature, given: Mapping[str, Any]) -> Any:
-    """Call a model: the first argument by its place, as Keras wants it, others by name if they have one."""
+    """Call a model with the first argument by position, as Keras requires, and others by name if possible."""
     kinds = {name: signature.parameters[name].kind for name in signature.parameters if name in given}
     by_place = inspect.Parameter.VAR_POSITIONAL in kinds.values()
     first = next(iter(signature.parameters))
@@ -146,9 +146,9 @@ def _call(model: Any, signature: inspect.Signature, given: Mapping[str, Any]) ->
 
 
 def _recorded(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return symbolic arguments of the model's first call, by name, and those that are not tensors.
+    """Return symbolic arguments of the model's first call by name, and the arguments that are not tensors.
 
-    Of a model that was built without a call, Keras kept the shapes.
+    If the model was built without a call, the shapes are those stored by Keras.
     """
 
     def symbol(leaf: Leaf) -> Any:
@@ -190,30 +190,31 @@ def _check_complete(model: Any, parameters: Sequence[str], arguments: Mapping[st
     ]
     if not parameters:
         raise ValueError(
-            f"model: {type(model).__name__}.call() takes no tensors, and a file without inputs would hold "
-            "one answer alone. Give call() an input, or save what it returns."
+            f"model: expected a tensor argument in {type(model).__name__}.call(), got none. A file without "
+            "inputs would have one constant output. Add an input to call(), or save its result."
         )
     if not arguments or any(name not in arguments for name in required):
         raise ValueError(
-            f"model: Keras kept no shapes for {', '.join(required or parameters)} of "
+            f"model: expected known shapes, got none for {', '.join(required or parameters)} of "
             f"{type(model).__name__}.call(). Pass inputs= with one example array per argument, "
-            "call the model on data once, or give the class an endpoints() method."
+            "call the model on data once, or add an endpoints() method to the class."
         )
 
 
 def _exemplified(
     model: Any, parameters: Sequence[str], recorded: Mapping[str, Any], examples: Any
 ) -> dict[str, Any]:
-    """Return symbolic arguments, by name, like the examples.
+    """Return symbolic arguments by name in the shapes of the examples.
 
-    A dict is by argument, or by the input names of what Keras recorded, or else the first argument itself.
+    The keys of a dict are arguments, or the input names of recorded arguments; otherwise the dict is the
+    first argument.
     """
 
     def symbol(example: Any) -> Any:
         if isinstance(example, Mapping):
             return {name: symbol(value) for name, value in example.items()}
         array = as_array("inputs", example)
-        # Python's floats come as float64, which Keras would cast.
+        # Python floats become float64, which Keras would cast.
         dtype = {"S": "string", "U": "string", "O": "string", "f": model.input_dtype}.get(array.dtype.kind)
         return keras.KerasTensor((None, *array.shape[1:]), dtype or array.dtype.name)
 
@@ -231,14 +232,14 @@ def _exemplified(
 
 
 def _argument_names(arguments: Mapping[str, Any]) -> list[str]:
-    """Name the leaves of arguments: by their dict keys, or else by the argument and their place in it."""
+    """Return names for the leaves of arguments: dict keys, otherwise the argument and the position in it."""
     values, parameters = [*arguments.values()], [*arguments]
     paths = (path for path, _ in keras.tree.flatten_with_path(values))
     return _names(values, ["_".join((parameters[path[0]], *map(str, path[1:]))) for path in paths])
 
 
 def _names(structure: Any, fallback: Sequence[str]) -> list[str]:
-    """Name the leaves of a structure: by their dict keys, or else from `fallback`, in order."""
+    """Return names for the leaves of a structure: dict keys, otherwise from `fallback` in order."""
     names: list[str] = []
     for index, (path, _) in enumerate(keras.tree.flatten_with_path(structure)):
         keyed = next((depth for depth, key in enumerate(path) if isinstance(key, str)), None)

@@ -1,4 +1,4 @@
-"""Names of inputs and outputs: in a file, in TensorFlow's graph, and as a caller passes them."""
+"""Names of inputs and outputs in a file, in TensorFlow's graph, and in a caller's arguments."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _PLAIN = re.compile(r"[A-Za-z]\w*", re.ASCII)
 
 
 def as_word(name: str) -> str:
-    """Return a name that is valid in all files: letters of any script, digits and `_`, no digit first."""
+    """Return a name as in all files: letters of any script, digits and `_`, not starting with a digit."""
     return re.sub(r"\W", "_", f"_{name}" if name[:1].isdigit() else name)
 
 
 def as_words(names: Iterable[str]) -> list[str]:
-    """Return names that are valid in all files; of two that become equal, the later gets a `_`."""
+    """Return the names as in all files; of two equal results, the later gets a `_`."""
     words: list[str] = []
     for name in names:
         word = as_word(name)
@@ -27,13 +27,13 @@ def as_words(names: Iterable[str]) -> list[str]:
 
 
 def by_word(given: Mapping[str, Any], words: Collection[str]) -> dict[str, Any]:
-    """Return values that were passed under the model's own names under the names in files.
+    """Return values that use the model's own names under the names in files.
 
-    `{"my-x": x}` may be given for `my_x`, and `{"a": {"b": x}}` for `a_b`. Names of neither kind stay.
+    `{"my-x": x}` is accepted for `my_x`, and `{"a": {"b": x}}` for `a_b`. Unknown names stay.
 
     Args:
         given: values by name.
-        words: the names that files have.
+        words: the names in files.
     """
     flat: dict[str, Any] = {}
     for name, value in given.items():
@@ -48,10 +48,10 @@ def by_word(given: Mapping[str, Any], words: Collection[str]) -> dict[str, Any]:
 
 
 def as_parameters(names: Iterable[str]) -> dict[str, str]:
-    """Return each word as a parameter of a Python method, in order.
+    """Return each name as a valid parameter of a Python method, in order.
 
-    `tf.saved_model.load(...).signatures[...]` is called so: `in` is `in_` there, `self` is `self_`, and `_x`
-    is `arg__x`, as TensorFlow itself has it.
+    `tf.saved_model.load(...).signatures[...]` uses these: `in` is `in_`, `self` is `self_`, and `_x` is
+    `arg__x`, as in TensorFlow itself.
     """
     parameters: dict[str, str] = {}
     for name in sorted(names):
@@ -64,10 +64,10 @@ def as_parameters(names: Iterable[str]) -> dict[str, str]:
 
 
 def in_graph(names: Iterable[str]) -> dict[str, str]:
-    """Return the name of each word in TensorFlow's graph: itself, or a number where that is invalid there.
+    """Return the name of each input in TensorFlow's graph: itself, or a number if it is not valid there.
 
-    Names in a graph are ASCII, do not differ in case alone, and are parameters of Python functions. They are
-    in the order of the words as parameters, because TensorFlow sorts both and matches them by their place.
+    Names in a graph are ASCII, differ not only in case, and are parameters of Python functions. They are in
+    the order of the names as parameters, because TensorFlow sorts both and matches them by position.
     """
     words = list(names)
     parameters = as_parameters(words)

@@ -1,4 +1,4 @@
-"""The model's own answers: the numbers that `predict` gives, and how far rounding moves them."""
+"""The model's own outputs: the numbers of `predict`, and their change by rounding."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from keras_dl_export.samples.answers import ROUNDING, Answers, Arrays
 
 
 class Predictor(Answers):
-    """The answers of an endpoint's function in a graph, as `predict` runs it.
+    """The outputs of an endpoint's function in a graph, as `predict` runs it.
 
-    A graph is of the inputs' own sizes, but for a free batch axis: what a layer decides by the size of an
-    image is decided so in `predict`, too. In a graph an activation is freed after its last use; an eager call
-    of a functional model keeps them all until it ends.
+    A graph has the sizes of the inputs except for a dynamic batch axis, so a layer that branches on the size
+    of an image branches as in `predict`. A graph frees an activation after its last use; an eager call of a
+    functional model keeps all activations until it ends.
 
     Args:
-        endpoint: the endpoint to call.
-        random: "mean" if draws from hidden generators are replaced by their mean.
+        endpoint: the endpoint to run.
+        random: "mean" to replace draws from hidden generators by their mean.
     """
 
     def __init__(self, endpoint: Endpoint, random: str = "refuse") -> None:
@@ -37,19 +37,19 @@ class Predictor(Answers):
         self._graph: Callable[..., Any] | None = None
 
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Return the endpoint's answers by name."""
+        """Return the endpoint's outputs by name."""
         sizes = {name: array.shape[1:] for name, array in inputs.items()}
         if self._graph is None or sizes != self._sizes:
             self._graph, self._sizes = self._traced(inputs), sizes
         return _arrays(self._graph(**self._tensors(inputs)))
 
     def eagerly(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Return the answers of an eager call, one operation after the other."""
+        """Return the outputs of an eager call of the model."""
         with self._as_exported():
             return _arrays(self._ask(**self._tensors(inputs)))
 
     def _rounded(self, inputs: Arrays, seed: int) -> dict[str, NDArray[Any]]:
-        """Return the answers with floats that are cast from integers moved, too."""
+        """Return the outputs with moved inputs; floats cast from integers are moved, too."""
         if all(array.dtype.kind not in "iu" for array in inputs.values()):
             return self(inputs)
         with _moved_casts(seed):
@@ -80,7 +80,7 @@ class Predictor(Answers):
             function = tf.function(self._ask, autograph=False)
             try:
                 graph: Callable[..., Any] = function.get_concrete_function(**specs(free=True))
-            except Exception:  # a layer that reads the number of examples has it in a single batch
+            except Exception:  # a layer needs the number of examples
                 graph = function.get_concrete_function(**specs(free=False))
         return graph
 
@@ -101,7 +101,7 @@ def _arrays(outputs: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
 
 @contextlib.contextmanager
 def _moved_casts(seed: int) -> Iterator[None]:
-    """Move each float that is cast from an integer by `tf.cast`, as Keras casts it."""
+    """Move each float that Keras casts from an integer, in this thread only."""
 
     def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
         def cast(x: Any, dtype: Any, name: str | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Quantization of weights and activations, and the data that calibrates it."""
+"""Quantization of weights and activations, and the calibration data for int8."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ class Quantization:
 
     Attributes:
         kind: one of the format's `quantizations`.
-        rows: for int8, the examples that each endpoint is calibrated on. Those that the data cannot feed are
-            missing: an ONNX file of such an endpoint stays float32; in a TFLite file, which has all
-            endpoints, its activations do, and weights that it shares with a calibrated one are in 8 bits.
-        integer_io: whether floating inputs and outputs of an int8 file become int8 too; TFLite's alone.
+        rows: for int8, the calibration examples of each endpoint, except endpoints whose inputs the data do
+            not have. An ONNX file of such an endpoint stays float32. In a TFLite file, which contains all
+            endpoints, its activations stay float32, while weights that it shares with a calibrated endpoint
+            have 8 bits.
+        integer_io: whether floating inputs and outputs of an int8 file become int8, too; TFLite only.
     """
 
     kind: str
@@ -38,20 +39,20 @@ class Quantization:
     integer_io: bool = False
 
     def of(self, *endpoints: str) -> Quantization | None:
-        """Return how a file with those endpoints alone is quantized; None if it stays float32."""
+        """Return the quantization of a file with only these endpoints, or None if it stays float32."""
         return None if self.kind == "int8" and not set(endpoints) & set(self.rows) else self
 
     def notes(self, endpoints: Iterable[str]) -> tuple[str, ...]:
-        """Return a sentence for each endpoint that stays float."""
+        """Return a note for each endpoint that stays float32."""
         return tuple(
-            f"{name}: the representative data do not have its inputs, so that its activations stay floats."
+            f"{name}: the representative data do not contain its inputs, so its activations stay float32."
             for name in endpoints
             if self.of(name) is None
         )
 
     @property
     def examples(self) -> dict[str, NDArray[Any]] | None:
-        """A few of the rows as a batch to compare on; None without rows."""
+        """Some of the rows as a batch for the comparison, or None."""
         merged: dict[str, NDArray[Any]] = {}
         for rows in self.rows.values():
             alike = [row for row in rows if all(row[name].shape == rows[0][name].shape for name in row)][:8]
@@ -67,27 +68,29 @@ def check_quantization(
     endpoints: Mapping[str, Endpoint],
     integer_io: bool = False,
 ) -> dict[str, Quantization]:
-    """Check the arguments and return how the files of each format are quantized.
+    """Check the arguments and return the quantization of the files of each format.
 
     Args:
-        formats: the formats that are written.
-        quantize: a quantization for all of them that support it, or one for each by format, or None.
+        formats: the formats to write.
+        quantize: one quantization for all formats that support it, one per format by name, or None.
         representative_data: real inputs: an array, a dict of arrays by input name, or an iterable of such
-            batches, for example a tf.data pipeline; of a pair (inputs, labels) the inputs are taken. An array
-            is the only input of `serving_default`. They calibrate every endpoint whose inputs they have.
+            batches, for example a tf.data pipeline; of a pair (inputs, labels) the inputs are used. A single
+            array is the only input of `serving_default`. The data calibrate every endpoint whose inputs they
+            contain.
         endpoints: the endpoints of the files.
         integer_io: see `Quantization`.
 
     Raises:
-        ValueError: an unknown quantization or format, or data that are missing, superfluous or do not fit.
+        ValueError: an unknown quantization or format, or data that are missing, superfluous or invalid.
         TypeError: data of the wrong dtype.
     """
     kinds = _kinds(formats, quantize)
     calibrated = "int8" in kinds.values()
     if calibrated != (representative_data is not None):
         raise ValueError(
-            "representative_data: int8, and only int8, is calibrated on real inputs, "
-            f"got {'none' if representative_data is None else 'some'} for quantize={quantize!r}."
+            f"representative_data: expected {'real inputs' if calibrated else 'None'} with "
+            f"quantize={quantize!r}, got {'None' if representative_data is None else 'data'}. Only int8 is "
+            "calibrated on real inputs, and always."
         )
     if integer_io and kinds.get("tflite") != "int8":
         raise ValueError(f"integer_io: expected quantize='int8' with it, got quantize={quantize!r}.")
@@ -107,7 +110,7 @@ def _kinds(formats: Iterable[Format], quantize: str | Mapping[str, str] | None) 
         if strange := [format for format in quantize if format not in able]:
             raise ValueError(
                 f"quantize: expected quantizations of {', '.join(able) or 'no format'}, got one of "
-                f"{strange[0]!r}. A SavedModel is never quantized, and other formats must be among `formats`."
+                f"{strange[0]!r}. A SavedModel is never quantized; name other formats in `formats`."
             )
         wanted = {format: kind for format, kind in quantize.items() if kind is not None}
     else:
@@ -119,13 +122,13 @@ def _kinds(formats: Iterable[Format], quantize: str | Mapping[str, str] | None) 
             raise ValueError(f"quantize: expected None or one of {known} for {format}, got {kind!r}.")
     if not able:
         raise ValueError(
-            f"quantize: a SavedModel is never quantized, got {quantize!r}. Add 'tflite' or 'onnx'."
+            f"quantize: expected None for a SavedModel alone, got {quantize!r}. Add 'tflite' or 'onnx'."
         )
     return wanted
 
 
 def _calibration_rows(data: Any, endpoints: Mapping[str, Endpoint]) -> dict[str, list[Row]]:
-    """Return the first examples for each endpoint that the data can feed."""
+    """Return the first examples for each endpoint whose inputs the data contain."""
     default = endpoints.get(DEFAULT_ENDPOINT) or next(iter(endpoints.values()))
     batches = []
     count = 0
@@ -158,12 +161,12 @@ def _batches(data: Any, inputs: Mapping[str, Spec]) -> Iterator[Mapping[str, Any
             yield {next(iter(inputs)): batch}
         else:
             raise ValueError(
-                f"representative_data: expected dicts with {', '.join(inputs)}, got arrays alone."
+                f"representative_data: expected dicts with {', '.join(inputs)}, got single arrays."
             )
 
 
 def _rows(batches: Iterable[Mapping[str, Any]], inputs: Mapping[str, Spec]) -> Iterator[Row]:
-    """Yield the examples one at a time, or as many as a fixed batch takes."""
+    """Yield the examples one at a time, or in groups of the fixed batch size."""
     fixed = [size for spec in inputs.values() for size in spec.shape[:1] if isinstance(size, int)]
     step = max(fixed, default=1)
     for batch in batches:
@@ -172,6 +175,6 @@ def _rows(batches: Iterable[Mapping[str, Any]], inputs: Mapping[str, Spec]) -> I
             for name, spec in inputs.items()
         }
         count = min(map(len, arrays.values()))
-        for start in range(0, count, step):  # the last fixed batch is filled up from the first examples
+        for start in range(0, count, step):  # the last fixed batch is padded with the first examples
             taken = np.arange(start, start + step) % count
             yield {name: array[taken] for name, array in arrays.items()}

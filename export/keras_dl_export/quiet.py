@@ -1,4 +1,4 @@
-"""Silence converters, which write to standard error from Python and C++, and keep the text for errors."""
+"""Capture what converters write to standard error, from Python and C++, for the error message."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 from typing import IO
 
 _LOGGERS = ("absl", "onnxruntime", "tensorflow", "tf2onnx")
-_one_at_a_time = threading.RLock()  # the descriptor is the process's, not the thread's
+_one_at_a_time = threading.RLock()  # the descriptor belongs to the process, not to the thread
 
 
 class Noise:
-    """The text that was written while standard error was silenced."""
+    """The output captured while standard error was silenced."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def lines(self) -> list[str]:
-        """Return the lines so far."""
+        """Return the captured lines."""
         self._file.flush()
         return Path(self._file.name).read_text(errors="replace").splitlines()
 
 
 @contextlib.contextmanager
 def silence() -> Iterator[Noise]:
-    """Redirect standard error, from Python and from C++, to a file until the block ends."""
+    """Capture everything that is written to standard error, from Python and from C++."""
     with (
         _one_at_a_time,
         tempfile.NamedTemporaryFile("w", prefix="keras-dl-", suffix=".log") as file,
@@ -57,7 +57,7 @@ def _descriptor_into(file: IO[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _loggers_into(file: IO[str]) -> Iterator[None]:
-    """Redirect the converters' loggers to a file: a handler may hold another stream than descriptor 2."""
+    """Redirect the converters' loggers to this file: a handler may use another stream than descriptor 2."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     kept = [(logger, logger.handlers, logger.propagate) for logger in loggers]
     try:
@@ -69,6 +69,6 @@ def _loggers_into(file: IO[str]) -> Iterator[None]:
             logger.handlers, logger.propagate = handlers, propagate
         root = logging.getLogger()
         for handler in list(root.handlers):
-            # `logging.warning` gives a root without handlers one, which would hold on to the closed file.
+            # `logging.warning` adds a handler to a root without handlers, which would keep the closed file.
             if getattr(handler, "stream", None) is file:
                 root.removeHandler(handler)

@@ -1,13 +1,13 @@
-"""The release format: one immutable folder a version, with a `release.json` that describes its content.
+"""The release format: one immutable folder per version, with a `release.json` that describes it.
 
     releases/digits/1/
         saved_model.pb  variables/  assets/       the SavedModel: what TensorFlow Serving loads
-        assets.extra/tf_serving_warmup_requests   what it runs before it serves
+        assets.extra/tf_serving_warmup_requests   requests that it runs before it serves
         model.tflite                              a signature per endpoint
         onnx/<endpoint>.onnx                      a file per endpoint
         release.json                              written last
 
-Importing this module costs no TensorFlow.
+Importing this module does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class Release:
 
     @property
     def name(self) -> str:
-        """The release's name: that of the folder of its versions."""
+        """The release's name, which is the name of the folder of its versions."""
         return self.path.resolve().parent.name
 
     @property
     def version(self) -> int:
-        """The number in the folder's name."""
+        """The version number, which is the name of the folder."""
         return int(self.path.resolve().name)
 
     @property
@@ -66,12 +66,12 @@ class Release:
 
     @property
     def smallest_vocabulary(self) -> int:
-        """A bound below which every integer input is in all the model's vocabularies; 2 without any."""
+        """The smallest vocabulary of the model's embeddings; 2 without embeddings."""
         return int(self.manifest["smallest_vocabulary"])
 
     @property
     def tolerance(self) -> float | None:
-        """The tolerance of floating outputs that was passed to `export`; None for the defaults."""
+        """The `tolerance` passed to `export`; None for the default."""
         found: float | None = self.manifest.get("tolerance")
         return found
 
@@ -88,7 +88,7 @@ class Release:
 
     @property
     def machine(self) -> str:
-        """The machine that the files were timed on; empty if they were not timed."""
+        """The machine on which the files were timed, or an empty string."""
         return str(self.manifest.get("latency", {}).get("machine", ""))
 
     @property
@@ -128,7 +128,7 @@ def open_release(path: str | os.PathLike[str], version: int | None = None, *, ch
 
     Args:
         path: the folder of one version, or of all versions of a release.
-        version: which version; the newest by default.
+        version: the version; by default the newest.
         check: whether to compare all files with their hashes.
 
     Raises:
@@ -151,11 +151,11 @@ def open_release(path: str | os.PathLike[str], version: int | None = None, *, ch
         manifest = json.loads((folder / MANIFEST).read_text())
     except FileNotFoundError as error:
         raise ReleaseError(
-            f"{folder}: the release is half-written: it has no {MANIFEST}. {_REMEDY}"
+            f"{folder}: the release is incomplete: {MANIFEST} is missing. {_REMEDY}"
         ) from error
     except ValueError as error:
         raise ReleaseError(
-            f"{folder}: the release is half-written: {MANIFEST} is cut off. {_REMEDY}"
+            f"{folder}: the release is incomplete: {MANIFEST} is truncated. {_REMEDY}"
         ) from error
     if manifest.get("format_version") != FORMAT_VERSION:
         raise ReleaseError(
@@ -179,12 +179,12 @@ def holds_release(path: Path) -> bool:
 
 
 def list_versions(folder: str | os.PathLike[str]) -> list[int]:
-    """Return the numbers of the versions in `folder`, the oldest first."""
+    """Return the version numbers in `folder`, oldest first."""
     return sorted(_version_folders(Path(folder)))
 
 
 def write_manifest(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the `release.json` of a folder whose other files are all there, and return it."""
+    """Write the `release.json` of a folder after all its other files, and return its content."""
     files = {path: _fingerprint(folder / path) for path in _files(folder)}
     manifest = {"format_version": FORMAT_VERSION, **content, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
@@ -194,10 +194,10 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
 def publish(staged: Path, folder: Path) -> Path:
     """Rename a finished folder to the next version.
 
-    The rename itself takes the number: it fails where another exporter was faster, and the next is tried.
+    The rename claims the number: if another export was faster, it fails and the next number is tried.
 
     Raises:
-        ReleaseError: the folder of versions cannot be written to.
+        ReleaseError: the folder of versions is not writable.
     """
     while True:
         target = folder / str(max(list_versions(folder), default=0) + 1)

@@ -46,7 +46,7 @@ class Parity:
 
     Attributes:
         comparisons: the comparisons.
-        notes: how the inputs and outputs of a file of another writer were matched, and what could not be.
+        notes: how the inputs and outputs of a file from another exporter were matched.
     """
 
     comparisons: tuple[Comparison, ...]
@@ -54,17 +54,16 @@ class Parity:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of samples that were tried, such as "uniform", "large" and "odd sizes"."""
+        """The kinds of the samples, such as "uniform", "large" and "odd sizes"."""
         return tuple(
             dict.fromkeys(kind for comparison in self.comparisons for kind in comparison.inputs.split(", "))
         )
 
     @property
     def max_abs_error(self) -> float:
-        """The largest absolute difference on real inputs and on those from (-1, 1).
+        """The largest absolute difference on real inputs and on inputs from (-1, 1).
 
-        On others, such as values of +-100, it grows with the outputs: `comparisons` has it beside what was
-        allowed.
+        On other inputs, such as values of +-100, it grows with the outputs; see `comparisons`.
         """
         plain = [each for each in self.comparisons if {REAL, UNIFORM} & set(each.inputs.split(", "))]
         return max((comparison.max_abs_error for comparison in plain or self.comparisons), default=0.0)
@@ -72,14 +71,14 @@ class Parity:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """The share of labels that an output gives, before and after a model became a file.
+    """The accuracy of an output before and after the export.
 
     Attributes:
         endpoint: the endpoint that was called.
-        output: the output that was judged: the integers of the labels' shape, or else the argmax over the
-            last axis of the first floating output with one axis more than the labels.
-        before: the model's share, in [0, 1].
-        after: the file's.
+        output: the measured output: integers in the labels' shape, otherwise the argmax over the last axis of
+            the first floating output with one axis more than the labels.
+        before: the accuracy of the model, in [0, 1].
+        after: the accuracy of the file.
         examples: the number of labels.
     """
 
@@ -91,13 +90,13 @@ class Accuracy:
 
     @property
     def drop(self) -> float:
-        """What the file lost; negative where it gained."""
+        """The loss of accuracy; negative if the file is more accurate."""
         return self.before - self.after
 
 
 @dataclass(frozen=True)
 class Flops:
-    """The cost of one call of an endpoint, whichever runtime makes it.
+    """The cost of one call of an endpoint, independent of the runtime.
 
     Attributes:
         total: floating-point operations; a multiply-add is 2.
@@ -114,7 +113,7 @@ class Flops:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one call: the median, and the value that 95 of 100 calls stay below."""
+    """The latency of one call in milliseconds: median and 95th percentile."""
 
     p50_ms: float
     p95_ms: float
@@ -128,9 +127,9 @@ class Timing:
         path: the file, relative to the release; "." for the SavedModel.
         format: its format.
         endpoint: the endpoint.
-        threads: how many threads shared an operator.
+        threads: the number of threads of an operator.
         p50_ms: the median of the calls, in milliseconds.
-        p95_ms: the value that 95 of 100 calls stay below.
+        p95_ms: the 95th percentile of the calls, in milliseconds.
     """
 
     path: str
@@ -143,18 +142,18 @@ class Timing:
 
 @dataclass(frozen=True)
 class Artifact:
-    """One model file in one format, proven equal to its model.
+    """One model file in one format, checked against its model.
 
     Attributes:
         path: the file, or the folder of a SavedModel.
         format: the format's name, such as ``"saved_model"``, ``"tflite"`` or ``"onnx"``.
-        endpoints: the endpoints it holds.
+        endpoints: its endpoints.
         bytes: its size on disk.
-        operators: how many of each operator its graphs hold.
+        operators: operator -> its number in the graphs.
         parity: the comparisons it passed.
         quantize: how its weights were quantized, or None.
-        notes: what the format could only express in a slower form, or not fully: a sentence each.
-        accuracy: how often it is right on labeled data, beside its model; None without such data.
+        notes: a sentence for each layer that the format expresses in a slower form, or not fully.
+        accuracy: its accuracy on labeled data, compared with its model; None without such data.
         versions: the operator sets and file schemas that a reader of the file must support.
     """
 

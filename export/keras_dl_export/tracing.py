@@ -1,4 +1,4 @@
-"""Trace endpoints for writing, with the model's own answers to compare with."""
+"""Trace endpoints for writing and record the model's own outputs as a reference."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from keras_dl_export.samples.references import Reference, Sample
 from keras_dl_export.specs import Spec
 from keras_dl_export.weights import refuse_non_finite_weights
 
-# They draw from generator state, which files do not hold; Stateless* ones are functions of their seed.
+# These draw from generator state, which is not in a file; the Stateless* ones are functions of their seed.
 _RANDOM_OPERATIONS = {
     "Multinomial",
     "ParameterizedTruncatedNormal",
@@ -55,22 +55,22 @@ _RANDOM_OPERATIONS = {
     "TruncatedNormal",
 }
 _SEEDED_OPERATIONS = ("StatelessMultinomial", "StatelessRandom", "StatelessTruncatedNormal")
-RANDOM = ("refuse", "mean")  # what becomes of draws from hidden generators
+RANDOM = ("refuse", "mean")  # treatments of draws from hidden generators
 
 
 @dataclass(frozen=True)
 class Signature(Reference):
-    """One endpoint of a model, traced; the answers are the Keras model's.
+    """A traced endpoint of a model, with the outputs of the Keras model as reference.
 
     Attributes:
         function: the TensorFlow ConcreteFunction; one keyword argument per input, of its `names.in_graph`.
         endpoint: the traced endpoint.
         random: "mean" if draws from hidden generators are replaced by their mean, or "refuse".
-        lowered: whether it has layers, such as recurrent ones, that each target has its own form of.
-        replaceable: the types of operators in it that some target has a replacement for.
-        emit: the target's form of recurrent layers, None being Keras's own.
-        notes: what the target could not express in its own form.
-        reference_notes: where the answers differ from what a user may expect of the model.
+        lowered: whether it has layers, such as recurrent ones, that targets write in their native form.
+        replaceable: the types of its operators for which a target has a replacement.
+        emit: the target's emitter of recurrent layers; None for Keras's loops.
+        notes: remarks on what the target could not express in its native form.
+        reference_notes: remarks on differences between the reference and the eager model.
     """
 
     function: Any = field(repr=False)
@@ -92,24 +92,24 @@ def trace_endpoints(
     batch_size: int | None = None,
     targets: Iterable[Emitter | None] = (),
 ) -> dict[str, Signature]:
-    """Trace a model's endpoints and compute the model's own answers to compare with.
+    """Trace a model's endpoints and run the model for the reference outputs.
 
     Args:
         model: a built Keras 3 model.
         inputs: real examples by input name, or one array for the one input of `serving_default`. Inputs
             without examples are drawn: floats from U(-1, 1), integers below the model's smallest vocabulary.
-        endpoints: the endpoints wanted; all by default.
-        emit: the target's form of recurrent layers; by default they are Keras's own loops.
-        random: "mean" puts its mean in the place of every draw from a hidden generator.
-        batch_size: fixes the batch axis, or None.
-        targets: those that the endpoints may be lowered for later, as by `lower`.
+        endpoints: the names of the endpoints; by default all.
+        emit: the target's emitter of recurrent layers; None for Keras's loops.
+        random: "mean" replaces every draw from a hidden generator by its mean.
+        batch_size: the size of a fixed batch axis, or None.
+        targets: the emitters of targets for which `lower` may be called later.
 
     Raises:
-        ValueError: an unknown endpoint, another `random`, an impossible batch size, or examples of an unknown
-            name or the wrong shape.
+        ValueError: an unknown endpoint, an unknown `random`, an invalid batch size, or examples with an
+            unknown name or the wrong shape.
         TypeError: examples of the wrong dtype.
-        ConversionError: an endpoint cannot be traced, or keeps state between calls; or a weight is
-            not a number.
+        ConversionError: an endpoint cannot be traced, or keeps state between calls; or a weight is not
+            finite.
     """
     offered = with_batch_size(endpoints_of(model, inputs), batch_size)
     chosen = {name: pick(offered, name) for name in (offered if endpoints is None else endpoints)}
@@ -124,15 +124,15 @@ def trace_chosen(
     random: str = "refuse",
     targets: Iterable[Emitter | None] = (),
 ) -> dict[str, Signature]:
-    """Trace chosen endpoints of a model and compute its answers, as `trace_endpoints` does.
+    """Trace given endpoints of a model and run it for the reference outputs, as `trace_endpoints` does.
 
     Args:
         model: a built Keras 3 model.
         endpoints: some of its endpoints.
-        examples: what `check_examples` returns.
-        emit: the target's form of recurrent layers.
-        random: "mean" puts its mean in the place of every draw from a hidden generator.
-        targets: those that the endpoints may be lowered for later.
+        examples: the result of `check_examples`.
+        emit: the target's emitter of recurrent layers.
+        random: "mean" replaces every draw from a hidden generator by its mean.
+        targets: the emitters of targets for which `lower` may be called later.
     """
     if random not in RANDOM:
         raise ValueError(f"random: expected one of {', '.join(map(repr, RANDOM))}, got {random!r}.")
@@ -147,12 +147,12 @@ def trace_chosen(
 
 
 def lower(signatures: Mapping[str, Signature], emit: Emitter | None) -> dict[str, Signature]:
-    """Trace again, with layers and operators in a target's own form; the answers to compare with remain.
+    """Trace again with layers and operators in a target's native form; the reference outputs stay.
 
-    A signature that needs no change, and all for a target without an emitter, stay as they are.
+    Signatures that need no change are returned unchanged, and so are all signatures if `emit` is None.
 
     Raises:
-        ConversionError: an endpoint cannot be traced so.
+        ConversionError: an endpoint cannot be traced for the target.
     """
     if emit is None:
         return dict(signatures)
@@ -169,7 +169,7 @@ def lower(signatures: Mapping[str, Signature], emit: Emitter | None) -> dict[str
 
 
 def trace_like(signature: Signature, endpoint: Endpoint, samples: tuple[Sample, ...]) -> Signature:
-    """Trace another endpoint in the way of a signature, with answers that are known already."""
+    """Trace another endpoint in the same way as a signature, with known reference outputs."""
     traced = _trace(signature.name, endpoint, signature.emit, signature.random)
     outputs = _output_specs(traced["function"], samples)
     return dataclasses.replace(signature, outputs=outputs, samples=samples, endpoint=endpoint, **traced)
@@ -189,7 +189,7 @@ def _trace_one(
     function = traced["function"]
     _refuse_hidden_state(name, function, random)
     precision = traced["precision"]
-    # For large values, a 16-bit model only shows where it overflows.
+    # A 16-bit model overflows for large values.
     insight = look_into(function, endpoint.inputs, layers) if precision == "float32" else None
     answers = Predictor(endpoint, random)
     samples = draw_samples(name, endpoint, examples, vocabulary, answers, insight)
@@ -216,12 +216,12 @@ def _trace(
     """Return the fields of a Signature that depend on the target.
 
     Args:
-        name: the endpoint's.
-        endpoint: what is traced.
-        emit: the target's form of recurrent layers.
-        random: what becomes of draws.
-        dtypes: of the outputs by name, where the model's own dtypes are not the target's.
-        watched: the operators of other targets that are noted, but not replaced, where `emit` is None.
+        name: the endpoint's name.
+        endpoint: the endpoint.
+        emit: the target's emitter of recurrent layers.
+        random: the treatment of random draws.
+        dtypes: output -> dtype, if the model's dtypes differ from the target's.
+        watched: operators of other targets that are recorded, but not replaced, if `emit` is None.
     """
     names = in_graph(endpoint.inputs)
     specs = {
@@ -256,8 +256,8 @@ def _trace(
     except Exception as error:
         raise ConversionError(
             f"endpoint {name!r}: it could not be traced into a TensorFlow graph"
-            f"{f', at layer {scopes.failed!r}' * bool(scopes.failed)}: {reason_of(error)} Build it of "
-            "keras.ops or TensorFlow operations, which a graph can hold."
+            f"{f', at layer {scopes.failed!r}' * bool(scopes.failed)}: {reason_of(error)} Build it from "
+            "keras.ops or TensorFlow operations, which can be traced."
         ) from error
     if narrowed and not dtypes:
         own = _trace(name, endpoint, None, random)
@@ -278,12 +278,12 @@ def _trace(
 
 
 def _replacements(*targets: Emitter | None) -> Replacements:
-    """Return the operators that targets replace; of the built-in ones only TFLite's has some."""
+    """Return the replaced operators of the targets; only TFLite has some."""
     return {name: many for emit in targets for name, many in getattr(emit, "operators", {}).items()}
 
 
 def _eager_notes(name: str, sample: Sample, answers: Answers, precision: str) -> tuple[str, ...]:
-    """Return notes on outputs where an eager call differs from `predict`, which files follow."""
+    """Return notes on outputs for which an eager call gives other numbers than `predict`, the reference."""
     try:
         eager = answers.eagerly(sample.inputs)
     except Exception:
@@ -297,7 +297,7 @@ def _eager_notes(name: str, sample: Sample, answers: Answers, precision: str) ->
 
 
 def _sparse_notes(name: str, layers: Iterable[Any]) -> Iterator[str]:
-    """Yield notes on inputs that may be sparse in the model and are dense in the file."""
+    """Yield a note for each sparse input of a model, which is dense in a file."""
     for layer in layers:
         if isinstance(layer, keras.layers.InputLayer) and layer.sparse:
             yield f"endpoint {name!r}: the sparse input {layer.name!r} is dense in the file."
@@ -309,10 +309,10 @@ def _refuse_hidden_state(name: str, function: Any, random: str) -> None:
     drawn = [node for node in nodes if node.op in _RANDOM_OPERATIONS]
     assigned = [node for node in nodes if node.op.startswith(("Assign", "ResourceScatter", "ResourceApply"))]
     seeded = [node for node in nodes if node.op.startswith(_SEEDED_OPERATIONS)] if assigned else []
-    remedy = ", or pass random='mean' to put its mean in its place" if random == "refuse" else ""
+    remedy = ", or pass random='mean' to replace it by its mean" if random == "refuse" else ""
     for node in drawn or seeded:
         raise ConversionError(
-            f"endpoint {name!r}: {_layer(node.name)!r} draws random numbers from a hidden generator, so that "
+            f"endpoint {name!r}: {_layer(node.name)!r} draws random numbers from a hidden generator, and "
             "every reload of an exported file would repeat them. Take the noise as an input of the "
             f"endpoint{remedy}."
         )
@@ -348,7 +348,7 @@ def _output_specs(function: Any, samples: tuple[Sample, ...]) -> dict[str, Spec]
 
 
 def _output_axis(output: str, axis: int, shape: Any, samples: tuple[Sample, ...]) -> int | str:
-    """Return the axis's fixed size, or the name of the input axis that it went along with in every sample."""
+    """Return the axis's fixed size, or the name of the input axis with the same size in every sample."""
     if shape.rank is not None and shape[axis] is not None:
         return int(shape[axis])
     known = [sample for sample in samples if output in sample.outputs]

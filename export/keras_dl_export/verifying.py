@@ -1,4 +1,4 @@
-"""Check again whether a written file gives the right numbers."""
+"""Compare written files and releases with their model."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ from keras_dl_export.tracing import trace_chosen, trace_endpoints
 
 
 def verify_release(path: Path, model: Any, inputs: Examples, random: str, tolerance: float | None) -> Parity:
-    """Compare all files of a release with a model, or its SavedModel; the arguments are those of `verify`."""
+    """Compare all files of a release with a model or its SavedModel; the arguments are as in `verify`."""
     release = open_release(path)
     if inputs is None and any(written.quantize == "int8" for written in release.artifacts):
-        inputs = read_warmup_requests(release.path)  # right only where they were calibrated
+        inputs = read_warmup_requests(
+            release.path
+        )  # int8 files are accurate only within the calibration range
     references: Mapping[str, Reference] = (
         trace_endpoints(model, inputs, random=random, batch_size=_fixed_batch(release.inputs))
         if model is not None
@@ -48,7 +50,7 @@ def verify_release(path: Path, model: Any, inputs: Examples, random: str, tolera
 def verify_file(
     path: Path, quantize: str | None, model: Any, inputs: Examples, random: str, tolerance: float | None
 ) -> Parity:
-    """Compare a file of any writer with a model; the arguments are those of `verify`."""
+    """Compare a file of any exporter with a model; the arguments are as in `verify`."""
     offered = endpoints_of(model, inputs)
     runners, notes = match_endpoints(open_runners(path, format_of(path)), offered)
     fitted = {name: fit_endpoint(path.name, name, offered[name], runner) for name, runner in runners.items()}
@@ -66,7 +68,7 @@ def verify_file(
 
 
 def _fixed_batch(inputs: Mapping[str, Mapping[str, Spec]]) -> int | None:
-    """Return the only size that the first axis of every input has, if it is fixed."""
+    """Return the fixed size of the first axis, if all inputs have the same one."""
     sizes = {spec.shape[0] for specs in inputs.values() for spec in specs.values() if spec.shape}
     size = sizes.pop() if len(sizes) == 1 else None
     return size if isinstance(size, int) else None
@@ -82,7 +84,7 @@ class _SavedModelAnswers(Answers):
 
 def _answers_of_saved_model(release: Release, inputs: Examples) -> dict[str, Reference]:
     runners = open_runners(release.path, "saved_model")
-    # The functions are never called: the runners are.
+    # Only the runners are called, never these functions.
     endpoints = {name: Endpoint(dict, specs) for name, specs in release.inputs.items()}
     examples = check_examples(endpoints, inputs)
     references = {}

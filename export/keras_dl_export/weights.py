@@ -1,4 +1,4 @@
-"""A check of a model's weights before any work."""
+"""A check of a model's weights before the export."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_dl_export.errors import ConversionError
 
 
 def refuse_non_finite_weights(model: Any) -> None:
-    """Raise a ConversionError for a model whose training diverged; it names the weight.
+    """Raise a ConversionError that names the weight if a weight is NaN or infinite.
 
     Args:
         model: a built Keras model.
@@ -20,7 +20,7 @@ def refuse_non_finite_weights(model: Any) -> None:
             continue
         values = np.asarray(weight.value)
         with np.errstate(over="ignore"):
-            # A sum is finite only if all it adds is: no second array of the weight's size.
+            # A sum is finite only if all summands are; this needs no second array of the weight's size.
             if np.isfinite(np.sum(values, dtype=np.float64)):
                 continue
         wrong = int(values.size - np.count_nonzero(np.isfinite(values)))

@@ -1,4 +1,4 @@
-"""Write files of any format, each checked in its own runtime before it is used."""
+"""Write files of any format and check each in its own runtime."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def write_files(
     tolerance: float | None,
     progress: Callable[[str], object],
 ) -> Iterator[Artifact]:
-    """Write all files of a release and yield each as soon as it is checked.
+    """Write all files of a release and yield each after its check.
 
     Args:
         signatures: the endpoints, traced with TensorFlow's own operators.
         staged: the folder of the release.
-        formats: the formats, a SavedModel's first.
+        formats: the formats, the SavedModel first.
         quantizations: how the files are quantized, by format.
-        test: what their accuracy is measured by.
-        tolerance: widens the tolerance of floating outputs.
-        progress: called with the name of each step as it begins.
+        test: the accuracy test, or None.
+        tolerance: raises the tolerance of floating outputs.
+        progress: called with the name of each step when it starts.
     """
     for format in formats:
         quantization = quantizations.get(format.name)
@@ -66,13 +66,13 @@ def write_into_place(
     test: AccuracyTest | None = None,
     tolerance: float | None = None,
 ) -> Artifact:
-    """Write one file beside its place, check it and rename it into place.
+    """Write one file to a staging folder, check it and move it into place.
 
     Raises:
         ConversionError: the format cannot express the endpoints.
-        ParityError: the file does not give the model's numbers.
+        ParityError: the file does not reproduce the model's numbers.
         AccuracyError: it loses too much accuracy.
-        ReleaseError: the folder of `target` cannot be written to.
+        ReleaseError: the folder of `target` is not writable.
     """
     with staging_folder(target.parent) as staged:
         written = staged / target.name
@@ -91,21 +91,21 @@ def check_written_file(
     test: AccuracyTest | None = None,
     tolerance: float | None = None,
 ) -> Artifact:
-    """Run a written file against its model and describe it.
+    """Compare a written file with its model and describe it.
 
     Args:
         path: the file.
         format: its format.
-        signatures: what it must give.
-        label: what an error calls it.
+        signatures: the expected outputs.
+        label: its name in errors.
         quantization: how it was quantized.
-        test: what its accuracy is measured by.
-        tolerance: widens the tolerance of floating outputs.
+        test: the accuracy test, or None.
+        tolerance: raises the tolerance of floating outputs.
 
     Raises:
-        ParityError: the file does not give the model's numbers.
+        ParityError: the file does not reproduce the model's numbers.
         AccuracyError: it loses too much accuracy.
-        ConversionError: its own runtime refuses it.
+        ConversionError: its own runtime cannot load it.
     """
     try:
         runners = open_runners(path, format.name)
@@ -139,6 +139,6 @@ def check_written_file(
 
 
 def _size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all the files in a folder."""
+    """Return the size of a file, or of all files in a folder, in bytes."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())

@@ -131,7 +131,7 @@ def test_a_drop_beyond_the_limit_leaves_no_file(classifier: keras.Model, tmp_pat
         )
     assert str(caught.value).startswith(
         "a.onnx: endpoint 'serving_default', output 'class': the accuracy on 20 examples falls from 1.0000 "
-        "to 0.5000, by 0.5000 where 0.4 is allowed. "
+        "to 0.5000, by 0.5000, while 0.4 is allowed. "
     )
     with pytest.raises(AccuracyError, match=r"onnx/serving_default.onnx: .* falls from 1.0000 to 0.5000"):
         export(
@@ -171,7 +171,7 @@ def test_a_release_has_the_requested_opset_and_batch_size(release: Release, clas
 @pytest.mark.parametrize(
     ("data", "most", "error", "message"),
     [
-        (None, 0.1, ValueError, "max_accuracy_drop: expected accuracy_data with it, got none and 0.1"),
+        (None, 0.1, ValueError, "max_accuracy_drop: expected None without data, got 0.1"),
         ((POINTS, LABELS), 3, ValueError, "max_accuracy_drop: expected a fraction from 0 to 1, got 3"),
         (POINTS, None, TypeError, r"accuracy_data: expected a pair \(inputs, labels\), or batches of such"),
         (7, None, TypeError, r"accuracy_data: expected a pair \(inputs, labels\) or a pipeline .* got int"),

@@ -118,7 +118,7 @@ def test_arguments_are_passed_by_name() -> None:
     endpoint = endpoints_of(model, examples)["serving_default"]
     assert list(endpoint.inputs) == ["x", "factor", "power"]
     np.testing.assert_allclose(endpoint.function(**examples)["output"], np.full((3, 2), 75.0))
-    with pytest.raises(ValueError, match="kept no shapes for x, power of Weighted.call"):
+    with pytest.raises(ValueError, match="expected known shapes, got none for x, power of Weighted.call"):
         endpoints_of(model, {"x": examples["x"]})
 
 
@@ -144,7 +144,9 @@ def test_dropout_is_inactive() -> None:
 
 
 def test_an_unbuilt_model_is_refused() -> None:
-    with pytest.raises(ValueError, match="model: 'later' is not built, .* Call it on data, fit it"):
+    with pytest.raises(
+        ValueError, match="model: expected a built model, got .later.*Call it on data, fit it"
+    ):
         endpoints_of(keras.Sequential([layers.Dense(2)], name="later"))
 
 
@@ -156,7 +158,9 @@ def test_an_object_that_is_not_a_keras_model_is_refused() -> None:
 def test_arguments_without_recorded_shapes_are_requested() -> None:
     model = Batch()
     model.built = True
-    with pytest.raises(ValueError, match="kept no shapes for inputs of Batch.call.*Pass inputs="):
+    with pytest.raises(
+        ValueError, match="expected known shapes, got none for inputs of Batch.call.*Pass inputs="
+    ):
         endpoints_of(model)
 
 

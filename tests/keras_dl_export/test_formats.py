@@ -200,7 +200,7 @@ def test_strings_are_supported_by_saved_models_alone(tmp_path: Path) -> None:
     answer = load_artifact(to_saved_model(model, tmp_path / "folder"))({"word": words})
     np.testing.assert_array_equal(answer["output"], model(tf.constant(words)))
     for write in (to_tflite, to_onnx):
-        with pytest.raises(ConversionError, match="strings in 'word', which only a SavedModel can carry"):
+        with pytest.raises(ConversionError, match="strings in 'word', which only a SavedModel supports"):
             write(model, tmp_path / "model.bin")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
@@ -264,7 +264,7 @@ def test_an_unwritable_path_is_named(write: Any, perceptron: keras.Model, tmp_pa
     """A folder below a file, and one of the kernel's, cannot be created by any user."""
     (tmp_path / "file").write_text("kept")
     for folder in (tmp_path / "file", Path("/proc/models")):
-        with pytest.raises(ReleaseError, match=f"{folder}.*: expected a folder that can be written to, got "):
+        with pytest.raises(ReleaseError, match=f"{folder}.*: expected a writable folder, got "):
             write(perceptron, folder / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "kept"

@@ -274,7 +274,7 @@ def test_a_crash_of_the_converter_is_an_error(tmp_path: Path, monkeypatch: pytes
     dying.write_text("#!/bin/sh\nkill -SEGV $$\n")
     dying.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(dying))
-    with pytest.raises(ConversionError, match=r"loops over time .* crashed \(signal 11\)\. Take quantize="):
+    with pytest.raises(ConversionError, match=r"loops over time .* crashed \(signal 11\)\. Use quantize="):
         to_tflite(
             chain(None, layers.GRU(2)),
             tmp_path / "model.tflite",

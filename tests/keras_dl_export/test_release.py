@@ -168,7 +168,7 @@ def test_every_release_has_a_saved_model_and_the_next_version(
     assert open_release(tmp_path / "iris", version=1).version == 1
     assert steps[0] == "Tracing the endpoints"
     assert "Checking ONNX: serving_default" in steps
-    with pytest.raises(ValueError, match=r"format: .*iris/2 holds saved_model, got 'onnx'"):
+    with pytest.raises(ValueError, match=r"format: expected one of saved_model for .*iris/2, got 'onnx'"):
         load_artifact(tmp_path / "iris", format="onnx")
     with pytest.raises(ReleaseError, match="expected one of the versions 1, 2, got 3"):
         open_release(tmp_path / "iris", version=3)
@@ -213,7 +213,7 @@ def test_a_failed_format_leaves_no_release(tmp_path: Path) -> None:
     table = keras.layers.StringLookup(vocabulary=["a"])
     model = keras.Model(word, keras.layers.Embedding(3, 2)(table(word)))
     (tmp_path / "words").mkdir()
-    with pytest.raises(ConversionError, match="leave this format out"):
+    with pytest.raises(ConversionError, match="omit this format"):
         export(model, tmp_path / "words")
     assert not any((tmp_path / "words").iterdir())
     assert export(model, tmp_path / "words", formats=["saved_model"]).version == 1
@@ -314,9 +314,9 @@ def _bare_release(folder: Path) -> Path:
         (lambda path: (path / "extra.onnx").write_bytes(b""), "altered: extra.onnx is not part of it"),
         (
             lambda path: (path / "release.json").write_text('{"format_v'),
-            "half-written: release.json is cut off",
+            "incomplete: release.json is truncated",
         ),
-        (lambda path: (path / "release.json").unlink(), "half-written: it has no release.json"),
+        (lambda path: (path / "release.json").unlink(), "incomplete: release.json is missing"),
         (lambda path: (path / "release.json").write_text('{"format_version": 99}'), "got one of format 99"),
     ],
 )
@@ -338,9 +338,7 @@ def test_a_missing_release_is_named(tmp_path: Path) -> None:
 
 def test_an_unwritable_folder_is_named(perceptron: keras.Model, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(
-        ReleaseError, match="file/iris: expected a folder that can be written to, got Not a directory"
-    ):
+    with pytest.raises(ReleaseError, match="file/iris: expected a writable folder, got Not a directory"):
         export(perceptron, tmp_path / "file" / "iris", formats=["saved_model"])
 
 
@@ -358,5 +356,5 @@ def test_a_full_disk(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder(perceptron: keras.Model, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(ReleaseError, match="expected a folder that can be written to, got Permission denied"):
+    with pytest.raises(ReleaseError, match="expected a writable folder, got Permission denied"):
         export(perceptron, tmp_path / "iris", formats=["saved_model"])

@@ -122,7 +122,7 @@ def test_a_stateful_layer_starts_every_call_from_zero_and_keeps_its_state() -> N
         np.testing.assert_allclose(answer, fresh, atol=1e-6)
     np.testing.assert_allclose(signature.samples[0].outputs["output"], fresh, atol=1e-6)
     assert signature.notes == (
-        "memory: it is stateful, but a file is not: each call begins as after reset_state().",
+        "memory: it is stateful, but a file is not: each call starts as after reset_state().",
     )
     for state, before in zip(model.layers[1].states, held, strict=True):
         np.testing.assert_array_equal(state.numpy(), before)
@@ -192,7 +192,7 @@ def test_drawn_ids_stay_below_the_smallest_vocabulary() -> None:
         (
             {"picture": np.zeros((2, 8, 8, 1))},
             ValueError,
-            "take image, z, got an array for 'picture'",
+            "expected arrays for image, z, got one for 'picture'",
         ),
         (
             np.zeros((2, 9, 9, 1)),

@@ -99,7 +99,7 @@ def test_a_file_of_fixed_sizes_is_compared_at_these_sizes(tmp_path: Path) -> Non
 
 
 def test_a_file_with_other_inputs_is_refused(perceptron: keras.Model, alien_files: dict[str, Path]) -> None:
-    with pytest.raises(ParityError, match="must have the inputs features float32.*got .*float32"):
+    with pytest.raises(ParityError, match="expected the inputs features float32.*got .*float32"):
         verify(alien_files["alien.onnx"], perceptron)
 
 

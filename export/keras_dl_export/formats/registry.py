@@ -1,4 +1,4 @@
-"""The formats of releases. A new one is a folder beside this file, and a line in `FORMATS`."""
+"""The formats of releases. A new format is a folder next to this file and a line in `FORMATS`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ FORMATS: tuple[Format, ...] = (
 
 
 def formats_named(names: Iterable[str]) -> list[Format]:
-    """Return the formats of those names, in the order of `FORMATS`.
+    """Return the formats with these names, in the order of `FORMATS`.
 
     Raises:
-        ValueError: there is no format of one of the names.
+        ValueError: an unknown name.
     """
     wanted = list(names)
     for name in wanted:
@@ -38,7 +38,7 @@ def format_names() -> tuple[str, ...]:
 
 
 def format_of(path: Path) -> str:
-    """Return the name of a file's format, by its content; a file that no format recognizes may be ONNX."""
+    """Return the name of a file's format by its content; an unrecognized file is treated as ONNX."""
     return next((format.name for format in FORMATS if format.recognizes(path)), OnnxFormat.name)
 
 
@@ -48,17 +48,17 @@ def open_runners(path: Path, format: str, threads: int | None = None) -> dict[st
     Args:
         path: the file or folder.
         format: its format.
-        threads: how many threads may share an operator; by default the runtime chooses.
+        threads: the number of threads of an operator; by default the runtime chooses.
 
     Raises:
         ValueError: `threads` is not positive, or given for a SavedModel.
-        ExportError: the file's own runtime refuses it.
+        ExportError: the file's own runtime cannot load it.
     """
     (opened,) = formats_named([format])
     if threads is not None and (threads < 1 or opened.threads_of_process):
         raise ValueError(
-            "threads: expected None for a SavedModel, or else at least 1, "
-            f"got {threads!r} for {format}. Set TensorFlow's with tf.config.threading before its first use."
+            f"threads: expected None for a SavedModel, at least 1 for others, got {threads!r} for {format}. "
+            "Set TensorFlow's threads with tf.config.threading before its first use."
         )
     try:
         return dict(opened.open(path, threads))

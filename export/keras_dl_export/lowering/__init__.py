@@ -1,4 +1,4 @@
-"""Changes to a traced model that several targets share: recurrent layers, operators, replaced functions."""
+"""Model features that a target does not support, expressed by features that it supports."""
 
 from keras_dl_export.lowering.argmax import plain_argmax
 from keras_dl_export.lowering.fresh_functions import fresh_functions

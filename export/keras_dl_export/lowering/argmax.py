@@ -1,4 +1,4 @@
-"""`keras.ops.argmax` and `argmin`, traced without their bit operations."""
+"""`keras.ops.argmax` and `argmin` without bit operations."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from keras_dl_export.lowering.patching import patched
 
 @contextlib.contextmanager
 def plain_argmax() -> Iterator[None]:
-    """Make Keras trace `argmax` and `argmin` as one TensorFlow operator each.
+    """Trace Keras's `argmax` and `argmin` as one TensorFlow operator each.
 
-    Keras puts -0.0 below 0.0, by looking at the sign bit: neither TFLite nor ONNX can. The operators
-    themselves count the two as equal and take the first, as NumPy does.
+    Keras orders -0.0 below 0.0 by the sign bit, which neither TFLite nor ONNX supports. The operators treat
+    the two as equal and return the first, as NumPy does.
     """
     with (
         patched(backend, "argmax", lambda kept: _plain(tf.argmax)),

@@ -1,4 +1,4 @@
-"""A model's own `tf.function`s, traced afresh."""
+"""A model's own `tf.function`s, traced again."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from keras_dl_export.lowering.patching import patched
 
 @contextlib.contextmanager
 def fresh_functions(*, compiled: bool = True) -> Iterator[None]:
-    """Trace a copy of every `tf.function` that is called, in this thread alone.
+    """Trace a copy of every `tf.function` that is called, in this thread only.
 
-    A `tf.function` keeps its graphs. One that the model has used before would hide its layers from the
-    target, and one traced for a target would come back when the model itself is called.
+    A `tf.function` caches its graphs. A graph cached from an earlier call of the model would hide its layers
+    from the target, and a graph traced for a target would be used when the model itself is called.
 
     Args:
-        compiled: whether functions for XLA, such as Keras's grouped convolutions, stay compiled.
-            Converters see one unknown operator in each; TensorFlow itself can run some in no other way.
+        compiled: whether functions with `jit_compile=True`, such as Keras's grouped convolutions, keep it.
+            A converter sees each as one unknown operator, but TensorFlow cannot run some without XLA.
     """
 
     def replace(kept: Callable[..., Any]) -> Callable[..., Any]:

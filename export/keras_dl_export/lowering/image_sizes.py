@@ -1,7 +1,7 @@
-"""Image layers that branch in Python on an image's size, traced for images of any size.
+"""Image layers that branch in Python on the size of an image, traced for images of any size.
 
-Keras takes such a decision where the size is a number, as in an eager call. In a graph the size is a tensor,
-and Keras takes one branch for all images, or fails.
+Keras evaluates such a branch if the size is a number, as in an eager call. In a graph the size is a tensor,
+and Keras uses one branch for all images, or fails.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Tensor = Any
 
 @contextlib.contextmanager
 def any_image_size() -> Iterator[None]:
-    """Trace `CenterCrop`, and resizing to a size that depends on the image's, for every size."""
+    """Trace `CenterCrop`, and resizing to a size that depends on the image size, for every size."""
     with (
         patched(keras.layers.CenterCrop, "transform_images", _crop_any_size),
         patched(of_keras, "resize", _resize_to_any_size),
@@ -38,7 +38,7 @@ def _crop_any_size(crop: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if tf.executing_eagerly() or None not in sizes:
             return crop(layer, images, *arguments, **named)
         targets = layer.height, layer.width
-        # A smaller image is cut to the crop's proportions and resized, as Keras does it with known sizes.
+        # A smaller image is cropped to the aspect ratio and resized, as Keras does for known sizes.
         output = tf.cond(
             tf.reduce_all(tf.shape(images)[first:][:2] >= targets),
             lambda: crop(layer, images, *arguments, **named),
@@ -55,7 +55,7 @@ def _crop_any_size(crop: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _resize_to_any_size(resize: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def resize_to(images: Tensor, size: Any, *arguments: Any, **named: Any) -> Tensor:
-        # Keras checks in Python that the size is positive.
+        # Keras compares the size with 0, which fails for a tensor.
         known = not any(tf.is_symbolic_tensor(side) for side in size)
         return (resize if known else of_keras._resize)(images, size, *arguments, **named)
 

@@ -1,4 +1,4 @@
-"""Layers at inference: no unused random draws, and no state between calls."""
+"""Layers as an exported file runs them: without unused random draws and without state between calls."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from keras_dl_export.lowering.patching import patched
 
 @contextlib.contextmanager
 def at_inference(note: Callable[[str, str], None] | None = None) -> Iterator[None]:
-    """Keep recurrent and augmenting layers from changing their model.
+    """Run recurrent and augmentation layers without changing their model.
 
-    Keras draws dropout masks and random transformations of images even where it does not use them, which
-    advances the model's generators and puts random operators into a graph. And a stateful layer continues
-    from the last call: a file serves many callers, so every call begins as after `reset_state()` here,
-    including the model's own answers.
+    Keras draws dropout masks and random image transformations even if it does not use them, which advances
+    the model's generators and adds random operators to a graph. A stateful layer continues from the last
+    call. A file serves many callers, so here every call starts as after `reset_state()`, also in the
+    reference outputs of the model.
 
     Args:
-        note: called with the name of every stateful layer and what becomes of it.
+        note: called with the name of every stateful layer and a remark.
     """
     spare = False  # whether what a recurrent layer draws is not used
 
@@ -36,7 +36,7 @@ def at_inference(note: Callable[[str, str], None] | None = None) -> Iterator[Non
             nonlocal spare
             before, stateful = spare, layer.stateful
             if stateful and note is not None:
-                note(layer.name, "it is stateful, but a file is not: each call begins as after reset_state()")
+                note(layer.name, "it is stateful, but a file is not: each call starts as after reset_state()")
             spare, layer.stateful = not training, False
             try:
                 return kept(layer, sequences, initial_state, mask, training)

@@ -1,4 +1,4 @@
-"""`x[..., None]`, traced as a reshape."""
+"""`x[..., None]` as `expand_dims`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WHOLE = slice(None)
 def plain_new_axes() -> Iterator[None]:
     """Trace an index that only adds axes as `expand_dims`.
 
-    TensorFlow makes a StridedSlice of it, which TFLite lacks where other axes are dynamic.
+    TensorFlow traces a StridedSlice, which TFLite does not support if other axes are dynamic.
     """
 
     def replace(kept: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,13 +18,13 @@ from keras_dl_export.lowering.patching import patched
 
 @contextlib.contextmanager
 def mean_noise(note: Callable[[str, str], None] | None = None) -> Iterator[None]:
-    """Replace every draw from a hidden generator by the mean of its distribution.
+    """Replace every draw from a hidden generator by the mean of its distribution, in this thread only.
 
-    A normal is its mean, a uniform its middle, a dropout its input. Draws whose seed is given, as a number or
-    a tensor, are functions of it and stay; categorical draws and shuffles have no mean, and stay too.
+    A normal becomes its mean, a uniform its midpoint, a dropout its input. Draws with a given seed, a number
+    or a tensor, are functions of the seed and stay; so do categorical draws and shuffles, which have no mean.
 
     Args:
-        note: called with the name scope of every draw and a remark.
+        note: called with the scope of every draw and a remark.
     """
 
     def replace(mean: Callable[..., Any], is_hidden: Any, draw: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,7 +44,7 @@ def mean_noise(note: Callable[[str, str], None] | None = None) -> Iterator[None]
 
 
 def _draws() -> Iterator[tuple[Any, str, Callable[..., Any], Callable[[dict[str, Any]], bool]]]:
-    """Yield where each kind of draw is looked up, its mean, and whether keyword arguments hide the seed."""
+    """Yield the owner and name of each kind of draw, its mean, and a test for a hidden seed."""
 
     def fill(shape: Any, value: Any, dtype: Any) -> Any:
         return tf.broadcast_to(tf.cast(value, dtype or keras.config.floatx()), shape)

@@ -1,7 +1,8 @@
 """TensorFlow operators that a target computes differently, replaced while a graph is traced.
 
-The replacement acts where every operator of a graph is created: it meets `keras.ops`, a layer's own code and
-plain `tf` calls alike, in loops and nested functions too, and has their shapes and constants.
+The replacement happens where every operator of a graph is created. It therefore applies to `keras.ops`, a
+layer's own code and plain `tf` calls, including loops and nested functions, and has access to shapes and
+constants.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ class Operator:
     """An operator that is about to be created.
 
     Attributes:
-        type: TensorFlow's name of it.
-        inputs: the tensors that go in.
+        type: TensorFlow's name of the operator.
+        inputs: its input tensors.
         attributes: its `AttrValue`s by name.
     """
 
@@ -36,11 +37,11 @@ class Operator:
 
 @dataclass(frozen=True)
 class Replacement:
-    """A replacement for an operator.
+    """A replacement of an operator.
 
     Attributes:
-        write: makes the operator's outputs from other operators: one tensor, or as many as it has.
-        needed: whether the target computes this operator differently, possibly for some dtypes only.
+        write: creates the operator's outputs from other operators: one tensor, or one per output.
+        needed: whether the target computes this operator differently, for instance only for some dtypes.
     """
 
     write: Callable[[Operator], Any]
@@ -52,15 +53,15 @@ Replacements = Mapping[str, Sequence[Replacement]]
 
 @contextlib.contextmanager
 def replaced_operators(replacements: Replacements, *, write: bool = True) -> Iterator[set[str]]:
-    """Replace operators as they are created in graphs that this thread traces.
+    """Replace operators in the graphs that this thread traces.
 
     Args:
-        replacements: by the type of the operator; the first that is needed is taken. Inside a replacement
-            every operator is what it is.
-        write: False leaves every operator as it is, and only notes which ones would have been replaced.
+        replacements: operator type -> replacements, of which the first needed one applies. Operators inside a
+            replacement are not replaced.
+        write: False replaces nothing and only records which operators would have been replaced.
 
     Yields:
-        The types that were met and needed to be replaced.
+        The types that occurred and needed a replacement.
     """
     met: set[str] = set()
     inside = False
@@ -99,7 +100,7 @@ def replaced_operators(replacements: Replacements, *, write: bool = True) -> Ite
 
 
 def _only_output(outputs: Any) -> Any:
-    """Return an operator that has exactly these outputs."""
+    """Return an operator with exactly these outputs."""
     if isinstance(outputs, list | tuple):
         return tf.identity_n(list(outputs))[0].op
     if len(outputs.op.outputs) > 1:

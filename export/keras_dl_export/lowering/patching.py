@@ -1,9 +1,8 @@
-"""Replace attributes of Keras, TensorFlow and tf2onnx for a while: one lock, one mechanism, one list.
+"""Temporarily replace attributes of Keras, TensorFlow and tf2onnx: one lock, one mechanism, one list.
 
-A model is traced for a target by replacing functions that it calls, in the thread that traces alone. All
-replacements in the package are made by `patched`. They share one lock, so that their order cannot deadlock
-and none restores another thread's replacement. The lock of `quiet.silence`, where both are needed, comes
-first.
+A model is traced for a target by replacing functions that it calls, in the tracing thread only. `patched`
+makes all replacements in the package. They share one lock, so that they cannot deadlock and none restores
+another thread's replacement. If the lock of `quiet.silence` is also needed, it is acquired first.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 _lock = threading.RLock()
 
 # Every module and attribute that is private to Keras, TensorFlow, tf2onnx or LiteRT and used in this package.
-# A new version of one of them may drop a name: a test looks for each.
+# A new version of one of them may remove a name; a test checks each.
 PRIVATE_NAMES = (
     "ai_edge_litert.interpreter.SignatureRunner._inputs",
     "keras.Layer._call_has_training_arg",
@@ -65,12 +64,12 @@ PRIVATE_NAMES = (
 
 @contextlib.contextmanager
 def patched(owner: Any, name: str, replace: Callable[[Any], Any]) -> Iterator[None]:
-    """Replace an attribute until the block ends, for calls in this thread alone.
+    """Replace an attribute until the block ends, for calls in this thread only.
 
     Args:
         owner: a class or module.
-        name: of a function, a method or a property of it.
-        replace: takes the attribute and returns what is called in its place.
+        name: the name of its function, method or property.
+        replace: maps the attribute to its replacement.
     """
     with _lock:
         own = name in vars(owner)
@@ -86,7 +85,7 @@ def patched(owner: Any, name: str, replace: Callable[[Any], Any]) -> Iterator[No
 
 
 def _in_this_thread(kept: Any, replacement: Any) -> Any:
-    """Return a function, or a property, that is the replacement in this thread and `kept` in all others."""
+    """Return a function or property that calls the replacement in this thread and `kept` in others."""
     if isinstance(kept, property):
         return property(_in_this_thread(kept.fget, replacement), doc=kept.__doc__)
     thread = threading.get_ident()

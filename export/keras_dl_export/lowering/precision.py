@@ -1,4 +1,4 @@
-"""Models of 16-bit floats, traced for a target that computes in 32."""
+"""Models of 16-bit floats, traced for a target that computes in float32."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NARROW = ("float16", "bfloat16")
 
 @contextlib.contextmanager
 def in_float32() -> Iterator[set[str]]:
-    """Make every layer compute in float32; its weights are cast as they are used.
+    """Let every layer compute in float32, in this thread only; its weights are cast when they are used.
 
     Yields:
-        The 16-bit dtypes that the layers would have computed in.
+        The 16-bit dtypes of the layers' policies.
     """
     met: set[str] = set()
 

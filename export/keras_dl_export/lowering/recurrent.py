@@ -1,9 +1,9 @@
-"""Recurrent layers, described in one form that each target writes in its own.
+"""Recurrent layers, described once and written in the native form of each target.
 
 Keras runs every recurrent layer through `RNN.inner_loop`, a TensorFlow loop over a list of tensors. While an
 endpoint is traced for a target, that loop is replaced: the layer becomes a `Recurrence`, and the target's
-emitter writes it in the form that the target runs best. A layer that the emitter cannot express stays
-Keras's loop, and the artifact's notes say why.
+emitter writes it in the form that the target runs best. A layer that the emitter cannot express remains
+Keras's loop, and the reason is recorded in the artifact's notes.
 
 Shapes: B batch, T time, D features, H units.
 """
@@ -27,7 +27,7 @@ Tensor = Any
 
 
 class Inexpressible(Exception):
-    """Error of a recurrence that a target cannot express; the text completes "it is a loop because ..."."""
+    """The error that a target cannot express a recurrence; its text completes "it is a loop because ..."."""
 
 
 @dataclass(frozen=True)
@@ -38,28 +38,28 @@ class Recurrence:
     recurrent activation and g the activation:
 
         rnn:   h = g(x W + h U + b)
-        lstm:  i, f, C~, o side by side in W, U, b;  C = f C + i C~;  h = o g(C)
-        gru:   z, r, h~ side by side;  h = z h + (1 - z) h~  with  h~ = g(x W + (r h) U + b), or, where
-               `reset_after`, h~ = g(x W + b_0 + r (h U + b_1)); so do z and r have both biases there
+        lstm:  i, f, C~, o concatenated in W, U, b;  C = f C + i C~;  h = o g(C)
+        gru:   z, r, h~ concatenated;  h = z h + (1 - z) h~  with  h~ = g(x W + (r h) U + b), or, with
+               `reset_after`, h~ = g(x W + b_0 + r (h U + b_1)); z and r then also have both biases
 
     Attributes:
-        cell: which equations.
-        layer_name: the Keras layer's, for names and messages.
+        cell: the equations.
+        layer_name: the name of the Keras layer, for names and messages.
         sequence: (B, T, D).
-        initial_state: h (B, H); of an LSTM h and C.
-        mask: (B, T) bool, True at the steps to take, or None. Holes and padding on either side may occur.
+        initial_state: h (B, H); for an LSTM h and C.
+        mask: (B, T) bool, True at the steps to run, or None. It may have holes and padding on either side.
         kernel: W (D, H), (D, 4H) or (D, 3H).
         recurrent_kernel: U (H, H), (H, 4H) or (H, 3H).
         bias: b (H,), (4H,) or (3H,), with `reset_after` (2, 3H); or None.
-        activation: g, of `keras.activations` where it is there.
-        recurrent_activation: f, likewise; None for "rnn".
-        reset_after: of a GRU.
-        go_backwards: whether the last step comes first; the outputs are in the order in which they are made.
-        return_sequences: whether the outputs of all steps are wanted.
-        zero_output_for_mask: whether the output of a masked step is zero, and not the output before it (which
-            is zero too as long as all steps were masked).
+        activation: g, as the function of `keras.activations` if it has it.
+        recurrent_activation: f, in the same form; None for "rnn".
+        reset_after: the option of a GRU.
+        go_backwards: whether the last step comes first; the outputs are in the order of computation.
+        return_sequences: whether to return the outputs of all steps.
+        zero_output_for_mask: whether the output of a masked step is zero instead of the previous output
+            (which is also zero until the first valid step).
         units: H.
-        note: adds a remark on the layer to the artifact's notes, for example what the written form lacks.
+        note: adds a remark on the layer to the artifact's notes, such as a limitation of the written form.
     """
 
     cell: Literal["rnn", "lstm", "gru"]
@@ -80,26 +80,26 @@ class Recurrence:
     note: Callable[[str], None] = field(repr=False, compare=False)
 
 
-# Takes a recurrence to (last output (B, H), outputs (B, T, H) or None if not wanted, states [(B, H), ...]).
-# The last output is that of the last step made, masked or not; a masked step leaves the states as they were.
+# Maps a recurrence to (last output (B, H), outputs (B, T, H) or None if not requested, states [(B, H), ...]).
+# The last output is that of the last computed step, masked or not; a masked step does not change the states.
 # Raises Inexpressible.
 Emitter = Callable[[Recurrence], tuple[Tensor, Tensor | None, Sequence[Tensor]]]
 
 
 @dataclass
 class Trace:
-    """Observations made while an endpoint was traced.
+    """A record of the recurrent layers of a traced endpoint.
 
     Attributes:
-        recurrent: whether there was any recurrent layer.
-        notes: a sentence for each layer that the target could not express in its own form, or not fully.
+        recurrent: whether there was a recurrent layer.
+        notes: a sentence for each layer that the target could not, or not fully, express in its native form.
     """
 
     recurrent: bool = False
     notes: list[str] = field(default_factory=list)
 
     def note(self, layer_name: str, remark: str) -> None:
-        """Add a sentence, once."""
+        """Add a sentence, unless it exists."""
         sentence = f"{layer_name}: {remark}."
         if sentence not in self.notes:
             self.notes.append(sentence)
@@ -107,14 +107,14 @@ class Trace:
 
 @contextlib.contextmanager
 def recurrent_layers(emit: Emitter | None) -> Iterator[Trace]:
-    """Make Keras trace recurrent layers in a target's own form.
+    """Trace recurrent layers in a target's native form, in this thread only.
 
     Args:
-        emit: the target's; None keeps Keras's loop, which is every backend's common form. A method `loop` of
-            it takes the place of `inner_loop` for what it cannot express.
+        emit: the target's emitter; None keeps Keras's loop. A method `loop` of the emitter replaces
+            `inner_loop` for layers that it cannot express.
     """
     trace = Trace()
-    own: list[Callable[..., Any]] = []  # the first is RNN's: others' try cuDNN, which no file should need
+    own: list[Callable[..., Any]] = []  # the first is RNN's: the others try cuDNN, which a file must not need
 
     def inner_loop(
         layer: Any, sequences: Tensor, initial_state: Any, mask: Any, training: bool = False
@@ -150,7 +150,7 @@ def _run(
     emit: Emitter,
     trace: Trace,
 ) -> tuple[Tensor, Tensor, Any]:
-    """Run a layer's cell, or its stacked cells in turn, as recurrences; return what `inner_loop` does."""
+    """Run a layer's cell, or its stacked cells, as recurrences; return the results of `inner_loop`."""
     stacked = type(layer.cell).call is keras.layers.StackedRNNCells.call
     cells = layer.cell.cells if stacked else [layer.cell]
     states = initial_state if stacked else [initial_state]
@@ -158,7 +158,7 @@ def _run(
     if training and any(
         getattr(cell, "dropout", 0) or getattr(cell, "recurrent_dropout", 0) for cell in cells
     ):
-        raise Inexpressible("its dropout is on")
+        raise Inexpressible("its dropout is active")
     if len(sequences.shape) != 3:
         raise Inexpressible("its steps are not vectors")
     mask = _flat_mask(mask)
@@ -203,13 +203,13 @@ def _run(
 
 
 def _equation_of(cell: Any) -> Mapping[str, Any]:
-    """Return the equations that a cell computes: one of Keras's cells, or one that declares them.
+    """Return the equations of a cell: a cell of Keras, or one that declares them.
 
-    A cell of any other package declares them by a class attribute `recurrence`, a dict of `cell`,
-    `activation`, `recurrent_activation` (sigmoid by default) and `reset_after` (False by default) as in
-    `Recurrence`. It has `units` and the weights `kernel`, `recurrent_kernel` and, if any, `bias` of a
-    `Recurrence`, and `output_kernel` (H, O) if its output is the state's product with that. A class below it
-    that has a `call` of its own computes something else, unless it declares its own equations.
+    A cell of another package declares them in a class attribute `recurrence`, a dict of `cell`, `activation`,
+    `recurrent_activation` (default sigmoid) and `reset_after` (default False) as in `Recurrence`. It has
+    `units` and the weights `kernel`, `recurrent_kernel` and optionally `bias` of a `Recurrence`, and
+    `output_kernel` (H, O) if its output is the product of the state and `output_kernel`. A subclass with its
+    own `call` must declare its equations again.
     """
     own = {
         keras.layers.SimpleRNNCell: "rnn",
@@ -230,7 +230,7 @@ def _equation_of(cell: Any) -> Mapping[str, Any]:
 
 
 def _activation(given: Any) -> Callable[..., Any]:
-    """Return the Keras activation, also for the same function under another name."""
+    """Return the activation as the function of `keras.activations`, also for its aliases."""
     activation: Callable[..., Any] = keras.activations.get(given)
     for name in ("tanh", "sigmoid", "relu", "elu", "softplus", "softsign", "hard_sigmoid", "leaky_relu"):
         if any(activation is getattr(module, name, None) for module in (keras.ops, tf.nn, tf.math)):
@@ -250,5 +250,5 @@ def _flat_mask(mask: Tensor | None) -> Tensor | None:
     if len(mask.shape) == 3 and mask.shape[-1] == 1:
         mask = ops.squeeze(mask, -1)
     if len(mask.shape) != 2:
-        raise Inexpressible("its mask has more than one value a step")
+        raise Inexpressible("its mask has more than one value per step")
     return ops.cast(mask, "bool")

@@ -1,4 +1,4 @@
-"""Layers with names in any script, in TensorFlow's graph."""
+"""Layers with any name in TensorFlow's graph."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import tensorflow as tf
 
 from keras_dl_export.lowering.patching import patched
 
-_UNFIT = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # characters that are invalid in TensorFlow's scopes
+_UNFIT = re.compile(r"[^A-Za-z0-9_.\\/>-]")  # characters that TensorFlow's scopes must not contain
 
 
 class Scopes:
-    """The place of an error among the layers that were called.
+    """The scope of a failed layer.
 
     Attributes:
-        failed: the innermost layer that raised an error; an empty string without one.
-        graph: the graph that it is in.
+        failed: the innermost layer that raised an error, or an empty string.
+        graph: its graph.
     """
 
     failed = ""
@@ -28,10 +28,10 @@ class Scopes:
 
 @contextlib.contextmanager
 def any_scope() -> Iterator[Scopes]:
-    """Trace layers with names in any script, with `_` for characters that TensorFlow's scopes lack.
+    """Trace layers with names in any script, with `_` for characters that TensorFlow does not support.
 
-    Keras names its scopes after layers. TensorFlow's may hold ASCII alone, and the outermost must not begin
-    with `_`.
+    Keras names its scopes after layers. TensorFlow's scopes are ASCII, and the outermost must not start with
+    `_`.
     """
     scopes = Scopes()
 
@@ -47,7 +47,7 @@ def any_scope() -> Iterator[Scopes]:
                 try:
                     yield scope
                 except BaseException:
-                    # A branch or a body has a graph of its own, and the layer is in the outer one.
+                    # A branch or a body has a separate graph; the layer is in the outer one.
                     if name and scopes.graph is not graph:
                         scopes.failed, scopes.graph = graph.get_name_scope(), graph
                     raise

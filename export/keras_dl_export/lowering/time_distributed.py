@@ -1,6 +1,6 @@
-"""`TimeDistributed`, traced once over all steps where it can be, and refused where Keras traces it wrongly.
+"""`TimeDistributed`, traced once over all steps if possible, and an error if Keras traces it wrongly.
 
-Shapes: B batch, T the time that is distributed.
+Shapes: B batch, T the distributed time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from keras_dl_export.lowering.patching import patched
 
 @contextlib.contextmanager
 def known_time() -> Iterator[None]:
-    """Refuse a time of unknown length, for which Keras's graph loops over the batch instead.
+    """Raise an error if the length of the time is unknown: Keras's graph would iterate over the batch.
 
-    A recurrent layer, which Keras would trace T times over, treats its examples one by one: the steps become
-    examples, and one layer is traced.
+    Keras traces a recurrent layer T times. Its examples are independent, so here the steps become examples
+    and the layer is traced once.
     """
 
     def replace(kept: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,7 +31,7 @@ def known_time() -> Iterator[None]:
                 raise ValueError(
                     f"Keras traces {layer.name!r} wrongly, because the length of its time is unknown. Give "
                     "the input a fixed length, keras.Input((time, ...)), or call the layer itself on the "
-                    "sequence if it takes one, as Dense does."
+                    "sequence if it supports sequences, as Dense does."
                 )
             maskable = mask is None or len(mask.shape) > 2
             if training or not maskable or not _is_recurrent(layer.layer):
@@ -48,14 +48,14 @@ def known_time() -> Iterator[None]:
 
 
 def _is_recurrent(layer: Any) -> bool:
-    """Return whether a layer is one of Keras's recurrent layers with one output."""
+    """Return whether a layer is a recurrent layer of Keras with one output."""
     if isinstance(layer, keras.layers.Bidirectional):
         return layer.merge_mode is not None and _is_recurrent(layer.forward_layer)
     return isinstance(layer, keras.layers.RNN) and not layer.return_state
 
 
 def _join(tensor: Any, leading: int, sizes: list[int]) -> Any:
-    """Replace the first axes by one of any size and axes of `sizes`."""
+    """Replace the first axes by one axis of the remaining size and `sizes`."""
     rest = enumerate(tensor.shape[leading:], leading)
     known = [tf.shape(tensor)[axis] if size is None else size for axis, size in rest]
     return tf.reshape(tensor, [-1, *sizes, *known])

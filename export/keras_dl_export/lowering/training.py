@@ -1,4 +1,4 @@
-"""Layers that a model calls in training mode at inference."""
+"""Layers that a model always calls with `training=True`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_dl_export.lowering.patching import patched
 
 @contextlib.contextmanager
 def training_calls(note: Callable[[str, str], None]) -> Iterator[None]:
-    """Report each layer that is called with `training=True`.
+    """Report each layer that is called with `training=True`, in this thread only.
 
     Args:
         note: called with the name of every such layer and a remark.

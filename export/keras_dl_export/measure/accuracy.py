@@ -1,4 +1,4 @@
-"""The accuracy of a file on labeled data, beside its model's."""
+"""The accuracy of a file on labeled data, compared with that of its model."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class AccuracyTest:
-    """Labeled data, the model's own accuracy on them, and how much of it a file may lose."""
+    """A test with labeled data, the model's accuracy on them, and the largest allowed drop."""
 
     def __init__(self, endpoints: Mapping[str, Endpoint], data: Any, most: float | None) -> None:
-        """Measure the model's own accuracy.
+        """Measure the model.
 
         Args:
-            endpoints: the model's; `serving_default` is judged, or else the first.
-            data: a pair (inputs, labels) of arrays, the inputs by name where there are several; or a tf.data
-                pipeline or another iterable of such batches. Labels are classes, or one-hot.
-            most: the largest drop that is allowed, as a fraction; None for any.
+            endpoints: the model's endpoints; `serving_default` is measured, otherwise the first.
+            data: a pair (inputs, labels) of arrays, with the inputs by name if there are several; or a
+                tf.data pipeline or another iterable of such batches. Labels are classes, or one-hot.
+            most: the largest allowed drop as a fraction; None for any.
 
         Raises:
-            ValueError: data or outputs that nothing can be judged by, or a drop outside [0, 1].
-            TypeError: data of the wrong kind.
+            ValueError: data or outputs without a defined accuracy, or a drop outside [0, 1].
+            TypeError: data of the wrong type.
         """
         if most is not None and not (isinstance(most, int | float) and 0 <= most <= 1):
             raise ValueError(f"max_accuracy_drop: expected a fraction from 0 to 1, got {most!r}.")
@@ -51,14 +51,14 @@ class AccuracyTest:
         self._before, self._examples = self._score(Predictor(endpoint), endpoint.inputs)
 
     def judge(self, runner: Runner, label: str) -> Accuracy:
-        """Measure a written file's accuracy.
+        """Measure a written file.
 
         Args:
             runner: its endpoint.
-            label: what the error calls the file.
+            label: the name of the file in errors.
 
         Raises:
-            AccuracyError: it lost more than is allowed.
+            AccuracyError: the drop is larger than allowed.
         """
         after, _ = self._score(runner.call_in_floats, runner.inputs)
         accuracy = Accuracy(self.endpoint, self._output, self._before, after, self._examples)
@@ -66,20 +66,20 @@ class AccuracyTest:
             raise AccuracyError(
                 f"{label}: endpoint {self.endpoint!r}, output {self._output!r}: the accuracy on "
                 f"{self._examples} examples falls from {self._before:.4f} to {after:.4f}, by "
-                f"{accuracy.drop:.4f} where {self._most:g} is allowed. Take a milder quantization, such "
+                f"{accuracy.drop:.4f}, while {self._most:g} is allowed. Use a less coarse quantization, such "
                 "as 'float16', or more representative data."
             )
         return accuracy
 
     def _score(self, ask: Callable[[Arrays], Arrays], specs: Mapping[str, Spec]) -> tuple[float, int]:
-        """Return the share of labels that were predicted, and the number of labels."""
+        """Return the share of correct labels, and the number of labels."""
         fixed = [spec.shape[0] for spec in specs.values() if spec.shape and isinstance(spec.shape[0], int)]
         size = int(fixed[0]) if fixed else _MOST_AT_ONCE
         right = count = 0
         for inputs, labels in self._batches():
             for start in range(0, len(labels), size):
                 truth = labels[start : start + size]
-                # A fixed batch is filled up with its first examples, whose answers are then left out.
+                # A fixed batch is padded with its first examples, whose outputs are discarded.
                 rows = np.arange(start, start + (size if fixed else len(truth)))
                 rows[len(truth) :] = start
                 answers = ask({name: array[rows] for name, array in inputs.items()})
@@ -101,7 +101,7 @@ class AccuracyTest:
             if not isinstance(given, Mapping):
                 if len(self._inputs) != 1:
                     names = ", ".join(self._inputs)
-                    raise ValueError(f"accuracy_data: expected dicts with {names}, got arrays alone.")
+                    raise ValueError(f"accuracy_data: expected dicts with {names}, got single arrays.")
                 given = {next(iter(self._inputs)): given}
             given = by_word(given, self._inputs)
             if missing := [name for name in self._inputs if name not in given]:
@@ -117,15 +117,17 @@ class AccuracyTest:
 def accuracy_test(
     endpoints: Mapping[str, Endpoint], data: Any, most: float | None, random: str
 ) -> AccuracyTest | None:
-    """Return the test that the arguments `accuracy_data` and `max_accuracy_drop` ask for, if any.
+    """Return the test defined by the arguments `accuracy_data` and `max_accuracy_drop`, or None.
 
     Raises:
-        ValueError: a drop without data, and as `AccuracyTest`.
-        TypeError: data of the wrong kind.
+        ValueError: a drop without data, and as for `AccuracyTest`.
+        TypeError: data of the wrong type.
     """
     if data is None:
         if most is not None:
-            raise ValueError(f"max_accuracy_drop: expected accuracy_data with it, got none and {most!r}.")
+            raise ValueError(
+                f"max_accuracy_drop: expected None without data, got {most!r}. Pass accuracy_data."
+            )
         return None
     with mean_noise() if random == "mean" else contextlib.nullcontext():
         return AccuracyTest(endpoints, data, most)
@@ -140,7 +142,7 @@ def _is_pair(data: Any) -> bool:
 
 
 def _listed(data: Any) -> list[Any]:
-    """Return a list of an iterator, which can be read only once."""
+    """Return a list of data that can be read only once."""
     if not isinstance(data, Iterable):
         raise TypeError(
             "accuracy_data: expected a pair (inputs, labels) or a pipeline of such pairs, got "
@@ -150,7 +152,7 @@ def _listed(data: Any) -> list[Any]:
 
 
 def _labels(labels: NDArray[Any], inputs: Arrays) -> NDArray[Any]:
-    """Return labels as classes: the argmax of one-hot ones, without a last axis of size one."""
+    """Return labels as classes: one-hot labels become their argmax, and a last axis of size 1 is removed."""
     if labels.dtype.kind == "f":
         one_hot = labels.ndim > 1 and labels.shape[-1] > 1
         labels = labels.argmax(axis=-1) if one_hot else labels.astype(np.int64)

@@ -1,15 +1,14 @@
-"""The floating-point operations of one call of an endpoint.
+"""The number of floating-point operations of one call of an endpoint.
 
-TensorFlow's own profiler sums over the nodes of one graph: the bodies of loops and of functions, where
-recurrent layers do all their work, count once there, or not at all. Here the endpoint's graph is run node by
-node on example inputs, through every turn of every loop, and each node that depends on the inputs is counted
-by the shapes that it saw. What depends on weights alone is not: runtimes compute it once.
+TensorFlow's profiler sums over the nodes of one graph. It counts the bodies of loops and functions, which
+contain all the work of recurrent layers, once or not at all. Here the endpoint's graph is run node by node on
+example inputs, through every iteration of every loop, and each node that depends on the inputs is counted by
+its shapes. Nodes that depend only on weights are not counted: runtimes compute them once.
 
-The conventions: a multiply-add is 2. Convolutions count the taps that fall on the padding. A function of one
-number, such as tanh, is 1; the softmax is 5 a number (maximum, difference, exponential, sum, quotient) and a
-batch normalization 2, with its statistics folded into scale and offset. Pooling and reductions are 1 for each
-number that they read, a bilinear resize 8 for each that it writes. Comparisons, integers, and what only moves
-numbers are free.
+Conventions: a multiply-add is 2. Convolutions include the taps on the padding. A function of one number, such
+as tanh, is 1; softmax is 5 per number (maximum, difference, exponential, sum, quotient); batch normalization
+is 2, with its statistics folded into scale and offset. Pooling and reductions are 1 per number read, a
+bilinear resize 8 per number written. Comparisons, integers, and operators that only move numbers are free.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _A_NUMBER_WRITTEN = {
         _words("ClipByValue FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 SquaredDifference"), 2
     ),
     **dict.fromkeys(_words("LogSoftmax Softmax"), 5),
-    "ResizeBilinear": 8,  # four products, three sums, and the weights
+    "ResizeBilinear": 8,  # four products, three sums and the weights
 }
 _A_NUMBER_READ = _words("Cumprod Cumsum EuclideanNorm Max Mean Min Prod Sum")
 _OF_THE_SHAPE = _words("OnesLike Rank Shape ShapeN Size ZerosLike")
@@ -64,11 +63,11 @@ _FREE = _words("""
     TensorListGetItem TensorListStack TensorScatterUpdate Tile TopKV2 Transpose Unpack ZerosLike
 """)
 
-_Value = tuple[Any, bool]  # a tensor, and whether it depends on the endpoint's inputs
+_Value = tuple[Any, bool]  # a tensor and whether it depends on the endpoint's inputs
 
 
 def count_flops(signature: Signature) -> Flops:
-    """Count the operations of one call of an endpoint, at batch 1 unless its batch is fixed.
+    """Count the operations of one call of an endpoint at batch 1 (unless its batch is fixed).
 
     Args:
         signature: the endpoint, traced with Keras's own loops.
@@ -85,16 +84,16 @@ def count_flops(signature: Signature) -> Flops:
 
 
 class _Meter:
-    """An interpreter of graphs that adds up the cost of each node."""
+    """An interpreter that runs graphs node by node and sums the operations."""
 
     def __init__(self) -> None:
         self.flops: Counter[str] = Counter()
         self.uncounted: set[str] = set()
-        self._bodies: dict[str, Any] = {}  # the graphs of loops' and branches' functions, by name
-        self._orders: dict[int, list[_Node]] = {}  # the nodes of each graph, in an order to run them in
+        self._bodies: dict[str, Any] = {}  # function name -> graph, of loops and branches
+        self._orders: dict[int, list[_Node]] = {}  # graph -> nodes in a valid order
 
     def run(self, function: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a ConcreteFunction returns for named inputs."""
+        """Return the outputs of a ConcreteFunction for named inputs."""
         graph = function.graph
         captured = list(function.captured_inputs)
         placeholders = function.inputs[: len(function.inputs) - len(captured)]
@@ -152,7 +151,7 @@ class _Meter:
             depends = [was or now for (_, was), (_, now) in zip(inputs, outputs, strict=True)]
             if depends == [was for _, was in inputs]:
                 inputs = outputs
-            else:  # A state starts as zeros: count its first turn, too, as all the others.
+            else:  # A state starts as constant zeros: count its first iteration like the others.
                 self.flops = before
             inputs = [(tensor, depend) for (tensor, _), depend in zip(inputs, depends, strict=True)]
         return inputs
@@ -181,14 +180,14 @@ class _Meter:
 
 
 class _Node:
-    """An operation of a graph, ready to be executed on eager tensors again and again.
+    """An operation of a graph that can be executed repeatedly on eager tensors.
 
     Attributes:
         operation: the operation.
-        inputs: the ids of the graph's tensors that go in.
-        outputs: the ids of those that come out.
-        for_values: whether more is wanted of it than a shape. Keras runs a first step of a masked layer to
-            see how many zeros to begin with.
+        inputs: the ids of the graph's input tensors.
+        outputs: the ids of the graph's output tensors.
+        for_values: whether its values are needed, not only a shape. Keras runs a first step of a masked layer
+            to get the shape of the initial zeros.
     """
 
     def __init__(self, operation: Any, for_values: bool) -> None:
@@ -198,7 +197,7 @@ class _Node:
         self.outputs = [id(tensor) for tensor in operation.outputs]
 
     def execute(self, tensors: Sequence[Any]) -> list[Any]:
-        """Return the outputs for given inputs."""
+        """Return the outputs for these inputs."""
         if self.operation.type == "Const":
             return [self._constant]
 
@@ -216,12 +215,12 @@ class _Node:
 
 
 def _needed(wanted: Iterable[Any], known: Container[int], stop_at: Container[str] = frozenset()) -> list[Any]:
-    """Return the operations that `wanted` depends on, each after those that it reads from.
+    """Return the operations on which `wanted` depends, in topological order.
 
     Args:
         wanted: tensors of one graph.
-        known: the ids of the tensors that need no operation.
-        stop_at: types of operations beyond which nothing is wanted.
+        known: the ids of the tensors that are already available.
+        stop_at: types of operations whose inputs are not needed.
     """
     order: dict[Any, None] = {}
     stack = [tensor.op for tensor in wanted if id(tensor) not in known]
@@ -247,15 +246,15 @@ def _size(shape: Iterable[int]) -> int:
 
 
 def _product(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """Count a matrix product, which sums over the left factor's columns, or its rows where transposed."""
+    """Count a matrix product: it sums over the columns of the left factor, or over its rows if transposed."""
     transposed = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
     return 2 * _size(outputs[0].shape) * int(inputs[0].shape[-2 if transposed else -1])
 
 
 def _einsum(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """Count an einsum: every label is a loop; a single factor is summed, or only moved."""
+    """Count an einsum: every label is a loop; a single factor is a sum, or only moved."""
     terms = operation.get_attr("equation").decode().partition("->")[0].split(",")
-    if any("." in term for term in terms):  # the axes of an ellipsis are those of the result, then the sums
+    if any("." in term for term in terms):  # the axes of an ellipsis are in the result; then come the sums
         named = {label for term in terms for label in term if label.isalpha()}
         result = operation.get_attr("equation").decode().partition("->")[2]
         sizes = {
@@ -284,7 +283,7 @@ def _ends(term: str, shape: Sequence[int]) -> dict[str, int]:
 
 
 def _convolution(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """Count a convolution: each number written is a sum over the kernel and the channels of its group."""
+    """Count a convolution: each output is a sum over the kernel and the channels of its group."""
     return 2 * _size(outputs[0].shape) * _size(inputs[1].shape[:-1])
 
 
@@ -293,7 +292,7 @@ def _depthwise(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) ->
 
 
 def _transposed_convolution(operation: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
-    """Count a transposed convolution: each number read is spread over the kernel and output channels."""
+    """Count a transposed convolution: each input is spread over the kernel and the output channels."""
     return 2 * _size(inputs[2].shape) * _size(inputs[1].shape[:-1])
 
 

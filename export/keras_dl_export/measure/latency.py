@@ -1,4 +1,4 @@
-"""The latency of one call of a model, in any runtime."""
+"""The latency of one call of a model in any runtime."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def measure_latency(
     """Time a runner on given inputs.
 
     Args:
-        runner: what `load_artifact` returns, or any function of the inputs.
+        runner: the result of `load_artifact`, or any function of the inputs.
         inputs: one array per input.
-        calls: how many calls are timed.
-        warmup: how many calls go before them, untimed: the first ones allocate.
-        seconds: when to stop though calls are left, counted from the first call's end; one is always timed.
+        calls: the number of timed calls.
+        warmup: the number of untimed calls before them; the first calls allocate memory.
+        seconds: the time limit, from the end of the first call; at least one call is timed.
 
     Raises:
         ValueError: `calls` is not positive, or the inputs do not fit the endpoint.

@@ -1,4 +1,4 @@
-"""Latency of the files of a release, each in its own runtime, on one thread and on all cores."""
+"""The latency of the files of a release, each in its own runtime, on one thread and on all cores."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def time_artifacts(
     seconds: float = 1.0,
     every_thread_count: bool = False,
 ) -> list[Timing]:
-    """Time every endpoint of a release's files, with one thread and with as many as there are cores.
+    """Time every endpoint of a release's files, with one thread and with one thread per core.
 
     Args:
         artifacts: the files.
         inputs: the endpoints' inputs.
-        folder: the release's.
-        calls: how many calls are timed of each file, endpoint and number of threads.
-        seconds: when to stop though calls are left.
-        every_thread_count: whether to start a process for a SavedModel on one thread, too: TensorFlow's
-            threads are the process's, and importing it takes seconds.
+        folder: the folder of the release.
+        calls: the number of timed calls per file, endpoint and number of threads.
+        seconds: the time limit of these calls.
+        every_thread_count: whether to time a SavedModel on one thread, too. This starts a process and imports
+            TensorFlow there, which takes seconds, because the number of threads is a setting of the process.
     """
     effort = _Effort(calls, seconds)
     timings: list[Timing] = []
@@ -59,21 +59,21 @@ def time_artifacts(
                 except ChildError as error:
                     raise ExportError(
                         f"{artifact.path}: the process that timed it on {threads} thread(s) {error}. Time it "
-                        "with measure_latency in one of your own."
+                        "with measure_latency in a separate process."
                     ) from error
     return timings
 
 
 def time_release(release: Release, *, calls: int = 50, seconds: float = 1.0) -> list[Timing]:
-    """Time every file of a release on this machine, at the sizes of the timing in its manifest.
+    """Time every file of a release on this machine, at the sizes recorded in the release.
 
     Args:
         release: the release.
-        calls: how many calls are timed of each file, endpoint and number of threads.
-        seconds: when to stop though calls are left.
+        calls: the number of timed calls per file, endpoint and number of threads.
+        seconds: the time limit of these calls.
 
     Raises:
-        ExportError: a file's own runtime refuses it.
+        ExportError: a file's own runtime cannot load it.
     """
     inputs = {
         name: draw_inputs(
@@ -89,14 +89,14 @@ def time_release(release: Release, *, calls: int = 50, seconds: float = 1.0) -> 
 
 
 def count_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def this_machine() -> str:
-    """Name the processor, its cores and the system."""
+    """Return the name of the processor, the number of cores and the system."""
     cores = count_cores()
     return f"{_processor()}, {cores} {'cores' if cores > 1 else 'core'}, {platform.system()}"
 
@@ -104,7 +104,7 @@ def this_machine() -> str:
 def _time(
     artifact: Artifact, inputs: Mapping[str, Inputs], folder: Path, threads: int, effort: _Effort
 ) -> list[Timing]:
-    """Time a file's endpoints; a SavedModel has the threads that TensorFlow has in this process."""
+    """Time a file's endpoints; a SavedModel uses the threads of TensorFlow in this process."""
     given = None if artifact.format == "saved_model" else threads
     runners = open_runners(artifact.path, artifact.format, given)
     path = artifact.path.relative_to(folder).as_posix()

@@ -1,1 +1,1 @@
-"""Checks that a written file gives the model's numbers in its own runtime."""
+"""Checks that a written file reproduces the model's numbers in its own runtime."""

@@ -1,4 +1,4 @@
-"""Run a written file on all samples and compare its answers with the model's."""
+"""Run a written file in its own runtime and compare its numbers with the model's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from keras_dl_export.runner import Runner
 from keras_dl_export.samples.references import Reference, Sample
 from keras_dl_export.samples.sample_kinds import NON_FINITE
 
-_CALLS = 2  # a file that kept state would answer the second call differently
+_CALLS = 2  # a file that keeps state returns other numbers at the second call
 
 
 def check_parity(
@@ -29,20 +29,21 @@ def check_parity(
 ) -> Parity:
     """Run every sample of every endpoint and compare names, dtypes, shapes and numbers.
 
-    A quantized file is only right where it was calibrated: it is compared on real inputs if there are any, or
-    else on those drawn from (-1, 1), and must run on all others without turning a number into NaN. Its
-    integer inputs and outputs are converted by their own scales.
+    A quantized file is accurate only within its calibration range. It is compared on real inputs if there are
+    any, otherwise on inputs drawn from (-1, 1), and must run on all others without turning a number into NaN.
+    Its integer inputs and outputs are converted by their scales.
 
-    Integers, booleans and strings must be equal. Where an argmax differs, the scores that it was taken of
-    (the floating output beside it whose argmax it is) decide: they may tie within the tolerance.
+    Integers, booleans and strings must be equal. If an argmax differs, its scores (the floating output of
+    which it is the argmax) are compared: they may tie within the tolerance.
 
     Args:
         runners: the file's endpoints.
-        references: what they must give.
-        label: what the error calls the file.
-        quantize: how the file was quantized; it decides on the tolerance, or else the model's precision does.
-        tolerance: widens the tolerance of floating outputs, as for `export`.
-        blame: returns a sentence for the error on where an endpoint goes wrong in a sample, or "".
+        references: the expected answers.
+        label: the name of the file in errors.
+        quantize: the quantization of the file, which determines the tolerance; None for the model's
+            precision.
+        tolerance: raises the tolerance of floating outputs, as for `export`.
+        blame: returns a sentence on where an endpoint differs in a sample, for the error.
 
     Raises:
         ParityError: an output is out of tolerance; it names endpoint, output, worst index and both values.
@@ -50,7 +51,7 @@ def check_parity(
     comparisons: list[Comparison] = []
     for name, reference in references.items():
         if name not in runners:
-            raise ParityError(f"{label}: expected the endpoint {name!r}, the file has {', '.join(runners)}.")
+            raise ParityError(f"{label}: expected the endpoint {name!r}, got {', '.join(runners)}.")
         runner = runners[name]
         _check_types(label, name, "inputs", reference.inputs, runner.inputs, runner.input_scales)
         _check_types(label, name, "outputs", reference.outputs, runner.outputs, runner.output_scales)
@@ -68,7 +69,7 @@ def check_parity(
 
 
 def _judged(reference: Reference, quantize: str | None) -> tuple[list[Sample], list[Sample]]:
-    """Return the samples that a file is compared on, and those on which it must only run."""
+    """Return the samples on which a file is compared, and the samples on which it must only run."""
     if quantize is None:
         return list(reference.samples), []
     plain = [sample for sample in reference.samples if sample.plain]
@@ -114,7 +115,7 @@ def _run_sample(
                     tuple(index),
                     expected,
                     got,
-                    "a quantized file may be coarse, but must give numbers",
+                    "a quantized file may be inaccurate, but must return numbers",
                 )
     return []
 
@@ -137,7 +138,7 @@ def _check_types(
     expected = {name: spec.dtype for name, spec in wanted.items()}
     found = {name: "float32" if name in scales else spec.dtype for name, spec in got.items()}
     if expected != found:
-        raise ParityError(f"{label}: endpoint {endpoint!r} must have the {word} {expected}, got {found}.")
+        raise ParityError(f"{label}: endpoint {endpoint!r} expected the {word} {expected}, got {found}.")
 
 
 def _describe(sample: Sample) -> str:

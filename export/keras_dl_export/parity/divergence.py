@@ -1,4 +1,4 @@
-"""Find the first layer whose output in a wrong file differs from the model's."""
+"""The first layer whose output in a wrong file differs from the model's."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from keras_dl_export.tracing import Signature, trace_like
 
 Writer = Callable[[Mapping[str, Signature], Path], None]
 
-_LAYERS_AT_ONCE = 24  # whose outputs are added to a file: those of a large model would exceed the memory
+_LAYERS_AT_ONCE = 24  # outputs added to a file at a time; all of them may exceed the memory
 _SECONDS = 60.0
 
 
 class Divergence:
-    """A search for the first layer that differs: `divergence(endpoint, sample)` -> a sentence, or "".
+    """A search for the first wrong layer of a file: `divergence(endpoint, sample)` returns a sentence, or "".
 
-    The model is written again with the outputs of some of its layers beside its own, and run on the inputs at
-    which parity failed; between the last that is right and the first that is wrong, again with others.
+    The model is written again with the outputs of some of its layers in addition to its own, and run on the
+    inputs at which parity failed. The search repeats between the last layer that agrees and the first that
+    differs.
 
     Args:
         signatures: the file's endpoints.
-        format: of the file.
-        write: writes signatures as the file was written.
-        quantize: how it was quantized.
-        tolerance: what it was compared with.
+        format: the format of the file.
+        write: writes signatures in the same way as the file.
+        quantize: the quantization of the file.
+        tolerance: the tolerance of the comparison.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Divergence:
     def __call__(self, endpoint: str, sample: Sample) -> str:
         try:
             layer = self._first(self._signatures[endpoint], sample)
-        except Exception:  # the failure that is investigated is the one to report
+        except Exception:  # the parity failure is reported in any case
             return ""
         return f" The first layer whose output differs is {layer!r}." if layer else ""
 
@@ -79,7 +80,7 @@ class Divergence:
     def _wrong(
         self, signature: Signature, sample: Sample, chosen: Mapping[str, str], relative: float
     ) -> list[str]:
-        """Return which of the chosen layers' outputs differ, by their names among the probe's outputs."""
+        """Return the names of the probe's outputs that differ."""
         endpoint = Endpoint(
             lambda **inputs: _layer_outputs(signature.endpoint, inputs, chosen), signature.endpoint.inputs
         )
@@ -100,7 +101,7 @@ class Divergence:
 
 
 def _layer_names(signature: Signature, sample: Sample) -> list[str]:
-    """Return the layers and operations that an endpoint calls, in order."""
+    """Return the names of the layers and operations that an endpoint calls, in order."""
     names: list[str] = []
 
     def ask(*tensors: Any) -> dict[str, Any]:
@@ -127,9 +128,9 @@ def _layer_outputs(
 
 @contextlib.contextmanager
 def _calls() -> Iterator[dict[str, Any]]:
-    """Collect the outputs of layers and operations as they are called in this thread, inner ones first.
+    """Collect the outputs of layers and operations called in this thread, inner ones first.
 
-    A layer's second output, or that of its second call, has a number behind its name.
+    A number is appended to the name for a layer's second output, or the output of its second call.
     """
     graph = tf.compat.v1.get_default_graph()
     found: dict[str, Any] = {}

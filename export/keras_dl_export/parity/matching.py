@@ -1,4 +1,4 @@
-"""Match the inputs and outputs of a file of another writer with the model's, under any names."""
+"""Match the inputs and outputs of files from other exporters with those of the model."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _NUMBERED = re.compile(r"(.*?)(\d+)\D*")
 def match_endpoints(
     runners: Mapping[str, Runner], offered: Mapping[str, Endpoint]
 ) -> tuple[dict[str, Runner], list[str]]:
-    """Return the file's endpoints by the model's names, and notes on those with other names.
+    """Return the file's endpoints by the model's names, and notes on endpoints with other names.
 
     Raises:
-        ParityError: the file has several endpoints, and no name of the model's.
+        ParityError: the file has several endpoints, none of which has a name of the model's endpoints.
     """
     named = {name: runner for name, runner in runners.items() if name in offered}
     notes = [
-        f"The endpoint {name!r} is not the model's and is left out."
+        f"The endpoint {name!r} is not an endpoint of the model and is ignored."
         for name in runners
         if name not in offered
     ]
@@ -41,16 +41,16 @@ def match_endpoints(
             f"artifact: expected one of the endpoints {', '.join(offered)}, got {', '.join(runners)}."
         )
     ((name, runner),) = runners.items()
-    return {default: runner}, [f"The file's only endpoint, {name!r}, is taken for {default!r}."]
+    return {default: runner}, [f"The file's only endpoint, {name!r}, is compared with {default!r}."]
 
 
 def fit_endpoint(
     label: str, name: str, endpoint: Endpoint, runner: Runner
 ) -> tuple[Endpoint, dict[str, str]]:
-    """Return an endpoint with every axis fixed that the file has fixed, and the file's names of its inputs.
+    """Return an endpoint with the fixed axes of the file, and the file's names of its inputs.
 
     Raises:
-        ParityError: the file takes other inputs.
+        ParityError: the file has other inputs.
     """
     names = _match(label, name, "inputs", endpoint.inputs, _in_floats(runner.inputs, runner.input_scales))
     fixed = {
@@ -72,14 +72,14 @@ class MatchedRunner(Runner):
     """A file's endpoint under the model's names and dtypes.
 
     Attributes:
-        notes: which names and dtypes are not the file's own.
+        notes: the names and dtypes that differ in the file.
 
     Args:
-        label: what an error calls the file.
+        label: the name of the file in errors.
         runner: the file's endpoint.
-        name: the model's name for it.
-        inputs: the model's inputs, with the axes that the file fixes.
-        names: the file's names of them.
+        name: the model's name of the endpoint.
+        inputs: the model's inputs, with the fixed axes of the file.
+        names: the file's names of the inputs.
         outputs: the model's outputs.
     """
 
@@ -128,14 +128,14 @@ class MatchedRunner(Runner):
 
 
 def _in_floats(specs: Mapping[str, Spec], scales: Collection[str]) -> dict[str, Spec]:
-    """Return specs with floats where the file has integers with a scale, which stand for floats."""
+    """Return specs with float32 in place of integers with a scale."""
     return {name: Spec(spec.shape, "float32") if name in scales else spec for name, spec in specs.items()}
 
 
 def _match(
     label: str, endpoint: str, side: str, wanted: Mapping[str, Spec], found: Mapping[str, Spec]
 ) -> dict[str, str]:
-    """Return the file's name for each of the model's: by the name, or else by order, shape and dtype."""
+    """Return the file's name for each of the model's names: by name, otherwise by order, shape and dtype."""
     plain = {_DECORATION.sub("", name): name for name in found}
     names = {name: name if name in found else plain[name] for name in wanted if name in {*found, *plain}}
     free = sorted((name for name in found if name not in names.values()), key=_order)
@@ -148,13 +148,13 @@ def _match(
     wrong = [name for name, other in names.items() if not _fits(wanted[name], found[other])]
     if len(names) < len(wanted) or free or wrong:
         raise ParityError(
-            f"{label}: endpoint {endpoint!r} must have the {side} {_listed(wanted)}, got {_listed(found)}."
+            f"{label}: endpoint {endpoint!r} expected the {side} {_listed(wanted)}, got {_listed(found)}."
         )
     return names
 
 
 def _order(name: str) -> tuple[str, int]:
-    """Sort `output_10` behind `output_2`, and leave names without a number in their place."""
+    """Return a sort key: `output_10` after `output_2`, and names without a number in their order."""
     numbered = _NUMBERED.fullmatch(name)
     return (numbered[1], int(numbered[2])) if numbered else ("", 0)
 

@@ -1,1 +1,1 @@
-"""Inputs to try a model on: kinds of values and sizes, and the model's answers to them."""
+"""Sample inputs of a model, in several kinds of values and sizes, and the model's outputs for them."""

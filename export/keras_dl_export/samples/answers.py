@@ -1,4 +1,4 @@
-"""Answers that a file is compared with, and how far rounding alone moves them."""
+"""Reference outputs of a comparison, and their change by rounding alone."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _ATTEMPTS = 3
 
 
 class Answers(ABC):
-    """Answers that a file's numbers are compared with."""
+    """The reference outputs for a file."""
 
     @abstractmethod
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Return the answers by name."""
+        """Return the outputs by name."""
 
     def eagerly(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Return the answers of eager execution, where that is possible."""
+        """Return the outputs of an eager run, if there is one."""
         return self(inputs)
 
     def noise(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Return how much each element of each output may differ by rounding alone.
+        """Return the possible difference of each element of each output by rounding alone.
 
-        It is the largest change over calls in which every float that goes in was moved by two units in the
-        last place, as another order of summation moves intermediate numbers. It is NaN where an element
-        became finite, or ceased to be.
+        This is the largest change over calls in which every input float is moved by two units in the last
+        place, the effect of another order of summation. It is NaN for an element that is finite in only one
+        of the calls.
         """
         answers = self(inputs)
         largest = {name: np.zeros(array.shape) for name, array in answers.items()}
@@ -49,7 +49,7 @@ class Answers(ABC):
 def _moved(array: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
     if array.dtype.kind != "f":
         return array
-    # Never by the same twice: the changes of two neighbors that a sum takes from each other would cancel out.
+    # Random amounts: equal changes of two neighbors would cancel in a difference.
     change = random.choice((-1.0, 1.0), array.shape) * random.uniform(0.5, 1.0, array.shape)
     with np.errstate(invalid="ignore", over="ignore"):
         moved = array * (1.0 + ROUNDING * change)

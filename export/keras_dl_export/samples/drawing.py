@@ -1,4 +1,4 @@
-"""Inputs for an endpoint, given or drawn, at several sizes, and the model's answers to them."""
+"""Given or drawn inputs of an endpoint at several sizes, and the model's outputs for them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from keras_dl_export.specs import DEFAULT_ENDPOINT, Spec
 Examples = ArrayLike | Mapping[str, ArrayLike] | None
 
 _BATCH_SIZES = (1, 3)
-_SAME = 1e-4  # of two ways to compute a number
-_DRAWN_FACTORS = (1, 8)  # for models whose windows leave nothing of the smaller sizes
-_DRAWN_LEAST = (0, 1)  # of integers: for models that divide by them
-_DRAWN_TIME = (5, 8)  # lengths of a dynamic axis without examples
-_DRAWN_SIDE = (32, 48)  # sides of an image without examples: whole numbers of the usual strides
+_SAME = 1e-4  # tolerance between two ways to compute a number
+_DRAWN_FACTORS = (1, 8)  # for models whose windows are larger than the smaller sizes
+_DRAWN_LEAST = (0, 1)  # lower bounds of integers: for models that divide by them
+_DRAWN_TIME = (5, 8)  # lengths of a dynamic axis if there are no examples
+_DRAWN_SIDE = (32, 48)  # sides of an image if there are no examples: multiples of the usual strides
 
 
 def check_examples(offered: Mapping[str, Endpoint], inputs: Examples) -> dict[str, NDArray[Any]]:
-    """Return the examples by input name, each of the shape and dtype that the endpoints take."""
+    """Return the examples by input name, each in the shape and dtype of the endpoints."""
     if inputs is None:
         return {}
     if not isinstance(inputs, Mapping):
@@ -49,7 +49,7 @@ def check_examples(offered: Mapping[str, Endpoint], inputs: Examples) -> dict[st
         wanted = [spec for known, spec in specs if known == name]
         if not wanted:
             known_names = ", ".join(dict.fromkeys(known for known, _ in specs))
-            raise ValueError(f"inputs: the model's endpoints take {known_names}, got an array for {name!r}.")
+            raise ValueError(f"inputs: expected arrays for {known_names}, got one for {name!r}.")
         for spec in wanted:
             examples[name] = spec.with_free_batch().conform(f"inputs[{name!r}]", value)
             if examples[name].size == 0:
@@ -67,12 +67,12 @@ def draw_samples(
     answers: Answers,
     insight: Insight | None = None,
 ) -> tuple[Sample, ...]:
-    """Return samples at several sizes with the model's answers; dynamic axes differ if the model allows.
+    """Run the model at several sizes, different ones for each dynamic axis unless the model needs equal ones.
 
-    The samples with examples come first, then those that are all drawn: of these, integers stay within the
-    range of the examples. A model that takes the examples but fails on drawn inputs is compared on the
-    examples alone. Last, if there is an insight, come the values and sizes that are met in the field; those
-    at which the model fails are left out.
+    The samples with examples come first, then those with drawn inputs only, whose integers stay within the
+    range of the examples. A model that runs on the examples but fails on drawn inputs is compared on the
+    examples only. If there is an insight, values and sizes that occur in production come last; those at which
+    the model fails are omitted.
     """
     given = {key: examples[key] for key in endpoint.inputs if key in examples}
 
@@ -117,20 +117,20 @@ def draw_samples(
         return tuple(samples)
     raise ValueError(
         f"endpoint {name!r}: the model itself fails on example inputs: {reason_of(failure)} Pass inputs= "
-        "with real examples by input name if it cannot process drawn ones."
+        "with real examples by input name if the drawn inputs are invalid for it."
     ) from failure
 
 
 def _numbers(
     outputs: Mapping[str, NDArray[Any]], others: Mapping[str, NDArray[Any]]
 ) -> dict[str, NDArray[Any]]:
-    """Return the numbers that a model makes of NaN and infinities, with NaN for every other element.
+    """Return a model's outputs for NaN and infinities, with NaN for elements that cannot be compared.
 
-    An element counts as NaN, too, where it depends on how the model is run: a NaN may come out as 0 of an
-    operation that a graph's optimizer fuses with its neighbor.
+    An element cannot be compared if it depends on how the model is run: a graph's optimizer may fuse
+    operations, after which NaN becomes 0.
 
     Raises:
-        ValueError: nothing is left.
+        ValueError: no element can be compared.
     """
     found = {}
     for name, array in outputs.items():
@@ -159,11 +159,11 @@ def draw_inputs(
     """Draw inputs for an endpoint: floats from U(-1, 1), integers below `vocabulary`.
 
     Args:
-        inputs: the endpoint's, as in `Runner.inputs`.
+        inputs: the endpoint's inputs, as in `Runner.inputs`.
         batch_size: the size of a dynamic batch axis.
         vocabulary: see `Release.smallest_vocabulary`.
-        seed: of the generator.
-        sizes: those of dynamic axes by name, small ones by default.
+        seed: the seed of the generator.
+        sizes: dynamic axis -> size; by default small sizes.
     """
     sizes = {**_sizes(inputs, {}, 0, distinct=False), **(sizes or {})}
     sizes.update(

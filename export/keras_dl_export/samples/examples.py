@@ -1,4 +1,4 @@
-"""Real inputs in the forms that users have: arrays, dicts, pipelines of batches, pairs with labels."""
+"""Real inputs from a user: arrays, dicts, pipelines of batches, pairs with labels."""
 
 from __future__ import annotations
 
@@ -15,20 +15,18 @@ _ENOUGH = 32  # examples to compare on
 
 
 def take_examples(argument: str, data: Any) -> Any:
-    """Return data as an array or a dict of arrays; of a pipeline, some of its first examples.
+    """Return an array or a dict of arrays unchanged, or the first examples of a pipeline.
 
     Args:
-        argument: what the error calls it.
-        data: None, an array-like, a dict of these, or a pipeline as of `read_batches`.
+        argument: the argument's name, for errors.
+        data: None, an array-like, a dict of these, or a pipeline as in `read_batches`.
 
     Raises:
         ValueError: the pipeline is empty, or fails.
-        TypeError: it holds something else.
+        TypeError: `data` is of another type.
     """
     if isinstance(data, str | bytes):
-        raise TypeError(
-            f"{argument}: expected arrays, got {data!r:.60}. Read the file, and pass what is in it."
-        )
+        raise TypeError(f"{argument}: expected arrays, got {data!r:.60}. Read the file and pass its content.")
     if data is None or isinstance(data, Mapping) or not _is_pipeline(data):
         return data
     taken: list[dict[str, Any]] = []
@@ -37,7 +35,7 @@ def take_examples(argument: str, data: Any) -> Any:
         if taken and _row_shapes(arrays) != _row_shapes(taken[0]):
             break
         taken.append(arrays)
-        # Vectors may be unbatched examples, which a later error about their shape explains.
+        # Vectors may be unbatched examples; a later error about their shape reports this.
         if any(np.ndim(array) < 2 for array in arrays.values()) or _count(taken) >= _ENOUGH:
             break
     if not taken:
@@ -53,13 +51,13 @@ def read_batches(argument: str, data: Any) -> Iterator[Any]:
     """Yield the inputs of each batch, an array or a dict of arrays.
 
     Args:
-        argument: what the error calls the data.
+        argument: the argument's name, for errors.
         data: an array, a dict of arrays, or an iterable of such batches: a tf.data pipeline, a generator, a
-            Keras PyDataset or a torch DataLoader. Of a pair (inputs, labels), the inputs are taken.
+            Keras PyDataset or a torch DataLoader. Of a pair (inputs, labels), the inputs are used.
 
     Raises:
         ValueError: the pipeline fails.
-        TypeError: it is something else.
+        TypeError: `data` is of another type.
     """
     if isinstance(data, Mapping) or hasattr(data, "shape") or _is_pair(data):
         data = [data]
@@ -86,7 +84,7 @@ def read_batches(argument: str, data: Any) -> Iterator[Any]:
 
 
 def _is_pipeline(data: Any) -> bool:
-    """Return whether data are to be read batch by batch, rather than being an array or lists of numbers."""
+    """Return whether data are a pipeline of batches instead of an array or lists of numbers."""
     if hasattr(data, "shape") or hasattr(data, "__array__"):
         return False
     if isinstance(data, list | tuple):
@@ -96,12 +94,12 @@ def _is_pipeline(data: Any) -> bool:
 
 
 def _is_indexed(data: Any) -> bool:
-    """Return whether data are batches by number, whose iterator might not end by itself."""
+    """Return whether data are batches by index, whose iterator might not end."""
     return not isinstance(data, list | tuple) and hasattr(data, "__getitem__") and hasattr(data, "__len__")
 
 
 def _is_pair(batch: Any) -> bool:
-    """Return whether a batch is inputs and labels, perhaps with weights, and not a list of batches."""
+    """Return whether a batch is inputs and labels (and weights), not a list of batches; it may be a list."""
     parts = batch if isinstance(batch, tuple | list) else ()
     if isinstance(batch, tuple) and len(parts) == 1:
         return True

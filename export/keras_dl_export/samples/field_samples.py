@@ -1,4 +1,4 @@
-"""Samples of the values and sizes that occur in the field, where the model has answers to them."""
+"""Cases with values and sizes that occur in production, if the model supports them."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from keras_dl_export.specs import Spec
 Arrays = dict[str, NDArray[Any]]
 _Sample = TypeVar("_Sample")
 
-_ROWS = (LARGE, LARGE, ZEROS)  # of one batch: a call costs more than an example
+_ROWS = (LARGE, LARGE, ZEROS)  # in one batch: a call costs more than an example
 _MOST_FILLINGS = 4
-_UNBOUNDED, _HUGE = (np.inf, -np.inf), (1e30, -1e30)  # the latter stand for missing values, too
+_UNBOUNDED, _HUGE = (np.inf, -np.inf), (1e30, -1e30)  # the latter are also used as missing values
 
 
 def field_samples(
@@ -41,21 +41,21 @@ def field_samples(
     *,
     distinct: bool,
 ) -> Iterator[_Sample]:
-    """Yield a sample for each of these inputs at which the model gives an answer.
+    """Yield a sample for each of these inputs on which the model runs.
 
     Args:
-        inputs: the endpoint's.
-        insight: the result of analyzing the endpoint's graph.
-        sizes: of every dynamic axis, as the model takes them.
-        draw: draws inputs of given sizes from where the model is sure to give numbers.
-        ask: makes a sample of sizes, inputs and kinds; fails where the model does.
+        inputs: the endpoint's inputs.
+        insight: how the endpoint uses them.
+        sizes: dynamic axis -> a size that the model supports.
+        draw: draws inputs of given sizes for which the model returns numbers.
+        ask: makes a sample from sizes, inputs and kinds; raises if the model fails.
         distinct: whether dynamic axes of several inputs may differ.
     """
     batch = _batch_axis(inputs)
     wide = {**sizes, **({batch: len(_ROWS)} if batch else {})}
 
     def attempt(sizes: Mapping[str, int], changed: Arrays, *kinds: str, **options: Any) -> Iterator[_Sample]:
-        with contextlib.suppress(Exception):  # without an answer of the model there is nothing to compare
+        with contextlib.suppress(Exception):  # without the model's outputs there is nothing to compare
             yield ask(sizes, {**draw(sizes), **changed}, *kinds, **options)
 
     def answered(changed: Arrays) -> bool:
@@ -82,7 +82,7 @@ def _batch_axis(inputs: Mapping[str, Spec]) -> str | None:
 
 
 def _large(inputs: Mapping[str, Spec], drawn: Arrays) -> Iterator[tuple[tuple[str, ...], Arrays]]:
-    """Yield large values and zeros for all floating inputs at once."""
+    """Yield large values and zeros for all floating inputs together."""
     floats = [name for name, array in drawn.items() if array.dtype.kind == "f"]
     if not floats:
         return
@@ -104,7 +104,7 @@ def _large(inputs: Mapping[str, Spec], drawn: Arrays) -> Iterator[tuple[tuple[st
 
 
 def _non_finite(insight: Insight, drawn: Arrays) -> Iterator[tuple[Arrays, frozenset[str]]]:
-    """Yield infinities and NaN in one input at a time, each with the outputs that are compared."""
+    """Yield infinities and NaN in one input at a time, each with the outputs that can be compared."""
     for name, usage in insight.inputs.items():
         if name not in drawn or drawn[name].dtype.kind != "f":
             continue
@@ -123,10 +123,10 @@ def _wild(
     drawn: Arrays,
     answered: Callable[[Arrays], bool],
 ) -> Iterator[Arrays]:
-    """Yield integers of a kind for all inputs at once that the model takes them in.
+    """Yield integers of a kind for all inputs for which the model supports them.
 
-    What holds a few of the kind alone is filled several times. Two inputs differ in every place, or a file
-    that compares or divides them wrongly would be right.
+    A small input is filled several times with further values. Two inputs differ in every position; otherwise
+    a file that compares or divides them wrongly would agree.
     """
     suited: dict[str, list[int]] = {}
     for name, spec in inputs.items():
@@ -146,9 +146,9 @@ def _wild(
         }
 
     names = list(suited)
-    if names and not answered(fill(names, 0)):  # the model divides by zero
+    if names and not answered(fill(names, 0)):  # the model may divide by zero
         suited = {name: [value for value in pool if value] for name, pool in suited.items()}
-    if names and not answered(fill(names, 0)):  # some are out of a range
+    if names and not answered(fill(names, 0)):  # some values may be out of range
         names = [name for name in names if len(suited) > 1 and answered(fill([name], 0))]
     if names:
         times = max(-(-len(suited[name]) // max(drawn[name].size, 1)) for name in names)

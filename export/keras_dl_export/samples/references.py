@@ -1,4 +1,4 @@
-"""Sample inputs of an endpoint with the model's own answers: what every written file is compared with."""
+"""Sample inputs of an endpoint with the model's outputs, the reference for every written file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from keras_dl_export.specs import Spec
 
 @dataclass(frozen=True, eq=False)  # samples are compared by identity: arrays have no one answer to ==
 class Sample:
-    """Inputs with the model's answers to them.
+    """Inputs and the model's outputs for them.
 
     Attributes:
         sizes: the size of every dynamic axis, by its name.
-        inputs: the arrays that go in, by name.
-        outputs: the arrays that come out, by name; of strange inputs, those that are numbers alone.
-        kinds: which kinds of samples the inputs are, of `sample_kinds`.
-        noise: returns by how much rounding alone may move each element of each output; see `Predictor.noise`.
+        inputs: the input arrays by name.
+        outputs: the output arrays by name; for non-finite inputs, only those that can be compared.
+        kinds: the kinds of the samples, of `sample_kinds`.
+        noise: returns the change of each element of each output by rounding alone; see `Predictor.noise`.
     """
 
     sizes: Mapping[str, int]
@@ -34,25 +34,25 @@ class Sample:
 
     @property
     def real(self) -> bool:
-        """Whether given examples are among the inputs, or all are drawn."""
+        """Whether the inputs include given examples."""
         return REAL in self.kinds
 
     @property
     def plain(self) -> bool:
-        """Whether the inputs are given examples, or drawn from where a model is sure to give numbers."""
+        """Whether the inputs are given examples, or drawn from a range in which a model returns numbers."""
         return self.real or UNIFORM in self.kinds
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The answers that every file with an endpoint must give.
+    """The expected outputs of every file with an endpoint.
 
     Attributes:
         name: the endpoint's name.
         inputs: the inputs by name.
         outputs: the outputs by name.
-        samples: inputs and the right answers, at several sizes of every dynamic axis.
-        precision: the coarsest floating dtype inside; it bounds how equal two runtimes can be.
+        samples: inputs and expected outputs, at several sizes of every dynamic axis.
+        precision: the coarsest floating dtype in the model, which determines the tolerance.
     """
 
     name: str
@@ -66,7 +66,7 @@ _Reference = TypeVar("_Reference", bound=Reference)
 
 
 def with_one_example(reference: _Reference) -> _Reference:
-    """Return the reference of a file whose batch is fixed to one; the sizes of other axes remain."""
+    """Return the reference of a file with a fixed batch of one; the sizes of other axes remain."""
 
     def fix(specs: Mapping[str, Spec]) -> dict[str, Spec]:
         return {
@@ -83,7 +83,7 @@ def with_one_example(reference: _Reference) -> _Reference:
         }
 
     def split(sample: Sample) -> Iterator[Sample]:
-        """Yield the first example; where examples differ in kind, yield all of them."""
+        """Yield the first example, or all examples if they differ in kind."""
 
         def noise(row: int) -> Mapping[str, NDArray[Any]]:
             return one(sample.noise() if sample.noise else {}, reference.outputs, row)

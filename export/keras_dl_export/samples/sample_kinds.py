@@ -1,4 +1,4 @@
-"""Values and sizes that occur in the field, and that drawing from (-1, 1) never gives."""
+"""Values and sizes that occur in production but not in draws from (-1, 1)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ WILD_INTEGERS = (NEGATIVE_INTEGERS, WHOLE_RANGE, ABOVE_2_24, ABOVE_2_31)
 ODD_SIZES, SIZE_ONE, WINDOW_SIZES = "odd sizes", "size 1", "sizes at windows"
 
 _LARGEST = 100.0
-# Neighbors, so that float32 would hold them for equal, and out of order, so that sorting them does something.
+# Adjacent, so that they are equal in float32, and unsorted, so that sorting has an effect.
 _ABOVE_2_24 = [1_700_000_003, 1_700_000_001, 1_700_000_002, 16_777_217, 16_777_219, 16_777_218, 33_554_435]
 _ABOVE_2_31 = [1_700_000_000_123, 5_000_000_003, 5_000_000_001, 5_000_000_002, 2_147_483_649, 2**53 + 1]
 _MANY_SIZES, _FEW_SIZES = 8, 3
 
 
 def large(shape: tuple[int, ...], dtype: np.dtype[Any], random: np.random.Generator) -> NDArray[Any]:
-    """Return values of both signs, most of them next to +-100; the next example has the opposite sign."""
+    """Return values of both signs, most of them near +-100; the next example has the opposite sign."""
     count = int(np.prod(shape))
     length = int(np.prod(shape[1:]))
     magnitudes = random.uniform(0.9 * _LARGEST, _LARGEST, count)
@@ -36,7 +36,7 @@ def large(shape: tuple[int, ...], dtype: np.dtype[Any], random: np.random.Genera
 
 
 def non_finite(drawn: NDArray[Any], values: Sequence[float]) -> NDArray[Any]:
-    """Return drawn values with one of others in every second place: one of them for each example in turn."""
+    """Return drawn values with every second one replaced by a given value, another one for each example."""
     changed = drawn.copy()
     for row, example in enumerate(changed.reshape(len(drawn) if drawn.ndim else 1, -1)):
         example[::2] = values[row % len(values)]
@@ -44,12 +44,13 @@ def non_finite(drawn: NDArray[Any], values: Sequence[float]) -> NDArray[Any]:
 
 
 def wild_integers(kind: str, dtype: np.dtype[Any], constants: Iterable[int]) -> list[int]:
-    """Return integers of a kind that `dtype` holds, the most revealing first, or an empty list.
+    """Return integers of a kind that `dtype` can represent, the most useful first; possibly none.
 
     Args:
         kind: NEGATIVE_INTEGERS, WHOLE_RANGE, ABOVE_2_24 or ABOVE_2_31.
-        dtype: of the input.
-        constants: integers that the model compares with or divides by: values at them are among the answer.
+        dtype: the dtype of the input.
+        constants: integers with which the model compares or by which it divides; the result includes values
+            near them.
     """
     limits = np.iinfo(dtype)
     if kind == WHOLE_RANGE:
@@ -77,12 +78,12 @@ def wild_integers(kind: str, dtype: np.dtype[Any], constants: Iterable[int]) -> 
 
 
 def filled(pool: Sequence[int], shape: tuple[int, ...], dtype: np.dtype[Any], first: int) -> NDArray[Any]:
-    """Return an array with the values of a pool in order, from `first` on, repeated as needed."""
+    """Return an array filled with the values of a pool, cyclically from `first` on."""
     return np.resize(np.roll(np.array(pool, dtype), -first), shape)
 
 
 def window_sizes(layers: Iterable[Any]) -> list[tuple[int, int]]:
-    """Return (height, width) of the crops and windows of layers; the width is 0 for those over time."""
+    """Return (height, width) of the crops and windows of layers; the width is 0 for windows over time."""
     found: dict[tuple[int, int], None] = {}
     for layer in layers:
         crop = (getattr(layer, "height", None), getattr(layer, "width", None))
@@ -108,14 +109,14 @@ def size_variants(
     equal: bool,
     large_model: bool,
 ) -> Iterator[tuple[str, dict[str, int]]]:
-    """Yield further sizes for the free axes behind the batch, each with its kind.
+    """Yield further sizes of the dynamic axes other than the batch, each with its kind.
 
     Args:
-        inputs: the endpoint's.
-        base: the sizes of a sample that the model takes.
-        windows: what `window_sizes` found.
-        equal: whether the free axes of all inputs must be of equal size.
-        large_model: whether each size costs so much that a few must do.
+        inputs: the endpoint's inputs.
+        base: the sizes of a sample that the model supports.
+        windows: the result of `window_sizes`.
+        equal: whether the dynamic axes of all inputs must have equal sizes.
+        large_model: whether to yield only a few sizes, because each is expensive.
     """
     heights, widths, times = _free_axes(inputs)
     if not (heights or widths or times):
@@ -147,7 +148,7 @@ def size_variants(
 
 
 def _free_axes(inputs: Mapping[str, Spec]) -> tuple[list[str], list[str], list[str]]:
-    """Return the names of the free axes: the heights and widths of images, and all others."""
+    """Return the names of the dynamic axes: the heights and widths of images, and all others."""
     heights: dict[str, None] = {}
     widths: dict[str, None] = {}
     times: dict[str, None] = {}

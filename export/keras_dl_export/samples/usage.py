@@ -1,4 +1,4 @@
-"""The use that an endpoint makes of each input, which decides on the values to try there."""
+"""How an endpoint uses each of its inputs; it determines the sample values for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Usage:
     """The use of one input.
 
     Attributes:
-        sizes: whether its values decide on how large a tensor is, or how often a loop runs.
-        looks_up: whether its values are indices, of an embedding for example, as they come.
-        infinity_outputs: those that infinities in it reach, or a test for them, before they are summed.
-        nan_outputs: those that depend on a comparison with a NaN in it.
+        sizes: whether its values determine the size of a tensor, or the steps of a loop.
+        looks_up: whether its values are used as indices, for example of an embedding, without clipping.
+        infinity_outputs: the outputs that its infinities, or a test for them, reach before they are summed.
+        nan_outputs: the outputs that depend on a comparison with its NaN.
     """
 
     sizes: bool = False
@@ -25,13 +25,13 @@ class Usage:
 
 @dataclass(frozen=True)
 class Insight:
-    """The result of analyzing a traced endpoint.
+    """Properties of a traced endpoint, read from its graph.
 
     Attributes:
-        inputs: what becomes of each input.
-        constants: the integers in its graph, without their signs: limits, divisors and the like.
+        inputs: input -> its use.
+        constants: the absolute values of the integers in its graph, such as limits and divisors.
         windows: height and width of its layers' crops and windows; see `sample_kinds.window_sizes`.
-        large: whether it has so many operations that tracing it for another size takes long.
+        large: whether it has so many operations that tracing it for another size is slow.
     """
 
     inputs: Mapping[str, Usage]

@@ -114,7 +114,7 @@ def test_releases_that_cannot_be_deployed(tmp_path: Path) -> None:
         refused(ValueError, f"got '{name}', which Kubernetes refuses. Rename the release's folder.")
         (tmp_path / f"releases/{name}").rename(tmp_path / name)
     (tmp_path / "releases/digits/2").mkdir()
-    refused(ReleaseError, "the release is half-written")
+    refused(ReleaseError, "the release is incomplete")
     (tmp_path / "releases/plain/1").mkdir(parents=True)
     (tmp_path / "releases/plain/1/saved_model.pb").write_bytes(b"graph")
     (tmp_path / "releases/digits/2").rename(tmp_path / "2")

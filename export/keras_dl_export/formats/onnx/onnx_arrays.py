@@ -1,4 +1,4 @@
-"""TensorFlow's operators that move, count and order values, in ONNX's terms and for every dtype."""
+"""ONNX forms, for every dtype, of TensorFlow operators that move, count and order values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_dl_export.formats.onnx.onnx_nodes import LEFT_AS_IT_IS, Handler, Repl
 
 
 def _one_hot(node: Replacement) -> None:
-    """Compare with every class; ONNX's OneHot counts negative indices from the end."""
+    """Compare with every class: ONNX's OneHot counts negative indices from the end."""
     indices, _, on, off = node.inputs
     shape = node.shape(indices)
     if shape is None:
@@ -40,7 +40,7 @@ def _one_hot(node: Replacement) -> None:
 
 
 def _top_k(node: Replacement) -> None:
-    """Sort the largest first, the earlier of equal ones first; without `sorted`, any order is right."""
+    """Return the largest values first, equal ones by index; without `sorted` any order is valid."""
     values, count = node.inputs
     many = node.axes("Unsqueeze", node.cast(count, np.int64), 0)
     found, indices = node.make_all("TopK", 2, values, many, axis=-1, largest=1, sorted=1)
@@ -48,7 +48,7 @@ def _top_k(node: Replacement) -> None:
 
 
 def _reverse(node: Replacement) -> None:
-    """Write one Slice with a step of -1; two of them cancel out, as between the halves of Bidirectional."""
+    """Write a Slice with a step of -1; two equal ones cancel, as between the halves of Bidirectional."""
     axes = node.static(1)
     shape = node.shape(node.inputs[0])
     if axes is None or shape is None:
@@ -70,12 +70,12 @@ def _are_constants(nodes: Any, values: Any) -> bool:
 
 
 def _dynamic_update_slice(node: Replacement) -> None:
-    """Write a block at a position clipped to the array: the operator of `keras.ops.slice_update`."""
+    """Write a block at a clipped position, as in `keras.ops.slice_update`."""
     array, block, starts = node.inputs
     shape, part = node.shape(array), node.shape(block)
     if shape is None or part is None:
         return
-    # An axis that the block fills has one position alone; those at the end are written as a whole.
+    # An axis that the block fills has one position only; trailing ones are written as a whole.
     free = [
         axis for axis, (whole, size) in enumerate(zip(shape, part, strict=True)) if whole != size or size < 0
     ]
@@ -100,7 +100,7 @@ def _dynamic_update_slice(node: Replacement) -> None:
 
 
 def _broadcast_args(node: Replacement) -> None:
-    """Return the shape that two shapes broadcast to: of two sizes the one that is not 1."""
+    """Return the shape to which two shapes broadcast: of two sizes the one that is not 1."""
     lengths = [node.shape(value) for value in node.inputs]
     if any(length is None or length[0] < 0 for length in lengths):
         return
@@ -117,7 +117,7 @@ def _broadcast_args(node: Replacement) -> None:
 
 
 def _scatter_nd(node: Replacement) -> None:
-    """Scatter values; those with the same index are added up."""
+    """Scatter values; values with the same index are added."""
     indices, values, shape = node.inputs
     if _can_reduce(node, "add"):
         zeros = _filled(node, node.cast(shape, np.int64), 0)
@@ -134,7 +134,7 @@ def _scatter(reduction: str) -> Handler:
 
 
 def _segments(reduction: str) -> Handler:
-    """Reduce rows by the number of their segment; rows with negative numbers are ignored."""
+    """Reduce rows by segment number; rows with a negative number are ignored."""
 
     def write(node: Replacement) -> None:
         rows, segments, count = node.inputs
@@ -144,7 +144,7 @@ def _segments(reduction: str) -> Handler:
         dtype = node.output_dtype
         count = node.axes("Unsqueeze", node.cast(count, np.int64), 0)
         segments = node.cast(segments, np.int64)
-        # A row more takes what belongs nowhere.
+        # An additional row collects the ignored rows.
         nowhere = node.make("Less", segments, node.constant(0, np.int64))
         segments = node.axes("Unsqueeze", node.make("Where", nowhere, count, segments), -1)
         rest = [node.sizes(rows, rank, len(shape))] if len(shape) > rank else []
@@ -163,14 +163,14 @@ def _filled(node: Replacement, size: str, value: Any) -> str:
 
 
 def _can_reduce(node: Replacement, reduction: str) -> bool:
-    """Return whether ScatterND supports the reduction; if not, the node stays and is refused by its name."""
+    """Return whether ScatterND supports the reduction; if not, the node stays and the error names it."""
     return node.opset >= (18 if reduction in ("min", "max") else 16)
 
 
 def _reduced_at(node: Replacement, array: str, indices: str, values: str, reduction: str) -> str:
     if reduction == "sub":
         values, reduction = node.make("Neg", values), "add"
-    # onnxruntime reduces neither bool, halves nor the smaller integers.
+    # onnxruntime does not reduce bool, float16 or small integers.
     dtype = node.output_dtype
     exact = np.dtype(np.float32 if dtype == np.float16 else np.int64 if dtype.kind in "iub" else dtype)
     answer = node.make(
@@ -184,7 +184,7 @@ def _reduced_at(node: Replacement, array: str, indices: str, values: str, reduct
 
 
 def _pad(node: Replacement) -> None:
-    """Pad with a constant, integers as integers; tf2onnx casts them to float32."""
+    """Pad with constants in the array's dtype: tf2onnx casts integers to float32."""
     array, amounts, *value = node.inputs
     if node.node.type == "MirrorPad" and node.node.get_attr_value("mode") == b"SYMMETRIC":
         return _pad_symmetric(node)
@@ -202,7 +202,7 @@ def _pad(node: Replacement) -> None:
 
 
 def _pad_symmetric(node: Replacement) -> None:
-    """Gather the indices 0, 1 ... n-1, n-1 ... 1, 0, 0, 1 ... along each axis."""
+    """Gather the positions 0, 1 ... n-1, n-1 ... 1, 0, 0, 1 ... along each axis."""
     amounts, shape = node.static(1), node.shape(node.inputs[0])
     if amounts is None or shape is None:
         return
@@ -221,7 +221,7 @@ def _pad_symmetric(node: Replacement) -> None:
 
 
 def _matrix_band_part(node: Replacement) -> None:
-    """Put zeros off the band; tf2onnx multiplies by 0, which turns an infinity into NaN."""
+    """Select zeros outside the band: tf2onnx multiplies by 0, which turns infinity into NaN."""
     matrix, *counts = node.inputs
     shape = node.shape(matrix)
     if shape is None:
@@ -232,17 +232,17 @@ def _matrix_band_part(node: Replacement) -> None:
         node.make("Range", zero, node.axes("Squeeze", node.sizes(matrix, axis, axis + 1), 0), one)
         for axis in (rank - 2, rank - 1)
     )
-    below = node.make("Sub", node.axes("Unsqueeze", rows, 1), columns)  # the diagonal's number
+    below = node.make("Sub", node.axes("Unsqueeze", rows, 1), columns)  # the number of the diagonal
     lower, upper = (node.cast(count, np.int64) for count in counts)
     conditions = []
     for count, distance in ((lower, below), (upper, node.make("Neg", below))):
         within = node.make("LessOrEqual", distance, count)
-        conditions.append(node.make("Or", within, node.make("Less", count, zero)))  # negative: all of them
+        conditions.append(node.make("Or", within, node.make("Less", count, zero)))  # negative: all diagonals
     node.finish("Where", node.make("And", *conditions), matrix, node.constant(0, node.output_dtype))
 
 
 def _max_pool(graph: Any, node: Any, name: str, args: Any) -> None:
-    """Compare large integers as float64; tf2onnx casts them to float32."""
+    """Compare large integers as float64: tf2onnx casts them to float32."""
     operator, replaced = node.type, Replacement(graph, node)
     node.type = "MaxPool"
     dtype = replaced.output_dtype
@@ -258,10 +258,10 @@ def _max_pool(graph: Any, node: Any, name: str, args: Any) -> None:
 
 
 def _resize_bicubic(node: Replacement) -> None:
-    """Resize each channel as an image of its own.
+    """Resize each channel as a separate image.
 
-    onnxruntime moves a transposition before a Resize behind it, where it has no cubic one, but not over a
-    Reshape. TensorFlow rounds the places on the curve to 1/1024, which ONNX does not.
+    onnxruntime moves a Transpose from before a Resize to after it, where it has no cubic kernel, but not over
+    a Reshape. TensorFlow rounds the positions on the curve to 1/1024; ONNX does not.
     """
     images, size = node.inputs
     shape = node.shape(images)
@@ -291,7 +291,7 @@ ARRAYS: dict[str, Handler] = {
     "BroadcastArgs": replaced_by(_broadcast_args),
     "MatrixBandPart": replaced_by(_matrix_band_part),
     "OneHot": replaced_by(_one_hot),
-    "ResizeArea": LEFT_AS_IT_IS,  # tf2onnx would interpolate, which gives other numbers
+    "ResizeArea": LEFT_AS_IT_IS,  # tf2onnx would interpolate, which gives different numbers
     "ReverseV2": replaced_by(_reverse),
     "ScatterNd": replaced_by(_scatter_nd),
     "TensorScatterAdd": _scatter("add"),

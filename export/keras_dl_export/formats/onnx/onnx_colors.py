@@ -1,4 +1,4 @@
-"""TensorFlow's color spaces in ONNX's arithmetic; the last axis holds the colors."""
+"""Conversions of color spaces in ONNX; the channels are the last axis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _channels(node: Replacement) -> list[str]:
 
 
 def _rgb_to_hsv(node: Replacement) -> None:
-    """Convert RGB to HSV: the hue is the position in the third of the circle of the largest color."""
+    """Convert RGB to HSV: the hue is the position in the sixth of the circle of the largest channel."""
     dtype = node.output_dtype
     red, green, blue = _channels(node)
     zero, one, six = (node.constant(value, dtype) for value in (0, 1, 6))
@@ -39,7 +39,7 @@ def _rgb_to_hsv(node: Replacement) -> None:
 
 
 def _hsv_to_rgb(node: Replacement) -> None:
-    """Convert HSV to RGB: each color rises, stays and falls as the hue goes around the circle."""
+    """Convert HSV to RGB: each channel is a trapezoid over the hue."""
     dtype = node.output_dtype
     hue, saturation, value = _channels(node)
     zero, one, two = (node.constant(number, dtype) for number in (0, 1, 2))

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from keras_dl_export.quantization import Quantization
     from keras_dl_export.tracing import Signature
 
-DEFAULT_OPSET = 18  # the newest that tf2onnx writes
+DEFAULT_OPSET = 18  # the newest version that tf2onnx writes
 _OPSETS = range(13, DEFAULT_OPSET + 1)
-_IR_VERSION = b"\x08"  # the tag of a model's first field; a protobuf has no signature of its own
+_IR_VERSION = b"\x08"  # the tag of a model's first field; a protobuf has no file signature
 
 
 class OnnxFormat(Format):
-    """ONNX: one file an endpoint.
+    """ONNX: one file per endpoint.
 
     Attributes:
-        opset: the version of the operators that is written.
+        opset: the version of the operators.
     """
 
     name = "onnx"
@@ -31,17 +31,17 @@ class OnnxFormat(Format):
     quantizations = ("float16", "int8")
 
     def __init__(self, opset: int = DEFAULT_OPSET) -> None:
-        """Choose the version of the operators that is written.
+        """Select the version of the operators.
 
         Raises:
-            ValueError: `opset` cannot be written.
+            ValueError: an unsupported `opset`.
         """
         if opset not in _OPSETS:
             raise ValueError(f"opset: expected {_OPSETS.start} to {_OPSETS.stop - 1}, got {opset!r}.")
         self.opset = opset
 
     def recognizes(self, path: Path) -> bool:
-        """Return whether `path` begins as an ONNX model does."""
+        """Return whether `path` starts like an ONNX model."""
         if path.is_dir():
             return False
         with path.open("rb") as file:
@@ -70,14 +70,14 @@ class OnnxFormat(Format):
         quantization: Quantization | None = None,
         saved_model: Path | None = None,
     ) -> None:
-        """Write one file with the one endpoint given."""
+        """Write one file with the given endpoint."""
         from keras_dl_export.formats.onnx.onnx_writer import write_onnx
 
         (signature,) = signatures.values()
         write_onnx(signature, path, self.opset, quantization)
 
     def count_operators(self, path: Path, signatures: Mapping[str, Signature]) -> Mapping[str, int]:
-        """Count the nodes, those inside loops and branches included."""
+        """Count the nodes, including those inside loops and branches."""
         from keras_dl_export.formats.onnx.onnx_contents import count_onnx_operators
 
         return count_onnx_operators(path)

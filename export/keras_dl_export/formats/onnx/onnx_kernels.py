@@ -1,7 +1,7 @@
-"""Casts around the ONNX nodes that onnxruntime has no kernel for in their dtype.
+"""Casts around ONNX nodes for whose dtype onnxruntime has no kernel.
 
-The ONNX standard allows more dtypes than onnxruntime computes in: a maximum of int16 or a sum of uint8 would
-not load. Such a node computes in a wider dtype that holds every value, and its answer is cast back.
+The ONNX standard allows more dtypes than onnxruntime supports: a maximum of int16 or a sum of uint8 would not
+load. Such a node computes in a wider dtype that represents every value, and its result is cast back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from keras_dl_export.errors import ConversionError
 
-# In the order of preference; none holds every int64 or uint64. Halves are cast by onnxruntime itself.
+# In order of preference; none represents every int64 or uint64. onnxruntime itself casts float16.
 _INTEGERS = ("int32", "int64")
 _WIDER = {
     "bool": ("uint8", *_INTEGERS, "float", "double"),
@@ -27,11 +27,11 @@ _WIDER = {
     "uint16": (*_INTEGERS, "float", "double"),
     "uint32": ("int64", "double"),
 }
-# They move values, or are right modulo 2^64: there an int64 stands for an uint64.
+# These move values, or are exact modulo 2^64, so int64 can represent uint64.
 _MODULAR = {"Add", "CumSum", "Mul", "Pad", "ReduceProd", "ReduceSum", "ScatterND", "Sub", "Trilu", "Where"}
-# onnxruntime adds up integers as double, and saturates where TensorFlow's wrap around.
+# onnxruntime sums integers as double and saturates; TensorFlow wraps around.
 _SATURATING = {"ReduceSum"}
-_LARGE = 1024  # bytes; a smaller constant may be a shape, which decides a rank
+_LARGE = 1024  # bytes; a smaller tensor may be a shape, which determines a rank
 _PYTHON_NAMES = {"float": "float32", "double": "float64"}
 
 
@@ -44,10 +44,10 @@ def cast_to_kernels(model: Any, endpoint: str) -> None:
 
     Args:
         model: an ONNX ModelProto, changed in place.
-        endpoint: what an error calls it.
+        endpoint: its name, for error messages.
 
     Raises:
-        ConversionError: a node has neither a kernel in its dtype nor in a wider one.
+        ConversionError: a node has no kernel in its dtype or in a wider one.
     """
     opset = next(imported.version for imported in model.opset_import if imported.domain in ("", "ai.onnx"))
     inferred = onnx.shape_inference.infer_shapes(_without_weights(model))
@@ -58,7 +58,7 @@ def cast_to_kernels(model: Any, endpoint: str) -> None:
 
 
 def _without_weights(model: Any) -> Any:
-    """Return the model with its weights as inputs: only their types are needed, and copies are frequent."""
+    """Return the model with its weights as inputs: only their types matter, and they are copied often."""
     small = onnx.ModelProto()
     small.CopyFrom(model)
     weights = [tensor for tensor in small.graph.initializer if len(tensor.raw_data) > _LARGE]
@@ -72,7 +72,7 @@ def _without_weights(model: Any) -> Any:
 
 
 def _cast_graph(graph: Any, inferred: Any, opset: int, outer: Mapping[str, int]) -> None:
-    """Cast in one graph; `inferred` is the same graph with the types of its values."""
+    """Insert casts in one graph; `inferred` is the same graph with the types of its values."""
     types = dict(outer)
     for value in (*inferred.input, *inferred.output, *inferred.value_info):
         types[value.name] = value.type.tensor_type.elem_type
@@ -82,19 +82,19 @@ def _cast_graph(graph: Any, inferred: Any, opset: int, outer: Mapping[str, int])
         bodies = _bodies(node)
         for body, inferred_body in zip(bodies, _bodies(known), strict=True):
             _cast_graph(body, inferred_body, opset, types)
-        # A loop or a branch takes values of any dtypes at once.
+        # A loop or a branch accepts values of any dtypes.
         nodes += [node] if bodies else _cast_node(node, opset, types)
     del graph.node[:]
     graph.node.extend(nodes)
 
 
 def _bodies(node: Any) -> list[Any]:
-    """Return the graphs inside of a loop or a branch."""
+    """Return the graphs inside a loop or a branch."""
     return [attribute.g for attribute in node.attribute if attribute.type == onnx.AttributeProto.GRAPH]
 
 
 def _cast_node(node: Any, opset: int, types: Mapping[str, int]) -> Iterator[Any]:
-    """Yield a node with the casts before and after it."""
+    """Yield the casts of the inputs, the node, and the casts of the outputs."""
     schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
     kernels = _kernels().get((node.domain, node.op_type), ())
     fitting = [constraints for first, last, constraints in kernels if first <= schema.since_version <= last]
@@ -102,7 +102,7 @@ def _cast_node(node: Any, opset: int, types: Mapping[str, int]) -> Iterator[Any]
     words = [_word(types[name]) if types.get(name) else None for name in node.input]
     bound: dict[str, str] = {}
     for word, variable in zip(words, inputs, strict=True):
-        # tf2onnx counts the steps of a loop as int64 and compares them with TensorFlow's int32.
+        # tf2onnx counts the steps of a loop in int64 and compares them with TensorFlow's int32.
         if variable and word and not (bound.get(variable) == "int64" and word == "int32"):
             bound[variable] = word
     computed = _computed(node.op_type, bound, fitting)
@@ -135,8 +135,8 @@ def _cast_node(node: Any, opset: int, types: Mapping[str, int]) -> Iterator[Any]
 def _computed(
     operator: str, bound: Mapping[str, str], kernels: Sequence[Mapping[str, list[str]]]
 ) -> dict[str, str] | None:
-    """Return the dtype that each type variable of a node is computed in, or None."""
-    if not kernels or "float16" in bound.values():  # a function of other nodes; what onnxruntime casts itself
+    """Return the dtype in which each type variable of a node is computed, or None."""
+    if not kernels or "float16" in bound.values():  # a function of other nodes, or cast by onnxruntime
         return dict(bound)
     choices = []
     for word in bound.values():
@@ -153,10 +153,10 @@ def _computed(
 
 
 def _variables(parameters: Any, names: Any) -> list[str | None]:
-    """Return the type variable of each input or output of a node, None where its type is its own."""
+    """Return the type variable of each input or output of a node, or None if its type is fixed."""
     found: list[str | None] = []
     for index in range(len(names)):
-        parameter = parameters[min(index, len(parameters) - 1)]  # the last may take any number
+        parameter = parameters[min(index, len(parameters) - 1)]  # the last may be variadic
         variable = parameter.type_str
         found.append(None if "(" in variable else variable)
     return found
@@ -164,7 +164,7 @@ def _variables(parameters: Any, names: Any) -> list[str | None]:
 
 @functools.cache
 def _kernels() -> dict[tuple[str, str], list[tuple[int, int, dict[str, list[str]]]]]:
-    """Return the versions and dtypes of onnxruntime's kernels, by domain and operator."""
+    """Return the versions and dtypes of onnxruntime's CPU kernels, by domain and operator."""
     found: dict[tuple[str, str], list[tuple[int, int, dict[str, list[str]]]]] = {}
     for kernel in runtime.get_all_opkernel_def():
         if kernel.provider == "CPUExecutionProvider":

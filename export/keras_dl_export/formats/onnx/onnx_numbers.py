@@ -1,7 +1,7 @@
-"""TensorFlow's operators on numbers, in ONNX's terms and for every dtype.
+"""ONNX forms, for every dtype, of TensorFlow operators on numbers.
 
-tf2onnx leaves some out, and writes others so that they differ: integers pass through float32, which holds
-them up to 2^24, and the quotient of negative integers is truncated.
+tf2onnx does not support some of them, and others return different numbers: it casts integers to float32,
+which is exact only up to 2^24, and truncates the quotient of negative integers.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ def _one(node: Replacement) -> str:
 
 
 def _erfc(node: Replacement) -> None:
-    """erfc(x) = 1 - erf(x); what Keras's gelu is made of."""
+    """Write erfc(x) = 1 - erf(x), which Keras's gelu uses."""
     node.finish("Sub", _one(node), node.make("Erf", node.inputs[0]))
 
 
 def _expm1(node: Replacement) -> None:
-    """expm1(x) = exp(x) - 1; what Keras's celu is made of."""
+    """Write expm1(x) = exp(x) - 1, which Keras's celu uses."""
     node.finish("Sub", node.make("Exp", node.inputs[0]), _one(node))
 
 
@@ -36,7 +36,7 @@ def _is_float(node: Replacement) -> bool:
 
 
 def _operands(node: Replacement) -> list[str]:
-    """Return dividend and divisor, -x and 1 for x and -1: -2^31 by -1 ends onnxruntime's process."""
+    """Return dividend and divisor, or -x and 1 for x and -1: -2^31 / -1 crashes onnxruntime."""
     dividend, divisor = node.inputs
     known = node.static(1)
     if node.output_dtype.kind != "i" or (known is not None and not (known == -1).any()):
@@ -51,7 +51,7 @@ def _truncate_div(node: Replacement) -> None:
 
 
 def _floor_div(node: Replacement) -> None:
-    """Round the quotient down; ONNX's Div of integers rounds it towards zero."""
+    """Round the quotient down: ONNX's Div of integers rounds toward zero."""
     dividend, divisor = _operands(node)
     if _is_float(node):
         return node.finish("Floor", node.make("Div", dividend, divisor))
@@ -61,7 +61,7 @@ def _floor_div(node: Replacement) -> None:
 
 
 def _floor_mod(node: Replacement) -> None:
-    """The remainder with the divisor's sign, as in Python: Mod of integers is it, fmod of floats is not."""
+    """Write the remainder with the sign of the divisor, as Python and Mod of integers, but not fmod."""
     dividend, divisor = node.inputs
     if not _is_float(node):
         return node.finish("Mod", dividend, divisor)
@@ -78,7 +78,7 @@ def _truncate_mod(node: Replacement) -> None:
 
 
 def _shift(node: Replacement) -> None:
-    """Multiply or divide by 2^n; ONNX's BitShift is for unsigned integers."""
+    """Multiply or divide by 2^n: ONNX's BitShift supports only unsigned integers."""
     value, count = node.inputs
     bits = node.output_dtype.itemsize * 8
     in_int64 = node.cast(count, np.int64)
@@ -90,7 +90,7 @@ def _shift(node: Replacement) -> None:
     factor = node.make("Gather", powers, within)
     if node.node.type == "LeftShift":
         return node.finish("Mul", value, factor)
-    # 2^(bits - 1) is the lowest number: there the sign alone remains, as one place less and one more give.
+    # 2^(bits - 1) overflows to the lowest number; a shift by bits - 1 leaves only the sign.
     half = node.make("Gather", powers, node.make("Min", within, node.constant(bits - 2, np.int64)))
     shifted = _floor_quotient(node, value, half)
     last = node.make("Equal", within, node.constant(bits - 1, np.int64))
@@ -99,7 +99,7 @@ def _shift(node: Replacement) -> None:
 
 
 def _floor_quotient(node: Replacement, dividend: str, divisor: str) -> str:
-    """Divide integers, rounding down: one less where the truncated quotient leaves another remainder."""
+    """Divide integers and round down: subtract one if the truncated quotient has another remainder."""
     truncated = node.make("Div", dividend, divisor)
     rest = node.make("Sub", dividend, node.make("Mul", truncated, divisor))
     differs = node.make("Not", node.make("Equal", rest, node.make("Mod", dividend, divisor)))
@@ -107,7 +107,7 @@ def _floor_quotient(node: Replacement, dividend: str, divisor: str) -> str:
 
 
 def _pow(node: Replacement) -> None:
-    """x^0.5 and x^-0.5 are roots, as TensorFlow's graph optimizer has it: they differ at -infinity."""
+    """Write x^0.5 and x^-0.5 as roots, as TensorFlow's graph optimizer does: they differ at -infinity."""
     exponent = node.static(1)
     shapes = node.shape(node.inputs[0]), node.shape(node.inputs[1])
     if exponent is None or exponent.size != 1 or exponent.dtype.kind != "f" or shapes[0] is None:
@@ -120,7 +120,7 @@ def _pow(node: Replacement) -> None:
 
 
 def _in_float32(operator: str) -> Callable[[Replacement], None]:
-    """Compute halves in float32: onnxruntime overflows, drops NaN or has no kernel in float16."""
+    """Return a writer that computes float16 in float32: onnxruntime overflows, loses NaN or has no kernel."""
 
     def write(node: Replacement) -> None:
         if node.dtype(node.inputs[0]) != np.float16:
@@ -132,7 +132,7 @@ def _in_float32(operator: str) -> Callable[[Replacement], None]:
 
 
 def _sum(node: Replacement) -> None:
-    """Add up int64 in two halves: onnxruntime adds up integers as double, which holds them up to 2^53."""
+    """Sum int64 in two halves: onnxruntime sums integers as double, which is exact only up to 2^53."""
     value, axes = node.inputs
     axes = node.make("Reshape", node.cast(axes, np.int64), node.constant([-1], np.int64))
     reduction = {"keepdims": int(node.node.get_attr_value("keep_dims", 0)), "noop_with_empty_axes": 1}
@@ -147,7 +147,7 @@ def _sum(node: Replacement) -> None:
 
 
 def _prod(node: Replacement) -> None:
-    """Multiply integers in halves: onnxruntime's ReduceProd saturates where TensorFlow's wraps around."""
+    """Multiply integers in halves: onnxruntime's ReduceProd saturates, TensorFlow's wraps around."""
     value, axes = node.inputs[0], node.static(1)
     shape, keep = node.shape(value), int(node.node.get_attr_value("keep_dims", 0))
     if axes is None or shape is None:
@@ -173,7 +173,7 @@ def _prod(node: Replacement) -> None:
 
 
 def _softplus(node: Replacement) -> None:
-    """Compute max(x, 0) + log(1 + exp(-|x|)) in float64, which onnxruntime has no Softplus of."""
+    """Write max(x, 0) + log(1 + exp(-|x|)) in float64, for which onnxruntime has no Softplus."""
     if node.output_dtype != np.float64:
         return _in_float32("Softplus")(node)
     value = node.inputs[0]
@@ -183,12 +183,12 @@ def _softplus(node: Replacement) -> None:
 
 
 def _arctan2(node: Replacement) -> None:
-    """Take the angle of the smaller by the larger of |y| and |x|, which is up to 45 degrees, and turn it."""
+    """Compute the angle of the smaller over the larger of |y| and |x|, up to 45 degrees, and rotate it."""
     y, x = node.inputs
     zero, one, half_turn = (node.constant(value, node.output_dtype) for value in (0, 1, np.pi))
     height, width = node.make("Abs", y), node.make("Abs", x)
     smaller, larger = node.make("Min", height, width), node.make("Max", height, width)
-    # Two zeros are 0, two infinities 1: neither is their quotient.
+    # The ratio of two zeros is 0, of two infinities 1; their quotient is NaN.
     ratio = node.make("Where", node.make("Equal", smaller, larger), one, node.make("Div", smaller, larger))
     ratio = node.make("Where", node.make("Equal", smaller, zero), smaller, ratio)
     angle = node.make("Atan", ratio)
@@ -200,23 +200,24 @@ def _arctan2(node: Replacement) -> None:
 
 
 def _is_negative(node: Replacement, value: str) -> str:
-    """Return whether a number has a minus, as -0.0 has."""
+    """Return whether the sign bit of a number is set, as for -0.0."""
     zero = node.constant(0, node.output_dtype)
     below = node.make("Less", value, zero)
     return node.make("Or", below, node.make("Less", node.make("Reciprocal", value), zero))
 
 
 def _is_finite(node: Replacement) -> None:
-    """Compare x - x with 0, which it is for finite x alone."""
+    """Compare x - x with 0, which is equal only for finite x."""
     zero = node.constant(0, node.dtype(node.inputs[0]))
     node.finish("Equal", node.make("Sub", node.inputs[0], node.inputs[0]), zero)
 
 
 def _bucketize(node: Replacement) -> None:
-    """The number of boundaries up to x; what Keras's Discretization is made of."""
+    """Count the boundaries up to x, as Keras's Discretization does."""
     dtype = node.dtype(node.inputs[0])
     given = np.asarray(node.node.get_attr_value("boundaries"), np.float32)
-    # Integers are compared as double: every boundary is a float32, and int64 beyond 2^53 has none beside it.
+    # Integers are compared as double. This is exact: boundaries are float32, and none is close to an int64
+    # beyond 2^53.
     compared = np.dtype(np.float32 if dtype in (np.float16, np.float32) else np.float64)
     values = node.axes("Unsqueeze", node.cast(node.inputs[0], compared), -1)
     below = node.make("Less", values, node.constant(given, compared))
@@ -225,7 +226,7 @@ def _bucketize(node: Replacement) -> None:
 
 
 def _where(node: Replacement) -> None:
-    """Where; tf2onnx multiplies by 0 and 1, which lets a NaN of the other branch through."""
+    """Write Where: tf2onnx multiplies by 0 and 1, which propagates a NaN of the other branch."""
     node.finish("Where", *node.inputs)
 
 
@@ -250,7 +251,7 @@ def _cross(node: Replacement) -> None:
 
 
 def _cumprod(node: Replacement) -> None:
-    """Multiply each place by that 1, 2, 4 ... places before it, until all before it are in the product."""
+    """Multiply by the values 1, 2, 4 ... positions before, until a product contains all of them."""
     axis, shape = node.static(1), node.shape(node.inputs[0])
     if axis is None or shape is None or shape[int(axis)] < 0:
         return
@@ -268,14 +269,14 @@ def _cumprod(node: Replacement) -> None:
 
 
 def _moved(node: Replacement, value: str, by: int, axis: int, rank: int, back: bool) -> str:
-    """Return a value moved along an axis, with ones where it was."""
+    """Return a value shifted along an axis and filled with ones."""
     pads = [0] * (2 * rank)
     pads[axis], pads[axis + rank] = (-by, by) if back else (by, -by)
     return node.make("Pad", value, node.constant(pads, np.int64), _one(node))
 
 
 def _in_top_k(node: Replacement) -> None:
-    """Fewer than k scores are above that of the target, and all are finite."""
+    """Return whether fewer than k scores exceed the score of the target, and all scores are finite."""
     scores, targets, count = node.inputs
     shape = node.shape(scores)
     if shape is None:
@@ -288,7 +289,7 @@ def _in_top_k(node: Replacement) -> None:
     above = node.cast(node.make("Greater", scores, score), np.int64)
     few = node.make("Less", node.make("ReduceSum", above, last, keepdims=0), node.cast(count, np.int64))
     finite = node.make("Equal", node.make("Sub", scores, scores), zero)
-    # A target that is no class has no score, and is in no top.
+    # A target that is not a class is in no top.
     counted = node.make("ReduceSum", node.cast(chosen, np.int64), last, keepdims=0)
     known = node.make("Greater", counted, node.constant(0, np.int64))
     infinite = node.cast(node.make("Not", finite), np.int64)
@@ -299,7 +300,7 @@ def _in_top_k(node: Replacement) -> None:
 
 
 def _einsum(node: Replacement) -> None:
-    """Name the axes anew, by small letters: tf2onnx writes all small, and makes one axis of `A` and `a`."""
+    """Rename the axes to lowercase letters: tf2onnx lowercases all, which merges `A` and `a`."""
     equation = node.node.get_attr_value("equation").decode().replace(" ", "")
     letters = dict.fromkeys(letter for letter in equation if letter.isalpha())
     if len(letters) <= 26:

@@ -1,4 +1,4 @@
-"""TensorFlow's operators that tf2onnx lacks, or converts to other numbers, as ONNX nodes."""
+"""ONNX forms of TensorFlow operators that tf2onnx does not support or converts to different numbers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OPERATORS: dict[str, Handler] = {**ARRAYS, **COLORS, **NUMBERS, **RECURRENT_OPER
 
 @contextlib.contextmanager
 def loops_as_they_are() -> Iterator[None]:
-    """Keep tf2onnx from converting a loop to an LSTM or a GRU node.
+    """Disable tf2onnx's conversion of loops to LSTM and GRU nodes.
 
-    It recognizes a loop by some of its operators: a cell with one more operation, the only kind that is a
-    loop here, would lose that operation.
+    It matches only some of the loop's operators. Here, only a cell with additional operators is still a loop,
+    and the conversion would drop them.
     """
 
     def replace(kept: Any) -> Callable[[Any, Any], Any]:

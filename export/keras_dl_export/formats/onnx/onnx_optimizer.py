@@ -1,4 +1,4 @@
-"""tf2onnx's optimizer, without its memory leaks and two of its wrong merges."""
+"""tf2onnx's optimizer, without its memory leaks and wrong merges."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tf2onnx.optimizer import back_to_back_optimizer
 def optimize(graph: Any) -> Any:
     """Return the optimized graph.
 
-    Each pass works on a copy of the graph, weights included, and leaves it in cycles that Python collects
-    late: of MobileNetV2's 14 MB some 430 MB are left. So they are collected before each pass.
+    Each pass copies the graph including the weights, and leaves the copy in reference cycles, which Python
+    collects late: MobileNetV2's 14 MB grow to about 430 MB. Therefore they are collected before each pass.
     """
 
     def after_collection(make: Callable[[], Any]) -> Callable[[], Any]:
@@ -34,8 +34,8 @@ def optimize(graph: Any) -> Any:
 
 @contextlib.contextmanager
 def _others_set_aside() -> Iterator[None]:
-    """Exclude existing objects from garbage collection: TensorFlow's are so many that a pass takes 0.3 s."""
-    if gc.get_freeze_count():  # the program has frozen them for good
+    """Restrict garbage collection to new objects: a collection of TensorFlow's objects takes 0.3 s."""
+    if gc.get_freeze_count():  # frozen permanently by the caller
         yield
         return
     gc.freeze()
@@ -47,10 +47,10 @@ def _others_set_aside() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _equal_merges() -> Iterator[None]:
-    """Merge two casts or two reshapes only where the result is the same.
+    """Merge two casts or two reshapes only if the result is the same.
 
-    tf2onnx drops the first of two reshapes although a 0 in the second means a size of the first, and the
-    first of two casts although it rounds or overflows.
+    tf2onnx removes the first of two reshapes even if a 0 in the second refers to a size of the first, and the
+    first of two casts even if it rounds or overflows.
     """
     merges = back_to_back_optimizer._func_map
     conditions = {("Reshape",): _copies_no_size, ("Cast",): _keeps_values}
@@ -78,7 +78,7 @@ def _copies_no_size(graph: Any, node: Any, consumers: list[Any]) -> bool:
 
 
 def _keeps_values(graph: Any, node: Any, consumers: list[Any]) -> bool:
-    """Return whether a cast goes to a dtype that represents every value."""
+    """Return whether a cast is to a dtype that represents every value."""
     given, made = (
         helper.tensor_dtype_to_np_dtype(number)
         for number in (graph.get_dtype(node.input[0]), node.get_attr_value("to"))

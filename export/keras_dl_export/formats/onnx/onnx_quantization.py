@@ -1,4 +1,4 @@
-"""Quantize an ONNX model to float16, or to calibrated 8-bit integers."""
+"""Quantize an ONNX model to float16 or to calibrated int8."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def quantize_onnx(model: Any, quantize: str, rows: Iterable[Row]) -> Any:
             Path(folder, f"{name}.onnx") for name in ("given", "inferred", "quantized")
         )
         onnx.save(model, given)
-        quant_pre_process(given, inferred, skip_symbolic_shape=True)  # the symbolic kind needs sympy
+        quant_pre_process(given, inferred, skip_symbolic_shape=True)  # symbolic shape inference needs sympy
         quantize_static(
             inferred,
             quantized,
@@ -50,15 +50,15 @@ def quantize_onnx(model: Any, quantize: str, rows: Iterable[Row]) -> Any:
 
 
 def _with_small_recurrent_weights(model: Any) -> Any:
-    """Quantize to 8 bits per channel the weights that the quantizer ignores: those of recurrent layers.
+    """Store the weights of recurrent layers, which the quantizer skips, in 8 bits per channel, too.
 
-    A Cast and a Mul come between them and their node. onnxruntime computes these when it loads the file, so
-    that the node is as fast as in float32; it would repeat a DequantizeLinear at every call.
+    A Cast and a Mul dequantize them before their node. onnxruntime folds these when it loads the file, so the
+    node is as fast as in float32; it would run a DequantizeLinear at every call.
     """
     for graph, name, channels in list(_recurrent_weights(model.graph)):
         kept = next((tensor for tensor in graph.initializer if tensor.name == name), None)
         if kept is None or kept.data_type != onnx.TensorProto.FLOAT:
-            continue  # a node before has turned it into 8 bits, or it is computed
+            continue  # already stored in 8 bits, or computed
         weights = onnx.numpy_helper.to_array(kept)
         scale = np.maximum(np.abs(weights).max(axis=channels, keepdims=True) / 127, 1e-30).astype(np.float32)
         graph.initializer.remove(kept)
@@ -73,7 +73,7 @@ def _with_small_recurrent_weights(model: Any) -> Any:
 
 
 def _recurrent_weights(graph: Any, outer: Sequence[Any] = ()) -> Iterator[tuple[Any, str, int]]:
-    """Yield the graph that holds a weight, its name, and the axis that its channels extend over."""
+    """Yield the graph of a weight, its name, and the axis over which its channels extend."""
     scopes = [graph, *outer]
     for node in graph.node:
         found: list[tuple[str, int]] = []
@@ -94,14 +94,14 @@ def _recurrent_weights(graph: Any, outer: Sequence[Any] = ()) -> Iterator[tuple[
 
 
 def _is_matrix(tensor: Any) -> bool:
-    """Return whether a tensor is a weight matrix: biases and initial states lose more than they save."""
+    """Return whether a tensor is a weight, not a bias or initial state, for which int8 does not pay."""
     return len(tensor.dims) > 1 and min(tensor.dims[-2:]) > 2
 
 
 def _shorten(graph: Any, kept: set[str], names: dict[str, str]) -> None:
-    """Number the tensors inside: the quantizer's long names are a tenth of a small file.
+    """Replace the inner tensors' names by numbers: the quantizer's long names are a tenth of a small file.
 
-    Nodes keep their names, which name the layer, except those that the quantizer added.
+    Nodes keep their names, which contain the layer, except those that the quantizer added.
     """
 
     def short(name: str) -> str:

@@ -1,7 +1,8 @@
-"""Recurrent layers as ONNX's own `RNN`, `LSTM` and `GRU`: one node each.
+"""Recurrent layers as ONNX's own `RNN`, `LSTM` and `GRU`, one node each.
 
-TensorFlow has no operator with their arguments. So the layer is traced as a marker, an operator that takes
-any tensors and a text, which describes the node; converting the graph puts the node in its place.
+TensorFlow has no operator with the same arguments. Therefore the layer is traced as a marker, an operator
+with any tensors and a text that describes the node; the conversion of the graph replaces the marker by the
+node.
 
 Shapes: B batch, T time, D features, H units, G gates.
 """
@@ -22,7 +23,7 @@ from keras_dl_export.lowering.recurrent import Inexpressible, Recurrence, Tensor
 _OPERATORS = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 _GATES = {"rnn": (0,), "lstm": (0, 3, 1, 2), "gru": (0, 1, 2)}  # Keras's i, f, C~, o are ONNX's i, o, f, C~
 _MARKER = "PyFunc"
-_PREFIX = "keras_dl_export: "  # of the marker's text: a model may have a PyFunc of its own
+_PREFIX = "keras_dl_export: "  # of the marker's text; a model may contain other PyFuncs
 
 
 def emit_onnx(recurrence: Recurrence) -> tuple[Tensor, Tensor | None, Sequence[Tensor]]:
@@ -31,7 +32,7 @@ def emit_onnx(recurrence: Recurrence) -> tuple[Tensor, Tensor | None, Sequence[T
     if dtype == tf.float64:
         raise Inexpressible("ONNX Runtime has no recurrent operators for float64")
     activations = _activations(recurrence)
-    # One node computes in float32 whatever the layer's precision: there is no other kernel for CPUs.
+    # The node always computes in float32: there is no other CPU kernel.
     sequence, *states = (tf.cast(x, tf.float32) for x in (recurrence.sequence, *recurrence.initial_state))
     steps = None if recurrence.mask is None else _Steps(recurrence.mask, recurrence.go_backwards)
     outputs, *finals = _trace_node(
@@ -54,34 +55,34 @@ def emit_onnx(recurrence: Recurrence) -> tuple[Tensor, Tensor | None, Sequence[T
         every = tf.transpose(outputs, [1, 0, 2])
         if steps is not None:
             every = steps.spread(every, recurrence.zero_output_for_mask)
-        elif recurrence.go_backwards:  # ONNX gives them in the order of time
+        elif recurrence.go_backwards:  # ONNX returns them in the order of time
             every = tf.reverse(every, [1])
         every = tf.cast(every, dtype)
     return tf.cast(last, dtype), every, [tf.cast(final, dtype) for final in finals]
 
 
 class _Steps:
-    """The valid steps of a mask, moved to the front of their sequences in their order."""
+    """The valid steps of a mask, moved to the front of their sequences in the order in which they run."""
 
     def __init__(self, mask: Tensor, backwards: bool) -> None:
         self.mask = tf.reverse(mask, [1]) if backwards else mask
         time = tf.shape(mask)[1]
         position = tf.expand_dims(tf.range(time), 0)
         early = position if backwards else time - position
-        # Any order of the masked steps will do, but equal ranks might not have one.
+        # The masked steps may have any order, but equal ranks would not define one.
         ranks = tf.where(mask, early + time + 1, early)
         self.order = tf.math.top_k(ranks, k=time).indices
-        self.taken = tf.cumsum(tf.cast(self.mask, tf.int32), axis=1)  # so many up to each step
+        self.taken = tf.cumsum(tf.cast(self.mask, tf.int32), axis=1)  # number of valid steps up to each step
         self.any_valid = self.taken[:, -1:] > 0
-        # A sequence without valid steps counts as one step, and its results are replaced.
+        # A sequence without valid steps counts as one step; its results are replaced.
         self.lengths = tf.maximum(self.taken[:, -1], 1)
 
     def compact(self, sequence: Tensor) -> Tensor:
-        """Return the valid steps first: (B, T, D) -> (T, B, D)."""
+        """Map (B, T, D) to (T, B, D) with the valid steps in front."""
         return tf.transpose(tf.gather(sequence, self.order, batch_dims=1), [1, 0, 2])
 
     def spread(self, outputs: Tensor, zero: bool) -> Tensor:
-        """Return for every step, (B, T, H), the output of the last valid one up to it, or zero."""
+        """Return for every step, (B, T, H), the output of the last valid step up to it, or zero."""
         repeated = tf.gather(outputs, tf.maximum(self.taken - 1, 0), batch_dims=1)
         shown = self.mask if zero else self.taken > 0
         return tf.where(tf.expand_dims(shown, -1), repeated, 0.0)
@@ -98,7 +99,7 @@ def _trace_node(
     states: Sequence[Tensor],
     direction: str,
 ) -> list[Tensor]:
-    """Trace the marker: (T, B, D) -> every output (T, B, H), last states (B, H) each."""
+    """Trace the marker: (T, B, D) -> all outputs (T, B, H), last states (B, H) each."""
     units, gates = recurrence.units, _GATES[recurrence.cell]
     columns = np.concatenate([np.arange(units) + gate * units for gate in gates])
 
@@ -107,11 +108,11 @@ def _trace_node(
         return tf.expand_dims(tf.transpose(kernel), 0)
 
     bias = recurrence.bias
-    if bias is not None:  # (GH,) or (2, GH) -> (1, 2GH): that of the input, that of the state
+    if bias is not None:  # (GH,) or (2, GH) -> (1, 2GH): biases of the input, then of the state
         both = tf.cast(bias, tf.float32) if recurrence.reset_after else tf.stack([bias, tf.zeros_like(bias)])
         bias = tf.reshape(tf.gather(tf.cast(both, tf.float32), columns, axis=1), [1, -1])
     arguments = [sequence, rows(recurrence.kernel), rows(recurrence.recurrent_kernel), bias, lengths]
-    if not all(map(_is_zero, states)):  # zeros are what the node takes by itself
+    if not all(map(_is_zero, states)):  # zeros are the node's default
         arguments += [tf.expand_dims(state, 0) for state in states]
     attributes = {"hidden_size": units, "direction": direction, **activations}
     if recurrence.cell == "gru":
@@ -134,7 +135,7 @@ def _trace_node(
 
 
 def _put_node(graph: Any, node: Any, name: str, args: Any) -> None:
-    """Replace a marker by the node that it describes; tf2onnx's `custom_op_handlers` calls this."""
+    """Replace a marker by the node that it describes; a handler of tf2onnx's `custom_op_handlers`."""
     text = node.get_attr_str("token")
     if not text.startswith(_PREFIX):
         return
@@ -159,7 +160,7 @@ RECURRENT_OPERATORS: dict[str, Any] = {_MARKER: (_put_node, [])}
 
 def _activations(recurrence: Recurrence) -> dict[str, Any]:
     """Return the node's attributes `activations`, `activation_alpha` and `activation_beta`."""
-    # Not Softplus: onnxruntime's nodes take the logarithm of 1 + exp(x), which is infinite from x = 89 on.
+    # Not Softplus: onnxruntime's nodes compute log(1 + exp(x)), which is infinite from x = 89 on.
     known: dict[Callable[..., Any], tuple[Any, ...]] = {
         keras.activations.tanh: ("Tanh",),
         keras.activations.sigmoid: ("Sigmoid",),
@@ -176,8 +177,9 @@ def _activations(recurrence: Recurrence) -> dict[str, Any]:
             return "LeakyRelu", float(activation.negative_slope)
         if activation not in known:
             word = getattr(activation, "__name__", type(activation).__name__)
-            node = _OPERATORS[recurrence.cell]
-            raise Inexpressible(f"ONNX's {node} does not support the activation {word!r}")
+            raise Inexpressible(
+                f"ONNX's {_OPERATORS[recurrence.cell]} does not support the activation {word!r}"
+            )
         return known[activation]
 
     inner = name(recurrence.activation)
@@ -185,17 +187,17 @@ def _activations(recurrence: Recurrence) -> dict[str, Any]:
         wanted = [inner]
     else:
         wanted = [name(recurrence.recurrent_activation), inner]
-        wanted += [inner] * (recurrence.cell == "lstm")  # of the candidate and of the cell state
+        wanted += [inner] * (recurrence.cell == "lstm")  # for the candidate and for the cell state
     attributes: dict[str, Any] = {"activations": [word for word, *_ in wanted]}
     for index, attribute in ((1, "activation_alpha"), (2, "activation_beta")):
-        # Only the activations that have one take the next of the list.
+        # Only activations with a parameter consume an entry of the list.
         if values := [entry[index] for entry in wanted if len(entry) > index]:
             attributes[attribute] = values
     return attributes
 
 
 def _is_zero(tensor: Tensor) -> bool:
-    """Return whether a traced tensor is zero, of any shape."""
+    """Return whether a traced tensor is zeros of any shape."""
     value = tf.get_static_value(tensor)
     if value is not None:
         return not np.any(value)

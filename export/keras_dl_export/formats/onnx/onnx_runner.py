@@ -1,4 +1,4 @@
-"""Run an ONNX file in onnxruntime. Nothing that writes files is imported here."""
+"""Run an ONNX file in onnxruntime. No module that writes files is imported here."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ class OnnxRunner(Runner):
 def open_onnx(
     path: Path, threads: int | None = None, options: onnxruntime.SessionOptions | None = None
 ) -> dict[str, OnnxRunner]:
-    """Load an ONNX file and return its one endpoint, by name.
+    """Load an ONNX file and return its endpoint by name.
 
-    A file of another writer does not name its endpoint: it is `serving_default`.
+    A file from another exporter does not name its endpoint, which is then `serving_default`.
 
     Args:
         path: the file.
-        threads: how many threads may share an operator; by default one a core.
-        options: onnxruntime's further options of the session.
+        threads: the number of threads of an operator; by default one per core.
+        options: further session options of onnxruntime.
     """
     options = options or onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -85,7 +85,7 @@ def open_onnx(
 
 
 def as_onnx_text(array: NDArray[Any]) -> NDArray[Any]:
-    """Return strings as `str`, because onnxruntime makes the text `b'a'` of bytes; others as they are."""
+    """Return strings as `str`, because onnxruntime converts bytes to the text `b'a'`; others unchanged."""
     if array.dtype != object:
         return array
     decoded = np.empty(array.shape, object)

@@ -1,4 +1,4 @@
-"""Write an endpoint as an ONNX file whose names and axes are the endpoint's own."""
+"""Write an endpoint as an ONNX file with the endpoint's names and axes."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def write_onnx(
 ) -> None:
     """Convert one endpoint.
 
-    Outputs carry the endpoint's names. An ONNX graph cannot have an input and an output of one name: such an
-    input is `<name>_input` in the file, and the file's metadata maps it back.
+    Outputs have the endpoint's names. An ONNX graph cannot have an input and an output with the same name:
+    such an input is `<name>_input` in the file, and the file's metadata maps it back.
 
     Args:
         signature: the endpoint.
         path: the file to write.
         opset: the version of the ONNX operators, 13 to 18.
-        quantization: how weights and activations are quantized, if at all.
+        quantization: the quantization of weights and activations, or None.
 
     Raises:
         ConversionError: ONNX's operators cannot express the endpoint.
@@ -48,9 +48,9 @@ def write_onnx(
     refuse_strings("onnx", signature.name, signature.inputs, signature.outputs)
     if signature.precision == "bfloat16":
         raise ConversionError(
-            f"onnx: endpoint {signature.name!r} computes in bfloat16, which onnxruntime does not on a CPU. "
-            "Build the model with keras.config.set_dtype_policy('float32') or 'mixed_float16' and load its "
-            "weights."
+            f"onnx: endpoint {signature.name!r} computes in bfloat16, which onnxruntime does not support on "
+            "CPUs. Build the model with keras.config.set_dtype_policy('float32') or 'mixed_float16' and load "
+            "its weights."
         )
     inputs = _input_names(signature)
     with silence():
@@ -75,7 +75,7 @@ def write_onnx(
 
 
 def _input_names(signature: Signature) -> dict[str, str]:
-    """Return the name in the file of each input."""
+    """Return the name of each input in the file."""
     taken = {*signature.inputs, *signature.outputs}
     names = {}
     for name in signature.inputs:
@@ -90,10 +90,10 @@ def _input_names(signature: Signature) -> dict[str, str]:
 def _convert(signature: Signature, inputs: Mapping[str, str], opset: int) -> Any:
     """Freeze the traced function and convert it.
 
-    `tf2onnx.convert.from_function` would do, but it names tensors after TensorFlow's graph.
+    `tf2onnx.convert.from_function` is not used because it names tensors after TensorFlow's graph.
     """
     function = signature.function
-    # After the inputs come what the function captured: variables, and constants of the model.
+    # The inputs are followed by captured tensors: variables and constants of the model.
     tensors = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
     written = {name: inputs[word] for word, name in in_graph(inputs).items()}
     renamed = {
@@ -106,7 +106,7 @@ def _convert(signature: Signature, inputs: Mapping[str, str], opset: int) -> Any
         frozen = tf_loader.from_function(function, input_names, output_names)
         with tf.Graph().as_default() as graph, loops_as_they_are():
             tf.import_graph_def(frozen, name="")
-            # Rewriters that do not apply may raise; what is left unmapped shows afterwards.
+            # Rewriters that do not apply may raise; unmapped operators are detected afterwards.
             converted = process_tf_graph(
                 graph,
                 continue_on_error=True,
@@ -122,7 +122,7 @@ def _convert(signature: Signature, inputs: Mapping[str, str], opset: int) -> Any
 
 
 def _pad_outputs(model: Any) -> None:
-    """Write `output_padding` in place of tf2onnx's negative padding, which ONNX does not allow."""
+    """Set `output_padding` instead of negative padding, which tf2onnx writes and ONNX does not allow."""
     for node in onnx_nodes_of(model.graph):
         if node.op_type != "ConvTranspose":
             continue
@@ -159,7 +159,7 @@ def _refuse_unmapped(endpoint: str, model: Any, opset: int) -> None:
         )
         raise ConversionError(
             f"onnx: endpoint {endpoint!r} needs operators that ONNX does not have: {listed}. "
-            f"{alternatives(unmapped, 'onnx')}, or leave 'onnx' out."
+            f"{alternatives(unmapped, 'onnx')}, or omit 'onnx'."
         )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SavedModelFormat(Format):
-    """SavedModel: a folder with one signature an endpoint; a release is one itself."""
+    """SavedModel: a folder with one signature per endpoint; a release is itself a SavedModel."""
 
     name = "saved_model"
     title = "the SavedModel"
@@ -26,13 +26,13 @@ class SavedModelFormat(Format):
         return path.is_dir()
 
     def open(self, path: Path, threads: int | None) -> Mapping[str, Runner]:
-        """Load a SavedModel; its threads are those of TensorFlow in this process."""
+        """Load a SavedModel; it uses the threads of TensorFlow in this process."""
         from keras_dl_export.formats.saved_model.saved_model_runner import open_saved_model
 
         return open_saved_model(path)
 
     def files(self, endpoints: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return the release's own folder, with all endpoints."""
+        """Return the folder of the release, with all endpoints."""
         return {".": tuple(endpoints)}
 
     def write(

@@ -1,4 +1,4 @@
-"""Names of a SavedModel's inputs that TensorFlow's own graphs and functions cannot have."""
+"""Names of a SavedModel's inputs that TensorFlow itself does not support."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GRAPH = "saved_model.pb"
 
 
 def read_input_names(folder: Path) -> dict[str, list[str]]:
-    """Return the names of the inputs of each signature; its functions may have others."""
+    """Return the input names of each signature, which may differ from the parameters of its function."""
     meta_graph = _read(folder).meta_graphs[0]
     return {name: list(signature.inputs) for name, signature in meta_graph.signature_def.items()}
 
@@ -24,10 +24,10 @@ def _read(folder: Path) -> Any:
 
 
 def rename_inputs(signatures: Mapping[str, Iterable[str]], folder: Path) -> None:
-    """Give inputs their own names where TensorFlow's graph has others.
+    """Restore the inputs' own names where TensorFlow's graph has other names.
 
-    A signature may call an input as it likes; the function that `tf.saved_model.load` makes of it has the
-    input as a parameter.
+    A signature may use any name for an input; the function that `tf.saved_model.load` creates has the input
+    as a parameter.
     """
     others = {
         name: changed
@@ -55,7 +55,7 @@ def rename_inputs(signatures: Mapping[str, Iterable[str]], folder: Path) -> None
 
 
 def _child(objects: Any, node: int, *path: str) -> int:
-    """Return the number of the object at a path of attributes."""
+    """Return the node id of the object at a path of attributes."""
     for name in path:
         node = next(child.node_id for child in objects.nodes[node].children if child.local_name == name)
     return node

@@ -1,4 +1,4 @@
-"""Run a SavedModel in TensorFlow. Nothing that writes files is imported here."""
+"""Run a SavedModel in TensorFlow. No module that writes files is imported here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SavedModelRunner(Runner):
 
     Args:
         endpoint: the signature's name.
-        loaded: what `tf.saved_model.load` returned.
+        loaded: the result of `tf.saved_model.load`.
         names: the signature's inputs.
     """
 
@@ -50,7 +50,7 @@ def open_saved_model(path: Path) -> dict[str, SavedModelRunner]:
     names = {
         name: list(signature.structured_input_signature[1]) for name, signature in loaded.signatures.items()
     }
-    # A parameter that does not have the input's own name ends or begins so.
+    # A parameter with another name than the input has such an ending or beginning.
     if any(name.endswith("_") or name.startswith("arg_") for inputs in names.values() for name in inputs):
         names = read_input_names(path)
     return {name: SavedModelRunner(name, loaded, names[name]) for name in loaded.signatures}

@@ -1,4 +1,4 @@
-"""The requests that TensorFlow Serving runs before it serves a model, and the examples in them."""
+"""The warm-up requests that TensorFlow Serving runs before it serves a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WARMUP_REQUESTS = Path("assets.extra", "tf_serving_warmup_requests")
 
 
 def write_warmup_requests(signatures: Mapping[str, Signature], folder: Path) -> None:
-    """Write a Predict request per endpoint to the file that TensorFlow Serving replays before it serves."""
+    """Write one Predict request per endpoint to the file that TensorFlow Serving runs first."""
     path = folder / _WARMUP_REQUESTS
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -30,7 +30,7 @@ def write_warmup_requests(signatures: Mapping[str, Signature], folder: Path) -> 
 
 
 def read_warmup_requests(folder: Path) -> dict[str, NDArray[Any]]:
-    """Return the inputs in those requests: real examples, if the model was exported with some."""
+    """Return the inputs of the requests: real examples, if the model was exported with some."""
     inputs = {}
     for record in tf.data.TFRecordDataset(str(folder / _WARMUP_REQUESTS)):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())

@@ -21,12 +21,12 @@ from keras_dl_export.tracing import Signature
 def write_saved_model(signatures: Mapping[str, Signature], folder: Path) -> None:
     """Write a SavedModel that plain TensorFlow and TensorFlow Serving load.
 
-    The folder holds the variables and lookup tables that the endpoints use, and nothing else of the model: a
-    module that tracked the Keras model itself would come back with uninitialized variables.
+    The folder contains only the variables and lookup tables that the endpoints use: a module that tracked the
+    Keras model itself would be loaded with uninitialized variables.
 
     Raises:
         ConversionError: TensorFlow cannot save an endpoint.
-        OSError: the disk is full, or cannot be written to.
+        OSError: the disk is full or not writable.
     """
     functions = {name: signature.function for name, signature in signatures.items()}
     module = tf.Module()
@@ -48,20 +48,20 @@ def write_saved_model(signatures: Mapping[str, Signature], folder: Path) -> None
 
 
 def _raise_if_of_the_disk(error: Exception) -> None:
-    """Raise the OSError that TensorFlow's error reports; its text has the system's message, but no number."""
+    """Raise an OSError if TensorFlow's error contains the system's text of one; it has no error number."""
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO):
         if os.strerror(number) in str(error):
             raise OSError(number, os.strerror(number)) from error
 
 
 def _tables(functions: Mapping[str, Any]) -> list[Any]:
-    """Return the lookup tables that functions captured, wherever the model keeps them.
+    """Return the lookup tables that functions captured.
 
-    A function holds a table's handle alone, and a table that is not saved by its owner comes back empty. The
-    owner may be in a list, a closure or a module's global: only the garbage collector lists them all.
+    A function has only a table's handle, and a table that is not saved by its owner is loaded empty. The
+    owner may be in a list, a closure or a global of a module; only the garbage collector lists them all.
 
     Raises:
-        ConversionError: a function captured a resource that a SavedModel cannot hold.
+        ConversionError: a function captured a resource that a SavedModel cannot contain.
     """
     captured = {
         id(handle): (name, inner)
@@ -75,7 +75,7 @@ def _tables(functions: Mapping[str, Any]) -> list[Any]:
     if not captured:
         return []
     tables = _owners(captured)
-    if len(tables) < len(captured) and gc.get_freeze_count():  # a program may keep objects from the collector
+    if len(tables) < len(captured) and gc.get_freeze_count():  # a program may have frozen its objects
         gc.unfreeze()
         tables = _owners(captured)
         gc.collect()
@@ -86,8 +86,8 @@ def _tables(functions: Mapping[str, Any]) -> list[Any]:
         used = next(iter(inner.consumers()), inner.op)
         raise ConversionError(
             f"saved_model: endpoint {name!r}: layer {used.name.rpartition('/')[0] or used.name!r} uses a "
-            f"resource ({used.type}) that no SavedModel holds. Keep its values in variables or in lookup "
-            "tables, or take them as an input."
+            f"resource ({used.type}) that a SavedModel cannot contain. Keep its values in variables or in "
+            "lookup tables, or take them as an input."
         )
     return tables
 

@@ -1,4 +1,4 @@
-"""Operators over whole axes that TFLite lacks, or that index by the values of integers."""
+"""Operators over whole axes that TFLite does not have, and operators that index by integer values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _constant(tensor: Tensor) -> Any:
 
 
 def _roll(operator: Operator) -> Tensor:
-    """Exchange the two parts of each axis."""
+    """Swap the two parts of each axis."""
     x, shifts, axes = operator.inputs
     for shift, axis in zip(np.ravel(_constant(shifts)), np.ravel(_constant(axes)), strict=True):
         axis = axis % x.shape.rank
@@ -35,7 +35,7 @@ def _rolls_known_axes(operator: Operator) -> bool:
 
 
 def _cumprod(operator: Operator) -> Tensor:
-    """Multiply by the elements 1, 2, 4 ... before: each product then spans twice as many factors."""
+    """Multiply by the values 1, 2, 4 ... positions before: each step doubles the factors of a product."""
     x, axes = operator.inputs
     axis = int(_constant(axes)) % x.shape.rank
     size = x.shape[axis]
@@ -50,7 +50,7 @@ def _cumprod(operator: Operator) -> Tensor:
 
 
 def _shifted(x: Tensor, axis: int, places: int) -> Tensor:
-    """Return x shifted towards the end, with ones in front."""
+    """Return x shifted toward the end, with ones in front."""
     before = (slice(None),) * axis
     return tf.concat(
         [tf.ones_like(x[(*before, slice(None, places))]), x[(*before, slice(None, -places))]], axis
@@ -64,7 +64,7 @@ def _spans_a_known_axis(operator: Operator) -> bool:
 
 
 def _one_hot(operator: Operator) -> Tensor:
-    """Compare with int64 classes; TFLite's are int32, where 2^32 + 1 would be 1."""
+    """Compare in int64: TFLite's ONE_HOT uses int32, where 2^32 + 1 would be 1."""
     x, depth, on, off = operator.inputs
     axis = operator.attributes["axis"].i % (x.shape.rank + 1)
     classes = tf.cast(tf.range(depth), x.dtype)
@@ -72,7 +72,7 @@ def _one_hot(operator: Operator) -> Tensor:
 
 
 def _equal(x: Tensor, y: Tensor) -> Tensor:
-    """Hide a comparison of int64 with a range from the converter, which makes ONE_HOT of it."""
+    """Compare int64 by a difference: the converter turns a comparison with a range into ONE_HOT."""
     return tf.equal(x - y, tf.zeros((), x.dtype)) if x.dtype == "int64" else tf.equal(x, y)
 
 
@@ -88,7 +88,7 @@ def _along(vector: Tensor, axis: int, rank: int) -> Tensor:
 
 
 def _takes_any_int64(operator: Operator) -> bool:
-    """Return whether classes are int64 that are not cast from narrower integers, as Keras casts them."""
+    """Return whether classes are int64 that were not cast from narrower integers, as Keras does."""
     x = operator.inputs[0]
     wide = x.dtype == "int64" and x.shape.rank is not None
     while wide and getattr(x, "op", None) is not None and x.op.type in ("Cast", "Reshape"):
@@ -98,7 +98,7 @@ def _takes_any_int64(operator: Operator) -> bool:
 
 
 def _bincount(operator: Operator) -> Tensor:
-    """Compare every value with every class, and count."""
+    """Compare every value with every class and count."""
     x, size, weights = operator.inputs
     equal = _equal(tf.expand_dims(x, -1), tf.cast(tf.range(size), x.dtype))
     if operator.attributes["binary_output"].b:
@@ -112,7 +112,7 @@ def _counts_known_weights(operator: Operator) -> bool:
 
 
 def _segment_sum(operator: Operator) -> Tensor:
-    """Sum rows by segment; TFLite's SEGMENT_SUM fails where a segment is empty."""
+    """Sum unsorted segments: TFLite's SEGMENT_SUM fails if a segment is empty."""
     x, segments = operator.inputs
     known = _constant(segments)
     count = tf.reduce_max(segments) + 1 if known is None else int(known.max()) + 1
@@ -120,7 +120,7 @@ def _segment_sum(operator: Operator) -> Tensor:
 
 
 def _reshape(operator: Operator) -> Tensor:
-    """Reshape with the known sizes, which the converter loses of a computed shape, as in `repeat`."""
+    """Set the known sizes of a concatenated shape, as in `repeat`, which the converter loses."""
     x, shape = operator.inputs
     sizes = _sizes(shape)
     return tf.reshape(x, tf.stack([shape[axis] if size is None else size for axis, size in enumerate(sizes)]))
@@ -137,7 +137,7 @@ def _sizes(shape: Tensor) -> list[int | None]:
 
 
 def _rest(gathered: Tensor) -> int | None:
-    """Return how many elements the axes have together that are not among some of a tensor's sizes."""
+    """Return the number of elements of the axes that are not among the gathered ones, or None."""
     shape, places = gathered.op.inputs[0], _constant(gathered.op.inputs[1])
     if shape.op.type != "Shape" or places is None:
         return None
@@ -154,7 +154,7 @@ def _has_known_sizes(operator: Operator) -> bool:
 
 
 def _known(operator: Operator) -> Tensor:
-    """Return the constant that Keras computes from sizes alone in float64, which TFLite lacks."""
+    """Return the constant that Keras computes from sizes in float64, which TFLite does not have."""
     value = _constant(operator.inputs[0])
     return tf.constant(value.astype(np.float64))
 

@@ -20,7 +20,7 @@ def count_tflite_operators(path: Path) -> dict[str, int]:
 
 
 def tflite_versions(path: Path) -> dict[str, int | str]:
-    """Return the versions of the schema, and of the oldest runtime that has all the file's operators."""
+    """Return the versions of the schema and of the oldest runtime that supports the file's operators."""
     file = schema.Model.GetRootAsModel(path.read_bytes(), 0)
     metadata = [file.Metadata(index) for index in range(file.MetadataLength())]
     oldest = [

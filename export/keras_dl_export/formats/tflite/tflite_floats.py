@@ -1,7 +1,7 @@
-"""Floating-point operators that TFLite lacks or computes differently, built from others.
+"""Float operators that TFLite does not have, or computes differently than TensorFlow.
 
-Each entry was found by comparing the stock interpreter with TensorFlow on negative, large, infinite and
-missing values. Correct operators stay as they are: ordinary models have no additional operator.
+Each entry was found by comparing the stock interpreter with TensorFlow on negative, large, infinite and NaN
+values. Operators that agree are not replaced, so ordinary models have no additional operator.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ def _constant(tensor: Tensor) -> Any:
 
 
 def _unless_missing(x: Tensor, y: Tensor) -> Tensor:
-    """Return y, and NaN where x is NaN."""
+    """Return y, or NaN where x is NaN."""
     return tf.where(tf.not_equal(x, x), x, y)
 
 
 def _softplus(operator: Operator) -> Tensor:
-    """Compute max(x, 0) + log(1 + exp(-|x|)); the converter's log(exp(x) + 1) is infinite from 89 on."""
+    """Return max(x, 0) + log(1 + exp(-|x|)); the converter's log(exp(x) + 1) is infinite from 89 on."""
     (x,) = operator.inputs
-    return tf.nn.relu(x) + tf.math.log(1.0 + tf.exp(-tf.abs(x)))  # the first summand of NaN is NaN
+    return tf.nn.relu(x) + tf.math.log(1.0 + tf.exp(-tf.abs(x)))  # relu(NaN) is NaN
 
 
 def _exp(x: Tensor) -> Tensor:
-    """Keep NaN; XNNPACK's exponential of NaN is 0."""
+    """Return exp(x) and keep NaN, for which XNNPACK returns 0."""
     return _unless_missing(x, tf.exp(x))
 
 
 def _expm1(x: Tensor) -> Tensor:
-    """Compute 2 t / (1 - t) of t = tanh(x / 2) next to zero, where exp(x) - 1 has no digits left."""
+    """Return exp(x) - 1; near zero as 2 t / (1 - t) with t = tanh(x / 2), to avoid cancellation."""
     t = tf.tanh(0.5 * x)
     return tf.where(tf.abs(x) < 1.0, 2.0 * t / (1.0 - t), _exp(x) - 1.0)
 
 
 def _half_exp(x: Tensor) -> Tensor:
-    """Return exp(x) / 2, which is finite for slightly larger x than exp(x)."""
+    """Return exp(x) / 2, which overflows later than exp(x)."""
     root = _exp(0.5 * x)
     return 0.5 * root * root
 
@@ -61,27 +61,27 @@ def _selu(operator: Operator) -> Tensor:
 
 
 def _sqrt(x: Tensor) -> Tensor:
-    """Keep infinity; XNNPACK's root of it is NaN on some processors."""
+    """Return sqrt(x) and keep infinity, for which XNNPACK returns NaN on some processors."""
     return tf.where(tf.equal(x, tf.constant(np.inf, x.dtype)), x, tf.sqrt(x))
 
 
 def _rsqrt(operator: Operator) -> Tensor:
-    """Return infinity at 0; XNNPACK's reciprocal root of 0, also made of 1 / sqrt(x), is NaN."""
+    """Return 1 / sqrt(x) without RSQRT, for which XNNPACK returns NaN at 0 and which replaces 1 / sqrt(x)."""
     reciprocal = 1.0 / operator.inputs[0]
     infinite = tf.equal(tf.abs(reciprocal), tf.constant(np.inf, reciprocal.dtype))
     return tf.where(infinite, reciprocal, tf.sqrt(reciprocal))
 
 
 def _sigmoid(operator: Operator) -> Tensor:
-    """Clip large inputs; XNNPACK's sigmoid is NaN from 1e28 on, and 0 or 1 long before."""
+    """Return sigmoid of a clipped x: XNNPACK returns NaN from 1e28 on; the values saturate long before."""
     (x,) = operator.inputs
     return _unless_missing(x, tf.sigmoid(tf.clip_by_value(x, -100.0, 100.0)))
 
 
 def _is_as_large_as_an_input(operator: Operator) -> bool:
-    """Return whether values of an input arrive unchanged, neither multiplied by weights nor summed up.
+    """Return whether the input is a model input that was neither multiplied by weights nor summed.
 
-    Behind a convolution or a dense layer such magnitudes mean nothing, and an operator costs time.
+    After a convolution or a dense layer such magnitudes do not occur, and an additional operator costs time.
     """
     reached, seen = [operator.inputs[0]], set()
     while reached:
@@ -90,7 +90,7 @@ def _is_as_large_as_an_input(operator: Operator) -> bool:
             continue
         seen.add(operation.name)
         if operation.type == "Placeholder" and operation.outputs[0].dtype.is_floating:
-            # Those of a loop's body are what was made outside, such as a recurrent layer's projected inputs.
+            # Inputs of a loop's body are computed outside, such as a recurrent layer's projected inputs.
             return not hasattr(operation.graph.outer_graph, "outer_graph")
         reached += operation.inputs
     return False
@@ -101,7 +101,7 @@ _ERFC = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
 
 
 def _erfc(x: Tensor) -> Tensor:
-    """Compute a polynomial in t = 1 / (1 + 0.3275911 |x|), times exp(-x^2); the error is below 1.5e-7."""
+    """Return a polynomial in t = 1 / (1 + 0.3275911 |x|), times exp(-x^2): exact to 1.5e-7."""
     t = 1.0 / (1.0 + 0.3275911 * tf.abs(x))
     polynomial = tf.zeros_like(t)
     for factor in reversed(_ERFC):
@@ -111,7 +111,7 @@ def _erfc(x: Tensor) -> Tensor:
 
 
 def _is_not_of_gelu(operator: Operator) -> bool:
-    """Return whether the converter makes no GELU of this: the input is not x times or by a root of two."""
+    """Return whether the input is not x * sqrt(2) or x / sqrt(2), which the converter fuses to GELU."""
     (x,) = operator.inputs
     op = getattr(x, "op", None)
     factors = [] if op is None or op.type not in ("Mul", "RealDiv") else [*map(_constant, op.inputs)]
@@ -123,7 +123,7 @@ def _is_not_of_gelu(operator: Operator) -> bool:
 
 
 def _extremum(operator: Operator) -> Tensor:
-    """Keep NaN, which TFLite's largest and smallest values ignore."""
+    """Return the largest or smallest value, or NaN, which TFLite's operators skip."""
     x, axes = operator.inputs
     keepdims = operator.attributes["keep_dims"].b
     reduce = tf.reduce_max if operator.type == "Max" else tf.reduce_min
@@ -136,7 +136,7 @@ def _sign(x: Tensor) -> Tensor:
 
 
 def _may_be_zero(operator: Operator) -> bool:
-    """Return whether nothing keeps the input from zero, as the epsilon of a normalization does."""
+    """Return whether the input can be zero, because no epsilon is added as in a normalization."""
     (x,) = operator.inputs
     if not x.dtype.is_floating or _constant(x) is not None:
         return False
@@ -147,7 +147,7 @@ def _may_be_zero(operator: Operator) -> bool:
 
 
 def _sum_of_squares(operator: Operator) -> Tensor:
-    """Hide a sum of squares from the converter, which makes L2_NORMALIZATION without the epsilon of it."""
+    """Sum x * x: the converter fuses the root of a sum of Square to L2_NORMALIZATION without the epsilon."""
     squares, axes = operator.inputs
     x = squares.op.inputs[0]
     return tf.reduce_sum(x * x, axes, keepdims=operator.attributes["keep_dims"].b)
@@ -159,7 +159,7 @@ def _is_of_squares(operator: Operator) -> bool:
 
 
 def _larger_or_missing(operator: Operator) -> Tensor:
-    """Keep NaN of either input; TFLite's maximum and minimum of NaN and y are y."""
+    """Return the extremum and keep NaN in x: TFLite's extremum of NaN and y is y, of x and NaN it is NaN."""
     x, y = operator.inputs
     extremum = tf.maximum if operator.type == "Maximum" else tf.minimum
     return _unless_missing(x, extremum(x, y))
@@ -170,13 +170,13 @@ def _is_of_two_floats(operator: Operator) -> bool:
 
 
 def _cast(operator: Operator) -> Tensor:
-    """Wrap around in a cast of a float to 8 or 16 bits, as TensorFlow does; TFLite's saturates."""
+    """Cast to 8 or 16 bits by way of int32: TFLite's direct cast saturates, TensorFlow's wraps around."""
     target = tf.dtypes.as_dtype(operator.attributes["DstT"].type)
     return tf.cast(tf.cast(operator.inputs[0], tf.int32), target)
 
 
 def _float_floor_div(operator: Operator) -> Tensor:
-    """Divide and round down; FLOOR_DIV fails where a float is divided by zero."""
+    """Return floor(x / y): FLOOR_DIV fails if a float is divided by zero."""
     x, y = operator.inputs
     return tf.floor(tf.realdiv(x, y))
 
@@ -187,7 +187,7 @@ def _narrows_float(operator: Operator) -> bool:
 
 
 def _asinh(x: Tensor) -> Tensor:
-    """Compute sign(x) log(|x| + sqrt(x^2 + 1)): without the sign, x and the root cancel out below zero."""
+    """Return sign(x) log(|x| + sqrt(x^2 + 1)); the sign avoids cancellation below zero."""
     return tf.sign(x) * tf.math.log(tf.abs(x) + tf.sqrt(x * x + 1.0))
 
 
@@ -204,7 +204,7 @@ def _tan(x: Tensor) -> Tensor:
 
 
 def _floats(formula: Callable[[Tensor], Tensor]) -> Replacement:
-    """Return the replacement for a function of one floating tensor."""
+    """Return the replacement of a function of one float tensor."""
     return Replacement(lambda operator: formula(operator.inputs[0]), _is_float)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TFLiteFormat(Format):
-    """TFLite: one file with one signature an endpoint."""
+    """TFLite: one file with one signature per endpoint."""
 
     name = "tflite"
     title = "TFLite"
@@ -36,13 +36,13 @@ class TFLiteFormat(Format):
         return open_tflite(path, threads)
 
     def emitter(self, quantize: str | None) -> Emitter:
-        """Return the writer of recurrent layers and operators in TFLite's own."""
+        """Return the writer of recurrent layers and operators as TFLite's builtin operators."""
         from keras_dl_export.formats.tflite.tflite_recurrent import TFLiteRecurrent
 
         return TFLiteRecurrent(calibrated=quantize == "int8")
 
     def files(self, endpoints: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return the one file: its name is the one that TensorFlow Serving looks for."""
+        """Return one file, under the name that TensorFlow Serving expects."""
         return {"model.tflite": tuple(endpoints)}
 
     def write(
@@ -52,7 +52,7 @@ class TFLiteFormat(Format):
         quantization: Quantization | None = None,
         saved_model: Path | None = None,
     ) -> None:
-        """Write one file of builtin operators alone."""
+        """Write one file with only builtin operators."""
         from keras_dl_export.formats.tflite.tflite_writer import write_tflite
 
         write_tflite(signatures, path, quantization, saved_model)

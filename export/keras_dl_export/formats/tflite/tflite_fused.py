@@ -1,13 +1,13 @@
-"""One UNIDIRECTIONAL_SEQUENCE_LSTM a layer, whose state outlives a call.
+"""One UNIDIRECTIONAL_SEQUENCE_LSTM per layer, which keeps its state between calls.
 
-It makes the smallest file and, in a runtime without XNNPACK, the fastest. XNNPACK does not support the
-operator: it speeds up the others alone. At 28 steps of 28 features, 64 units, batch 1 and one
-thread, all in turn, as benchmarks/export.py measures:
+It gives the smallest file and, in a runtime without XNNPACK, the fastest one. XNNPACK does not support the
+operator and accelerates only the others. At 28 steps of 28 features, 64 units, batch 1 and one thread,
+measured in turn by benchmarks/export.py:
 
                                      KB   with XNNPACK   without
     fused                            97          82 us     83 us
-    written out                     159          41 us     91 us
-    Keras's loop, any batch         106          91 us    156 us
+    unrolled                        159          41 us     91 us
+    Keras's loop, dynamic batch     106          91 us    156 us
     Keras's loop, batch fixed at 1  104          67 us    130 us
 """
 
@@ -30,17 +30,17 @@ Tensor = Any
 _CELL_STATE = "cell_state_of_fused."
 FUSED_OPERATOR = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 NOTE = (
-    f"it is one {FUSED_OPERATOR}, which keeps its state between two calls: reset the interpreter's variables "
-    "before each, as load_artifact does"
+    f"it is one {FUSED_OPERATOR}, which keeps its state between calls: reset the interpreter's variables "
+    "before each call, as load_artifact does"
 )
 
 
 @dataclass(frozen=True)
 class FusedLSTM(TFLiteRecurrent):
-    """An emitter that writes each LSTM as one fused operator, others as `TFLiteRecurrent` does."""
+    """A writer of LSTMs as one fused operator each, and of other recurrent layers as `TFLiteRecurrent`."""
 
     def __call__(self, recurrence: Recurrence) -> Result:
-        """Write a recurrence; an LSTM that the operator would compute wrongly is refused."""
+        """Write a recurrence; raise an error for an LSTM that the operator would compute wrongly."""
         if recurrence.cell != "lstm":
             return super().__call__(recurrence)
         _refuse_other_equations(recurrence)
@@ -49,10 +49,10 @@ class FusedLSTM(TFLiteRecurrent):
 
 
 def refuse_cell_states(function: Any) -> None:
-    """Refuse a traced endpoint that reads a fused LSTM's cell state, which the operator does not return.
+    """Raise an error if a traced endpoint uses a fused LSTM's cell state, which the operator does not return.
 
     Raises:
-        ConversionError: it does.
+        ConversionError: the cell state is used.
     """
     waiting = [tensor.op for tensor in function.graph.outputs]
     seen = set(waiting)
@@ -68,7 +68,7 @@ def refuse_cell_states(function: Any) -> None:
 
 def _refusal(layer_name: str, reason: str) -> ConversionError:
     return ConversionError(
-        f"tflite: lstm='fused' would compute {layer_name!r} wrongly, because {reason}. Take lstm='exact'."
+        f"tflite: lstm='fused' would compute {layer_name!r} wrongly, because {reason}. Use lstm='exact'."
     )
 
 
@@ -87,19 +87,19 @@ def _refuse_other_equations(recurrence: Recurrence) -> None:
 
 
 def _fuse(recurrence: Recurrence) -> Result:
-    """Write the function that TFLite's converter recognizes by name and attributes and replaces."""
+    """Write a function that TFLite's converter recognizes by name and attributes and replaces."""
     x = recurrence.sequence
     if recurrence.go_backwards:
         x = tf.reverse(x, [1])
-    # The converter makes the operator's variables of these two. Were they zero, they would be one with the
-    # zeros that other layers begin with, and the operator would write into those.
+    # The converter turns these two into the operator's variables. Zeros would be merged with the initial
+    # zeros of other layers, and the operator would overwrite those.
     h, C = (tf.fill([x.shape[0], recurrence.units], 1e-30) for _ in range(2))
     bias = recurrence.bias
     if bias is None:
         bias = tf.zeros([4 * recurrence.units], x.dtype)
 
     def lstm(x: Tensor, h: Tensor, C: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor) -> Any:
-        # Its body is thrown away; the shapes and the five results are what the converter looks at.
+        # The converter discards the body and uses only the shapes and the five results.
         i, f, candidate, o = tf.split(
             tf.matmul(x[:, 0], kernel) + tf.matmul(h, recurrent_kernel) + bias, 4, axis=-1
         )

@@ -1,4 +1,4 @@
-"""Operators on images that TFLite lacks."""
+"""Image operators that TFLite does not have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Tensor = Any
 
 
 def _constant(tensor: Tensor) -> Any:
-    """Return a tensor's value if it is known, as the quotient of known sizes is."""
+    """Return a tensor's value if it is known, including quotients of known sizes."""
     value = tf.get_static_value(tensor)
     if value is None and tensor.op.type == "StridedSlice" and tensor.shape.rank == 1:
         sizes = constant_value_as_shape(tensor)
@@ -28,7 +28,7 @@ def _constant(tensor: Tensor) -> Any:
 
 
 def _hsv_of_rgb(operator: Operator) -> Tensor:
-    """Convert RGB to HSV; the hue of a gray pixel and the saturation of a black one are 0."""
+    """Convert RGB to HSV: the hue follows from the largest channel; gray has hue 0, black saturation 0."""
     (images,) = operator.inputs
     red, green, blue = tf.unstack(images, axis=-1)
     value = tf.reduce_max(images, -1)
@@ -48,7 +48,7 @@ def _hsv_of_rgb(operator: Operator) -> Tensor:
 
 
 def _rgb_of_hsv(operator: Operator) -> Tensor:
-    """Convert HSV to RGB: each channel falls to (1 - saturation) with the distance from its hue."""
+    """Convert HSV to RGB: a channel falls to (1 - saturation) with the distance of the hue from its own."""
     hue, saturation, value = tf.unstack(operator.inputs[0], axis=-1)
     hue = 6.0 * hue
     shares = (tf.abs(hue - 3.0) - 1.0, 2.0 - tf.abs(hue - 2.0), 2.0 - tf.abs(hue - 4.0))
@@ -57,7 +57,7 @@ def _rgb_of_hsv(operator: Operator) -> Tensor:
 
 
 def _resize(operator: Operator) -> Tensor:
-    """Multiply rows and columns by a matrix each: every interpolation is linear in the pixels."""
+    """Multiply rows and columns by one matrix each: every interpolation is linear in the pixels."""
     images = tf.cast(operator.inputs[0], tf.float32)
     rows, columns = (_weights(operator, axis) for axis in (0, 1))
     turned = tf.matmul(rows, tf.transpose(images, (0, 2, 1, 3)))
@@ -65,7 +65,7 @@ def _resize(operator: Operator) -> Tensor:
 
 
 def _weights(operator: Operator, axis: int) -> Tensor:
-    """Return the matrix by which an axis is resized, of TensorFlow's own operator if all sizes are known."""
+    """Return the resize matrix of an axis, computed by TensorFlow's operator if all sizes are known."""
     images, size = operator.inputs[:2]
     if not _has_known_sizes(operator):
         return _bicubic(tf.shape(images)[1 + axis], size[axis])
@@ -97,7 +97,7 @@ def _resize_rows(operator: Operator, axis: int, images: Tensor, size: Tensor) ->
 
 
 def _bicubic(given: Tensor, wanted: Tensor) -> Tensor:
-    """Return Keys' kernel, a = -1/2, at each pixel's distance; TensorFlow has a table of 1024 entries."""
+    """Return the weights of Keys' kernel with a = -1/2; TensorFlow uses a table of 1024 positions."""
     scale = tf.cast(given, tf.float32) / tf.cast(wanted, tf.float32)
     places = (tf.cast(tf.range(wanted), tf.float32) + 0.5) * scale - 0.5
     before = tf.floor(places)

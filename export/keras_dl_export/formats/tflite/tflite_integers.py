@@ -1,4 +1,4 @@
-"""Integer operators that TFLite lacks, or confuses with those of quantized numbers.
+"""Integer operators that TFLite does not have, or treats as operators on quantized numbers.
 
 Each of them is exact on the whole range of its dtype.
 """
@@ -45,9 +45,10 @@ def _invert(operator: Operator) -> Tensor:
 
 
 def floor_div(x: Tensor, y: Tensor) -> Tensor:
-    """Return x // y of int64: subtract the remainder, divide in floats of 24 bits, and refine the quotient.
+    """Return x // y of int64: subtract the remainder, divide in float32 and refine the quotient.
 
-    An estimate of the quotient is off by 2^-22 of it: of the largest, three leave less than one half.
+    An estimate of the quotient has a relative error of 2^-22; three refinements of the largest leave less
+    than one half.
     """
     divisible = x - tf.math.floormod(x, y)
     divisor = tf.cast(y, tf.float32)
@@ -68,7 +69,7 @@ def place(operator: Operator) -> Tensor:
 
 
 def _power(operator: Operator) -> Tensor:
-    """Multiply and square, by the bits of a constant exponent."""
+    """Multiply and square by the bits of a constant exponent."""
     square, exponent = operator.inputs[0], int(tf.get_static_value(operator.inputs[1]))
     power = None
     while exponent:
@@ -99,7 +100,7 @@ def _is_shifted_by_a_constant(operator: Operator) -> bool:
 
 
 def _both(x: Tensor, y: Tensor) -> Tensor:
-    """Return x & y of int32: twice that of all bits but the last is x // 2 + y // 2 - (x // 2 ^ y // 2)."""
+    """Return x & y of int32; without the last bit it is x // 2 + y // 2 - (x // 2 ^ y // 2)."""
     upper_x, upper_y = tf.bitwise.right_shift(x, 1), tf.bitwise.right_shift(y, 1)
     return upper_x + upper_y - tf.bitwise.bitwise_xor(upper_x, upper_y) + (x % 2) * (y % 2)
 
@@ -109,9 +110,9 @@ def _either(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _matmul_of_int8(operator: Operator) -> Tensor:
-    """Multiply in floats, with as many products at a time as 24 bits can sum exactly.
+    """Multiply in float32, in parts whose sums of products are exact in 24 bits.
 
-    TFLite takes int8 for quantized numbers with a scale; Keras's quantized layers multiply plain ones.
+    TFLite treats int8 as quantized numbers with a scale; Keras's quantized layers multiply plain integers.
     """
     first, second = (operator.attributes[name].b for name in ("adj_x", "adj_y"))
     x, y = (tf.cast(tensor, tf.float32) for tensor in operator.inputs)
@@ -146,7 +147,7 @@ def _multiplies_int8(operator: Operator) -> bool:
 
 
 def _matmul(operator: Operator) -> Tensor:
-    """Sum the products explicitly: TFLite multiplies only matrices of floats and quantized numbers."""
+    """Multiply matrices by sums of products: TFLite supports only float and quantized matrices."""
     x, y = operator.inputs
     first, second = (
         any(operator.attributes[name].b for name in names if name in operator.attributes)
@@ -163,7 +164,7 @@ def _shift_right(operator: Operator) -> Tensor:
 
 
 def _in_halves(of_int32: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Operator], Tensor]:
-    """Return a bitwise function of int64, built from one of int32."""
+    """Return a bitwise function of int64, made of a bitwise function of int32."""
 
     def write(operator: Operator) -> Tensor:
         whole = tf.constant(2**32, tf.int64)

@@ -1,4 +1,4 @@
-"""All operators that are replaced for TFLite."""
+"""The operators that are replaced for TFLite."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras_dl_export.formats.tflite.tflite_integers import ON_INT64, ON_INTEGERS
 from keras_dl_export.formats.tflite.tflite_widths import ON_FLOAT16, ON_NARROW, ON_UINT32
 from keras_dl_export.lowering.operators import Replacement
 
-# The first that is needed is taken: float16 comes before what is made of any float.
+# The first replacement that is needed applies: float16 comes before those of any float.
 _TABLES = (ON_FLOAT16, ON_ARRAYS, ON_FLOATS, ON_IMAGES, ON_INTEGERS, ON_INT64, ON_NARROW, ON_UINT32)
 
 TFLITE_OPERATORS: dict[str, tuple[Replacement, ...]] = {

@@ -10,12 +10,12 @@ from keras_dl_export.quantization import Quantization
 
 
 def quantize_tflite(converter: Any, quantization: Quantization) -> None:
-    """Configure a TFLite converter to quantize; without `integer_io` inputs and outputs keep their dtypes."""
+    """Configure a TFLite converter; without `integer_io`, inputs and outputs keep their dtypes."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantization.kind == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantization.kind == "int8":
-        # An endpoint without rows gets through these too: its activations are left as they are.
+        # An endpoint without rows is converted, too; its activations stay float32.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.representative_dataset = lambda: (
             (signature, dict(row)) for signature, rows in quantization.rows.items() for row in rows

@@ -1,4 +1,4 @@
-"""Recurrent layers in TFLite's builtin operators, without state between two calls.
+"""Recurrent layers of TFLite's builtin operators, which keep no state between calls.
 
 Shapes: B batch, T time, D features, H units.
 """
@@ -20,11 +20,11 @@ from keras_dl_export.lowering.recurrent import Recurrence
 
 Tensor = Any
 
-# Steps written out need no loop's bookkeeping, but each has its own copy of the recurrent weights in the
-# runtime (XNNPACK packs them per operator): as soon as those leave the cache, the loop is faster, because all
-# its steps share one. In us, batch 1, one thread (AMD EPYC, 1 MB L2 a core):
+# Unrolled steps have no loop overhead, but the runtime keeps a copy of the recurrent weights for each step
+# (XNNPACK packs them per operator). If the copies exceed the cache, the loop is faster, because its steps
+# share one copy. In us, batch 1, one thread (AMD EPYC, 1 MB L2 per core):
 #
-#     layer, steps                      bytes x steps   written out   loop
+#     layer, steps                      bytes x steps      unrolled   loop
 #     LSTM 16,  28, last output                0.1 MB            12     26
 #     LSTM 64,  28, last output                1.8 MB            41     50
 #     LSTM 64, 100, last output | all          6.6 MB     160 | 167    170 | 255
@@ -34,22 +34,22 @@ Tensor = Any
 #     RNN 64, 28 | 100 | 400, last      0.5|1.6|6.6 MB   9 | 41 | 181   21 | 67 | 253
 #     GRU 64, 28 | 100 | 400, last      1.4|4.9|20 MB  39 | 211 | 2920  51 | 217 | 658
 #
-# The file grows by some 190 bytes an operator: 158 KB to 103 KB for the LSTM of 64 units and 28 steps, 316 KB
-# for 100, 1006 KB for 400; of a simple RNN 83 KB to 29 KB for 100, 264 KB for 400.
+# The file grows by about 190 bytes per operator. LSTM of 64 units: 158 KB for 28 steps, 316 KB for 100, 1006
+# KB for 400, against 103 KB for the loop. Simple RNN: 83 KB for 100 steps, 264 KB for 400, against 29 KB.
 _MOST_WEIGHT_BYTES = 8 * 2**20
 _MOST_OPERATORS = 1500
 _MOST_CALIBRATED_OPERATORS = 6000
-_OPERATORS = {"rnn": 3, "lstm": 12, "gru": 11, "other": 15}  # a step's
+_OPERATORS = {"rnn": 3, "lstm": 12, "gru": 11, "other": 15}  # per step
 
 
 @dataclass(frozen=True)
 class TFLiteRecurrent:
-    """An emitter of recurrent layers for TFLite, as `recurrent_layers` takes, with the operators to replace.
+    """A writer of recurrent layers for TFLite, for `recurrent_layers`, and the operators to replace.
 
     Attributes:
-        calibrated: whether the file is for int8. Every tensor is then calibrated by itself, so that steps are
-            written out as long as they can be; and a loop within a loop crashes the converter.
-        operators: what takes the place of operators that TFLite computes otherwise.
+        calibrated: whether the file is for int8. Every tensor is then calibrated separately, so steps are
+            unrolled up to a higher limit; and a nested loop crashes the converter.
+        operators: the replacements of operators that TFLite computes differently.
         float32_only: whether the target cannot compute in 16-bit floats.
     """
 
@@ -77,7 +77,7 @@ class TFLiteRecurrent:
     def loop(
         self, layer: Any, sequences: Tensor, initial_state: Any, mask: Tensor | None, training: bool
     ) -> tuple[Tensor, Tensor, Any]:
-        """Run any other cell of `keras.layers.RNN`: what the layer's `inner_loop` would return."""
+        """Run any other cell of `keras.layers.RNN` and return the results of the layer's `inner_loop`."""
         cell = layer.cell
         keywords = {"training": training} if getattr(cell, "_call_has_training_arg", False) else {}
 
@@ -120,7 +120,7 @@ class TFLiteRecurrent:
 
 
 def is_zero(state: Tensor) -> bool:
-    """Return whether a tensor is known to be zero, for any batch size."""
+    """Return whether a tensor is known to be zero for every batch size."""
     while tf.is_symbolic_tensor(state) and state.op.type in ("Identity", "Cast", "Fill"):
         state = state.op.inputs[1 if state.op.type == "Fill" else 0]
     value = tf.get_static_value(state)
@@ -155,7 +155,7 @@ def _lstm(recurrence: Recurrence) -> tuple[list[Tensor], Step]:
 
 
 def _gru(recurrence: Recurrence) -> tuple[list[Tensor], Step]:
-    """Compute the products with x for z, r and for h~ apart: one product would be split at every step."""
+    """Write a GRU. The products of x for z, r and for h~ are separate, so that no step has to split them."""
     W, U, H = recurrence.kernel, recurrence.recurrent_kernel, recurrence.units
     g, f, b = recurrence.activation, recurrence.recurrent_activation, recurrence.bias
     assert f is not None
@@ -179,7 +179,7 @@ def _gru(recurrence: Recurrence) -> tuple[list[Tensor], Step]:
         h = None if states is None else states[0]
         z, r = tf.split(f(x_gates if h is None else x_gates + tf.matmul(h, U_gates)), 2, axis=-1)
         candidate = candidate_of(x_candidate, r, h)
-        # z h + (1 - z) h~ with one product less
+        # z h + (1 - z) h~ with one product fewer
         h = candidate - z * candidate if h is None else candidate + z * (h - candidate)
         return h, [h]
 
@@ -188,7 +188,7 @@ def _gru(recurrence: Recurrence) -> tuple[list[Tensor], Step]:
 
 
 def _project(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    """Return x W + b of all steps at once."""
+    """Return x W + b for all steps at once."""
     product = tf.matmul(x, kernel)
     return product if bias is None else product + bias
 

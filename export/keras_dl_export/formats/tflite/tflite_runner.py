@@ -1,4 +1,4 @@
-"""Run a TFLite file in LiteRT's interpreter. Nothing that writes files is imported here."""
+"""Run a TFLite file in LiteRT's interpreter. No module that writes files is imported here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TFLiteRunner(Runner):
 
     Args:
         endpoint: the signature's name.
-        interpreter: LiteRT's, of the file.
+        interpreter: LiteRT's interpreter of the file.
         lock: acquired for each call, because an interpreter's tensors are shared by all its signatures.
 
     Attributes:
@@ -38,14 +38,14 @@ class TFLiteRunner(Runner):
         self.names_in_file = _names(inputs), _names(outputs)
         self.input_scales, self.output_scales = _integer_scales(inputs), _integer_scales(outputs)
         self._parameters = as_parameters(self.inputs)
-        # It takes inputs by keyword, and its method has a parameter `self` of its own.
+        # Inputs are keyword arguments, and the method has its own parameter `self`.
         indices = self._signature._inputs
         self._signature._inputs = {self._parameters[name]: index for name, index in indices.items()}
 
     def run(self, inputs: Arrays) -> Arrays:
         """Run the signature on arrays that fit `inputs`."""
         with self._lock:
-            # A fused LSTM would go on from the call before. It fails before the first call allocates.
+            # A fused LSTM would continue from the previous call. This fails before the first call allocates.
             with contextlib.suppress(RuntimeError, ValueError):
                 self._interpreter.reset_all_variables()
             outputs: Arrays = self._signature(
@@ -58,7 +58,7 @@ class UnsignedTFLiteRunner(Runner):
     """The tensors of a TFLite file as one endpoint, without a signature of the file.
 
     Args:
-        interpreter: LiteRT's, of the file.
+        interpreter: LiteRT's interpreter of the file.
         lock: acquired for each call.
         inputs: the names in the file of the inputs, by name; by default all of them, by their own names.
         outputs: likewise.
@@ -104,15 +104,15 @@ class UnsignedTFLiteRunner(Runner):
 def open_tflite(path: Path, threads: int | None = None) -> dict[str, TFLiteRunner | UnsignedTFLiteRunner]:
     """Load a TFLite file once and return a runner for each of its signatures.
 
-    A file without signatures is the one endpoint `serving_default`.
+    A file without signatures has the single endpoint `serving_default`.
 
     Args:
         path: the file.
-        threads: how many threads may share an operator; by default LiteRT chooses.
+        threads: the number of threads of an operator; by default LiteRT chooses.
     """
     with silence():
         interpreter = Interpreter(str(path), num_threads=threads)
-        # The moment at which it announces its delegate. Dynamic axes are still 1, which a model may not fit.
+        # It prints its delegate here. Dynamic axes are still 1, which may be invalid for the model.
         with contextlib.suppress(RuntimeError, ValueError):
             interpreter.allocate_tensors()
     return make_runners(interpreter)

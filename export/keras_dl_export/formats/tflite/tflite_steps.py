@@ -1,4 +1,4 @@
-"""Steps over time in TFLite's builtin operators: unrolled, or in a loop.
+"""Steps over time of TFLite's builtin operators, unrolled or as a loop.
 
 Shapes: B batch, T time; an input has (B, T, ...), a state (B, ...).
 """
@@ -14,31 +14,32 @@ from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
 Tensor = Any
 
-# The inputs of one step and the states before it -> the step's output and the states after it. The states
-# before the first step are None where they are known to be zero and the cell makes use of that.
+# (inputs of one step, states before it) -> (output of the step, states after it). The states before the first
+# step are None if they are known to be zero and the cell supports it.
 Step = Callable[[Sequence[Tensor], Sequence[Tensor] | None], tuple[Tensor, Sequence[Tensor]]]
 Result = tuple[Tensor, Tensor | None, list[Tensor]]
 
-# Of the steps whose outputs a loop collects at a time. Each iteration copies what it writes into; an array of
-# (T, B, H) would make the work quadratic in T. LSTM of 64 units, batch 1, 400 steps, one thread: 2221 us with
-# one array; 1541, 1203, 1078 us with chunks of 5, 10, 20. At 28 steps one array is faster, 84 us to 102.
+# Number of steps whose outputs an inner loop collects. Each iteration copies the array that it writes, so one
+# array of (T, B, H) makes the work quadratic in T. LSTM of 64 units, batch 1, 400 steps, one thread: 2221 us
+# with one array; 1541, 1203, 1078 us with chunks of 5, 10, 20. At 28 steps one array is faster: 84 us, not
+# 102.
 _CHUNK = 32
 
 
 @dataclass(frozen=True)
 class Steps:
-    """A computation over time: its step, inputs and initial states.
+    """A recurrence to run over time.
 
     Attributes:
         step: one step.
         inputs: (B, T, ...) each.
-        states: before the first step.
-        zero_states: whether they are all known to be zero, and `step` takes None for them.
+        states: the states before the first step.
+        zero_states: whether all states are known to be zero, and `step` accepts None for them.
         output_is_state: whether a step's output is always its first new state.
-        mask: (B, T) bool, True at the steps to take, or None.
+        mask: (B, T) bool, True at the steps to run, or None.
         go_backwards: whether the last step comes first.
-        collect: whether the outputs of all steps are wanted.
-        zero_output_for_mask: whether the output of a masked step is zero, and not the output before it.
+        collect: whether to return the outputs of all steps.
+        zero_output_for_mask: whether the output of a masked step is zero instead of the previous output.
     """
 
     step: Step
@@ -53,17 +54,17 @@ class Steps:
 
     @property
     def shared(self) -> bool:
-        """Whether output and first state are one and the same at every step, masked ones included."""
+        """Whether output and first state are equal at every step, including masked ones."""
         return self.output_is_state and (
             self.mask is None or (self.zero_states and not self.zero_output_for_mask)
         )
 
 
 def write_out(steps: Steps) -> Result:
-    """Unroll every step; the time is static.
+    """Unroll all steps; the time is static.
 
     Returns:
-        The last output, the outputs (B, T, ...) or None, the states after the last step.
+        The last output, the outputs (B, T, ...) or None, and the states after the last step.
     """
     inputs = [tf.unstack(x, axis=1) for x in steps.inputs]
     valid = [None] * len(inputs[0]) if steps.mask is None else tf.unstack(steps.mask, axis=1)
@@ -80,15 +81,15 @@ def write_out(steps: Steps) -> Result:
 def loop(steps: Steps, nested: bool = True) -> Result:
     """Run the steps in a loop that gathers its inputs and updates slices of its outputs.
 
-    There is no list of tensors in it, which TFLite has for a static batch alone: batch and time may be
+    It has no list of tensors, which TFLite supports only for a static batch, so batch and time may be
     dynamic.
 
     Args:
-        steps: what to run.
-        nested: whether a loop may hold another, which is faster for long sequences.
+        steps: the recurrence.
+        nested: whether to use a nested loop for long sequences, which is faster.
 
     Returns:
-        As of `write_out`.
+        The same as `write_out`.
     """
     inputs = [_time_first(x) for x in steps.inputs]
     if steps.mask is not None:
@@ -116,7 +117,7 @@ def loop(steps: Steps, nested: bool = True) -> Result:
 def _run_in_chunks(
     steps: Steps, inputs: list[Tensor], length: Tensor, carried: list[Tensor], output: Tensor
 ) -> tuple[list[Tensor], Tensor]:
-    """Run a loop of loops; each fills one chunk of the outputs."""
+    """Run a nested loop; each inner loop fills one chunk of the outputs."""
     time = inputs[0].shape[0]
     count = (length + _CHUNK - 1) // _CHUNK if time is None else tf.constant(-(-time // _CHUNK))
     chunk = _zeros_like([_CHUNK], output)
@@ -141,7 +142,7 @@ def _run(
     carried: list[Tensor],
     outputs: Tensor | None,
 ) -> tuple[list[Tensor], Tensor | None]:
-    """Run the steps `start` to `end`; `carried` are the states, after the output if it is not the first."""
+    """Run the steps `start` to `end`; `carried` is the states, after the output if it is not a state."""
     collected = [] if outputs is None else [outputs]
     first = 0 if steps.shared else 1
 
@@ -164,7 +165,7 @@ def _take(
     output: Tensor | None,
     states: Sequence[Tensor] | None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Run one step, or where it is masked keep the states and the output, which are zero if None."""
+    """Run one step; if it is masked, keep the states and the output, where None means zero."""
     made, new = steps.step(inputs, states)
     if valid is None:
         return made, list(new)
@@ -178,7 +179,7 @@ def _take(
 
 
 def _zero_output(steps: Steps, inputs: Sequence[Tensor]) -> Tensor:
-    """Return zeros of the shape of a step's output, for which nothing is computed if it is known."""
+    """Return zeros in the shape of a step's output, without computing a step if the shape is known."""
     first = [x[0] for x in (inputs if steps.mask is None else inputs[:-1])]
     output, _ = steps.step(first, list(steps.states))
     if None in output.shape[1:]:
@@ -202,8 +203,8 @@ def _while(condition: Callable[..., Tensor], body: Callable[..., Any], values: l
 
 def _update(into: Tensor, value: Tensor, index: Tensor) -> Tensor:
     """Return `into` with `value` at `index` of its first axis."""
-    # TFLite has this operator; tensor_scatter_nd_update becomes two SCATTER_ND and three more, which at 400
-    # steps of an LSTM of 64 units take 5813 us to 2221 us of this one.
+    # A builtin operator of TFLite. tensor_scatter_nd_update becomes five operators, which take 5813 us for
+    # 400 steps of an LSTM of 64 units; this one takes 2221 us.
     position = tf.stack([index, *[0] * (into.shape.rank - 1)])
     updated = gen_xla_ops.xla_dynamic_update_slice(into, tf.expand_dims(value, 0), position)
     updated.set_shape(into.shape)
@@ -211,7 +212,7 @@ def _update(into: Tensor, value: Tensor, index: Tensor) -> Tensor:
 
 
 def _zeros_like(leading: list[Any], tensor: Tensor) -> Tensor:
-    """Return zeros of the tensor's shape with more axes before it."""
+    """Return zeros in the tensor's shape with additional leading axes."""
     zeros = tf.zeros([*leading, *_sizes(tensor)], tensor.dtype)
     zeros.set_shape([*(size if isinstance(size, int) else None for size in leading), *tensor.shape])
     return zeros
@@ -228,5 +229,5 @@ def _time_first(x: Tensor) -> Tensor:
 
 
 def _beside(valid: Tensor, tensor: Tensor) -> Tensor:
-    """Return (B,) with as many axes as the tensor."""
+    """Return (B,) with the rank of the tensor."""
     return tf.reshape(valid, [-1] + [1] * (tensor.shape.rank - 1))

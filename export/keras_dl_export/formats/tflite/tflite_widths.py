@@ -1,4 +1,4 @@
-"""Operators of dtypes without a TFLite kernel, computed in a wider dtype that has one."""
+"""Operators whose dtype has no TFLite kernel, computed in a wider dtype that has one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _is_float16(operator: Operator) -> bool:
 
 
 def _computed_in(wide: str) -> Callable[[Operator], Any]:
-    """Return a writer of the same operator in a wider dtype that narrows its outputs."""
+    """Return a writer of the same operator in a wider dtype with its results cast back."""
 
     def write(operator: Operator) -> Any:
         definition = op_def_registry.get(operator.type)

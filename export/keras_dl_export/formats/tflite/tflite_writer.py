@@ -1,4 +1,4 @@
-"""Write endpoints as the signatures of a TFLite file that has builtin operators alone."""
+"""Write endpoints as the signatures of a TFLite file with only builtin operators."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from keras_dl_export.quiet import silence
 from keras_dl_export.samples.references import with_one_example
 from keras_dl_export.tracing import Signature, lower
 
-# How the converter names an operator and its node: fused["Erfinv:", "model/layer/Erfinv@__inference_..."]
+# The converter's name of an operator and its node: fused["Erfinv:", "model/layer/Erfinv@__inference_..."]
 _BLAMED = re.compile(r'fused\["(\w+):", "([^"@]+)@[^"]*"\] at [^\n]*?: (?:error: )?\'tf\.\w+\' op ')
 
 
@@ -33,14 +33,14 @@ def write_tflite(
     quantization: Quantization | None = None,
     saved_model: Path | None = None,
 ) -> None:
-    """Convert signatures and write the file; weights that several of them use are stored once.
+    """Convert signatures; weights that they share are stored once.
 
     Args:
-        signatures: the signatures wanted, traced with `TFLiteRecurrent`.
+        signatures: the signatures, traced with `TFLiteRecurrent`.
         path: the file to write.
-        quantization: how weights and activations are quantized, if at all.
+        quantization: the quantization of weights and activations, or None.
         saved_model: the folder where `write_saved_model` wrote these signatures; by default they are written
-            beside `path` meanwhile.
+            to a temporary folder next to `path`.
 
     Raises:
         ConversionError: TFLite's builtin operators cannot express an endpoint.
@@ -51,7 +51,8 @@ def write_tflite(
         if saved_model is None:
             saved_model = Path(folder, "saved_model")
             write_saved_model(signatures, saved_model)
-        # The converter has killed its process while it calibrated a loop; a child takes 6 s for its imports.
+        # The converter may crash its process while calibrating a loop; the imports of a child process take 6
+        # s.
         calibrated = quantization is not None and quantization.kind == "int8"
         risky = calibrated and any(map(_loops, signatures.values()))
         convert_here = convert_in_child if risky else convert
@@ -74,10 +75,10 @@ def convert(saved_model: Path, signatures: list[str], quantization: Quantization
 
 
 def fuse_lstms(signatures: Mapping[str, Signature], calibrated: bool) -> dict[str, Signature]:
-    """Trace again, with one stateful operator for each LSTM and a batch of one.
+    """Trace again with one stateful operator per LSTM and a batch of one.
 
     Raises:
-        ConversionError: an endpoint cannot be traced so, or the operator would compute a layer wrongly.
+        ConversionError: an endpoint cannot be traced this way, or the operator would compute a layer wrongly.
     """
     single = {}
     for name, signature in signatures.items():
@@ -90,7 +91,7 @@ def fuse_lstms(signatures: Mapping[str, Signature], calibrated: bool) -> dict[st
 
 
 def convert_in_child(saved_model: Path, signatures: list[str], quantization: Quantization | None) -> bytes:
-    """Call `convert` in a new process, so that its crash is an error here.
+    """Run `convert` in a separate process, so that a crash is an error here.
 
     Raises:
         ConversionError: the converter failed or crashed.
@@ -99,8 +100,8 @@ def convert_in_child(saved_model: Path, signatures: list[str], quantization: Qua
         return call_in_child(convert, saved_model, signatures, quantization)
     except ChildError as error:
         raise ConversionError(
-            f"tflite: int8 of {', '.join(signatures)} loops over time of unknown length, where the converter "
-            f"{error}. Take quantize='dynamic' or 'float16', or give the input a fixed length."
+            f"tflite: int8 of {', '.join(signatures)} loops over time of unknown length, for which the "
+            f"converter {error}. Use quantize='dynamic' or 'float16', or give the input a fixed length."
         ) from error
 
 
@@ -118,9 +119,7 @@ def _explain(error: Exception, noise: Sequence[str]) -> str:
     listed = ", ".join(f"{operator} in {layer!r}" for operator, layer in sorted(places.items()))
     if wide := re.search(r"[x<](b?f16|f64)>", text):
         dtype = {"f16": "float16", "bf16": "bfloat16", "f64": "float64"}[wide[1]]
-        remedy = (
-            f"They compute in {dtype} there, which TFLite does not: cast to float32, or leave 'tflite' out."
-        )
+        remedy = f"They compute in {dtype}, which TFLite does not support. Cast to float32, or omit 'tflite'."
     else:
-        remedy = f"{alternatives(sorted(places), 'tflite')}, or leave 'tflite' out."
+        remedy = f"{alternatives(sorted(places), 'tflite')}, or omit 'tflite'."
     return f"tflite: the builtin operators of TFLite cannot express {listed}. {remedy}"
