@@ -192,6 +192,7 @@ def test_a_file_is_verified_against_its_model(tmp_path, monkeypatch):
     assert not CliRunner().invoke(cli.app, [*arguments, "--tolerance", "0.01"]).exception
 
 
+@pytest.mark.slow
 def test_a_format_that_cannot_express_a_model_is_reported(tmp_path, monkeypatch):
     import keras
 

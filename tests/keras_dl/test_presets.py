@@ -62,6 +62,7 @@ def with_model(run, model, folder):
     return folder / "run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model_class", "name"), [(CNN, "cnn-digits"), (VAE, "vae-digits"), (MLP, "mlp-digits")]
 )

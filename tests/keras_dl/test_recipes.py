@@ -355,6 +355,7 @@ def test_the_recipes_of_characters_compare_cells_of_equal_size():
         assert all(getattr(other, field) == getattr(get_recipe("char-lstm"), field) for other in others)
 
 
+@pytest.mark.slow
 @pytest.mark.tfds
 @pytest.mark.skipif("TFDS_DATA_DIR" not in os.environ, reason="needs MNIST, prepared under TFDS_DATA_DIR")
 def test_streamed_splits_are_those_kept_in_memory():

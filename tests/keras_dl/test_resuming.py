@@ -57,6 +57,7 @@ def test_a_killed_training_continues_to_the_same_bits(name, tmp_path):
     assert not list(killed.rglob(".draft-*")), "a draft of the killed process stayed"
 
 
+@pytest.mark.slow
 def test_an_interrupted_early_stopping_stops_at_the_same_epoch(tmp_path):
     options = {
         "epochs": 30,

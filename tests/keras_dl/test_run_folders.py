@@ -86,6 +86,7 @@ def test_a_refused_training_leaves_no_folder(tmp_path, monkeypatch):
 # On with it
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_trained_on_as_if_it_had_been_asked_for_more(tmp_path):
     whole = train("mlp-digits", epochs=4, out=tmp_path / "whole", **TINY)
     train("mlp-digits", epochs=2, out=tmp_path / "run", **TINY)
@@ -127,6 +128,7 @@ def test_a_record_that_names_the_file_of_the_model_class_is_read_and_resumed(tmp
 # Interruptions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_prints_the_command_that_goes_on(number, tmp_path):
     out = tmp_path / "a run"

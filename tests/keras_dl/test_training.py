@@ -119,6 +119,7 @@ def test_runs_get_folders_of_their_own(tmp_path, monkeypatch):
 # Every recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in list_recipes() if not name.endswith("-digits")])
 def test_image_recipes_take_another_data_set(name, tmp_path):
     recipe = get_recipe(name)
@@ -149,6 +150,7 @@ def test_a_run_on_arrays_requires_them_for_evaluation(tmp_path, recipes):
 # Reproducibility
 
 
+@pytest.mark.slow
 def test_the_seed_determines_every_bit(vae_run, tmp_path):
     np.random.default_rng().normal()
     keras.utils.set_random_seed(123)
