@@ -1,4 +1,4 @@
-"""An embedded TensorFlow Serving, and a client without TensorFlow.
+"""A server with TensorFlow Serving's API, and a client without TensorFlow.
 
 Names are imported on first use: importing the package, or `Client` from it, costs no TensorFlow.
 """

@@ -1,4 +1,4 @@
-"""Coroutines without an event loop: one body for what is awaited in one place and blocks in another."""
+"""Coroutines without an event loop: one implementation for asyncio and for blocking calls."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Whether gRPC can be used in a forked process.
+"""Detection of forked processes in which gRPC cannot be used.
 
-gRPC prepares for a fork unless a thread is in it at that moment: inside a blocking call, or polling for
-`grpc.aio`, which a thread does for as long as there is a channel or server. Calls of a child forked then
-may hang or end the process, and those over `grpc.aio` disturb the parent's.
+gRPC prepares for a fork unless a thread is inside gRPC at that moment: in a blocking call, or polling for
+`grpc.aio`, which a thread does as long as a channel or server exists. The calls of a child forked at such a
+moment may hang or end the process, and calls over `grpc.aio` disturb the parent's.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _unusable = False
 
 
 def polled_for(user: _User) -> _User:
-    """Note a channel or server of `grpc.aio`, for as long as it exists."""
+    """Register a channel or server of `grpc.aio` for as long as it exists."""
     _polled_for.add(user)
     return user
 
 
 @contextmanager
 def blocking_call() -> Iterator[None]:
-    """Note that a thread is inside gRPC."""
+    """Register that a thread is inside gRPC during the block."""
     call = object()
     _calls.add(call)
     try:
@@ -37,7 +37,7 @@ def blocking_call() -> Iterator[None]:
 
 
 def problem() -> str:
-    """Why gRPC cannot be used in this process, and what to do; empty where it can."""
+    """Return why gRPC cannot be used in this process, and the remedy; empty if it can."""
     if not _unusable:
         return ""
     return (

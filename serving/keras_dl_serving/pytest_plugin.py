@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def keras_dl_server() -> Iterator[Callable[..., Server]]:
-    """A function that starts servers: `keras_dl_server(releases, **options) -> Server`.
+    """Return a function that starts servers: `keras_dl_server(releases, **options) -> Server`.
 
-    It takes what `Server` takes, the ports being free ones unless given. The same folder and options give
-    the same running server throughout the session, at whose end all are stopped.
+    It accepts the arguments of `Server`; by default the ports are free ones. The same folder and options give
+    the same running server throughout the session, at whose end all servers are stopped.
     """
     from keras_dl_serving.server.server import Server
 

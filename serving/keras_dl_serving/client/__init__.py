@@ -1,1 +1,1 @@
-"""The client: one interface, two transports (REST over httpx, gRPC), each imported when it is used."""
+"""The client: one interface, two transports (REST over httpx, gRPC), each imported at its first use."""

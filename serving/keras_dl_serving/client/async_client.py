@@ -12,7 +12,9 @@ from typing import Any, Literal, Self
 
 from keras_dl_export.dtypes import Array
 from keras_dl_serving.client.batches import Batches, batches_of, show_progress
-from keras_dl_serving.client.client import Inputs, StrPath, connection_of, text_of
+from keras_dl_serving.client.calls import text_of
+from keras_dl_serving.client.client import Inputs
+from keras_dl_serving.client.opening import StrPath, connection_of
 from keras_dl_serving.client.sessions import ClientSettings, Sessions
 from keras_dl_serving.client.transport import Classification, ModelMetadata, VersionStatus
 from keras_dl_serving.errors import Request
@@ -23,12 +25,12 @@ _END = object()
 
 
 class AsyncClient:
-    """`Client` for asyncio: the same arguments, and the same methods to be awaited.
+    """A `Client` for asyncio: the same arguments, and the same methods as coroutines.
 
         async with AsyncClient("grpc://localhost:8500") as client:
             await client.predict("digits", {"image": images})
 
-    Each event loop that it is used in has connections of its own, which are closed with the loop.
+    Each event loop that uses it has connections of its own, which are closed with the loop.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class AsyncClient:
         self._sessions = Sessions(ClientSettings(url, connection, timeout, retries, blocking=False))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_sessions": copy(self._sessions)}  # a copy has its own
+        return {**vars(self), "_sessions": copy(self._sessions)}  # a copy has sessions of its own
 
     async def predict(
         self,
@@ -81,8 +83,8 @@ class AsyncClient:
     ) -> AsyncIterator[dict[str, Array]]:
         """Run a model on many batches, by `async for`; see `Client.predict_batches`.
 
-        `inputs` may be an asynchronous iterable, too. Any other is read in a thread, so that a slow source
-        does not hold up the loop.
+        `inputs` may also be an asynchronous iterable. Any other iterable is read in a thread, so that a slow
+        source does not block the loop.
         """
         request = self._sessions.request("predict", model, version, label, signature_name)
         batches = batches_of(inputs, batch_size, in_flight, request, asynchronous=True)
@@ -169,7 +171,7 @@ class AsyncClient:
         label: str | None = None,
         timeout: float | None = None,
     ) -> list[VersionStatus]:
-        """The versions of a model; see `Client.status`."""
+        """Return the versions of a model; see `Client.status`."""
         request = self._sessions.request("status", model, version, label)
         return await self._sessions.here(request).status(request, timeout)
 
@@ -181,19 +183,19 @@ class AsyncClient:
         label: str | None = None,
         timeout: float | None = None,
     ) -> ModelMetadata:
-        """The signatures of a model; see `Client.metadata`."""
+        """Return the signatures of a model; see `Client.metadata`."""
         request = self._sessions.request("metadata", model, version, label)
         return await self._sessions.here(request).metadata(request, timeout)
 
     async def models(self, *, timeout: float | None = None) -> list[str]:
-        """The names of the models; see `Client.models`."""
+        """Return the names of the models; see `Client.models`."""
         request = self._sessions.request("models", None, None, None)
         return await self._sessions.here(request).models(request, timeout)
 
     async def reload_config(
         self, config: str | PathLike[str], *, metric_names: Sequence[str] = (), timeout: float | None = None
     ) -> dict[str, int]:
-        """Have the server serve what a configuration says; see `Client.reload_config`."""
+        """Replace the models that the server serves; see `Client.reload_config`."""
         request = self._sessions.request("reload_config", None, None, None)
         calls = self._sessions.here(request)
         return await calls.reload_config(request, text_of(config), metric_names, timeout)

@@ -1,4 +1,4 @@
-"""Many batches: where they come from, and a bar that shows how far they are."""
+"""The batches of `predict_batches`: their sources, and a progress bar."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Batches:
     """Batches to be sent one after the other.
 
     Attributes:
-        each: the inputs of each; from an asynchronous source only where the caller takes one.
-        count: how many there are, where that is known.
+        each: the inputs of each batch; asynchronous only if the caller accepts that.
+        count: the number of batches, if it is known.
     """
 
     each: Iterator[Any] | AsyncIterator[Any]
@@ -30,18 +30,18 @@ class Batches:
 def batches_of(
     inputs: Any, batch_size: int | None, in_flight: int, request: Request, *, asynchronous: bool = False
 ) -> Batches:
-    """The batches in what a caller gives.
+    """Return the batches in a caller's inputs.
 
     Args:
         inputs: an iterable of the inputs of one call each, such as a `tf.data.Dataset` of dicts; with
             `batch_size`, arrays as for one call, cut along their first axis.
         batch_size: rows in each batch.
-        in_flight: how many are to be under way, at least 1.
-        request: what they are for.
-        asynchronous: the iterable may be one for `async for`, too.
+        in_flight: how many calls are to be in flight, at least 1.
+        request: the request, for errors.
+        asynchronous: whether an asynchronous iterable is accepted, too.
 
     Raises:
-        InvalidRequestError: it is neither of them, or arrays of unequal length.
+        InvalidRequestError: `inputs` is neither, or has arrays of unequal length.
     """
     if in_flight < 1:
         raise InvalidRequestError(f"in_flight: expected at least 1, got {in_flight}.", request=request)
@@ -72,7 +72,7 @@ def _cut(inputs: Any, size: int, request: Request) -> Batches:
     if size < 1:
         raise InvalidRequestError(f"batch_size: expected at least 1, got {size}.", request=request)
     named = inputs if isinstance(inputs, Mapping) else {"": inputs}
-    # Sliced as they are: NumPy would cut zero bytes off the end of bytes.
+    # Sliced without a conversion: NumPy would cut zero bytes off the end of bytes.
     try:
         lengths = {name: len(value) for name, value in named.items()}
     except TypeError:
@@ -96,7 +96,7 @@ def _cut(inputs: Any, size: int, request: Request) -> Batches:
 
 
 def in_background(work: Callable[[], _Result]) -> Future[_Result]:
-    """Do something in a thread for which the process does not wait when it ends."""
+    """Run work in a thread that does not keep the process from ending."""
     future: Future[_Result] = Future()
 
     def run() -> None:
@@ -111,7 +111,7 @@ def in_background(work: Callable[[], _Result]) -> Future[_Result]:
 
 @contextmanager
 def show_progress(progress: bool, text: str, count: int | None) -> Iterator[Callable[[], None]]:
-    """A progress bar on standard error, if wanted; the block is given what moves it on by one."""
+    """Show a progress bar on standard error, if wanted; yield the function that advances it by one."""
     if not progress:
         yield lambda: None
         return
@@ -119,7 +119,7 @@ def show_progress(progress: bool, text: str, count: int | None) -> Iterator[Call
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    # What the caller prints beside the bar goes where the caller sends it.
+    # The caller's own output is not redirected.
     plain: Any = {"redirect_stdout": False, "redirect_stderr": False}
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), **plain) as bar:
         task = bar.add_task(text, total=count)

@@ -1,7 +1,7 @@
-"""What the calls of a client do, once for both clients.
+"""The calls of a client, implemented once for both clients.
 
-Everything here is written as coroutines over a transport. `AsyncClient` awaits them; `Client` gives them a
-transport that blocks instead of suspending, so that they run to their end at the first step.
+They are coroutines over a transport. `AsyncClient` awaits them; `Client` gives them a transport that blocks
+instead of suspending, so that they finish at the first step.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from os import PathLike
+from pathlib import Path
 from typing import Any, TypeVar
 
 from keras_dl_export.dtypes import Array
@@ -44,7 +46,7 @@ from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE, Signature
 
 _Result = TypeVar("_Result")
 _POLL_SECONDS = 0.1
-_BACK_OFF_SECONDS = 0.1  # before the first retry; twice as long before each further one
+_BACK_OFF_SECONDS = 0.1  # before the first retry, doubled before each further one
 _MAX_BACK_OFF_SECONDS = 5.0
 _TASKS = ("classify", "regress")
 
@@ -53,10 +55,10 @@ class Calls:
     """The calls of one client, in one process and event loop.
 
     Args:
-        url: where the server is.
-        transport: how it is asked.
+        url: the server's.
+        transport: REST or gRPC.
         timeout: seconds for a call that does not give its own.
-        retries: further tries of a call when the server is away or busy.
+        retries: retries of a call if the server is unreachable or busy.
     """
 
     def __init__(self, url: str, transport: Transport, timeout: float | None, retries: int) -> None:
@@ -91,8 +93,8 @@ class Calls:
                 FailedPreconditionError,
                 StaleSignature,
             ) as error:
-                # The model may have a newer version with another signature. Where it was asked for a moment
-                # ago, only an answer that does not fit says so.
+                # The model may have a newer version with another signature. If the metadata is recent, only
+                # an answer that does not fit it tells.
                 if not was_known and not isinstance(error, StaleSignature):
                     raise
                 newer = await self._metadata.get(request, deadline, other_than=metadata)
@@ -127,7 +129,7 @@ class Calls:
         ask: Callable[[Request, float | None], Awaitable[_Result]],
         deadline: float | None,
     ) -> _Result:
-        """Ask, and again if the server is away or busy: for calls that change nothing on the server."""
+        """Call, and retry if the server is unreachable or busy: for calls that change nothing on it."""
         for attempt in itertools.count():
             self._check_open(request)
             try:
@@ -138,7 +140,7 @@ class Calls:
                 CancelledError,
             ):  # a full server cancels calls over gRPC
                 pause = min(_BACK_OFF_SECONDS * 2**attempt, _MAX_BACK_OFF_SECONDS)
-                pause *= random.uniform(0.5, 1.0)  # many clients must not come back all at once
+                pause *= random.uniform(0.5, 1.0)  # many clients must not retry at the same moment
                 if attempt >= self._retries or (deadline is not None and time.monotonic() + pause > deadline):
                     raise
             await self._sleep(pause)
@@ -147,7 +149,7 @@ class Calls:
     async def classify(
         self, request: Request, examples: Any, context: Any, timeout: float | None
     ) -> list[Classification]:
-        """Labels and scores of examples."""
+        """Return the labels and scores of examples."""
         sent = _examples(request, examples, context)
         return await self._retrying(
             request,
@@ -156,7 +158,7 @@ class Calls:
         )
 
     async def regress(self, request: Request, examples: Any, context: Any, timeout: float | None) -> Array:
-        """Values of examples."""
+        """Return the values of examples."""
         sent = _examples(request, examples, context)
         return await self._retrying(
             request,
@@ -167,7 +169,7 @@ class Calls:
     async def multi_inference(
         self, request: Request, tasks: Mapping[str, str], examples: Any, context: Any, timeout: float | None
     ) -> dict[str, list[Classification] | Array]:
-        """Several signatures on the same examples."""
+        """Run several signatures on the same examples."""
         if not tasks or set(tasks.values()) - set(_TASKS) or not all(map(is_text, tasks)):
             raise InvalidRequestError(
                 f"tasks: expected signature names, each with 'classify' or 'regress', got {dict(tasks)!r}.",
@@ -183,7 +185,7 @@ class Calls:
     async def reload_config(
         self, request: Request, config: str, metric_names: Sequence[str], timeout: float | None
     ) -> dict[str, int]:
-        """Serve what a configuration says. Never tried again: the first try may have worked."""
+        """Replace the served models. It is never retried, as the first try may have succeeded."""
         seconds = seconds_until(self._deadline(request, timeout))
         for name, text in (("config", config), *(("metric_names", each) for each in metric_names)):
             if not is_text(text):
@@ -192,15 +194,15 @@ class Calls:
         return await self._transport.reload_config(request, config, metric_names, seconds)
 
     async def metadata(self, request: Request, timeout: float | None) -> ModelMetadata:
-        """What a model offers."""
+        """Return the signatures of a model."""
         return await self._retrying(request, self._transport.metadata, self._deadline(request, timeout))
 
     async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:
-        """The versions of a model."""
+        """Return the versions of a model."""
         return await self._retrying(request, self._transport.status, self._deadline(request, timeout))
 
     async def models(self, request: Request, timeout: float | None) -> list[str]:
-        """The names of the models."""
+        """Return the names of the models."""
         return await self._retrying(request, self._transport.models, self._deadline(request, timeout))
 
     async def wait_ready(self, request: Request, timeout: float | None) -> None:
@@ -210,7 +212,7 @@ class Calls:
         while True:
             self._check_open(request)
             left = math.inf if deadline is None else max(deadline - time.monotonic(), _POLL_SECONDS)
-            seconds = min(left, self._timeout or math.inf)  # a server may start to answer after one try
+            seconds = min(left, self._timeout or math.inf)  # a server may start to answer between two tries
             try:
                 problem = await self._not_ready(request, seconds if seconds < math.inf else None)
             except (NotFoundError, UnavailableError, DeadlineExceededError, ConnectionFailedError) as error:
@@ -226,7 +228,7 @@ class Calls:
             await self._sleep(_POLL_SECONDS)
 
     async def _not_ready(self, request: Request, timeout: float | None) -> str:
-        """What is missing until the model answers; empty when it does."""
+        """Return the reason why the model is not ready; empty if it is."""
         if request.model is None:
             with suppress(NotFoundError):  # is an answer too
                 await self._transport.status(replace(request, model="-"), timeout)
@@ -245,7 +247,7 @@ class Calls:
         )
 
     def _deadline(self, request: Request, timeout: float | None) -> float | None:
-        """When a call must have its answer: after its own timeout, or the client's."""
+        """Return the deadline of a call: by its own timeout, or the client's."""
         return deadline_after(self._timeout if timeout is None else checked_timeout(timeout, request))
 
     async def _sleep(self, seconds: float) -> None:
@@ -263,7 +265,7 @@ class Calls:
 
 @contextmanager
 def attach_request(request: Request) -> Iterator[None]:
-    """Errors that say what was asked."""
+    """Attach the request to the errors of the block."""
     try:
         yield
     except StaleSignature as error:
@@ -276,7 +278,7 @@ def attach_request(request: Request) -> Iterator[None]:
 
 
 def is_text(text: object) -> bool:
-    """Whether it can be sent: half a surrogate pair is no character."""
+    """Return whether a value is text that can be sent, which half a surrogate pair is not."""
     return isinstance(text, str) and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
@@ -301,3 +303,8 @@ def _check_outputs(signature: Signature, outputs: Sequence[str] | None) -> None:
             f"outputs must be among {', '.join(map(repr, signature.outputs))}, but has "
             f"{', '.join(map(repr, unknown))}."
         )
+
+
+def text_of(config: str | PathLike[str]) -> str:
+    """Return the text of a configuration: the string itself, or the content of a file."""
+    return config if isinstance(config, str) else Path(config).read_text()

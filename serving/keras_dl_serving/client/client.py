@@ -1,4 +1,4 @@
-"""The client that blocks."""
+"""The blocking client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from concurrent.futures import Future, wait
 from copy import copy
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
@@ -17,14 +16,15 @@ from numpy.typing import ArrayLike
 
 from keras_dl_export.dtypes import Array
 from keras_dl_serving.client.batches import Batches, batches_of, in_background, show_progress
+from keras_dl_serving.client.calls import text_of
+from keras_dl_serving.client.opening import StrPath, connection_of
 from keras_dl_serving.client.sessions import ClientSettings, Sessions
-from keras_dl_serving.client.transport import Classification, Connection, ModelMetadata, VersionStatus
+from keras_dl_serving.client.transport import Classification, ModelMetadata, VersionStatus
 from keras_dl_serving.coroutines import run_to_end
 from keras_dl_serving.errors import InvalidRequestError, Request
 from keras_dl_serving.protocol.signatures import DEFAULT_SIGNATURE
 from keras_dl_serving.tls import TLS
 
-StrPath = str | PathLike[str]
 Inputs = Mapping[str, ArrayLike] | ArrayLike
 
 
@@ -34,20 +34,20 @@ class Client:
         client = Client("http://localhost:8501")  # or "grpc://localhost:8500"
         client.predict("digits", {"image": images})["class"]
 
-    The model's metadata is fetched once for each model, over REST again after five seconds; inputs are
-    checked against it and cast before they are sent, and outputs come back with its dtypes over either
-    protocol. At most 100 calls are in flight; their connections are kept. May be used from several threads
-    and, each with connections of its own, after a fork and once pickled.
+    The metadata of a model is fetched once, over REST again after five seconds. Inputs are checked against
+    it and cast before they are sent, and outputs have its dtypes over either protocol. At most 100 calls are
+    in flight; their connections are kept. A client is thread-safe, and can be used after a fork and be
+    pickled: each process has connections of its own.
 
-    A call that finds the server away or busy (gRPC's UNAVAILABLE or CANCELLED, REST's 503) is made again
-    after a pause, each twice as long as the last, while its timeout allows. `reload_config` alone is not: the
-    others change nothing.
+    A call that fails because the server is unreachable or busy (gRPC's UNAVAILABLE or CANCELLED, REST's 503)
+    is retried after a pause, which doubles each time, within its timeout. `reload_config` is never retried;
+    the other calls change nothing on the server.
 
     Args:
         url: `http://HOST:PORT` or `https://...` for REST, `grpc://HOST:PORT` or `grpcs://...` for gRPC,
             `unix:///PATH` for gRPC on a socket.
-        timeout: seconds for a call that does not give its own, with its retries; None waits for ever.
-        retries: how often a call is made again; 0 for never.
+        timeout: seconds for a call with its retries, unless the call sets its own; None is no limit.
+        retries: how often a call is retried; 0 is never.
         tls: the certificates to trust and to show, for a URL with TLS; by default the system's are trusted.
         ca_file: `tls=TLS(ca_file=...)` in one argument; likewise
         cert_file: the client's own certificate, for mutual TLS, and
@@ -55,8 +55,8 @@ class Client:
         headers: sent with every call, over gRPC as metadata: `{"authorization": "Bearer ..."}`.
 
     Raises:
-        ValueError: the URL is of another kind or does not go with the files, one of these is no PEM, a header
-            cannot be sent, or the environment names a proxy that cannot be used.
+        ValueError: the URL is invalid or without TLS although certificates are passed, a file is not PEM, a
+            header cannot be sent, or the environment names a proxy that cannot be used.
         OSError: a certificate or key cannot be read.
     """
 
@@ -77,7 +77,7 @@ class Client:
         self._sessions = Sessions(ClientSettings(url, connection, timeout, retries, blocking=True))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_sessions": copy(self._sessions)}  # a copy has its own
+        return {**vars(self), "_sessions": copy(self._sessions)}  # a copy has sessions of its own
 
     def predict(
         self,
@@ -94,12 +94,13 @@ class Client:
 
         Args:
             model: its name.
-            inputs: arrays by input name; the array alone for a model with one input. Strings and encoded
+            inputs: arrays by input name, or the array alone for a model with one input. Strings and encoded
                 images are `bytes`.
             version: which version; the latest by default.
             label: or the label of a version.
             signature_name: which function of the model.
-            outputs: the names of those wanted, or one name; all by default. gRPC sends no others.
+            outputs: the names of the outputs to return, or one name; all by default. Over gRPC only these are
+                sent.
             timeout: seconds to wait for the answer.
 
         Returns:
@@ -127,22 +128,22 @@ class Client:
         outputs: Sequence[str] | str | None = None,
         timeout: float | None = None,
     ) -> Iterator[dict[str, Array]]:
-        """Run a model on many batches, several of them under way at a time.
+        """Run a model on many batches, several of them in flight at a time.
 
             for answers in client.predict_batches("digits", {"image": images}, batch_size=64, progress=True):
                 classes.extend(answers["class"])
 
         Args:
             model: its name.
-            inputs: an iterable of what `predict` takes, which is read only as far as batches are sent (a
-                generator, a `tf.data.Dataset` of dicts); with `batch_size`, arrays to be cut.
+            inputs: an iterable of inputs for `predict` (a generator, a `tf.data.Dataset` of dicts), read only
+                as far as batches are sent; with `batch_size`, arrays to be split.
             batch_size: rows in a batch, for arrays; the last batch may have fewer.
-            in_flight: how many batches are under way at most.
+            in_flight: how many batches are in flight at most.
             progress: show a progress bar on standard error.
             version: which version; the latest at the time of each batch by default.
             label: or the label of a version.
             signature_name: which function of the model.
-            outputs: the names of those wanted, or one name; all by default.
+            outputs: the names of the outputs to return, or one name; all by default.
             timeout: seconds to wait for each answer.
 
         Returns:
@@ -150,7 +151,7 @@ class Client:
 
         Raises:
             InvalidRequestError: a batch does not fit the model; it was not sent.
-            ServingError: any other error, when its batch has its turn; no further batch is sent.
+            ServingError: any other error, at the turn of its batch; no further batch is sent.
         """
         request = self._sessions.request("predict", model, version, label, signature_name)
         batches = batches_of(inputs, batch_size, in_flight, request)
@@ -169,7 +170,7 @@ class Client:
         process = os.getpid()
 
         def first() -> dict[str, Array]:
-            if os.getpid() != process:  # whose threads would have the answers
+            if os.getpid() != process:  # whose threads would receive the answers
                 raise InvalidRequestError(
                     "predict_batches: the iterator was begun before a fork. Call it in each process.",
                     request=request,
@@ -205,11 +206,11 @@ class Client:
         signature_name: str = DEFAULT_SIGNATURE,
         timeout: float | None = None,
     ) -> list[Classification]:
-        """Classify examples, with a signature made for it.
+        """Classify examples with a classification signature.
 
         Args:
             model: its name.
-            examples: for each its features by name: a number, str or bytes, or a list of one of them.
+            examples: for each example its features by name: a number, str or bytes, or a list of one kind.
             context: features that all examples have.
             version: which version; the latest by default.
             label: or the label of a version.
@@ -261,7 +262,7 @@ class Client:
         Args:
             model: its name.
             examples: as in `classify`.
-            tasks: the signatures, and which of the two each is for.
+            tasks: by signature, `classify` or `regress`.
             context: features that all examples have.
             version: which version; the latest by default.
             label: or the label of a version.
@@ -271,7 +272,7 @@ class Client:
             By signature, what `classify` or `regress` returns.
 
         Raises:
-            UnsupportedByServerError: it was asked over REST.
+            UnsupportedByServerError: the client uses REST.
             ServingError: any other error.
         """
         request = self._sessions.request("multi_inference", model, version, label)
@@ -286,9 +287,9 @@ class Client:
         label: str | None = None,
         timeout: float | None = None,
     ) -> list[VersionStatus]:
-        """The versions of a model, newest first, with their states.
+        """Return the versions of a model, newest first, with their states.
 
-        TensorFlow Serving takes a label here, and answers with all versions nevertheless.
+        TensorFlow Serving accepts a label here, but answers with all versions.
 
         Raises:
             NotFoundError: there is no such model or version.
@@ -305,7 +306,7 @@ class Client:
         label: str | None = None,
         timeout: float | None = None,
     ) -> ModelMetadata:
-        """The signatures of a model: names, shapes and dtypes of inputs and outputs.
+        """Return the signatures of a model: names, shapes and dtypes of inputs and outputs.
 
         Raises:
             NotFoundError: there is no such model or version.
@@ -315,10 +316,10 @@ class Client:
         return run_to_end(self._sessions.here(request).metadata(request, timeout))
 
     def models(self, *, timeout: float | None = None) -> list[str]:
-        """The names of the models that keras_dl's own server has, over REST.
+        """Return the names of the models that keras_dl's own server has, over REST.
 
         Raises:
-            UnsupportedByServerError: it is another server, or asked over gRPC.
+            UnsupportedByServerError: it is another server, or the client uses gRPC.
             ServingError: any other error.
         """
         request = self._sessions.request("models", None, None, None)
@@ -327,20 +328,20 @@ class Client:
     def reload_config(
         self, config: str | PathLike[str], *, metric_names: Sequence[str] = (), timeout: float | None = None
     ) -> dict[str, int]:
-        """Have the server serve what a configuration says, and nothing else, over gRPC.
+        """Replace the models that the server serves by those of a configuration, over gRPC.
 
-        Never tried again by itself.
+        This call is never retried.
 
         Args:
             config: a `ModelServerConfig` in text format, or the `Path` of a file with one.
-            metric_names: metrics of the server.
+            metric_names: the server's metrics to report.
             timeout: seconds to wait until the models are loaded.
 
         Returns:
-            By how much each of these metrics grew.
+            By how much each of these metrics increased.
 
         Raises:
-            UnsupportedByServerError: it was asked over REST.
+            UnsupportedByServerError: the client uses REST.
             InvalidRequestError: the configuration cannot be read; nothing was sent.
             ServingError: any other error.
         """
@@ -362,11 +363,11 @@ class Client:
             model: its name.
             version: which version; any by default.
             label: or the label of a version.
-            timeout: seconds to wait; None waits for ever.
+            timeout: seconds to wait; None is no limit.
 
         Raises:
-            NotReadyError: it was not in time; the message says what was missing.
-            ServingError: any other error that waiting does not mend.
+            NotReadyError: the timeout passed; the message states what was missing.
+            ServingError: any other error that does not pass with time.
         """
         request = self._sessions.request("status", model, version, label)
         run_to_end(self._sessions.here(request).wait_ready(request, timeout))
@@ -382,29 +383,3 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def connection_of(
-    tls: TLS | None,
-    ca_file: StrPath | None,
-    cert_file: StrPath | None,
-    key_file: StrPath | None,
-    headers: Mapping[str, str] | None,
-) -> Connection:
-    """Return the configuration of a connection from a client's arguments.
-
-    Raises:
-        ValueError: certificates are passed in both forms, or a certificate without its key.
-    """
-    if any((ca_file, cert_file, key_file)):
-        if tls is not None:
-            raise ValueError(
-                "tls: expected either tls or ca_file, cert_file and key_file, got both. Pass tls alone."
-            )
-        tls = TLS(ca_file, cert_file, key_file)
-    return Connection(tls, dict(headers or {}))
-
-
-def text_of(config: str | PathLike[str]) -> str:
-    """A configuration: the text itself, or a path's."""
-    return config if isinstance(config, str) else Path(config).read_text()

@@ -1,4 +1,4 @@
-"""Certificates and keys, checked before the first connection."""
+"""A client's certificates and keys, checked before the first connection."""
 
 from __future__ import annotations
 

@@ -15,11 +15,11 @@ Features = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples, and the features that all of them have.
+    """Examples and the features that they share.
 
     Attributes:
-        rows: of each example, its features: lists of bytes, of float or of int.
-        context: what holds for all.
+        rows: the features of each example: lists of bytes, of float or of int.
+        context: the features of all examples.
     """
 
     rows: list[Features]
@@ -27,14 +27,14 @@ class Examples:
 
 
 def examples_of(examples: Any, context: Mapping[str, Any] | None) -> Examples:
-    """Examples as they are sent.
+    """Return examples as they are sent.
 
     Args:
         examples: features by name: a number, a string, bytes, or a list or array of one of these kinds.
         context: likewise, for all examples.
 
     Raises:
-        InvalidRequestError: there are none, or a feature has values that an example cannot hold.
+        InvalidRequestError: there are no examples, or a feature has values that an example cannot hold.
     """
     if isinstance(examples, Mapping | str | bytes) or not isinstance(examples, Sequence) or not examples:
         advice = ""

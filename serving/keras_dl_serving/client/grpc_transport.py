@@ -45,7 +45,7 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
-# gRPC has one code for a server that is busy and one that is not there.
+# gRPC has one code for a busy server and for one that cannot be reached.
 _NOT_CONNECTED = (
     "failed to connect",
     "Connection refused",
@@ -54,21 +54,21 @@ _NOT_CONNECTED = (
     "DNS resolution",
     "errors resolving",
 )
-# Beside "failed to connect": there is a server, which speaks something else.
+# Beside "failed to connect": there is a server, but with another protocol.
 _SWAPPED = (
     "Failed parsing HTTP/2",
     "Socket closed",
     "WRONG_VERSION_NUMBER",
     "missing selected ALPN",
 )
-# What gRPC's own libraries say of a service or method that a server does not have.
+# The texts of gRPC's own libraries for a service or method that a server does not have.
 _NO_METHOD = re.compile(r"|method not (found|implemented)!?|unknown (service|method) .*", re.IGNORECASE)
 _PREDICTION = "/tensorflow.serving.PredictionService"
 _MODEL = "/tensorflow.serving.ModelService"
 
 
 class GrpcTransport:
-    """Calls by method path with our own messages; a channel opens at the first call."""
+    """Calls over gRPC with this package's own messages; the channel opens at the first call."""
 
     keep_seconds: float | None = None
 
@@ -98,7 +98,7 @@ class GrpcTransport:
             f"{_PREDICTION}/Predict", message, messages.PredictResponse, request, timeout
         )
         wanted = signature.outputs.keys() if outputs is None else set(outputs)
-        # A server may know no filter.
+        # A server may not support the filter.
         if not wanted <= answer.outputs.keys() or (outputs is None and answer.outputs.keys() - wanted):
             raise StaleSignature(f"they are {', '.join(sorted(answer.outputs))}")
         try:
@@ -153,8 +153,10 @@ class GrpcTransport:
     async def reload_config(
         self, request: Request, config: str, metric_names: Sequence[str], timeout: float | None
     ) -> dict[str, int]:
-        """Serve what a configuration says."""
-        from google.protobuf import text_format  # for this call alone: it would slow down every start
+        """Replace the models that the server serves."""
+        from google.protobuf import (
+            text_format,
+        )  # imported for this call alone: it would slow down every start
 
         message = messages.ReloadConfigRequest()
         try:
@@ -173,7 +175,7 @@ class GrpcTransport:
         return {metric.name: metric.int64_value_increase for metric in answer.metric}
 
     async def metadata(self, request: Request, timeout: float | None) -> ModelMetadata:
-        """What a model offers."""
+        """Return the signatures of a model."""
         message = messages.GetModelMetadataRequest(
             model_spec=_model_spec(request), metadata_field=["signature_def"]
         )
@@ -188,7 +190,7 @@ class GrpcTransport:
         return ModelMetadata(spec.name, spec.version.value, *read_all(signatures.signature_def, from_proto))
 
     async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:
-        """The versions of a model."""
+        """Return the versions of a model."""
         message = messages.GetModelStatusRequest(model_spec=_model_spec(request))
         answer = await self._call(
             f"{_MODEL}/GetModelStatus", message, messages.GetModelStatusResponse, request, timeout
@@ -203,7 +205,7 @@ class GrpcTransport:
         ]
 
     async def models(self, request: Request, timeout: float | None) -> list[str]:
-        """Always refused: TensorFlow Serving's protocol has no such call."""
+        """Raise an error: TensorFlow Serving's protocol has no such call."""
         raise UnsupportedByServerError(
             "TensorFlow Serving's gRPC API does not list models: ask for the status of one by name, or ask "
             "keras_dl's own server over REST",

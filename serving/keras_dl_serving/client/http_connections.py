@@ -1,8 +1,8 @@
-"""HTTP for the REST transport: connections that are kept, and a deadline that holds for a whole exchange.
+"""HTTP for the REST transport: connections are kept, and a deadline holds for a whole exchange.
 
-httpcore counts a timeout anew at each step, so that a peer who sends a byte now and then holds a call for
-ever. Tasks are ended by asyncio's clock; for threads, what httpcore passes on as timeouts are points in time,
-which `_Stream` turns into the seconds that are left.
+httpcore starts a timeout anew at each step, so that a server that sends a byte now and then could hold a call
+for ever. Tasks are cancelled by asyncio's clock. For threads, the timeouts that httpcore passes on are points
+in time, which `_Stream` converts into the remaining seconds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _Options = Iterable[Any] | None
 
 
 class Answer(NamedTuple):
-    """An answer: its status, the words beside it, and its body."""
+    """An answer: its status, reason phrase and body."""
 
     status: int
     reason: str
@@ -47,12 +47,12 @@ class HttpConnections:
     """The connections of one client to one server.
 
     Args:
-        url: the server's, with a path to go before all others.
+        url: the server's, with an optional path prefix.
         connection: TLS and headers.
-        blocking: asked by threads, not tasks of one event loop.
+        blocking: whether threads call, instead of tasks of one event loop.
 
     Raises:
-        ValueError: a certificate or key is none, or the environment names a proxy that cannot be used.
+        ValueError: a certificate or key is invalid, or the environment names a proxy that cannot be used.
         OSError: a certificate or key cannot be read.
     """
 
@@ -64,12 +64,12 @@ class HttpConnections:
         self._headers = _headers(url, connection)
         self._blocking = blocking
         self._slots = Slots(AT_ONCE, blocking=blocking)
-        # httpcore's pools can lose connections of calls that are interrupted or cancelled, and search all for
-        # each call: here each holds one connection, and is closed after a call that failed.
+        # httpcore's pools can lose the connections of interrupted or cancelled calls, and each call searches
+        # them all. Here a pool holds one connection, and is closed after a call that failed.
         pool: Any = _Pool if blocking else httpcore.AsyncConnectionPool
         self._open: Callable[[], Any] = partial(
             pool,
-            # Without TLS no certificates: loading them takes longer than the first request.
+            # Without TLS, no certificates are loaded, which would take longer than the first request.
             ssl_context=context_of(connection.tls or TLS()) if parts.scheme == "https" else None,
             proxy=_proxy(parts.scheme, host.decode()),
             max_connections=1,
@@ -77,23 +77,25 @@ class HttpConnections:
             network_backend=_Backend() if blocking else None,
         )
         self._connections: set[Any] = set()
-        self._idle: deque[tuple[Any, float]] = deque()  # with the time since when; the last used at the end
+        self._idle: deque[tuple[Any, float]] = (
+            deque()
+        )  # with the time since when; the last used is at the end
 
     async def ask(
         self, method: str, path: str, request: Request, timeout: float | None, body: bytes | None = None
     ) -> Answer:
-        """Send a request, and wait for the whole answer.
+        """Send a request and wait for the whole answer.
 
         Args:
-            method: of HTTP.
-            path: quoted.
-            request: what it is about, for errors.
-            timeout: seconds for all of it.
+            method: the HTTP method.
+            path: the quoted path.
+            request: the request, for errors.
+            timeout: seconds for the whole exchange.
             body: JSON.
 
         Raises:
-            DeadlineExceededError: the time is up.
-            ConnectionFailedError: there is no connection, or it broke.
+            DeadlineExceededError: the timeout passed.
+            ConnectionFailedError: the connection failed or broke.
         """
         deadline = deadline_after(timeout)
         scheme, host, port = self._url
@@ -124,7 +126,7 @@ class HttpConnections:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:
-        """A connection for one exchange, which is kept if that comes to its end."""
+        """Yield a connection for one exchange; it is kept if the exchange completes."""
         try:
             connection, _ = self._idle.pop()
         except IndexError:
@@ -132,7 +134,7 @@ class HttpConnections:
             self._connections.add(connection)
         try:
             yield connection
-        except BaseException:  # an interrupt, too: the rest of the answer is no one else's
+        except BaseException:  # on an interrupt, too: the rest of the answer belongs to no other call
             await self._end(connection)
             raise
         self._idle.append((connection, time.monotonic()))
@@ -155,7 +157,7 @@ class HttpConnections:
 
 
 def _loop_time(deadline: float | None) -> float | None:
-    # The two clocks need not be the same one.
+    # The two clocks may differ.
     return None if deadline is None else asyncio.get_running_loop().time() + deadline - time.monotonic()
 
 
@@ -178,7 +180,7 @@ def _headers(url: str, connection: Connection) -> list[tuple[bytes, bytes]]:
 
 
 def _proxy(scheme: str, host: str) -> httpcore.Proxy | None:
-    """The proxy that the environment names for a host: none for this very machine."""
+    """Return the proxy that the environment names for a host; None for the local machine."""
     if host in _LOCAL or urllib.request.proxy_bypass(host):
         return None
     known = urllib.request.getproxies()
@@ -211,7 +213,7 @@ def _left(deadline: float | None) -> float | None:
 
 
 class _Pool(httpcore.ConnectionPool):
-    """A pool that one thread at a time uses, so that it needs no lock.
+    """A pool that one thread at a time uses, so that it requires no lock.
 
     httpcore's lock stays locked after an interrupt (Ctrl-C) at the wrong moment, and the cleanup that follows
     would wait for it forever.
@@ -223,7 +225,7 @@ class _Pool(httpcore.ConnectionPool):
 
 
 class _Backend(httpcore.SyncBackend):
-    """Opens connections until a deadline."""
+    """A backend that opens connections until a deadline."""
 
     def connect_tcp(
         self,

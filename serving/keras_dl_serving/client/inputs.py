@@ -14,16 +14,16 @@ from keras_dl_serving.protocol.signatures import Signature, TensorSpec
 
 
 def prepare(inputs: Any, signature: Signature) -> dict[str, Array]:
-    """The arrays to send.
+    """Return the arrays to send.
 
     Args:
         inputs: array-likes by input name (`my-x` may stand for `my_x`), or a single array-like for a
             signature with a single input.
-        signature: what the model wants.
+        signature: the model's.
 
     Returns:
-        Arrays of the signature's dtypes, by the rule of `keras_dl_export.dtypes`, which local runners follow
-        too; strings as arrays of `bytes` objects.
+        Arrays of the signature's dtypes, by the rule of `keras_dl_export.dtypes`, which local runners also
+        follow; strings are arrays of `bytes` objects.
 
     Raises:
         InvalidRequestError: a name, shape or dtype does not fit, or casting would change values.

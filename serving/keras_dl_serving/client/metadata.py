@@ -1,4 +1,4 @@
-"""What a client knows of the models on its server."""
+"""A client's cache of the models' metadata."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Key = tuple[str | None, int | None, str | None]
 
 
 class _Flight:
-    """One question that many calls wait for."""
+    """A request for metadata that many calls wait for."""
 
     def __init__(self, *, blocking: bool) -> None:
         self.turn = Slots(1, blocking=blocking)
@@ -24,12 +24,12 @@ class _Flight:
 
 
 class MetadataCache:
-    """Metadata of models, each asked for by one call at a time, however many want it.
+    """A cache of metadata. One call at a time fetches a model's; the others wait for it.
 
     Args:
-        ask: asks the server, until a deadline.
-        keep_seconds: how long an answer counts; None for as long as nothing speaks against it.
-        blocking: calls are threads, not tasks of one event loop.
+        ask: fetches from the server, until a deadline.
+        keep_seconds: how long metadata is valid; None until an answer contradicts it.
+        blocking: whether threads call, instead of tasks of one event loop.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class MetadataCache:
         self._flights_lock = threading.Lock()
 
     def known(self, request: Request, *, other_than: ModelMetadata | None = None) -> ModelMetadata | None:
-        """What is known of the request's model without asking, if it is not the very `other_than`."""
+        """Return the cached metadata of the request's model, unless it is `other_than`."""
         metadata, since = self._known.get(_key(request), (None, 0.0))
         if self._keep_seconds is not None and time.monotonic() - since > self._keep_seconds:
             return None
@@ -57,15 +57,15 @@ class MetadataCache:
     async def get(
         self, request: Request, deadline: float | None, *, other_than: ModelMetadata | None = None
     ) -> ModelMetadata:
-        """The metadata of the request's model.
+        """Return the metadata of the request's model.
 
         Args:
             request: a request to the model.
-            deadline: until when.
-            other_than: metadata that has turned out to be old.
+            deadline: the deadline, by `time.monotonic`.
+            other_than: metadata that is outdated.
 
         Raises:
-            ServingError: the server could not be asked, by this call or the one that asked for all.
+            ServingError: the request failed, in this call or in the call that made it for all.
         """
         if metadata := self.known(request, other_than=other_than):
             return metadata
@@ -79,7 +79,7 @@ class MetadataCache:
                 raise type(flight.error)(flight.error.message, request=asked) from flight.error
             try:
                 metadata = await self._ask(asked, deadline)
-            except DeadlineExceededError:  # this call's alone: the others may have more time
+            except DeadlineExceededError:  # the deadline of this call alone: others may have more time
                 raise
             except ServingError as error:
                 flight.error = error
@@ -88,7 +88,7 @@ class MetadataCache:
             return metadata
 
     def forget(self, request: Request) -> None:
-        """Ask again next time."""
+        """Discard the metadata, so that the next call fetches it."""
         self._known.pop(_key(request), None)
 
 

@@ -1,24 +1,29 @@
-"""From a URL to a transport: what is said about a connection is checked before anything is sent."""
+"""From a URL to a transport. All settings of a connection are checked before anything is sent."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from os import PathLike
 from urllib.parse import SplitResult, urlsplit
 
 from keras_dl_serving.client.transport import Connection, Transport
+from keras_dl_serving.tls import TLS
 
-# As HTTP has it; gRPC takes fewer characters in names.
+StrPath = str | PathLike[str]
+
+# By HTTP's rules; gRPC allows fewer characters in names.
 _HEADER_NAME = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 _GRPC_NAME = re.compile(r"(?!grpc-)[\w.-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?|")
 
 
 def open_transport(url: str, connection: Connection, *, blocking: bool) -> Transport:
-    """The transport for a URL.
+    """Return the transport for a URL.
 
     Raises:
-        ValueError: the URL is neither for REST nor for gRPC, or it is without TLS and certificates are given,
-            or a header, certificate or key is none.
+        ValueError: the URL is neither for REST nor for gRPC, or is without TLS although certificates are
+            passed, or a header, certificate or key is invalid.
         OSError: a certificate or key cannot be read.
     """
     parts = _parts(url)
@@ -40,7 +45,7 @@ def open_transport(url: str, connection: Connection, *, blocking: bool) -> Trans
 
 def _parts(url: str) -> SplitResult:
     try:
-        # urlsplit drops line breaks in silence.
+        # urlsplit silently drops line breaks.
         parts = urlsplit(url if not re.search(r"[\x00-\x20\x7f]", url) else "")
         host = (parts.hostname or "").encode("idna")
         port = parts.port
@@ -71,8 +76,29 @@ def _check_headers(connection: Connection, name_form: re.Pattern[str]) -> None:
                 f"headers: expected names that can be sent, such as 'authorization', got {name!r}."
             )
         if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
-            # Not shown: it may be a secret.
+            # The value is not shown: it may be a secret.
             raise ValueError(
                 f"headers: expected printable ASCII characters for {name!r}, without spaces around them, got "
                 f"another {type(value).__name__}."
             )
+
+
+def connection_of(
+    tls: TLS | None,
+    ca_file: StrPath | None,
+    cert_file: StrPath | None,
+    key_file: StrPath | None,
+    headers: Mapping[str, str] | None,
+) -> Connection:
+    """Return the configuration of a connection from a client's arguments.
+
+    Raises:
+        ValueError: certificates are passed in both forms, or a certificate without its key.
+    """
+    if any((ca_file, cert_file, key_file)):
+        if tls is not None:
+            raise ValueError(
+                "tls: expected either tls or ca_file, cert_file and key_file, got both. Pass tls alone."
+            )
+        tls = TLS(ca_file, cert_file, key_file)
+    return Connection(tls, dict(headers or {}))

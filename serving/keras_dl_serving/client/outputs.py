@@ -1,4 +1,4 @@
-"""Outputs as JSON has them, read as a signature says."""
+"""Outputs in JSON, read by a signature."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from keras_dl_export.dtypes import Array, kind_of, lost_value, numpy_dtype
 from keras_dl_serving.client.transport import StaleSignature
 from keras_dl_serving.protocol.signatures import TensorSpec
 
-# By the kind of a dtype, the kinds of NumPy's arrays of what JSON may hold for it. Other servers than
-# TensorFlow Serving write whole floats as integers.
+# By the kind of a dtype, the kinds of arrays that NumPy may read from its JSON. Servers other than TensorFlow
+# Serving write whole floats as integers.
 _KINDS = {"b": "b", "i": "iu", "u": "iu", "f": "fiu"}
 
 
 def read(name: str, value: Any, spec: TensorSpec) -> Array:
-    """The array that a value of JSON stands for.
+    """Return the array in a value of JSON.
 
     Raises:
-        StaleSignature: it is no array, or one of another dtype: NumPy would make it fit without a word.
+        StaleSignature: it is not an array, or has another dtype, which NumPy would silently cast.
     """
     try:
         array = _strings(value) if spec.dtype == "string" else _numbers(value, spec.dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise StaleSignature(f"{name!r} is no {spec.dtype} array: {error}") from error
     if array.size == 0 and spec.shape is not None and array.ndim < len(spec.shape):
-        # JSON's [] does not tell the sizes behind an axis of none.
+        # JSON's [] does not have the sizes of the axes after an empty one.
         array = array.reshape(array.shape + tuple(size or 0 for size in spec.shape[array.ndim :]))
     return array
 
@@ -45,7 +45,7 @@ def _numbers(value: Any, name: str) -> Array:
     elif found.dtype.kind not in _KINDS[kind]:
         raise TypeError(f"it has values of {found.dtype}")
     if kind in "iu":
-        return np.asarray(value, dtype)  # refuses what is too large for it
+        return np.asarray(value, dtype)  # refuses a number that is too large
     array = found.astype(dtype)
     if found.dtype.kind in "iu" and lost_value(found, array) is not None:
         raise TypeError("it has integers that are no such floats")
@@ -53,7 +53,7 @@ def _numbers(value: Any, name: str) -> Array:
 
 
 def _strings(value: Any) -> Array:
-    # Objects of b64 stay whole in an object array; bytes are what the other protocol gives, too.
+    # Objects with b64 stay whole in an object array; the result is bytes, as over gRPC.
     array = np.array(value, object)
     strings = np.empty(array.shape, object)
     strings.ravel()[:] = [_bytes(each) for each in array.ravel().tolist()]

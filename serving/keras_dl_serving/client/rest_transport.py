@@ -35,13 +35,13 @@ from keras_dl_serving.errors import (
 from keras_dl_serving.protocol.json import json_response, json_text
 from keras_dl_serving.protocol.signatures import Signature, from_json, read_all
 
-_UNKNOWN_PATH = (400, 404, 405, 501)  # what servers say of one
+_UNKNOWN_PATH = (400, 404, 405, 501)  # servers' texts for one
 
 
 class RestTransport:
-    """Requests in columns, so that scalars and outputs without a batch axis pass too."""
+    """REST requests in columns, which also allow scalars and outputs without a batch axis."""
 
-    # An answer does not tell its version, and numbers of another float dtype look the same.
+    # An answer does not name its version, and numbers of another float dtype look the same.
     keep_seconds: float | None = 5.0
 
     def __init__(self, url: str, connection: Connection, *, blocking: bool) -> None:
@@ -103,7 +103,7 @@ class RestTransport:
     async def multi_inference(
         self, request: Request, tasks: Mapping[str, str], examples: Examples, timeout: float | None
     ) -> dict[str, list[Classification] | Array]:
-        """Always refused: TensorFlow Serving has it only over gRPC."""
+        """Raise an error: TensorFlow Serving supports it over gRPC alone."""
         raise UnsupportedByServerError(
             "TensorFlow Serving's REST API has no MultiInference: use a grpc:// URL", request=request
         )
@@ -111,13 +111,13 @@ class RestTransport:
     async def reload_config(
         self, request: Request, config: str, metric_names: Sequence[str], timeout: float | None
     ) -> dict[str, int]:
-        """Always refused: TensorFlow Serving has it only over gRPC."""
+        """Raise an error: TensorFlow Serving supports it over gRPC alone."""
         raise UnsupportedByServerError(
             "TensorFlow Serving's REST API has no reloading: use a grpc:// URL", request=request
         )
 
     async def metadata(self, request: Request, timeout: float | None) -> ModelMetadata:
-        """What a model offers."""
+        """Return the signatures of a model."""
         answer = await self._ask("GET", f"{_path(request)}/metadata", request, timeout)
         try:
             spec = answer["model_spec"]
@@ -127,7 +127,7 @@ class RestTransport:
             raise InternalError(f"The server's answer is no metadata: {error!r}", request=request) from error
 
     async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:
-        """The versions of a model."""
+        """Return the versions of a model."""
         answer = await self._ask("GET", _path(request), request, timeout)
         try:
             return [
@@ -142,7 +142,7 @@ class RestTransport:
             raise InternalError(f"The server's answer is no status: {error!r}", request=request) from error
 
     async def models(self, request: Request, timeout: float | None) -> list[str]:
-        """The names of the models, from keras_dl's own server."""
+        """Return the names of the models, from keras_dl's own server."""
         answer = await self._http.ask("GET", "/keras_dl/models", request, timeout)
         names = None
         if answer.status not in _UNKNOWN_PATH:

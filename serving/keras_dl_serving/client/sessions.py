@@ -1,8 +1,8 @@
-"""Where a client is used: each process, and each event loop in it, has connections of its own.
+"""Sessions of a client: each process, and each event loop in it, has connections of its own.
 
-A socket that two processes share gives one the other's answer, and what an event loop has opened ends with
-it. So a client holds its configuration, which can be copied and pickled, and opens a session of calls in each
-place where it is used.
+A socket shared by two processes may deliver one's answer to the other, and the connections of an event loop
+end with it. So a client holds its configuration, which can be copied and pickled, and opens a session in each
+process and event loop that uses it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class ClientSettings:
     """The settings of a client.
 
     Attributes:
-        url: where the server is.
+        url: the server's.
         connection: TLS and headers.
-        timeout: seconds for a call that does not give its own.
-        retries: further tries of a call when the server is away or busy.
-        blocking: calls block a thread instead of suspending a task.
+        timeout: seconds for a call, unless it sets its own.
+        retries: retries of a call if the server is unreachable or busy.
+        blocking: whether calls block a thread instead of suspending a task.
     """
 
     url: str
@@ -71,7 +71,7 @@ class Sessions:
         self._settings = settings
         self._closed = False
         self._opened: dict[_Place, _Session] = {}
-        self._unused = [settings.open()]  # checks the settings; the first place takes it
+        self._unused = [settings.open()]  # checks the settings; the first session uses it
 
     def __getstate__(self) -> tuple[ClientSettings, bool]:
         return self._settings, self._closed
@@ -81,10 +81,10 @@ class Sessions:
         self._opened, self._unused = {}, []
 
     def here(self, request: Request) -> Calls:
-        """The session of this process and event loop.
+        """Return the session of this process and event loop.
 
         Raises:
-            InvalidRequestError: the client is closed, or what it was made with cannot be used here.
+            InvalidRequestError: the client is closed, or its configuration cannot be used here.
         """
         place = _Place(os.getpid(), None if self._settings.blocking else asyncio.get_running_loop())
         if session := self._opened.get(place):
@@ -128,10 +128,10 @@ class Sessions:
         label: str | None,
         signature_name: str | None = None,
     ) -> Request:
-        """A request, checked as far as it can be without asking.
+        """Return a request after all checks that do not need the server.
 
         Raises:
-            InvalidRequestError: both a version and a label, or one of them is none, or the client is closed.
+            InvalidRequestError: a version and a label are passed, one is invalid, or the client is closed.
         """
         request = Request(method, self._settings.url, model, version, label, signature_name)
         self._check_open(request)
@@ -156,7 +156,7 @@ class Sessions:
             raise InvalidRequestError("The client is closed: make a new one.", request=request)
 
     async def close(self) -> None:
-        """Close the connections of this process; those of the process it was forked from are left alone."""
+        """Close the connections of this process, but not those of the process that it was forked from."""
         self._closed = True
         here = None if self._settings.blocking else asyncio.get_running_loop()
         for place, session in list(self._opened.items()):

@@ -1,4 +1,4 @@
-"""What a transport does, and what a server answers."""
+"""The interface of a transport, and the records that a server answers with."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Connection:
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """One version of a model and the state it is in.
+    """A version of a model and its state.
 
     Attributes:
         version: its number.
         state: `START`, `LOADING`, `AVAILABLE`, `UNLOADING` or `END`.
-        error: why it is not served, if loading it failed.
+        error: the reason why loading failed, if it did.
     """
 
     version: int
@@ -44,19 +44,19 @@ class VersionStatus:
 
     @property
     def available(self) -> bool:
-        """Whether it answers requests."""
+        """Whether the version answers requests."""
         return self.state == "AVAILABLE"
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a model offers.
+    """The signatures of a model.
 
     Attributes:
         name: the model's.
         version: the version that answered.
         signatures: by name.
-        unreadable: why others cannot be asked, by name.
+        unreadable: by name, the reason why another signature cannot be called.
     """
 
     name: str
@@ -66,15 +66,15 @@ class ModelMetadata:
 
 
 class StaleSignature(Exception):
-    """The answer does not fit the signature that the client has in mind: the model has changed meanwhile."""
+    """An answer that does not fit the client's signature, because the model has changed since."""
 
 
 class Transport(Protocol):
-    """REST or gRPC. The methods of one for a synchronous client never really suspend.
+    """A transport over REST or gRPC. The methods of one for a blocking client never suspend.
 
     Attributes:
-        blocking: it is for a synchronous client.
-        keep_seconds: how long metadata counts; None where answers tell the version that they come from.
+        blocking: whether it is for a blocking client.
+        keep_seconds: how long metadata is valid; None if an answer names its version.
     """
 
     blocking: bool
@@ -88,25 +88,25 @@ class Transport(Protocol):
         outputs: Sequence[str] | None,
         timeout: float | None,
     ) -> tuple[dict[str, Array], int | None]:
-        """The outputs named, or all, and the version that computed them where the protocol tells.
+        """Return the named outputs, or all, and the version that computed them if the protocol names it.
 
         Raises:
-            StaleSignature: the outputs are not those of `signature`, by their names or dtypes.
-            ServingError: anything else that goes wrong.
+            StaleSignature: the names or dtypes of the outputs are not those of `signature`.
+            ServingError: any other error.
         """
 
     async def classify(
         self, request: Request, examples: Examples, timeout: float | None
     ) -> list[Classification]:
-        """Labels and scores of each example."""
+        """Return the labels and scores of each example."""
 
     async def regress(self, request: Request, examples: Examples, timeout: float | None) -> Array:
-        """The value of each example."""
+        """Return the value of each example."""
 
     async def multi_inference(
         self, request: Request, tasks: Mapping[str, str], examples: Examples, timeout: float | None
     ) -> dict[str, list[Classification] | Array]:
-        """Several signatures on the same examples.
+        """Run several signatures on the same examples.
 
         Raises:
             UnsupportedByServerError: the API has no such call.
@@ -115,20 +115,20 @@ class Transport(Protocol):
     async def reload_config(
         self, request: Request, config: str, metric_names: Sequence[str], timeout: float | None
     ) -> dict[str, int]:
-        """Serve what a configuration says; returns by how much metrics grew.
+        """Replace the served models; return by how much each metric increased.
 
         Raises:
             UnsupportedByServerError: the API has no such call.
         """
 
     async def metadata(self, request: Request, timeout: float | None) -> ModelMetadata:
-        """What the model offers."""
+        """Return the signatures of the model."""
 
     async def status(self, request: Request, timeout: float | None) -> list[VersionStatus]:
-        """The versions of the model, newest first."""
+        """Return the versions of the model, newest first."""
 
     async def models(self, request: Request, timeout: float | None) -> list[str]:
-        """The names of the models.
+        """Return the names of the models.
 
         Raises:
             UnsupportedByServerError: the API has no such call.

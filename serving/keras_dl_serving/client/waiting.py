@@ -1,4 +1,4 @@
-"""Waiting, which blocks the thread of a `Client` and suspends the task of an `AsyncClient`."""
+"""Waiting: it blocks the thread of a `Client` and suspends the task of an `AsyncClient`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from queue import Empty, SimpleQueue
 
 from keras_dl_serving.errors import DeadlineExceededError, InvalidRequestError, Request
 
-# Calls of a client that are in flight; further ones wait here. Over REST each has a connection, and a gRPC
-# server with 1,000 calls waiting cancels some of those that follow.
+# The most calls of a client in flight; further calls are queued here. Over REST each has a connection, and a
+# gRPC server with 1,000 queued calls cancels some of the next.
 AT_ONCE = 100
-_LONGEST_SECONDS = 1e8  # three years; neither gRPC nor a lock can count much further
+_LONGEST_SECONDS = 1e8  # three years; the limits of gRPC and of locks are not much higher
 
 
 def checked_timeout(timeout: float | None, request: Request | None = None) -> float | None:
-    """A timeout in seconds; None also for one that nobody lives to see.
+    """Return a timeout in seconds; None also for one beyond all clocks.
 
     Raises:
-        InvalidRequestError: it is no number, or not above 0.
+        InvalidRequestError: it is not a number above 0.
     """
     if timeout is None:
         return None
@@ -39,17 +39,17 @@ def checked_timeout(timeout: float | None, request: Request | None = None) -> fl
 
 
 def deadline_after(timeout: float | None) -> float | None:
-    """The time of `time.monotonic` until which a call may take; None where it may take any."""
+    """Return the deadline of a call by `time.monotonic`; None for no limit."""
     return None if timeout is None else time.monotonic() + timeout
 
 
 def seconds_until(deadline: float | None) -> float | None:
-    """What is left, never quite nothing."""
+    """Return the seconds until the deadline, at least 1 ms."""
     return None if deadline is None else max(deadline - time.monotonic(), 0.001)
 
 
 async def sleep(seconds: float, *, blocking: bool) -> None:
-    """Wait."""
+    """Wait for so many seconds."""
     if blocking:
         time.sleep(seconds)
     else:
@@ -57,12 +57,12 @@ async def sleep(seconds: float, *, blocking: bool) -> None:
 
 
 def deadline_exceeded(seconds: float | None, request: Request) -> DeadlineExceededError:
-    """The error of a call that had no answer in time."""
+    """Return the error of a call whose deadline passed before the answer."""
     return DeadlineExceededError(f"No answer within {seconds or 0:.3g} seconds", request=request)
 
 
 class Slots:
-    """A limit on the calls in flight; further ones wait for their turn.
+    """A limit on the calls in flight; further calls are queued.
 
     An interrupt (Ctrl-C) may come at any point of a blocking call and must not lose its slot. The semaphore
     of `threading` is written in Python and stays locked after an interrupt at the wrong moment; a queue is
@@ -70,7 +70,7 @@ class Slots:
 
     Args:
         count: the limit.
-        blocking: the calls are made by threads, not by tasks of one event loop.
+        blocking: whether threads call, instead of tasks of one event loop.
     """
 
     def __init__(self, count: int, *, blocking: bool) -> None:
@@ -85,7 +85,7 @@ class Slots:
         """Hold a slot for the block.
 
         Raises:
-            DeadlineExceededError: none was free in time.
+            DeadlineExceededError: no slot was free before the deadline.
         """
         if self._free is not None:
             try:
@@ -110,7 +110,7 @@ class Slots:
 
 @dataclass(slots=True)
 class _Slot:
-    """The permission for one call, which returns to its queue when nothing refers to it anymore."""
+    """The permission for one call, which returns to its queue when nothing refers to it."""
 
     _free: weakref.ref[SimpleQueue[_Slot]]
 

@@ -1,7 +1,7 @@
-"""The files that put releases behind the official TensorFlow Serving image: Compose, Kubernetes, KServe.
+"""Deployment files for releases behind the official TensorFlow Serving image: Compose, Kubernetes, KServe.
 
-`served` (what the releases are) -> `deployment` (templates) -> `folder` (there whole or not at all). Beside
-them `training_job`, the manifest of a training on several workers.
+`served` (reads the releases) -> `deployment` (fills templates) -> `folder` (writes all files or none). Beside
+them `training_job`: the manifest of a training on several workers.
 """
 
 from __future__ import annotations

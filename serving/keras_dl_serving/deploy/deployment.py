@@ -1,4 +1,4 @@
-"""Templates and what fills them: the files of a deployment."""
+"""The files of a deployment: templates and their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IMAGE = "tensorflow/serving:2.20.0"
 GRPC_PORT, REST_PORT = 8500, 8501
 METRICS_PATH = "/monitoring/prometheus/metrics"
 _TEMPLATES = Path(__file__).parent / "templates"
-_SUFFIX = ".j2"  # of what is filled; everything else is copied
+_SUFFIX = ".j2"  # of templates; every other file is copied
 _IMAGE = re.compile(r"[a-z0-9][\w.:/@-]*", re.ASCII)
 
 
@@ -33,14 +33,14 @@ def write_deployment(
         releases: a folder of <name>/<version>/.
         out: the folder to write; new, or one written before and unchanged since.
         image: the container image of TensorFlow Serving.
-        replicas: servers at rest; the autoscalers add up to twice as many again.
+        replicas: servers without load; the autoscalers add up to twice as many.
 
     Returns:
         The models that are served.
 
     Raises:
-        ReleaseError: there is no release, or one that is not whole.
-        ValueError: a name that Kubernetes refuses, or an image or number of replicas that makes no sense.
+        ReleaseError: there is no release, or an incomplete one.
+        ValueError: a name that Kubernetes refuses, or an invalid image or number of replicas.
         FileExistsError: `out` holds something else.
     """
     folder, target = Path(releases), Path(out)
@@ -53,20 +53,20 @@ def write_deployment(
 def render(
     served: Sequence[Served], releases: str, *, image: str = IMAGE, replicas: int = 2
 ) -> dict[str, str]:
-    """The files of a deployment by relative path.
+    """Return the files of a deployment by relative path.
 
     Args:
         served: the models.
-        releases: the folder of the releases, seen from that of the deployment.
+        releases: the folder of the releases, relative to that of the deployment.
         image: the container image.
-        replicas: servers at rest.
+        replicas: servers without load.
     """
     check_image(image)
     if replicas < 1:
         raise ValueError(f"replicas: expected a whole number from 1 on, got {replicas}.")
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(  # these are no pages: nothing to escape but by `quoted`
+    environment = Environment(  # not HTML: nothing is escaped but by `quoted`
         loader=FileSystemLoader(_TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -99,10 +99,10 @@ def render(
 
 
 def check_image(image: str) -> None:
-    """Refuse what cannot name a container image.
+    """Check that a text can name a container image.
 
     Raises:
-        ValueError: `image` is no such name.
+        ValueError: it cannot.
     """
     if not _IMAGE.fullmatch(image):
         raise ValueError(f"image: expected a container image such as {IMAGE}, got {image!r}.")
@@ -125,5 +125,5 @@ def _flags(batching: bool) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """A string of JSON, which is one of YAML and of text protos, too."""
+    """Return a string of JSON, which is also valid in YAML and in text protos."""
     return json.dumps(text, ensure_ascii=False)

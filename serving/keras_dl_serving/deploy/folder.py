@@ -1,4 +1,4 @@
-"""A folder of generated files: there whole or not at all, and never written over what somebody changed."""
+"""A folder of generated files: written completely or not at all, and never over files that were edited."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 from keras_dl_export.files import move_into_place, sha256
 
-# In the format of `sha256sum`, so that `sha256sum --check` says what was edited.
+# In the format of `sha256sum`, so that `sha256sum --check` lists the edited files.
 CHECKSUMS = "deploy.sha256"
 
 
 def write_folder(folder: Path, files: Mapping[str, str]) -> None:
-    """Write `files`, texts by relative path, into a new folder, or in place of an untouched earlier one.
+    """Write `files`, texts by relative path, into a new folder, or replace an unedited earlier one.
 
     Raises:
-        FileExistsError: `folder` holds anything else than such files as they were written.
+        FileExistsError: `folder` holds other files, or files that were edited.
     """
     if changed := _changed(folder):
         raise FileExistsError(
@@ -24,10 +24,10 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
             f"with {', '.join(changed[:3])}{' and others' * (len(changed) > 3)}. Give another --out, or move "
             "what you want to keep out of it and delete it."
         )
-    folder = folder.resolve()  # "." has no name to draft beside
+    folder = folder.resolve()  # "." has no name for a draft beside it
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.with_name(f".draft-{folder.name}")
-    shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(draft, ignore_errors=True)  # left by a run that was killed
     try:
         for path, text in {**files, CHECKSUMS: _checksums(files)}.items():
             (draft / path).parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def _checksums(files: Mapping[str, str]) -> str:
 
 
 def _changed(folder: Path) -> list[str]:
-    """What in `folder` was not written here, or was edited, or deleted, since."""
+    """Return the files in `folder` that were added, edited or deleted since it was written."""
     if not folder.exists():
         return []
     if not folder.is_dir():

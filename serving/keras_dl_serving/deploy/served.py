@@ -1,4 +1,4 @@
-"""What a folder of releases asks of the server that is to load it."""
+"""The models in a folder of releases, as a server has to be configured for them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _NAME = re.compile(r"[a-z]([-a-z0-9]{0,51}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Served:
-    """One model to be served.
+    """A model to be served.
 
     Attributes:
-        name: the release's name, which clients call the model by.
+        name: the release's name, by which clients call the model.
         joinable: whether the server may join the requests of several clients into one batch.
     """
 
@@ -37,12 +37,12 @@ class Served:
 
 
 def read_releases(folder: Path) -> list[Served]:
-    """The models of a folder of releases by name, each as its newest version is.
+    """Return the models of a folder of releases by name, each by its newest version.
 
     Raises:
-        ReleaseError: there is no release, or one is half-written, altered, none of keras_dl, or has no
-            SavedModel.
-        ValueError: the name of one is no DNS label.
+        ReleaseError: there is no release, or one is incomplete, altered, not written by keras_dl, or without
+            a SavedModel.
+        ValueError: the name of a release is not a DNS label.
     """
     if reason := explain_nothing_found(folder):
         raise ReleaseError(f"releases: expected a folder of <name>/<version>/, but {reason}.")
@@ -71,10 +71,10 @@ def _served(release: Release, name: str) -> Served:
 
 
 def _joinable(inputs: Iterable[Spec], outputs: Iterable[Spec]) -> bool:
-    """Whether inputs of several requests can be concatenated, and the outputs be cut apart again.
+    """Return whether inputs of several requests can be concatenated and the outputs be split again.
 
     All have to begin with the same free axis. A second free axis, such as time, would differ between
-    requests: the server refuses to join those, or fills them up, and a model takes the filling for data.
+    requests: the server refuses to join those, or pads them, and a model takes the padding for data.
     """
     inputs = list(inputs)
     first = {spec.shape[:1] for spec in (*inputs, *outputs)}

@@ -22,18 +22,18 @@ def training_job(
     name: str | None = None,
     arguments: Sequence[str] = (),
 ) -> str:
-    """The TFJob that trains a recipe, and the volumes it needs, in YAML.
+    """Return the TFJob that trains a recipe, and the volumes it needs, in YAML.
 
     Args:
-        recipe: what `keras-dl train` is to train.
+        recipe: the recipe for `keras-dl train`.
         image: a container image with keras_dl in it.
         workers: pods that train in step.
-        name: of the job and its run folder; the recipe's by default.
+        name: the name of the job and its run folder; the recipe's by default.
         arguments: further arguments of `keras-dl train`.
 
     Raises:
-        ValueError: a name that Kubernetes refuses, too few workers, an image that is none, or an argument
-            that the job sets itself.
+        ValueError: a name that Kubernetes refuses, too few workers, an invalid image, or an argument that the
+            job sets itself.
     """
     name = recipe if name is None else name
     if not _NAME.fullmatch(name):

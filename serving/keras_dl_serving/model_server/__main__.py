@@ -1,4 +1,4 @@
-"""`python -m keras_dl_serving.model_server`: as the command `keras-dl-model-server`."""
+"""`python -m keras_dl_serving.model_server`: the command `keras-dl-model-server`."""
 
 import sys
 

@@ -9,7 +9,8 @@ from typing import Any
 from keras_dl_serving.server.model_configs import PLATFORMS
 
 _CORES = os.cpu_count() or 1
-# Flags of the original about its own threads, sessions and accelerators: taken, and said to do nothing.
+# Flags of the original about its own threads, sessions and accelerators: accepted with a log line, without
+# effect.
 WITHOUT_EFFECT = (
     *("num_load_threads", "num_unload_threads", "flush_filesystem_caches", "saved_model_tags"),
     *("tensorflow_session_config_file", "per_process_gpu_memory_fraction", "platform_config_file"),

@@ -1,8 +1,7 @@
 """`keras-dl-model-server`: TensorFlow Serving's command line.
 
-It takes the flags as the original does, `--flag=value` or `--flag` alone for what is on or off, reads the
-same configuration files, and refuses flags that neither knows. What goes beyond is in a group of its own in
-`--help`.
+It takes the original's flags, `--flag=value` or `--flag` alone for a switch, reads the same configuration
+files, and refuses unknown flags. Flags beyond the original's are in a group of their own in `--help`.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ from keras_dl_serving.server.settings import DEFAULT_METRICS_PATH, ServerSetting
 
 _log = logging.getLogger("keras_dl_serving")
 _ASKED_TO_STOP, _DONE = "asked to stop", "done"
-_STOP_SECONDS = 12.0  # a little more than requests in flight get
+_STOP_SECONDS = 12.0  # a little more than requests in flight have
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT.
 
     Returns:
-        The exit status: 0 after a request to stop, 1 when there was nothing to start.
+        The exit status: 0 after a request to stop, 1 if the server could not start.
     """
     parser = make_parser()
     flags, unknown = parser.parse_known_args(arguments)
@@ -72,15 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(server: Server) -> int:
-    """Start a server and keep it until SIGTERM or SIGINT; requests in flight finish. To be called by `main`s.
+    """Run a server until SIGTERM or SIGINT; requests in flight finish. It is for `main` functions.
 
-    Whatever takes long is done in other threads, so that this one takes a signal at once: an exception
-    raised by a signal's handler would end up in the code that loads a model, as that model's error. Before
-    the server has started, and when it does not stop in time, or is asked a second time, the process ends
-    as it is.
+    All long work is done in other threads, so that this one handles a signal at once: an exception raised
+    by a signal's handler would surface in the code that loads a model, as that model's error. If the server
+    has not started yet, does not stop in time, or is signaled a second time, the process ends at once.
 
     Raises:
-        ServerStartError: it cannot be started.
+        ServerStartError: the server cannot start.
     """
     process.dedicate()
     events: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -111,7 +109,7 @@ def run(server: Server) -> int:
 
 
 def _in_background(work: Callable[[], object], events: queue.SimpleQueue[str]) -> Future[object]:
-    """Start work in a thread that keeps no process from ending; an event says that it is done."""
+    """Start work in a thread that does not keep the process from ending; an event reports its end."""
     done: Future[object] = Future()
     done.add_done_callback(lambda _: events.put(_DONE))
 
@@ -126,18 +124,18 @@ def _in_background(work: Callable[[], object], events: queue.SimpleQueue[str]) -
 
 
 def _leave() -> NoReturn:
-    """End the process, whatever its threads do."""
+    """End the process at once, whatever its threads do."""
     logging.shutdown()
     sys.stdout.flush()
     os._exit(0)
 
 
 def create_server(flags: argparse.Namespace) -> Server:
-    """The server that the flags describe, not started yet.
+    """Return the server that the flags describe, not started yet.
 
     Raises:
         InvalidArgumentError: they contradict each other, or name a file that cannot be read.
-        ValueError: a port makes no sense.
+        ValueError: a port is invalid.
     """
     if not flags.model_config_file and not flags.model_base_path:
         raise InvalidArgumentError(

@@ -1,1 +1,1 @@
-"""What goes over the network: the messages of gRPC, the JSON of REST, and the signatures of a model."""
+"""The protocol: gRPC's messages, the REST API's JSON, and the signatures of a model."""

@@ -1,4 +1,4 @@
-"""What a served model offers: named signatures of named, typed tensors."""
+"""Signatures of a served model: functions with named, typed inputs and outputs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ PREDICT_METHOD = "tensorflow/serving/predict"
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Shape and dtype of one tensor.
+    """The shape and dtype of one tensor.
 
     Attributes:
-        shape: one entry an axis, None where the size is free; None where even the rank is.
+        shape: one entry per axis, None where the size is free; None if the rank is unknown.
         dtype: NumPy's name of the dtype, or `"string"`.
-        tensor_name: what it is called inside the model.
+        tensor_name: its name inside the model.
     """
 
     shape: tuple[int | None, ...] | None
@@ -34,18 +34,18 @@ class TensorSpec:
 
     @classmethod
     def of(cls, spec: Spec, tensor_name: str) -> TensorSpec:
-        """Return what a server tells of a tensor of a file: its free axes have no names."""
+        """Return the spec that a server reports for a tensor of a file: its free axes have no names."""
         return cls(spec.static_shape, spec.dtype, tensor_name)
 
     def __str__(self) -> str:
-        """`float32 (batch, 28, 28, 1)`, the first free axis being the batch."""
+        """Return, for example, `float32 (batch, 28, 28, 1)`; the first axis, if free, is the batch."""
         return (
             f"{self.dtype} of any shape" if self.axes is None else f"{self.dtype} {format_shape(self.axes)}"
         )
 
     @property
     def axes(self) -> tuple[int | str, ...] | None:
-        """The shape with a name for each free axis; None where even the rank is free."""
+        """The shape with a name for each free axis; None if the rank is unknown."""
         if self.shape is None:
             return None
         return tuple(
@@ -55,13 +55,13 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """Inputs and outputs of one function of a model, by name.
+    """The inputs and outputs of one function of a model, by name.
 
     Attributes:
-        inputs: in the order of their names.
-        outputs: in the order of their names.
+        inputs: sorted by name.
+        outputs: sorted by name.
         method_name: `tensorflow/serving/predict`, `.../classify` or `.../regress`.
-        optional: the inputs that have a default.
+        optional: the inputs that have a default value.
     """
 
     inputs: Mapping[str, TensorSpec]
@@ -71,10 +71,10 @@ class Signature:
 
 
 def from_proto(proto: messages.SignatureDef) -> Signature:
-    """A signature as its proto says it.
+    """Return the signature in a `SignatureDef`.
 
     Raises:
-        LookupError: it takes or gives tensors that cannot be sent, such as resources.
+        LookupError: an input or output cannot be sent, such as a resource.
     """
     return Signature(
         inputs={name: _spec(proto.inputs[name]) for name in sorted(proto.inputs)},
@@ -85,13 +85,13 @@ def from_proto(proto: messages.SignatureDef) -> Signature:
 
 
 def from_json(value: Mapping[str, Any]) -> Signature:
-    """A signature as the REST API's metadata says it.
+    """Return the signature in the REST API's metadata.
 
-    Read without protobuf, which would take a fifth of the time a client takes to start.
+    It is read without protobuf, whose import would add a fifth to the start of a client.
 
     Raises:
-        LookupError: it takes or gives tensors that cannot be sent, such as resources.
-        TypeError, ValueError, AttributeError: it is none.
+        LookupError: an input or output cannot be sent, such as a resource.
+        TypeError, ValueError, AttributeError: it is malformed.
     """
     inputs, outputs = value.get("inputs", {}), value.get("outputs", {})
     return Signature(
@@ -105,10 +105,10 @@ def from_json(value: Mapping[str, Any]) -> Signature:
 def read_all(
     found: Mapping[str, _Raw], read: Callable[[_Raw], Signature]
 ) -> tuple[dict[str, Signature], dict[str, str]]:
-    """All signatures of tensors that can be sent, and why each of the others cannot be asked.
+    """Return the signatures that can be called, and for each of the others the reason why it cannot.
 
     Args:
-        found: the signatures as they came; initializers are not for clients.
+        found: the signatures as received; initializers are omitted.
         read: `from_proto` or `from_json`.
     """
     signatures, unreadable = {}, {}
@@ -126,7 +126,9 @@ def _spec(info: messages.TensorInfo) -> TensorSpec:
         raise LookupError("it has ragged or other composite tensors. Convert them to dense ones in the model")
     shape = info.tensor_shape
     field: Any = info.DESCRIPTOR.fields_by_name["dtype"]
-    kind = field.enum_type.values_by_number.get(info.dtype)  # named, so that REST says the same
+    kind = field.enum_type.values_by_number.get(
+        info.dtype
+    )  # by name, so that the reason is the same as over REST
     return TensorSpec(
         shape=None if shape.unknown_rank else tuple(None if dim.size < 0 else dim.size for dim in shape.dim),
         dtype=(dtypes.by_enum_name(kind.name) if kind else dtypes.by_number(info.dtype)).name,

@@ -17,7 +17,7 @@ def read_file(path: Path, kind: type[File]) -> File:
     """Return the message in a configuration file.
 
     Raises:
-        InvalidArgumentError: it cannot be read, or is no text proto of this kind.
+        InvalidArgumentError: it cannot be read, or is not a text proto of this kind.
     """
     try:
         return text_format.Parse(path.read_text(), kind())

@@ -1,4 +1,4 @@
-"""One line of JSON for each request."""
+"""The access log: a line of JSON per request."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _log = logging.getLogger("keras_dl_serving.access")
 
 
 def write(protocol: str, method: str, path: str, status: str | int, began: float, size: int) -> None:
-    """Log a request that has been answered.
+    """Log an answered request.
 
     Args:
         protocol: `rest` or `grpc`.
         method: the HTTP method; `POST` for gRPC.
-        path: what was asked.
+        path: the path of the request, or gRPC's method.
         status: the HTTP status, or the name of gRPC's.
-        began: when it came, by `time.perf_counter`.
-        size: bytes of the answer.
+        began: the time of its arrival, by `time.perf_counter`.
+        size: the size of the answer in bytes.
     """
     milliseconds = round((time.perf_counter() - began) * 1e3, 3)
     _log.info(

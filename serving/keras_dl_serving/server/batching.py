@@ -1,4 +1,4 @@
-"""Requests that come at the same time, run together: an engine around another."""
+"""Batching: an engine that combines concurrent requests into batches for another engine."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class BatchingOptions:
     """TensorFlow Serving's batching parameters.
 
     Attributes:
-        max_batch_size: the most rows that run together.
-        timeout_micros: how long a batch that is not full waits for more, once a thread is free.
-        max_enqueued_batches: batches that may wait; what comes then is refused.
-        threads: batches that run at the same time.
-        allowed_batch_sizes: sizes to fill batches up to, increasing, the last one being `max_batch_size`.
-        pad: whether inputs of unequal sizes go together, filled up with their first value.
+        max_batch_size: the most rows in a batch.
+        timeout_micros: microseconds for which a batch that is not full waits, once a thread is idle.
+        max_enqueued_batches: the most queued batches; further requests are refused.
+        threads: the number of batches that run at the same time.
+        allowed_batch_sizes: the sizes to which batches are padded, increasing; the last is `max_batch_size`.
+        pad: whether inputs of unequal sizes are combined, padded with their first value.
         split: whether a request larger than `max_batch_size` runs in parts instead of being refused.
 
     Raises:
@@ -79,7 +79,7 @@ class BatchingOptions:
 
 
 def from_proto(proto: messages.BatchingParameters) -> BatchingOptions:
-    """The parameters of a batching file; those that it does not name keep their defaults.
+    """Return the parameters of a batching file; parameters that it omits keep their defaults.
 
     Raises:
         InvalidArgumentError: they contradict each other.
@@ -112,16 +112,16 @@ class _Task:
 
 @dataclass
 class _Batch:
-    loop: asyncio.AbstractEventLoop  # asked for once a batch, as asking is a call of the system
+    loop: asyncio.AbstractEventLoop  # read once per batch, as the clock is a system call
     key: tuple[Any, ...]
     signature_name: str
     outputs: Sequence[str]
     tasks: list[_Task] = field(default_factory=list)
     size: int = 0
-    ready: bool = False  # to run, as it is full or has waited long enough; until it does, others may join
+    ready: bool = False  # ready to run: full, or waited long enough; until it runs, others may join
 
     def cancellation(self) -> Cancellation:
-        """Of its run: when all its tasks are given up, or the last deadline has passed."""
+        """Return the cancellation of the run: when all its tasks are cancelled, or at their last deadline."""
         deadlines = [task.cancellation.deadline for task in self.tasks]
         known = [each for each in deadlines if each is not None]
         ours = Cancellation(max(known) if len(known) == len(deadlines) else None)
@@ -136,10 +136,10 @@ class _Batch:
 
 
 class BatchingEngine:
-    """An engine whose calls wait for each other and run as one.
+    """An engine that queues requests and runs them in batches.
 
-    Who waits, and what runs next, is known to one event loop alone, so nothing here needs a lock; threads
-    run the batches and no more. While they are busy, requests gather.
+    The queues belong to one event loop, so that nothing here requires a lock; threads only run the batches.
+    Requests gather while all threads are busy.
     """
 
     def __init__(self, engine: Engine, options: BatchingOptions) -> None:
@@ -153,17 +153,17 @@ class BatchingEngine:
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
-        """What can be asked, by signature name."""
+        """The signatures by name."""
         return self._engine.signatures
 
     @property
     def refused(self) -> Mapping[str, str]:
-        """Why each of the other signatures cannot be asked."""
+        """The reason why another signature cannot be called, by name."""
         return self._engine.refused
 
     @property
     def signature_def_map(self) -> bytes:
-        """The same as a serialized `SignatureDefMap`."""
+        """The signatures as a serialized `SignatureDefMap`."""
         return self._engine.signature_def_map
 
     def run(
@@ -173,7 +173,7 @@ class BatchingEngine:
         outputs: Sequence[str],
         cancellation: Cancellation | None = None,
     ) -> list[Array]:
-        """Compute the named outputs at once and alone."""
+        """Compute the named outputs at once, without batching."""
         return self._engine.run(signature_name, inputs, outputs, cancellation)
 
     async def submit(
@@ -183,12 +183,12 @@ class BatchingEngine:
         outputs: Sequence[str],
         cancellation: Cancellation | None = None,
     ) -> list[Array]:
-        """Compute the named outputs, together with other requests for the same.
+        """Compute the named outputs in a batch with other requests for them.
 
-        A batch ends before its result when all its requests are given up, or at their last deadline.
+        A batch is cancelled when all its requests are cancelled, or at their last deadline.
 
         Raises:
-            StatusError: the inputs have no common batch axis, too many requests wait, or the run fails.
+            StatusError: the inputs have no common batch axis, too many requests are queued, or the run fails.
         """
         cancellation = cancellation or Cancellation()
         size = _batch_size(inputs)
@@ -205,7 +205,7 @@ class BatchingEngine:
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
     def close(self) -> None:
-        """Let what runs finish, stop the threads, close the engine. Nobody waits any more."""
+        """Wait for the running batches, stop the threads and close the engine. The queue is empty."""
         self._closed = True
         self._threads.shutdown()
         self._engine.close()
@@ -231,7 +231,7 @@ class BatchingEngine:
             self._queue.append(batch)
             if wait := self._options.timeout_micros:
                 loop.call_later(wait * 1e-6, self._is_ready, batch)
-            else:  # not at once: requests that have come at the same time are still being read
+            else:  # not at once: requests of the same moment are still being read
                 loop.call_soon(self._is_ready, batch)
         task = _Task(inputs, size, cancellation, batch.loop.create_future())
         batch.tasks.append(task)
@@ -253,7 +253,9 @@ class BatchingEngine:
                 self._queue.remove(batch)
                 if self._open.get(batch.key) is batch:
                     del self._open[batch.key]
-                batch.tasks = [task for task in batch.tasks if not task.result.done()]  # given up meanwhile
+                batch.tasks = [
+                    task for task in batch.tasks if not task.result.done()
+                ]  # cancelled in the meantime
                 if batch.tasks:
                     self._idle -= 1
                     cancellation = batch.cancellation()
@@ -275,7 +277,7 @@ class BatchingEngine:
                 batch.tasks[0].result.set_exception(
                     error if known else UnknownError(f"{type(error).__name__}: {error}")
                 )
-        else:  # one request's mistake is not the others'
+        else:  # one request's error is not the others'
             alone = (
                 _Batch(batch.loop, batch.key, batch.signature_name, batch.outputs, [task], task.size, True)
                 for task in reversed(batch.tasks)
@@ -284,10 +286,10 @@ class BatchingEngine:
         self._start()
 
     def _run(self, batch: _Batch, cancellation: Cancellation) -> list[list[Array]]:
-        """In a thread: the results of all its tasks."""
+        """Run a batch in a thread, and return the results of its tasks."""
         tasks = batch.tasks
         total = sum(task.size for task in tasks)
-        allowed_sizes = self._options.allowed_batch_sizes if total else ()  # no row, none to fill up with
+        allowed_sizes = self._options.allowed_batch_sizes if total else ()  # no row, so none to pad with
         size = min((allowed for allowed in allowed_sizes if allowed >= total), default=total)
         inputs = {
             name: _join([task.inputs[name] for task in tasks], size, pad=self._options.pad)

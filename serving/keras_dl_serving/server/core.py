@@ -1,9 +1,8 @@
-"""Models, their versions and the states these go through, in TensorFlow Serving's own words.
+"""Models, their versions and the states of these, by TensorFlow Serving's rules.
 
-A version goes START -> LOADING -> AVAILABLE -> UNLOADING -> END, or from LOADING to END with an error when
-it cannot be loaded. The versions that a policy asks for are served, by default the newest that loads. New
-ones are AVAILABLE before old ones are unloaded, and an old one is closed when the last request that began on
-it is done.
+A version goes START -> LOADING -> AVAILABLE -> UNLOADING -> END, or from LOADING to END with an error if it
+cannot be loaded. A policy selects the versions to serve, by default the newest that loads. New versions are
+AVAILABLE before old ones are unloaded, and an old version is closed when its last request is done.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Found = Mapping[str, list[VersionFolder] | None]
 
 
 class State(enum.IntEnum):
-    """Where a version is in its life; the numbers are those of the protocol."""
+    """The state of a version; the numbers are the protocol's."""
 
     START = 10
     LOADING = 20
@@ -45,7 +44,7 @@ class State(enum.IntEnum):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Which model, and which version of it: a number, a label, or the latest."""
+    """A model and one of its versions: by number, by label, or the latest."""
 
     name: str
     version: int | None = None
@@ -56,12 +55,12 @@ class Servable:
     """One version of a model.
 
     Attributes:
-        name: the model's.
-        version: its number.
-        state: where it is in its life.
-        error: why it ended in END without having been served.
-        failures: how often it could not be loaded.
-        failed_at: when that was the last time, by the monotonic clock.
+        name: the model's name.
+        version: the version's number.
+        state: the state of the version.
+        error: the reason why it could not be loaded.
+        failures: how often loading has failed.
+        failed_at: the time of the last failure, by the monotonic clock.
     """
 
     def __init__(self, name: str, folder: VersionFolder, failures: int = 0) -> None:
@@ -78,14 +77,14 @@ class Servable:
 
     @property
     def engine(self) -> Engine:
-        """What runs it, while it is in use."""
+        """The engine, while the servable is in use."""
         assert self._engine is not None, (
             "a servable is asked for its engine between `acquire` and `release` only"
         )
         return self._engine
 
     def load(self, open_version: Callable[[VersionFolder], Engine]) -> None:
-        """Load it; afterwards it is AVAILABLE, or END with an error."""
+        """Load the version; afterwards its state is AVAILABLE, or END with an error."""
         self.state = State.LOADING
         try:
             self._engine = open_version(self.folder)
@@ -100,7 +99,7 @@ class Servable:
         self.state = State.END if self.error else State.AVAILABLE
 
     def acquire(self) -> bool:
-        """Take it into use; False when it is on its way out."""
+        """Acquire the servable for a request; return False if it is being unloaded."""
         with self._changed:
             if self.state is not State.AVAILABLE:
                 return False
@@ -108,7 +107,7 @@ class Servable:
             return True
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the servable after a request."""
         with self._changed:
             self._users -= 1
             if not self._users:
@@ -121,11 +120,11 @@ class Servable:
         outputs: Sequence[str],
         cancellation: Cancellation | None = None,
     ) -> list[Array]:
-        """Run the engine, which stays open meanwhile, also when the request that asked for it is given up.
+        """Run the engine, which stays open until the run ends, even if its request is cancelled.
 
         Raises:
             StatusError: the run fails.
-            CancelledError: the request was given up before its turn came, and so was the servable.
+            CancelledError: the request was cancelled before its turn, and the servable has been unloaded.
         """
         with self._changed:
             if self._engine is None:
@@ -137,7 +136,7 @@ class Servable:
             self.release()
 
     def unload(self) -> None:
-        """Let requests in flight finish, then close it."""
+        """Wait for the requests in flight, then close the engine."""
         with self._changed:
             self.state = State.UNLOADING
             self._changed.wait_for(lambda: not self._users)
@@ -152,7 +151,7 @@ class Servable:
 
 @dataclass(frozen=True)
 class Retries:
-    """How a version that fails to load is tried again: so often, so many seconds apart."""
+    """The retries of a version that fails to load: how many, and how many seconds apart."""
 
     count: int = 0
     seconds: float = 60.0
@@ -162,8 +161,8 @@ class Core:
     """All servables of a server.
 
     Args:
-        open_version: what makes an engine of a version's folder.
-        retries: what to do when it fails. Besides, it is tried again when its files change.
+        open_version: loads a version's folder into an engine.
+        retries: retries after a failure. A version is also retried when its files change.
     """
 
     def __init__(self, open_version: Callable[[VersionFolder], Engine], retries: Retries = Retries()) -> None:
@@ -171,14 +170,14 @@ class Core:
         self._retries = retries
         self._servables: dict[str, dict[int, Servable]] = {}
         self._labels: dict[str, dict[str, int]] = {}
-        self._lock = threading.Lock()  # around one `serve` at a time; requests only read
+        self._lock = threading.Lock()  # held by one `serve` at a time; requests only read
 
     @contextmanager
     def use(self, spec: ModelSpec) -> Iterator[Servable]:
-        """The servable that a request means, kept loaded while the block runs.
+        """Yield the servable that a request names; it stays loaded during the block.
 
         Raises:
-            InvalidArgumentError: no name, or an unknown label.
+            InvalidArgumentError: the name is missing, or the label is unknown.
             NotFoundError: no such model or version is AVAILABLE.
         """
         servable = self._find(spec)
@@ -199,7 +198,7 @@ class Core:
                 raise InvalidArgumentError(f"Unrecognized servable version label: {spec.label}")
         versions = self._servables.get(spec.name, {})
         if number is None:
-            # A copy, as loading another version may add to it meanwhile.
+            # A copy, as loading another version may add to it in the meantime.
             for servable in sorted(versions.copy().values(), key=lambda each: -each.version):
                 if servable.state is State.AVAILABLE:
                     return servable
@@ -207,27 +206,27 @@ class Core:
         found = versions.get(number)
         if found is None or found.state is not State.AVAILABLE:
             if spec.label is not None and self._labels.get(spec.name, {}).get(spec.label) != number:
-                return self._find(spec)  # it has moved just now
+                return self._find(spec)  # the label has moved in the meantime
             raise NotFoundError(f"Servable not found for request: Specific({spec.name}, {number})")
         return found
 
     def names(self) -> list[str]:
-        """The models that have ever been served or tried, in alphabetical order."""
+        """Return all models that have been loaded or tried, in alphabetical order."""
         return sorted(self._servables)
 
     def knows(self, name: str) -> bool:
-        """Whether a version of this model has ever been served or tried."""
+        """Return whether a version of this model has been loaded or tried."""
         return name in self._servables
 
     def labels(self, name: str) -> dict[str, int]:
-        """The labels of a model's versions."""
+        """Return the labels of a model's versions."""
         return dict(self._labels.get(name, {}))
 
     def states(self, spec: ModelSpec) -> list[Servable]:
-        """The versions of a model that have ever been served or tried, newest first. A label is ignored.
+        """Return all versions of a model that have been loaded or tried, newest first. A label is ignored.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: there is no such model or version.
         """
         versions = self._servables.get(spec.name, {}).copy()
         if spec.version is not None:
@@ -239,11 +238,11 @@ class Core:
         return [versions[version] for version in sorted(versions, reverse=True)]
 
     def serve(self, found: Found, policies: Mapping[str, VersionPolicy] | None = None) -> bool:
-        """Serve what the policies ask for of the versions found, and nothing else.
+        """Serve exactly the versions that the policies select of those found.
 
         Args:
-            found: models with their versions, newest first; None for one that stays as it is.
-            policies: which of them; by default the newest that loads.
+            found: models with their versions, newest first; None for a model that stays unchanged.
+            policies: the policies by model; by default the newest version that loads.
 
         Returns:
             Whether anything was loaded or unloaded.
@@ -265,10 +264,10 @@ class Core:
         *,
         allow_unavailable_labels: bool = False,
     ) -> bool:
-        """Serve these models and labels instead: what is new is loaded, then labelled, and the rest unloaded.
+        """Serve these models and labels instead: load and label the new versions, then unload the others.
 
         Raises:
-            FailedPreconditionError: a label is for a version that is not there. All is as before.
+            FailedPreconditionError: a label names a version that is not available. Nothing has changed.
         """
         with self._lock:
             self._check_labels(labels, self._expected(found, policies), allow_unavailable_labels)
@@ -278,7 +277,7 @@ class Core:
             ]
             try:
                 self.set_labels(labels, allow_unavailable=allow_unavailable_labels)
-            except FailedPreconditionError:  # what should have had a label did not load
+            except FailedPreconditionError:  # the version of a label did not load
                 for loaded, _ in changes:
                     self._unload(loaded)
                 raise
@@ -289,7 +288,7 @@ class Core:
         return sorted({*found, *self._servables})
 
     def _expected(self, found: Found, policies: Mapping[str, VersionPolicy]) -> dict[str, set[int]]:
-        """The versions that will be served if all load that have not failed yet."""
+        """Return the versions that will be served if every version that has not failed yet loads."""
         expected = self._available()
         for name, folders in found.items():
             policy, servables = policies.get(name, VersionPolicy()), self._servables.get(name, {})
@@ -303,7 +302,7 @@ class Core:
                     or self._is_to_be_loaded(servable, folder)
                 )
             ]
-            if numbers:  # else those that are served stay
+            if numbers:  # otherwise the served versions stay
                 expected[name] = {*numbers} if policy.specific else {*numbers[: policy.newest]}
         return expected
 
@@ -316,7 +315,7 @@ class Core:
     def _load(
         self, name: str, folders: list[VersionFolder] | None, policy: VersionPolicy
     ) -> tuple[list[Servable], list[Servable]]:
-        """Load what is asked for of a model: what that was, and what is to be unloaded now."""
+        """Load the selected versions of a model; return these, and the versions to unload."""
         if folders is None:
             return [], []
         versions = self._servables.setdefault(name, {}) if folders else self._servables.get(name, {})
@@ -337,7 +336,7 @@ class Core:
                 chosen.add(folder.number)
                 if not policy.specific and len(chosen) == policy.newest:
                     break
-        # When none of the versions asked for can be loaded, those that are served stay.
+        # If none of the selected versions can be loaded, the served versions stay.
         unwanted = available - chosen if chosen or not folders else set()
         return loaded, [versions[version] for version in unwanted]
 
@@ -349,7 +348,7 @@ class Core:
         return bool(served)
 
     def _is_to_be_loaded(self, servable: Servable, folder: VersionFolder) -> bool:
-        """Not when it is served, or has failed, is the same on disk and is not due for another try."""
+        """Return whether to load a version; a failed one only if it has changed or is due for a retry."""
         if servable.state is State.AVAILABLE:
             return False
         if servable.error is None or servable.folder.stamp != folder.stamp:
@@ -358,12 +357,12 @@ class Core:
         return servable.failures <= self._retries.count and time.monotonic() >= due
 
     def set_labels(self, labels: Mapping[str, Mapping[str, int]], *, allow_unavailable: bool = False) -> None:
-        """Give versions their labels, all models' at once, and take away those not named.
+        """Set the labels of all models at once, and remove those that are not named.
 
         Args:
             labels: by model, the version of each label.
-            allow_unavailable: whether a label may be new while its version is not there yet. One that is in
-                use never moves to a version that is not there.
+            allow_unavailable: whether a new label may name a version that is not available yet. A label in
+                use never moves to such a version.
 
         Raises:
             FailedPreconditionError: a version is not AVAILABLE. No label has changed.
@@ -389,7 +388,7 @@ class Core:
                     )
 
     def close(self) -> None:
-        """Unload everything."""
+        """Unload all models."""
         self.serve({})
 
 

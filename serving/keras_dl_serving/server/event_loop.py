@@ -1,4 +1,4 @@
-"""The event loop of a server, in a thread of its own."""
+"""The event loop of a server in a thread of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Result = TypeVar("_Result")
 
 
 class EventLoop:
-    """A running loop that both protocols share. What it runs must not block."""
+    """A running event loop that both protocols share. Its coroutines must not block."""
 
     def __init__(self) -> None:
         self._loop = _new_loop()
@@ -19,11 +19,11 @@ class EventLoop:
         self._thread.start()
 
     def call(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run a coroutine there and wait for its result here."""
+        """Run a coroutine in the loop, and wait for its result in the caller's thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def stop(self) -> None:
-        """End the loop and its thread; called from outside."""
+        """End the loop and its thread; called from another thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -32,7 +32,7 @@ class EventLoop:
 def _new_loop() -> asyncio.AbstractEventLoop:
     try:
         import uvloop
-    except ModuleNotFoundError:  # there is none for Windows
+    except ModuleNotFoundError:  # not available for Windows
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()  # serves gRPC twice as fast as asyncio's own
     return loop

@@ -16,37 +16,39 @@ from keras_dl_serving.server.servable_runner import Runner
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
-_MAX_CONTEXT_BYTES = 2**30  # once it is in every example, so that a megabyte does not become a terabyte
+_MAX_CONTEXT_BYTES = (
+    2**30
+)  # of the context in all examples together, so that a megabyte does not become a terabyte
 _WORDS = {CLASSIFY: "classification", REGRESS: "regression"}
 
 
 async def classify(
     runner: Runner, signature_name: str, request: messages.Input
 ) -> messages.ClassificationResult:
-    """Labels and scores of examples.
+    """Return the labels and scores of examples.
 
     Raises:
-        StatusError: the signature is no classifier, there are no examples, or the run fails.
+        StatusError: the signature is not a classifier, there are no examples, or the run fails.
     """
     name, signature = _find(runner, signature_name, CLASSIFY)
     return await _classify(runner, name, signature, examples_of(request))
 
 
 async def regress(runner: Runner, signature_name: str, request: messages.Input) -> messages.RegressionResult:
-    """Values of examples.
+    """Return the values of examples.
 
     Raises:
-        StatusError: the signature is no regressor, there are no examples, or the run fails.
+        StatusError: the signature is not a regressor, there are no examples, or the run fails.
     """
     name, signature = _find(runner, signature_name, REGRESS)
     return await _regress(runner, name, signature, examples_of(request))
 
 
 def check_tasks(tasks: Sequence[messages.InferenceTask]) -> None:
-    """Whether the tasks of a request are about one model.
+    """Check that all tasks of a request name one model.
 
     Raises:
-        InvalidArgumentError: they are not.
+        InvalidArgumentError: they do not.
     """
     for task in tasks:
         if not task.model_spec.name:
@@ -60,10 +62,10 @@ def check_tasks(tasks: Sequence[messages.InferenceTask]) -> None:
 async def multi_inference(
     runner: Runner, tasks: Sequence[messages.InferenceTask], request: messages.Input
 ) -> list[messages.ClassificationResult | messages.RegressionResult]:
-    """Several signatures over the same examples.
+    """Run several signatures on the same examples.
 
     Raises:
-        StatusError: a task is wrong, there are no examples, or a run fails.
+        StatusError: a task is invalid, there are no examples, or a run fails.
     """
     check_tasks(tasks)
     found: dict[str, Signature] = {}
@@ -86,13 +88,13 @@ async def multi_inference(
 
 
 def examples_of(request: messages.Input) -> Array:
-    """The serialized examples of a request.
+    """Return the serialized examples of a request.
 
     Raises:
         InvalidArgumentError: there are none.
     """
     if request.WhichOneof("kind") == "example_list_with_context":
-        # Serialized messages one after the other are the two merged.
+        # Two serialized messages in a row are the merged message.
         context, given = request.example_list_with_context.context, request.example_list_with_context.examples
         if len(context) * len(given) > _MAX_CONTEXT_BYTES:
             raise InvalidArgumentError(

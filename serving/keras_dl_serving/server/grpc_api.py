@@ -1,4 +1,4 @@
-"""TensorFlow Serving's prediction and model services, as functions of a request."""
+"""TensorFlow Serving's prediction and model services as functions of a request."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _Response = TypeVar("_Response", messages.ClassificationResponse, messages.Regre
 
 
 class GrpcApi:
-    """The methods.
+    """The methods of both services.
 
     Args:
         core: the models.
-        metrics: where requests are counted.
-        reload: serves other models from now on.
-        threads: where models run.
-        tensor_content: outputs as blocks of bytes instead of typed values.
-        check_method_names: classify and regress ask for a signature that says so itself.
+        metrics: counts the requests.
+        reload: replaces the served models.
+        threads: the threads that run models.
+        tensor_content: whether outputs are blocks of bytes instead of typed values.
+        check_method_names: whether classify and regress require a signature of that method name.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class GrpcApi:
         return ServableRunner(servable, self._threads, latency, api, checks_method_names=checks)
 
     async def predict(self, request: messages.PredictRequest) -> messages.PredictResponse:
-        """PredictionService.Predict."""
+        """Answer PredictionService.Predict."""
         signature_name = request.model_spec.signature_name
         with self._metrics.request(request.model_spec.name, "Predict", "GRPC"):
             spec = _model_spec(request)
@@ -74,11 +74,11 @@ class GrpcApi:
         return response
 
     async def classify(self, request: messages.ClassificationRequest) -> messages.ClassificationResponse:
-        """PredictionService.Classify."""
+        """Answer PredictionService.Classify."""
         return await self._of_examples(request, "Classify", classify, messages.ClassificationResponse())
 
     async def regress(self, request: messages.RegressionRequest) -> messages.RegressionResponse:
-        """PredictionService.Regress."""
+        """Answer PredictionService.Regress."""
         return await self._of_examples(request, "Regress", regress, messages.RegressionResponse())
 
     async def _of_examples(
@@ -101,7 +101,7 @@ class GrpcApi:
     async def multi_inference(
         self, request: messages.MultiInferenceRequest
     ) -> messages.MultiInferenceResponse:
-        """PredictionService.MultiInference."""
+        """Answer PredictionService.MultiInference."""
         response = messages.MultiInferenceResponse()
         name = request.tasks[0].model_spec.name if request.tasks else ""
         with self._metrics.request(name, "MultiInference", "GRPC"):
@@ -123,7 +123,7 @@ class GrpcApi:
         return response
 
     def handle_reload_config(self, request: messages.ReloadConfigRequest) -> messages.ReloadConfigResponse:
-        """ModelService.HandleReloadConfigRequest."""
+        """Answer ModelService.HandleReloadConfigRequest."""
         if request.config.WhichOneof("config") != "model_config_list":
             raise InvalidArgumentError(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is "
@@ -142,7 +142,7 @@ class GrpcApi:
     async def get_model_metadata(
         self, request: messages.GetModelMetadataRequest
     ) -> messages.GetModelMetadataResponse:
-        """PredictionService.GetModelMetadata."""
+        """Answer PredictionService.GetModelMetadata."""
         spec = _model_spec(request)
         if not request.metadata_field:
             raise InvalidArgumentError("GetModelMetadataRequest must specify at least one metadata_field")
@@ -160,7 +160,7 @@ class GrpcApi:
     async def get_model_status(
         self, request: messages.GetModelStatusRequest
     ) -> messages.GetModelStatusResponse:
-        """ModelService.GetModelStatus."""
+        """Answer ModelService.GetModelStatus."""
         response = messages.GetModelStatusResponse()
         for servable in self._core.states(_model_spec(request)):
             version = response.model_version_status.add(version=servable.version, state=servable.state)

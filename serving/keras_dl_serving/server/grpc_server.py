@@ -1,4 +1,4 @@
-"""The gRPC server: which services it offers, where it listens, how it answers and stops."""
+"""The gRPC server: its services, its addresses, and its start and stop."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ _MAX_MESSAGE_CHARACTERS = 1024
 _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # gRPC cancels some of the calls that come while 1,000 wait for the loop, and all above 3,000.
+    # gRPC cancels some of the calls that arrive while 1,000 wait for the loop, and all above 3,000.
     ("grpc.server.max_pending_requests", 20_000),
     ("grpc.server.max_pending_requests_hard_limit", 40_000),
-    ("grpc.so_reuseport", 0),  # else a second server takes the same port without a word
+    ("grpc.so_reuseport", 0),  # otherwise a second server silently shares the port
 )
 _Method = Callable[[Any], Awaitable[Message]]
 
 
 class GrpcServer:
-    """A server that has its port and is not started yet. To be made, started and stopped in its loop.
+    """A gRPC server with a reserved port, created, started and stopped in its event loop.
 
     Args:
         api: the prediction and model services.
-        address: host and port; a port of 0 takes a free one; None listens on the UNIX socket alone.
-        settings: how to answer.
-        threads: for what blocks.
+        address: host and port; port 0 selects a free one; None listens on the UNIX socket alone.
+        settings: the server's.
+        threads: the threads for blocking work.
 
     Raises:
-        OSError: the port is not free.
-        InvalidArgumentError: the certificates are none.
+        OSError: the port is in use.
+        InvalidArgumentError: the certificates are invalid.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class GrpcServer:
             self._add("grpc.health.v1.Health", "Watch", self._watch(), watch)
         for service in reflection.SERVICES:
             self._add(service, "ServerReflectionInfo", self._reflect(), reflection.METHOD)
-        # The socket asks for the same certificates as the port: else it would be a way around them.
+        # The socket requires the same certificates as the port, which it would circumvent otherwise.
         credentials = server_tls.credentials(settings.grpc_tls, "grpc_tls") if settings.grpc_tls else None
         if settings.grpc_alts:
             credentials = grpc.alts_server_credentials()
@@ -101,11 +101,11 @@ class GrpcServer:
         self.port = self._listen(address, credentials) if address else None
 
     async def start(self) -> None:
-        """Answer."""
+        """Accept requests."""
         await self._server.start()
 
     async def stop(self, seconds: float) -> None:
-        """Take no more requests and let those in flight finish for so long."""
+        """Accept no more requests, and wait for those in flight for so many seconds."""
         self._health.close()
         self._profiler.close()
         self._reflection.close()

@@ -1,4 +1,4 @@
-"""The standard health service of gRPC: `Check` answers once, `Watch` until the client leaves."""
+"""The standard health service of gRPC: `Check` answers once, `Watch` until the client disconnects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras_dl_serving.errors import NotFoundError
 from keras_dl_serving.protocol.wire import messages
 
 _SERVING, _NOT_SERVING, _SERVICE_UNKNOWN = 1, 2, 3
-# TensorFlow Serving calls its services by their short names here; probes written for gRPC use the full ones.
+# TensorFlow Serving uses the short names of its services here; probes for gRPC use the full ones.
 _PACKAGES = ("", "tensorflow.serving.")
 _SERVICES = frozenset(
     ("", *(f"{package}{name}Service" for package in _PACKAGES for name in ("Prediction", "Model")))
@@ -17,13 +17,13 @@ _SERVICES = frozenset(
 
 
 class Health:
-    """The service. It serves until `close`, whether or not models are there, as in the original."""
+    """The health service. It reports SERVING until `close`, even without models, as in the original."""
 
     def __init__(self) -> None:
         self._closed = asyncio.Event()
 
     async def check(self, request: messages.HealthCheckRequest) -> messages.HealthCheckResponse:
-        """Health.Check.
+        """Answer Health.Check.
 
         Raises:
             NotFoundError: there is no such service.
@@ -35,7 +35,7 @@ class Health:
     async def watch(
         self, request: messages.HealthCheckRequest
     ) -> AsyncIterator[messages.HealthCheckResponse]:
-        """Health.Watch."""
+        """Answer Health.Watch."""
         known = request.service in _SERVICES
         yield messages.HealthCheckResponse(status=_SERVING if known else _SERVICE_UNKNOWN)
         await self._closed.wait()
@@ -43,5 +43,5 @@ class Health:
             yield messages.HealthCheckResponse(status=_NOT_SERVING)
 
     def close(self) -> None:
-        """Tell all who watch that it is over, and let them go."""
+        """Report the end of the service to all watching clients, and end their calls."""
         self._closed.set()

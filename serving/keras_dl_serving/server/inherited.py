@@ -1,7 +1,7 @@
-"""What a forked process has of a server's sockets: nothing.
+"""Sockets of a server are closed in a forked process.
 
-A child has every socket of its parent. Those of a server would hold its ports after it has stopped, and its
-connections open after it has closed them, so that clients wait for a child that never answers.
+A child inherits every socket of its parent. A server's would hold its ports after it has stopped, and keep
+connections open after it has closed them, so that clients would wait for a child that never answers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _addresses: WeakKeyDictionary[object, set[int | str]] = WeakKeyDictionary()
 
 
 def note_addresses(server: object, *addresses: int | str | None) -> None:
-    """Note the TCP ports and paths of UNIX sockets that a server has; none when it has stopped."""
+    """Register the TCP ports and UNIX socket paths of a server; without any when it has stopped."""
     _addresses[server] = {address for address in addresses if address is not None}
 
 
@@ -29,9 +29,9 @@ def _after_fork() -> None:
         return
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for file in [int(each.name) for each in _FILES.iterdir()]:
-        with suppress(OSError):  # the folder's own, which is closed already
+        with suppress(OSError):  # the descriptor of the folder itself, which is closed already
             if _local_address(file) in addresses:
-                os.dup2(nothing, file, inheritable=False)  # in its place, as its owner closes that number
+                os.dup2(nothing, file, inheritable=False)  # replaced, as its owner closes that number
     os.close(nothing)
 
 

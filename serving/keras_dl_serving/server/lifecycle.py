@@ -1,4 +1,4 @@
-"""What is to be served, looked for again and again: a folder of releases, or a list of models."""
+"""The polling of what is to be served: a folder of releases, or a list of models."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _Result = TypeVar("_Result")
 
 
 class Lifecycle:
-    """Keeps a core serving what is asked for.
+    """The models and versions that a core is to serve.
 
     Args:
-        core: what serves it.
-        folder: a folder of releases, all of which are served; or
-        models: the models.
-        allow_unavailable_labels: whether a new label may name a version that is not there yet.
+        core: the core that serves them.
+        folder: a folder of releases, all of which are served, or
+        models: the models to serve.
+        allow_unavailable_labels: whether a new label may name a version that is not available yet.
     """
 
     def __init__(
@@ -56,18 +56,18 @@ class Lifecycle:
         self._allow_unavailable_labels = allow_unavailable_labels
         self._last: Found = {}
         self._warned: set[str] = set()
-        self._lock = threading.RLock()  # around one look or reload at a time
+        self._lock = threading.RLock()  # held by one poll or reload at a time
 
     def start(self, retries: Retries, *, require_models: bool = True) -> None:
-        """Load what there is, and give it its labels.
+        """Load the models, and set their labels.
 
         Args:
-            retries: how often models that are named are loaded again.
-            require_models: whether a model without a version to answer with is an error.
+            retries: retries of models that were named.
+            require_models: whether a model without an available version is an error.
 
         Raises:
             UnknownError: a model that was named has versions, but after all retries none of them loads.
-            FailedPreconditionError: a version that is to have a label is not there.
+            FailedPreconditionError: a label names a version that is not available.
             ServerStartError: a model of the folder has no version that loads.
         """
         self.poll()
@@ -84,7 +84,7 @@ class Lifecycle:
         self._core.set_labels(_labels(self._models), allow_unavailable=self._allow_unavailable_labels)
 
     def poll(self) -> None:
-        """Load what is new, unload what is not wanted any more."""
+        """Load new versions, and unload those that are no longer selected."""
         with self._lock:
             if (found := self._found()) is not None:
                 self._last = found
@@ -92,11 +92,11 @@ class Lifecycle:
                     process.settle()
 
     def reload(self, models: Sequence[ModelConfig]) -> None:
-        """Serve these models and no others from now on; return when they are loaded.
+        """Serve exactly these models from now on; return when they are loaded.
 
         Raises:
             StatusError: a model changes its platform or cannot be found, or a label names a version that is
-                not there, and all is as before; or a model cannot be loaded, and the others are served.
+                not available: nothing has changed; or a model cannot be loaded: the others are served.
         """
         with self._lock:
             check_platforms(self._models, models)
@@ -120,7 +120,7 @@ class Lifecycle:
             _refuse([*failed, *(f"Could not find any versions of model {name}" for name in nowhere)], "model")
 
     def models(self) -> list[str]:
-        """The models that are wanted, or have a version that has not ended, in alphabetical order."""
+        """Return the models to serve, and those with a version that has not ended, in alphabetical order."""
         names = {
             name
             for name in self._core.names()
@@ -129,7 +129,7 @@ class Lifecycle:
         return sorted(names.union(self._last))
 
     def missing(self) -> list[str]:
-        """The models that have no version to answer with; a server without models misses none."""
+        """Return the models without an available version; empty for a server without models."""
         return [
             name
             for name in self._last
@@ -155,7 +155,7 @@ class Lifecycle:
         )
 
     def _found(self) -> Found | None:
-        """What is there; None where that cannot be told."""
+        """Return the models and versions on disk; None if the folder cannot be read."""
         if self._folder is not None:
             folder = self._folder
             return self._read(f"There is no folder {folder} that can be read", lambda: releases.scan(folder))
@@ -171,9 +171,9 @@ class Lifecycle:
         return found
 
     def _read(self, complaint: str, scan: Callable[[], _Result]) -> _Result | None:
-        """What a scan finds; None, and a warning the first time, where it cannot read the folder.
+        """Return what a scan finds; None, with a warning the first time, if it cannot read the folder.
 
-        A network that is down for a moment, or a folder that is being renamed, unloads nothing.
+        So a short network failure, or a folder that is being renamed, unloads nothing.
         """
         try:
             found = scan()
@@ -189,7 +189,7 @@ class Lifecycle:
         return self._core.states(ModelSpec(name)) if self._core.knows(name) else []
 
     def _failed(self) -> list[Servable]:
-        """Of each model without a version to answer with, the newest one on disk that could not be loaded."""
+        """Return, for each model without an available version, the newest on disk that failed to load."""
         failed = []
         for name in self.missing():
             numbers = {folder.number for folder in self._last[name] or []}
@@ -220,14 +220,14 @@ def _refuse(failed: Sequence[str], noun: str) -> None:
 
 
 class Poller:
-    """Looks for new versions, and for a new list of models in a config file, from threads of its own.
+    """Threads that poll for new versions, and for a new list of models in a config file.
 
     Args:
-        lifecycle: what looks.
-        poll_seconds: how often for new versions; None never.
+        lifecycle: the lifecycle to poll.
+        poll_seconds: seconds between polls for new versions; None is never.
         config_file: the file with the models.
-        config_poll_seconds: how often it is read again; None never.
-        config: what was in it when the lifecycle was started.
+        config_poll_seconds: seconds between reads of that file; None is never.
+        config: the content of the file when the lifecycle was started.
     """
 
     def __init__(
@@ -260,11 +260,11 @@ class Poller:
             thread.start()
 
     def stop(self) -> None:
-        """Look no more; what is being loaded is loaded to its end."""
+        """Stop polling; a version that is being loaded is loaded to its end."""
         self._stopping.set()
 
     def join(self, seconds: float | None = None) -> bool:
-        """Wait for that end, for so long at most; whether it came."""
+        """Wait until polling has ended, for so many seconds at most; return whether it has."""
         for thread in self._threads:
             thread.join(seconds)
         return not any(thread.is_alive() for thread in self._threads)
@@ -274,7 +274,7 @@ class Poller:
             try:
                 self._lifecycle.poll()
             except Exception:
-                _log.exception("Looking for new versions failed")
+                _log.exception("Polling for new versions failed")
 
     def _read(self, file: Path, seconds: float, known: bytes | None) -> None:
         complaint = ""
@@ -284,7 +284,9 @@ class Poller:
                 if content == known:
                     complaint = ""
                     continue
-                known = None  # until it is served: what fails is tried again, and so is what was there before
+                known = (
+                    None  # until it is served: a failure is retried, and so is a return to the former content
+                )
                 config = read_file(file, messages.ModelServerConfig)
                 if not config.WhichOneof("config"):  # empty, as it is while it is being written
                     raise FailedPreconditionError(
@@ -294,7 +296,7 @@ class Poller:
                 known, complaint = content, ""
             except (StatusError, OSError) as error:
                 if str(error) != complaint:
-                    _log.error("Reloading %s failed, and is tried again: %s", file, error)
+                    _log.error("Reloading %s failed and will be retried: %s", file, error)
                 complaint = str(error)
             except Exception:
                 _log.exception("Reloading %s failed", file)

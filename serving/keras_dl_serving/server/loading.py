@@ -1,4 +1,4 @@
-"""From the folder of a version to an engine that is ready: checked, loaded, warmed up."""
+"""From the folder of a version to an engine: checked, loaded and warmed up."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _BATCHING_FILE = "batching_params.pbtxt"
 
 @dataclass(frozen=True)
 class Loading:
-    """How versions are loaded.
+    """The settings by which versions are loaded and run.
 
     Attributes:
-        prefer_tflite: take `model.tflite` where there is one.
-        warm_up: run the requests in `assets.extra/tf_serving_warmup_requests` first.
-        warm_up_iterations: each of them so many times.
-        verify_releases: refuse a release whose files are not those in its `release.json`.
-        batching: run requests together.
-        per_model_batching: by the parameters in a version's own `batching_params.pbtxt`, and only where there
-            is one; the number of threads is that of `batching`.
-        check_method_names: classify and regress ask for a signature that says so itself, which those that
-            TensorFlow 2 writes never do.
-        threads: for each run.
+        prefer_tflite: load `model.tflite` if it exists.
+        warm_up: run the requests in `assets.extra/tf_serving_warmup_requests` before a version is served.
+        warm_up_iterations: how often each of them is run.
+        verify_releases: refuse a release whose files differ from its `release.json`.
+        batching: combine concurrent requests into batches; None is off.
+        per_model_batching: with `batching`: batch only versions with a `batching_params.pbtxt` of their own,
+            by its parameters; the number of threads is that of `batching`.
+        check_method_names: classify and regress require a signature of that method name, which TensorFlow 2
+            never writes.
+        threads: the threads of each run.
     """
 
     prefer_tflite: bool = False

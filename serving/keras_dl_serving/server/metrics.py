@@ -1,4 +1,4 @@
-"""What the server counts and measures, under TensorFlow Serving's names, as Prometheus reads it."""
+"""The server's metrics, under TensorFlow Serving's names and in Prometheus's format."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from keras_dl_serving.errors import Code, StatusError
 
 _BOUNDS = tuple(10 * 1.8**power for power in range(33))  # microseconds
-# Model names come from requests: what asks for ever new ones must not fill the memory.
+# Model names come from requests: endless new ones must not fill the memory.
 _MAX_CELLS = 10_000
 UNKNOWN_MODEL = "(unknown)"
 _Labels = tuple[str, ...]
 
 
 class Counter:
-    """A number for each combination of labels."""
+    """A counter for each combination of labels."""
 
     def __init__(self, name: str, labels: Sequence[str]) -> None:
         self.name = name
@@ -27,18 +27,18 @@ class Counter:
         self._lock = threading.Lock()
 
     def add(self, *labels: str, count: int = 1) -> None:
-        """Count."""
+        """Increase the counter."""
         with self._lock:
             if labels in self._values or len(self._values) < _MAX_CELLS:
                 self._values[labels] = self._values.get(labels, 0) + count
 
     def total(self) -> int:
-        """The sum over all labels."""
+        """Return the sum over all labels."""
         with self._lock:
             return sum(self._values.values())
 
     def text(self) -> Iterator[str]:
-        """The lines of the exposition."""
+        """Return the lines of the exposition."""
         name = _prometheus_name(self.name)
         yield f"# TYPE {name} counter"
         with self._lock:
@@ -48,7 +48,7 @@ class Counter:
 
 
 class Histogram:
-    """Durations for each combination of labels, in microseconds."""
+    """A histogram of durations, in microseconds, for each combination of labels."""
 
     def __init__(self, name: str, labels: Sequence[str]) -> None:
         self.name = name
@@ -68,7 +68,7 @@ class Histogram:
             self._sums[labels] = self._sums.get(labels, 0.0) + microseconds
 
     def text(self) -> Iterator[str]:
-        """The lines of the exposition."""
+        """Return the lines of the exposition."""
         name = _prometheus_name(self.name)
         yield f"# TYPE {name} histogram"
         with self._lock:
@@ -89,8 +89,8 @@ class Metrics:
     """The metrics of a server.
 
     Args:
-        is_known: whether there is such a model. Requests for others are counted together, so that they never
-            take the place of a real one.
+        is_known: returns whether a model exists. Requests for other names are counted together, so that they
+            never displace a model's.
     """
 
     def __init__(self, is_known: Callable[[str], bool] = lambda _: True) -> None:
@@ -106,7 +106,7 @@ class Metrics:
 
     @contextmanager
     def request(self, model: str, api: str, entrypoint: str) -> Iterator[None]:
-        """Count and time the request that runs inside of the block."""
+        """Count and time the request that runs inside the block."""
         began = time.perf_counter()
         model = model if self._is_known(model) else UNKNOWN_MODEL
         try:
@@ -121,12 +121,12 @@ class Metrics:
         self.request_latency.observe(time.perf_counter() - began, model, api, entrypoint)
 
     def text(self) -> str:
-        """All of them in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         metrics = (self.request_count, self.request_latency, self.runtime_latency, self.example_count)
         return "".join(f"{line}\n" for metric in metrics for line in metric.text())
 
     def totals(self) -> dict[str, int]:
-        """Every counter by its original name."""
+        """Return every counter by its original name."""
         return {counter.name: counter.total() for counter in (self.request_count, self.example_count)}
 
 

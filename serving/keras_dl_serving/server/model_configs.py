@@ -19,11 +19,11 @@ _TENSORFLOW = 1  # in the deprecated field model_type
 
 @dataclass(frozen=True)
 class VersionPolicy:
-    """Which versions of a model are served.
+    """The versions of a model to serve.
 
     Attributes:
-        newest: so many of the newest ones; None for all.
-        specific: these and no others, whatever `newest` says.
+        newest: how many of the newest versions; None for all.
+        specific: exactly these versions, instead of `newest`.
     """
 
     newest: int | None = 1
@@ -32,14 +32,14 @@ class VersionPolicy:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One model to be served.
+    """A model to be served.
 
     Attributes:
-        name: what clients call it.
+        name: the name by which clients call it.
         base_path: the folder of its versions.
         platform: `tensorflow`, `onnx` or `tflite`.
-        policy: which versions.
-        labels: names of versions.
+        policy: the versions to serve.
+        labels: the version of each label.
 
     Raises:
         InvalidArgumentError: the name is empty.
@@ -57,10 +57,10 @@ class ModelConfig:
 
 
 def local_path(text: str) -> Path:
-    """A base path as a path of this machine.
+    """Return a base path as a path of this machine.
 
     Raises:
-        UnimplementedError: it is in another file system.
+        UnimplementedError: it is in a file system of another kind.
     """
     scheme, separator, rest = text.partition(":/")
     if not separator or not _SCHEME.fullmatch(scheme):
@@ -75,7 +75,7 @@ def local_path(text: str) -> Path:
 
 
 def model_configs(proto: messages.ModelServerConfig) -> list[ModelConfig]:
-    """The models of a config.
+    """Return the models of a config.
 
     Raises:
         InvalidArgumentError: a duplicate or missing name, a missing or unknown platform, an invalid policy.
@@ -98,7 +98,7 @@ def model_configs(proto: messages.ModelServerConfig) -> list[ModelConfig]:
 
 
 def check_platforms(old: Sequence[ModelConfig], new: Sequence[ModelConfig]) -> None:
-    """Whether models keep their platform.
+    """Check that models keep their platform.
 
     Raises:
         InvalidArgumentError: one does not.
@@ -147,7 +147,7 @@ def _policy(proto: messages.ModelConfig) -> VersionPolicy:
                 )
             return VersionPolicy(specific=tuple(policy.specific.versions))
         case "latest":
-            # Zero is what an unset number is, too.
+            # Zero may be an unset number.
             return VersionPolicy(newest=policy.latest.num_versions or 1)
         case _:
             return VersionPolicy()

@@ -1,4 +1,4 @@
-"""What is served, as an OpenAPI 3.1 document: for pages to try it on, generators of clients and of tests."""
+"""The served models as an OpenAPI 3.1 document, for interactive pages and generators of clients and tests."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ _RESULTS: Mapping[str, Json] = {
 
 
 def describe(core: Core) -> Json:
-    """The document: of each model that has a version to answer with, the newest one's signatures."""
+    """Return the document: for each model with an available version, the signatures of the newest."""
     paths: Json = {}
     for name in core.names():
         try:
             with core.use(ModelSpec(name)) as servable:
                 paths |= _paths_of(servable, core.states(ModelSpec(name)), core.labels(name))
-        except NotFoundError:  # no version that could be described
+        except NotFoundError:  # no version to describe
             continue
     return {
         "openapi": "3.1.0",
@@ -90,9 +90,9 @@ def describe(core: Core) -> Json:
 
 
 def _paths_of(servable: Servable, versions: list[Servable], labels: Mapping[str, int]) -> Json:
-    """The newest version of a model by its name, and the others by their numbers and labels.
+    """Return the newest version of a model by its name, and the others by their numbers and labels.
 
-    These are described by the same signatures, as versions of a model are meant to have.
+    All are described by the newest version's signatures, as versions of a model should have the same.
     """
     numbers = [each.version for each in versions if each.state is State.AVAILABLE]
     which: list[tuple[str, list[Json]]] = [("", [])]
@@ -141,7 +141,7 @@ def _operation(summary: str, response: Json, request: Json | None = None) -> Jso
 
 
 def _predict_requests(name: str, signature: Signature) -> Iterator[Json]:
-    """Columns and rows; a single input may go without its name."""
+    """Return the schemas of requests in columns and rows; a single input may be without its name."""
     names = {name: signature}
     columns = {name: _tensor(spec) for name, spec in signature.inputs.items()}
     for each in _alone_or_named(columns, others=True):
@@ -153,7 +153,7 @@ def _predict_requests(name: str, signature: Signature) -> Iterator[Json]:
 
 
 def _predict_responses(signature: Signature) -> Iterator[Json]:
-    """As the request was; a single output goes without its name."""
+    """Return the schemas of responses in the request's form; a single output is without its name."""
     columns = {name: _tensor(spec, sent=name) for name, spec in signature.outputs.items()}
     yield _object({"outputs": _alone_or_named(columns)[0]})
     if _has_rows(signature):
@@ -175,7 +175,7 @@ def _alone_or_named(schemas: Mapping[str, Json], *, others: bool = False) -> lis
 
 
 def _named(signatures: Mapping[str, Signature], properties: Mapping[str, Json]) -> Json:
-    """An object that says which of the signatures it is for; only the default one may be left out."""
+    """Return an object that names its signature; only the default one may be omitted."""
     found = _object({"signature_name": {"enum": sorted(signatures)}, **properties}, others=True)
     if DEFAULT_SIGNATURE in signatures:
         found["required"].remove("signature_name")
@@ -183,7 +183,7 @@ def _named(signatures: Mapping[str, Signature], properties: Mapping[str, Json]) 
 
 
 def _object(properties: Mapping[str, Json], *, others: bool = False) -> Json:
-    """An object of these properties, and of `others`, which are ignored, where these are no mistake."""
+    """Return an object of these properties; `others` are ignored where TensorFlow Serving ignores them."""
     return {
         "type": "object",
         "properties": dict(properties),
@@ -193,7 +193,7 @@ def _object(properties: Mapping[str, Json], *, others: bool = False) -> Json:
 
 
 def _tensor(spec: TensorSpec, *, sent: str = "") -> Json:
-    """Nested arrays of values: of an input, or of an output when it is `sent` under this name."""
+    """Return nested arrays of values: of an input, or of an output that is `sent` under this name."""
     schema = _value(spec.dtype, sent)
     if spec.shape is None:
         return {"anyOf": [schema, {"type": "array"}]}
@@ -202,7 +202,7 @@ def _tensor(spec: TensorSpec, *, sent: str = "") -> Json:
         if size is not None:
             schema |= {"minItems": size, "maxItems": size}
         elif not sent:
-            schema["minItems"] = 1  # of an empty list, the other axes would not be known
+            schema["minItems"] = 1  # the other axes of an empty list are unknown
     return schema
 
 

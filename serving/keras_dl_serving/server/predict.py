@@ -1,4 +1,4 @@
-"""A predict request against a servable: TensorFlow Serving's checks, in its order and words, then the run."""
+"""A predict request: TensorFlow Serving's checks, in its order and words, then the run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _Value = TypeVar("_Value")
 
 
 def find_signature(runner: Runner, name: str) -> Signature:
-    """The signature of this name; none is the default one.
+    """Return the signature of this name; an empty name is the default one's.
 
     Raises:
-        FailedPreconditionError: there is none.
+        FailedPreconditionError: there is no such signature.
     """
     name = name or DEFAULT_SIGNATURE
     try:
@@ -28,10 +28,10 @@ def find_signature(runner: Runner, name: str) -> Signature:
 
 
 def check_inputs(signature: Signature, inputs: Mapping[str, _Value]) -> None:
-    """Whether a request has the inputs that the signature wants.
+    """Check that a request has the inputs of the signature.
 
     Raises:
-        InvalidArgumentError: it has not.
+        InvalidArgumentError: an input is missing or unknown.
     """
     sent, wanted = set(inputs), set(signature.inputs)
     if len(sent) > len(wanted) or (len(sent) < len(wanted) and not signature.optional):
@@ -54,10 +54,10 @@ def check_inputs(signature: Signature, inputs: Mapping[str, _Value]) -> None:
 
 
 def choose_outputs(signature: Signature, output_filter: Sequence[str]) -> list[str]:
-    """The outputs to compute: all, or those that the request names.
+    """Return the outputs to compute: all, or those that the request names.
 
     Raises:
-        InvalidArgumentError: it names one that is not there, or one twice.
+        InvalidArgumentError: it names an unknown output, or one twice.
     """
     for index, alias in enumerate(output_filter):
         if alias not in signature.outputs:
@@ -80,11 +80,11 @@ async def predict(
     """Check a request and run it.
 
     Args:
-        runner: what runs it.
+        runner: runs the signature.
         signature_name: as in the request; empty for the default one.
-        inputs: as they came, by name.
-        read: makes an array of an input's name and what came; called after the names have been checked.
-        output_filter: the outputs wanted; none for all.
+        inputs: as received, by name.
+        read: converts a received input, given its name, to an array; called after the names are checked.
+        output_filter: the names of the outputs to return; empty for all.
 
     Raises:
         StatusError: a check fails, or the run.

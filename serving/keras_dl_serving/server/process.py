@@ -1,6 +1,6 @@
-"""A process that does nothing but serve: its memory and threads are set up for that.
+"""Process-wide settings of memory and threads for a process that only serves.
 
-What is set here holds for all of a process, so a server embedded in a program of the user's leaves it alone.
+They affect a whole process, so a server that is embedded in a user's program does not apply them.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ import ctypes
 import gc
 import sys
 
-# One thread reads the requests of all clients, others run models. Of these, each would wait for up to 5 ms,
-# Python's own choice, before it can go on after a run.
+# One thread reads the requests of all clients, others run models. With Python's default, each of these would
+# wait for up to 5 ms before it continues after a run.
 _SWITCH_SECONDS = 5e-4
-# Requests leave no cycles to collect: to look for some after every 700 objects, Python's own choice, is time
-# lost.
+# Requests leave no cycles to collect: collecting after every 700 objects, Python's default, wastes time.
 _OBJECTS_BEFORE_COLLECTION = 50_000
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 _LARGEST_KEPT = 2**25  # bytes: the most that glibc allows for M_MMAP_THRESHOLD
@@ -23,7 +22,7 @@ _dedicated = False
 
 
 def dedicate() -> None:
-    """Set the process up for serving alone; for `main`s."""
+    """Apply the settings. It is for `main` functions."""
     global _dedicated
     _dedicated = True
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -32,10 +31,10 @@ def dedicate() -> None:
 
 
 def settle() -> None:
-    """Leave alone what has been loaded; called when models have come or gone.
+    """Exclude all loaded objects from garbage collection; called when models were loaded or unloaded.
 
-    A loaded TensorFlow is millions of objects, which every full collection would walk through; parsing large
-    JSON triggers many. Thawed first, what has been unloaded is collected.
+    A loaded TensorFlow has millions of objects, which every full collection would visit; parsing large JSON
+    triggers many. Objects are unfrozen first, so that unloaded models are collected.
     """
     if _dedicated:
         gc.unfreeze()
@@ -44,7 +43,9 @@ def settle() -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep what large requests leave, for the next: asked for anew, it costs a fault a page."""
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):  # musl has none
+    """Make glibc keep the memory of large requests for the next ones: new memory costs a fault per page."""
+    if sys.platform == "linux" and (
+        mallopt := getattr(ctypes.CDLL(None), "mallopt", None)
+    ):  # missing in musl
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
         mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_KEPT)

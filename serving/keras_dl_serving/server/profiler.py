@@ -1,4 +1,4 @@
-"""TensorFlow's profiler service on the gRPC port, which TensorBoard and `tf.profiler` ask for traces."""
+"""TensorFlow's profiler service on the gRPC port, from which TensorBoard and `tf.profiler` take traces."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _MAX_SECONDS = 3600.0
 
 
 class Profiler:
-    """The service. It traces the TensorFlow of this process, if there is one."""
+    """The profiler service. It traces the TensorFlow of this process, if it is loaded."""
 
     def __init__(self) -> None:
         self._stops: dict[str, threading.Event] = {}
         self._closed = False
 
     def profile(self, request: messages.ProfileRequest) -> messages.ProfileResponse:
-        """ProfilerService.Profile: trace, then write `<repository_root>/<session_id>/<host>.xplane.pb`.
+        """Answer ProfilerService.Profile: trace, and write `<repository_root>/<session_id>/<host>.xplane.pb`.
 
         Raises:
-            UnimplementedError: no TensorFlow runs here.
+            UnimplementedError: TensorFlow is not loaded in this process.
             InvalidArgumentError: a name would leave the folder, or there is no folder to write to.
             AlreadyExistsError: a trace of this session id is being taken.
             UnavailableError: the server is stopping.
@@ -52,7 +52,7 @@ class Profiler:
                 "repository_root and session_id must say where to write the trace, unless emit_xspace is set"
             )
         levels = ("host_tracer_level", "device_tracer_level", "python_tracer_level")
-        # Options without a version are none at all.
+        # Options without a version count as missing.
         options = {name: getattr(request.opts, name) for name in levels if request.opts.version}
         stopped = threading.Event()
         if self._stops.setdefault(request.session_id, stopped) is not stopped:
@@ -79,17 +79,17 @@ class Profiler:
         )
 
     def terminate(self, request: messages.TerminateRequest) -> messages.TerminateResponse:
-        """ProfilerService.Terminate: end a trace before its time."""
+        """Answer ProfilerService.Terminate: end a trace early."""
         if stop := self._stops.get(request.session_id):
             stop.set()
         return messages.TerminateResponse()
 
     def monitor(self, request: messages.MonitorRequest) -> messages.MonitorResponse:
-        """ProfilerService.Monitor, which the original does not implement either."""
+        """Refuse ProfilerService.Monitor, which the original does not implement either."""
         raise UnimplementedError("unimplemented.")
 
     def close(self) -> None:
-        """End what is being traced, and start no other trace."""
+        """End a running trace, and accept no other."""
         self._closed = True
         for stop in [*self._stops.values()]:
             stop.set()

@@ -1,4 +1,4 @@
-"""gRPC's reflection: what services there are and of what messages, for grpcurl, grpcui and Postman."""
+"""gRPC's reflection service: the services and their messages, for grpcurl, grpcui and Postman."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SERVICES = tuple(f"grpc.reflection.{version}.ServerReflection" for version in ("
 
 
 class Reflection:
-    """The service.
+    """The reflection service.
 
     Args:
-        services: the methods of each service by name, this one included.
+        services: by service, its methods by name; with this service.
     """
 
     def __init__(self, services: Mapping[str, Mapping[str, Method]]) -> None:
@@ -26,7 +26,7 @@ class Reflection:
         self._closed = asyncio.Event()
 
     async def info(self, requests: AsyncIterator[bytes]) -> AsyncIterator[messages.ServerReflectionResponse]:
-        """ServerReflection.ServerReflectionInfo, until the client or the server ends it."""
+        """Answer ServerReflection.ServerReflectionInfo until the client or the server ends it."""
         closed = asyncio.ensure_future(self._closed.wait())
         try:
             while True:
@@ -44,16 +44,14 @@ class Reflection:
             closed.cancel()
 
     def answer(self, request: messages.ServerReflectionRequest) -> messages.ServerReflectionResponse:
-        """The response to one request."""
+        """Return the response to one request."""
         response = messages.ServerReflectionResponse(valid_host=request.host, original_request=request)
         asked = request.WhichOneof("message_request")
         if asked == "list_services":
             for name in sorted(self._services):
                 response.list_services_response.service.add(name=name)
             return response
-        self._descriptors = self._descriptors or Descriptors(
-            self._services
-        )  # on demand: a hundredth of a second
+        self._descriptors = self._descriptors or Descriptors(self._services)  # on demand: it takes 10 ms
         try:
             if asked == "file_by_filename":
                 found = self._descriptors.of_file(request.file_by_filename)
@@ -71,5 +69,5 @@ class Reflection:
         return response
 
     def close(self) -> None:
-        """End what clients hold open."""
+        """End the calls that clients hold open."""
         self._closed.set()

@@ -1,4 +1,4 @@
-"""The releases folder: `<name>/<version>/`, a version being a whole number."""
+"""The releases folder: `<name>/<version>/`, where a version is a whole number."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "model.tflite", "*.onnx",
 
 @dataclass(frozen=True)
 class VersionFolder:
-    """One version of a model on disk.
+    """A version of a model on disk.
 
     Attributes:
-        number: the version.
+        number: the version's number.
         path: its folder.
-        stamp: changes when its files are written to, so that a version that failed to load is tried again.
-        platform: what is to run it: `tensorflow`, `onnx`, `tflite`; empty for what its files are made for.
+        stamp: changes with its files, so that a version that failed to load is retried.
+        platform: `tensorflow`, `onnx` or `tflite`; empty to choose by its files.
     """
 
     number: int
@@ -29,10 +29,10 @@ class VersionFolder:
 
 
 def scan(folder: Path) -> dict[str, list[VersionFolder] | None]:
-    """All models with their versions, newest first; None for a model whose folder cannot be read.
+    """Return all models with their versions, newest first; None for a model whose folder cannot be read.
 
     Raises:
-        OSError: the folder itself is not there, or cannot be read.
+        OSError: the folder itself is missing or cannot be read.
     """
     found: dict[str, list[VersionFolder] | None] = {}
     for model in _subfolders(folder):
@@ -47,13 +47,12 @@ def scan(folder: Path) -> dict[str, list[VersionFolder] | None]:
 
 
 def scan_versions(folder: Path, platform: str = "") -> list[VersionFolder]:
-    """The versions of one model, newest first.
+    """Return the versions of one model, newest first.
 
-    Only folders whose name is a number are versions: exporters write beside them under another name, then
-    rename.
+    Only folders whose name is a number are versions: exporters write under another name, then rename.
 
     Raises:
-        OSError: the folder is not there, or cannot be read.
+        OSError: the folder is missing or cannot be read.
     """
     versions = [
         VersionFolder(int(child.name), Path(child.path), _stamp(Path(child.path)), platform)
@@ -64,7 +63,7 @@ def scan_versions(folder: Path, platform: str = "") -> list[VersionFolder]:
 
 
 def explain_nothing_found(folder: Path) -> str:
-    """Why a folder has nothing to serve, and what to do; empty where it has something."""
+    """Return why a folder has nothing to serve, and the remedy; empty if it has something."""
     if not folder.exists():
         return f"there is no folder {folder}: export a model into it first, or correct the path"
     if not folder.is_dir():
@@ -90,7 +89,7 @@ def _subfolders(folder: str | Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _stamp(version: Path) -> int:
-    """When the model files or the variables were last written to; 0 without a model file."""
+    """Return when the model files or variables were last written; 0 without a model file."""
     files = [file for pattern in _MODEL_FILES for file in version.glob(pattern)]
     if not files:
         return 0

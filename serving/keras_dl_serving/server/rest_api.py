@@ -1,8 +1,8 @@
 """TensorFlow Serving's REST API as an ASGI application.
 
-What goes beyond the original has a prefix of its own: `GET /keras_dl/models` names the models,
+Additions to the original have a prefix of their own: `GET /keras_dl/models` names the models,
 `/keras_dl/openapi.json` describes them, and `/keras_dl/live` and `/keras_dl/ready` are for probes: 200, or
-503 while a model has no version to answer with.
+503 while a model has no available version.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _WHICH = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _POST = re.compile(rf"/v1/models/(?P<name>[^/:]+){_WHICH}:(?P<verb>classify|regress|predict)", re.I | re.A)
 _GET = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{_WHICH}(?:/(?P<verb>metadata))?", re.I | re.A)
 _OURS = "/keras_dl/"
-_TASK = "keras_dl.task"  # in the scope of a request: what answers it
+_TASK = "keras_dl.task"  # in the scope of a request: the task that answers it
 _TOO_LARGE = 413
 _CORS = {
     "Access-Control-Allow-Origin": "*",
@@ -62,14 +62,14 @@ _Result = TypeVar("_Result")
 
 
 class RestApi:
-    """The application.
+    """The ASGI application.
 
     Args:
         core: the models.
-        settings: how to answer.
-        metrics: where requests are counted.
-        models: tells which models there are; by default those that have ever been served or tried.
-        missing: tells which of them have no version to answer with.
+        settings: the server's.
+        metrics: counts the requests.
+        models: returns the models to list; by default all that have been loaded or tried.
+        missing: returns those of them without an available version.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class RestApi:
         try:
             await self._serve(scope, receive, send)
         except asyncio.CancelledError:
-            if scope[_TASK]:  # else nobody waits for an answer any more
+            if scope[_TASK]:  # otherwise the client has disconnected
                 raise
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -154,7 +154,7 @@ class RestApi:
                 return _error(HTTP_STATUS[Code.NOT_FOUND], f"Nothing is served at {path}")
 
     async def _body(self, request: Request) -> bytes | None:
-        """The body; None when it is larger than allowed."""
+        """Return the body; None if it is larger than allowed."""
         chunks, size = [], 0
         async for chunk in request.stream():
             size += len(chunk)
@@ -164,7 +164,7 @@ class RestApi:
         return b"".join(chunks)
 
     def close(self) -> None:
-        """Take no more work; what runs finishes."""
+        """Accept no more work; running work finishes."""
         self._threads.shutdown(wait=False)
 
     async def _answer(self, request: Request, path: str, body: bytes) -> Response:
@@ -182,11 +182,11 @@ class RestApi:
             return _preflight(request.headers.get("origin", ""))
         pattern = {"POST": _POST, "GET": _GET}.get(method)
         match = pattern.fullmatch(path) if pattern else None
-        # Paths match in any case, but the verb itself only in lower case.
+        # Paths match in upper and lower case, but the verb in lower case alone.
         if match and method == "POST" and match["verb"] != match["verb"].lower():
             match = None
         name = _decode(match["name"] or "") if match else ""
-        api = match["verb"] if match and method == "POST" else ""  # the original's name for all else
+        api = match["verb"] if match and method == "POST" else ""  # the original's name for everything else
         with self._metrics.request(name, api, "REST"):
             if not match:
                 raise InvalidArgumentError(f"Malformed request: {method} {path}")
@@ -210,7 +210,7 @@ class RestApi:
         return await self._of_examples(spec, body, "Regress", regress, json_examples.format_regressions)
 
     async def _apart(self, size: int | None, work: Callable[..., _Result], *args: object) -> _Result:
-        """Do something in a thread if it takes long, so that the requests of others need not wait."""
+        """Run long work in a thread, so that other requests do not wait for it."""
         if size is not None and size <= _SMALL:
             return work(*args)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
@@ -269,19 +269,19 @@ class RestApi:
 
 
 def cancel_request(scope: Scope) -> None:
-    """Stop the work on a request whose client has left."""
+    """Cancel the work on a request whose client has disconnected."""
     if task := scope.get(_TASK):
         scope[_TASK] = None
         task.cancel()
 
 
 class _Last(Response):
-    """The last response on its connection.
+    """A response that closes its connection.
 
     Args:
-        response: what it says.
-        request: the request, if its body has not been read to the end. The rest is then thrown away for a
-            moment: a connection that is closed on bytes not read is reset, and the response may be lost.
+        response: the response.
+        request: the request, if its body has not been read to the end. The rest is then discarded for a
+            moment: closing a connection with unread bytes resets it, and the response may be lost.
     """
 
     def __init__(self, response: Response, request: Request | None) -> None:
@@ -306,7 +306,7 @@ def _signature(servable: Servable, name: str) -> Signature:
     try:
         return servable.engine.signatures[name]
     except KeyError:
-        # The same mistake has another text and code over gRPC.
+        # Over gRPC, this error has another text and code.
         missing = f'Serving signature name: "{name}" not found in signature def'
         raise InvalidArgumentError(servable.engine.refused.get(name, missing)) from None
 
@@ -316,7 +316,7 @@ def _keep(_: str, array: Array) -> Array:
 
 
 def _path(scope: Scope) -> str:
-    """The path as it came, still encoded, with the query, which TensorFlow Serving takes for a part of it."""
+    """Return the path as received, encoded and with the query, which TensorFlow Serving regards as a part."""
     path: bytes = scope["raw_path"]
     query: bytes = scope["query_string"]
     return (path + b"?" + query if query else path).decode("latin-1")
@@ -333,7 +333,7 @@ def _decode_optional(label: str | None) -> str | None:
 def _version(digits: str | None) -> int | None:
     if digits is None:
         return None
-    significant = digits.lstrip("0") or "0"  # Python reads no more than 4,300 digits, zeros included
+    significant = digits.lstrip("0") or "0"  # Python reads at most 4,300 digits, zeros included
     if len(significant) > 19 or int(significant) > _MAX_INT64:
         raise InvalidArgumentError(f"Failed to convert version: {digits} to numeric.")
     return int(significant)

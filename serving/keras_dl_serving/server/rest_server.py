@@ -1,4 +1,4 @@
-"""Uvicorn in the loop of the server."""
+"""Uvicorn in the event loop of the server."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ from keras_dl_serving.server import server_tls
 from keras_dl_serving.server.rest_api import RestApi, cancel_request
 from keras_dl_serving.server.settings import ServerSettings
 
-_KEEP_ALIVE_SECONDS = 75  # above the 60 s for which proxies keep a connection, so that theirs end it
+_KEEP_ALIVE_SECONDS = (
+    75  # longer than the 60 s for which proxies keep a connection, so that the proxy closes it
+)
 _ALL = "::"
 _MAX_HEAD_BYTES = 2**20
 _MAX_MILLISECONDS = 2**31 - 1  # of TCP_USER_TIMEOUT
 
 
 class RestServer:
-    """Uvicorn with a socket of ours, so that the port is known, and taken, before it starts.
+    """Uvicorn with a socket of this server, so that the port is known and reserved before it starts.
 
     Args:
-        app: what answers.
-        host: the address; `::` is every one, of IPv6 and IPv4.
-        port: the port; 0 takes a free one.
-        settings: how long to wait, and which certificates there are.
+        app: the application.
+        host: the address; `::` is every address, of IPv6 and IPv4.
+        port: the port; 0 selects a free one.
+        settings: the server's, of which timeouts and certificates are used.
 
     Raises:
-        OSError: the port is not free.
-        InvalidArgumentError: the certificates are none.
+        OSError: the port is in use.
+        InvalidArgumentError: the certificates are invalid.
     """
 
     def __init__(self, app: RestApi, host: str, port: int, settings: ServerSettings) -> None:
@@ -48,7 +50,8 @@ class RestServer:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if settings.rest_timeout is not None and sys.platform == "linux":
-                # Who takes nothing of a response for so long is let go by the system; connections inherit it.
+                # The kernel closes a connection whose peer acknowledges no data for this long. Connections
+                # inherit the option.
                 milliseconds = math.ceil(min(settings.rest_timeout * 1e3, _MAX_MILLISECONDS))
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
             self._socket.bind((host, port))
@@ -74,13 +77,13 @@ class RestServer:
         self._server: _Uvicorn | None = None
 
     async def start(self) -> None:
-        """Answer."""
+        """Accept requests."""
         self._server = _Uvicorn(self._config)
         self._serving = asyncio.create_task(self._server.serve([self._socket]))
         await self._server.ready.wait()
 
     async def stop(self, seconds: float) -> None:
-        """Let requests in flight finish for so long, then close the port."""
+        """Wait for the requests in flight for so many seconds, then close the port."""
         if self._server:
             self._config.timeout_graceful_shutdown = int(seconds)
             self._server.should_exit = True
@@ -90,12 +93,11 @@ class RestServer:
 
 
 class _Http(HttpToolsProtocol):
-    """Uvicorn's protocol on a transport that takes a response's head and body together.
+    """Uvicorn's protocol on a transport that sends a response's head and body together.
 
-    A client that sends a head without end is let go, and so is one that does not get to its end. To cost
-    nothing for each request, that is looked at once in a while: whoever is found waiting for the same
-    request twice has had its time, which is `seconds` on a new connection, and up to twice as much on one
-    that is kept.
+    A client whose request head is too long, or is not complete in time, is disconnected. To cost nothing per
+    request, connections are checked at intervals: a connection that is found reading the same head twice has
+    timed out, after `seconds` on a new connection, and up to twice as many on a kept one.
     """
 
     def __init__(self, seconds: float | None, **options: Any) -> None:
@@ -129,11 +131,11 @@ class _Http(HttpToolsProtocol):
             super().on_message_complete()
 
     def declines_offer(self) -> bool:
-        """Whether the head that has just been read comes again, without the offer of another protocol."""
+        """Return whether to parse the last head again, without its offer of another protocol."""
         return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def head_without_offer(self) -> bytes:
-        """The head that has just been read, without that offer."""
+        """Return the last head without that offer."""
         line = b"%b %b HTTP/%b" % (
             self.parser.get_method(),
             self.url,
@@ -154,7 +156,7 @@ class _Http(HttpToolsProtocol):
             self._timer = self.loop.call_later(self._seconds, self._look, self.cycle, waiting)
 
     def _look(self, last: object, waited: bool) -> None:
-        idle = self.timeout_keep_alive_task is not None  # which has a time of its own
+        idle = self.timeout_keep_alive_task is not None  # whose timeout is another
         waiting = not idle and (self.cycle is None or self.cycle.response_complete)
         if waiting and waited and self.cycle is last:
             self.transport.close()
@@ -163,17 +165,17 @@ class _Http(HttpToolsProtocol):
 
 
 class _Parser(httptools.HttpRequestParser):
-    """A parser that declines to change protocols, as a server may: the request is served as it is.
+    """A parser that declines an upgrade to another protocol, as a server may.
 
-    Java's HttpClient and `curl --http2` offer HTTP/2 (`Upgrade: h2c`) with each request. httptools takes all
-    that follows such a head for the other protocol, the body included, so the request is read once more
-    without the offer.
+    Java's HttpClient and `curl --http2` offer HTTP/2 (`Upgrade: h2c`) with each request. httptools regards
+    everything after such a head as the other protocol, even the body, so the request is parsed again without
+    the offer.
     """
 
     def __init__(self, protocol: _Http) -> None:
         super().__init__(protocol)
         self._protocol = protocol
-        # As uvicorn has it: a request after one that asks to close the connection is no error.
+        # As in uvicorn: a request after one that closes the connection is not an error.
         self.set_dangerous_leniencies(lenient_data_after_close=True)
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override]
@@ -183,14 +185,14 @@ class _Parser(httptools.HttpRequestParser):
             if not self._protocol.declines_offer():
                 raise
             head = self._protocol.head_without_offer()
-            self._protocol.parser = _Parser(self._protocol)  # this one is done
+            self._protocol.parser = _Parser(self._protocol)  # this request is done
             self._protocol.parser.feed_data(head + data[offer.args[0] :])
 
 
 class _WritesTogether:
-    """A transport that sends at once what is written within one turn of the loop.
+    """A transport that combines the writes within one turn of the event loop.
 
-    Each write by itself would be a call of the system, and wake the client for a part of a response.
+    Each single write would be a system call, and wake the client for a part of a response.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -217,7 +219,7 @@ class _WritesTogether:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Uvicorn that says when it answers."""
+    """Uvicorn that reports when it accepts requests."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

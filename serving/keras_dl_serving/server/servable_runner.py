@@ -1,4 +1,4 @@
-"""A servable as the coroutine of a request sees it."""
+"""Runners: how the coroutine of a request runs a servable."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ DEADLINE: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
 class Runner(Protocol):
-    """What a request runs on: an engine whose runs are awaited.
+    """The interface of an engine whose runs are awaited.
 
     Attributes:
-        checks_method_names: whether classify and regress ask for a signature that says so itself.
+        checks_method_names: whether classify and regress require a signature of that method name.
     """
 
     checks_method_names: bool
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
-        """What can be asked, by signature name."""
+        """The signatures by name."""
 
     @property
     def refused(self) -> Mapping[str, str]:
-        """Why each of the other signatures cannot be asked."""
+        """The reason why another signature cannot be called, by name."""
 
     @property
     def signature_def_map(self) -> bytes:
-        """All of them as a serialized `SignatureDefMap`."""
+        """The signatures as a serialized `SignatureDefMap`."""
 
     async def run(
         self, signature_name: str, inputs: Mapping[str, Array], outputs: Sequence[str]
@@ -48,13 +48,13 @@ class Runner(Protocol):
 
 
 class ServableRunner:
-    """Runs that do not hold up the loop, and are timed.
+    """A runner of a servable that does not block the event loop and measures the run.
 
     Args:
-        servable: what runs, in use by the request.
-        threads: where it runs, unless it has threads of its own to run batches.
-        latency: where the time of a run is noted.
-        api: under which name.
+        servable: the servable, acquired by the request.
+        threads: the threads that run it, unless it has threads of its own for batches.
+        latency: records the time of a run.
+        api: the name under which it is recorded.
         checks_method_names: as in `Runner`.
     """
 
@@ -71,7 +71,7 @@ class ServableRunner:
         self._servable = servable
         self._threads = threads
         self._latency = latency
-        # Runtime "TF1": as the original calls the session that runs its models.
+        # Runtime "TF1": the original's name for the session that runs its models.
         self._labels = (servable.name, api, "TF1")
 
     @property
@@ -101,17 +101,17 @@ class ServableRunner:
                     self._threads, self._servable.run, signature_name, inputs, outputs, cancellation
                 )
         except asyncio.CancelledError:
-            cancellation.cancel()  # else it would take its thread for as long as it runs
+            cancellation.cancel()  # otherwise it would occupy its thread until its end
             raise
         self._latency.observe(time.perf_counter() - began, *self._labels)
         return results
 
 
 class Immediate:
-    """Runs at once, in the thread that asks.
+    """A runner that runs at once in the caller's thread.
 
     Args:
-        engine: what runs.
+        engine: the engine.
         checks_method_names: as in `Runner`.
     """
 

@@ -1,4 +1,4 @@
-"""The embedded server: a releases folder served over REST and gRPC from threads of this process."""
+"""The server: REST and gRPC from threads of this process."""
 
 from __future__ import annotations
 
@@ -29,39 +29,40 @@ from keras_dl_serving.server.settings import ServerSettings
 from keras_dl_serving.tls import TLS
 
 _STOP_SECONDS = 10.0
-_POLLER_SECONDS = 1.0  # to end in, when it is not loading
+_POLLER_SECONDS = 1.0  # for the poller to end, if it is not loading
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Server:
-    """TensorFlow Serving's REST and gRPC API over a folder of releases, in this process.
+    """A server with TensorFlow Serving's REST and gRPC APIs, in this process.
 
-    Every `<name>/<version>/` below the folder is served, the newest version that loads by default. The
-    folder is looked at again every `poll_seconds`: a new version is loaded before the old one is let go,
-    and requests in flight finish on the version they began on. All work is done in threads; `start` returns
-    when the models are loaded and the ports answer (in a coroutine: `await asyncio.to_thread(server.start)`).
+    Every model `<name>/<version>/` in the folder is served, by default its newest version that loads. The
+    folder is polled every `poll_seconds`: a new version is loaded before the old one is unloaded, and a
+    request finishes on the version on which it started. All work is done in threads; `start` returns when
+    the models are loaded and the ports answer (in a coroutine: `await asyncio.to_thread(server.start)`).
 
         with Server("releases", rest_port=0, grpc_port=0) as server:
             Client(server.grpc_url).predict("digits", {"image": images})
 
     Args:
-        releases: the folder; None where `models` or `config_file` says what to serve.
-        rest_port: the port for REST; 0 takes a free one, None is off.
+        releases: the folder of releases; None with `models` or `config_file`.
+        rest_port: the port for REST; 0 selects a free one, None is off.
         grpc_port: the port for gRPC, likewise.
         host: the address to listen on; `"::"` for all of IPv6 and IPv4, `"0.0.0.0"` for all of IPv4.
-        poll_seconds: how often to look for new versions; None loads once.
+        poll_seconds: seconds between polls for new versions; None loads once.
         threads: how many requests run at once on each port; by default four per core.
-        models: what to serve instead of a folder of releases.
-        config_file: a file that says it, TensorFlow Serving's `models.config`.
-        config_poll_seconds: how often to read that file again; None reads it once.
+        models: the models to serve, instead of a folder of releases.
+        config_file: a file that lists the models, TensorFlow Serving's `models.config`.
+        config_poll_seconds: seconds between reads of that file; None reads it once.
         require_models: whether `start` fails when a model has no version that loads; False logs it and serves
             the other models.
         tls: certificates for both ports, which then accept connections with TLS alone.
         settings: everything else: batching, labels, metrics, ...
 
     Raises:
-        UnimplementedError: the folder is in a file system that is not this machine's, such as `s3://`.
-        ValueError: a port or the polling time makes no sense, or it is not said once what to serve.
+        UnimplementedError: the folder is in a file system of another kind, such as `s3://`.
+        ValueError: a port or the polling time is invalid, or not exactly one of `releases`, `models` and
+            `config_file` is passed.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class Server:
         settings: ServerSettings | None = None,
     ) -> None:
         if sum((releases is not None, bool(models), config_file is not None)) != 1:
-            raise ValueError("releases, models or config_file: give one of them, to say what to serve.")
+            raise ValueError(
+                "releases, models, config_file: expected one of them. Pass the one that lists what to serve."
+            )
         for name, port in (("rest_port", rest_port), ("grpc_port", grpc_port)):
             if port is not None and not 0 <= port <= 65535:
                 raise ValueError(
@@ -120,13 +123,13 @@ class Server:
 
     @property
     def rest_url(self) -> str:
-        """Where the REST API is, such as `http://localhost:8501`."""
+        """The URL of the REST API, such as `http://localhost:8501`."""
         scheme = "https" if self._settings.rest_tls else "http"
         return f"{scheme}://{self._host_name}:{_known(self.rest_port, 'rest_port')}"
 
     @property
     def grpc_url(self) -> str:
-        """Where the gRPC API is, such as `grpc://localhost:8500`."""
+        """The URL of the gRPC API, such as `grpc://localhost:8500`."""
         scheme = "grpcs" if self._settings.grpc_tls else "grpc"
         return f"{scheme}://{self._host_name}:{_known(self.grpc_port, 'grpc_port')}"
 
@@ -137,7 +140,7 @@ class Server:
         return f"[{self.host}]" if ":" in self.host else self.host
 
     def start(self) -> Self:
-        """Load the models and open the ports; also where an event loop runs, which waits meanwhile.
+        """Load the models and open the ports. A running event loop of the caller is blocked meanwhile.
 
         Raises:
             ServerStartError: there is nothing to serve, a model has no version that loads (the message has
@@ -160,7 +163,7 @@ class Server:
                 allow_unavailable_labels=self._settings.allow_unavailable_labels,
             )
             self._loop = EventLoop()
-            # Before the models are loaded, which may take long, so that a taken port is known at once.
+            # Before the models are loaded, which may take long, so that a port in use is reported at once.
             self._loop.call(self._open_ports())
             self._lifecycle.start(self._settings.retries, require_models=self._require_models)
             self._loop.call(self._answer())
@@ -176,16 +179,17 @@ class Server:
         return self
 
     def stop(self, *, wait_for_loading: bool = True) -> bool:
-        """Close the ports, let requests in flight finish, unload the models.
+        """Close the ports, wait for the requests in flight, and unload the models.
 
-        May be called twice. Does nothing in a process forked from the server's, where its threads are not.
+        A second call does nothing, nor does a call in a process forked from the server's, which has none of
+        its threads.
 
         Args:
-            wait_for_loading: wait for a version that is being loaded, however long that takes. A process that
-                ends need not.
+            wait_for_loading: wait for a version that is being loaded, without a limit. A process that ends
+                does not have to.
 
         Returns:
-            Whether nothing is left: False while a version is still being loaded.
+            Whether everything has ended: False while a version is still being loaded.
         """
         if self._process != os.getpid():
             return True
@@ -194,7 +198,7 @@ class Server:
         if self._loop:
             self._loop.call(self._close_ports())
             self._loop.stop()
-        # Only now, as it may be loading a model that takes minutes.
+        # Last, as it may be loading a model for minutes.
         ended = self._poller is None or self._poller.join(None if wait_for_loading else _POLLER_SECONDS)
         self._poller = self._loop = None
         if ended:

@@ -1,4 +1,4 @@
-"""Requests that a version brings along, run before it is served, so that the first client does not wait."""
+"""Warm-up requests of a version, run before it is served, so that its first request is not slow."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def warm_up(
     """Run a version's warm-up requests.
 
     Args:
-        engine: of this version.
-        version_folder: where its files are.
+        engine: the engine of the version.
+        version_folder: the folder of the version.
         iterations: how often each request runs.
         check_method_names: as for requests of clients.
 
     Returns:
-        How many requests there were.
+        The number of requests.
 
     Raises:
         StatusError: a record cannot be read, or its request fails.
@@ -60,10 +60,10 @@ def warm_up(
 
 
 def records(data: bytes) -> Iterator[bytes]:
-    """The records of a TFRecord file: length, its checksum, data, its checksum.
+    """Return the records of a TFRecord file: length, its checksum, data, its checksum.
 
     Raises:
-        DataLossError: the file is cut off, or a checksum is not that of its bytes.
+        DataLossError: the file is truncated, or a checksum does not match its bytes.
     """
 
     def read(start: int, size: int) -> bytes:
@@ -89,7 +89,7 @@ def records(data: bytes) -> Iterator[bytes]:
 
 
 def _masked_crc32c(block: bytes) -> int:
-    from google_crc32c import value  # needed where a version brings requests along
+    from google_crc32c import value  # imported only for a version with warm-up requests
 
     crc: int = value(block)
     return ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF

@@ -1,1 +1,1 @@
-"""The REST API's JSON: requests and answers as text, tensors and examples in it."""
+"""The REST API's JSON: documents, tensors, examples and error texts."""

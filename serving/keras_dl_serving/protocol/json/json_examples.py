@@ -15,10 +15,10 @@ _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 
 
 def parse_examples(body: bytes) -> tuple[str, messages.Input]:
-    """The signature that a request names, empty for none, and its examples.
+    """Return the signature name of a request, empty if it has none, and its examples.
 
     Raises:
-        InvalidArgumentError: it is not formatted as such a request.
+        InvalidArgumentError: it is malformed.
     """
     document, signature_name = parse_object(body)
     request = messages.Input()
@@ -40,7 +40,7 @@ def parse_examples(body: bytes) -> tuple[str, messages.Input]:
 
 
 def format_classifications(result: messages.ClassificationResult) -> bytes:
-    """The body of a classify response: a list of [label, score] for each example."""
+    """Return the body of a classify response: a list of [label, score] for each example."""
     rows = [
         "["
         + ", ".join(
@@ -54,7 +54,7 @@ def format_classifications(result: messages.ClassificationResult) -> bytes:
 
 
 def format_regressions(result: messages.RegressionResult) -> bytes:
-    """The body of a regress response: a value for each example."""
+    """Return the body of a regress response: a value for each example."""
     return _results([format_number(each.value, single=True) for each in result.regressions])
 
 

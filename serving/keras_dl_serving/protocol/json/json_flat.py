@@ -1,8 +1,8 @@
-"""Arrays of numbers out of JSON, without a list for every row: the one case that has to be fast.
+"""Arrays of numbers from JSON without a list for every row: the one case that has to be fast.
 
-A parser that writes the numbers into one buffer reads them, and the brackets and commas by themselves are
-compared with those of a regular array. Anything else (objects, strings, ragged lists, mistakes) is left to
-the parser that goes value by value.
+simdjson writes the numbers into one buffer, and the brackets and commas are compared with those of a regular
+array. Everything else (objects, strings, ragged lists, errors) is left to the parser that reads value by
+value.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class FlatArray:
     """A request for a single input.
 
     Attributes:
-        signature_name: empty where it names none.
-        key: of the document.
-        text: its value.
-        floats: the numbers of it in order.
-        shape: theirs.
+        signature_name: empty if the request has none.
+        key: the key of the array in the document.
+        text: the JSON of the array.
+        floats: the numbers in order.
+        shape: the shape of the array.
     """
 
     signature_name: str
@@ -47,7 +47,7 @@ class FlatArray:
     shape: tuple[int, ...]
 
     def numbers(self) -> list[int | float]:
-        """The same numbers, whole ones as integers."""
+        """Return the numbers, whole ones as integers."""
         numbers: list[int | float] = orjson.loads(
             b"[" + self.text.replace(b"[", b" ").replace(b"]", b" ") + b"]"
         )
@@ -55,7 +55,7 @@ class FlatArray:
 
 
 def parse_flat(body: bytes) -> FlatArray | None:
-    """The array of a body that is an object of one array of numbers; None for all others."""
+    """Return the array of a body that is an object with one array of numbers; None for any other body."""
     if len(body) < _SMALL:
         return None
     head = _HEAD.match(body)
@@ -71,7 +71,7 @@ def parse_flat(body: bytes) -> FlatArray | None:
     try:
         array: Any = simdjson.Parser().parse(text)
         floats = np.frombuffer(array.as_buffer(of_type="d"))
-    except (ValueError, RuntimeError):  # no JSON, or a number that is too large
+    except (ValueError, RuntimeError):  # invalid JSON, or a number that is too large
         return None
     if len(floats) != math.prod(shape):  # an empty list
         return None
@@ -80,13 +80,13 @@ def parse_flat(body: bytes) -> FlatArray | None:
 
 
 def _shape(text: bytes) -> tuple[int, ...]:
-    """The shape of nested lists; empty where they are not regular or have no values."""
+    """Return the shape of nested lists; empty if they are irregular or have no values."""
     skeleton = text.translate(None, _VALUES)
     opening = _OPENING.match(text)
     rank = opening[0].count(b"[") if opening else 0
     if rank > _MAX_RANK:
         return ()
-    # In the first list of every level, from the innermost on: a comma less than values.
+    # The first list of every level, from the innermost on, has one comma less than values.
     ends = [skeleton.find(b"]" * depth) for depth in range(1, rank + 1)]
     if -1 in ends:
         return ()

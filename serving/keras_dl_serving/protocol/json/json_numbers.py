@@ -1,4 +1,4 @@
-"""Numbers as TensorFlow Serving's JSON has them: read by RapidJSON's limits, written in its formats."""
+"""Numbers in TensorFlow Serving's JSON: read within RapidJSON's limits, written in its formats."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import struct
 from decimal import Decimal
 
-_MAX_WHOLE_DIGITS, _MAX_ZEROS = 21, 6  # of numbers that RapidJSON writes without an exponent
+_MAX_WHOLE_DIGITS, _MAX_ZEROS = 21, 6  # in numbers that RapidJSON writes without an exponent
 _SINGLE = struct.Struct("f")
 
 
@@ -28,12 +28,12 @@ def read_whole(digits: str) -> int | float:
 
 
 def format_number(value: float, *, single: bool) -> str:
-    """A float as TensorFlow Serving writes it, `.0` after whole numbers.
+    """Return a float as TensorFlow Serving writes it, with `.0` after a whole number.
 
     Args:
         value: the number.
-        single: it is a float32: where six significant digits are not the very number, nine are written, not
-            17.
+        single: whether it is a float32: if six significant digits do not give the exact number, nine are
+            written instead of 17.
     """
     if not math.isfinite(value):
         return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
@@ -51,7 +51,7 @@ def _float32(value: float) -> float:
 
 
 def format_shortest(value: float) -> str:
-    """The shortest decimals of a number, laid out as RapidJSON does."""
+    """Return the shortest decimals of a number, in RapidJSON's layout."""
     if not math.isfinite(value):
         return format_number(value, single=False)
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()

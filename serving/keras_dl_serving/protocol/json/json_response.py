@@ -1,4 +1,4 @@
-"""Tensors into JSON, as TensorFlow Serving's REST API writes them."""
+"""Tensors as JSON, as TensorFlow Serving's REST API writes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras_dl_serving.protocol.json.json_tensor import Form
 
 
 def format_response(tensors: Mapping[str, Array], form: Form) -> bytes:
-    """The body of a predict response. A single tensor goes without its name.
+    """Return the body of a predict response. A single tensor has no name.
 
     Raises:
         InvalidArgumentError: a tensor has a dtype that JSON cannot carry, or (rows) no batch axis of the
@@ -26,18 +26,18 @@ def format_response(tensors: Mapping[str, Array], form: Form) -> bytes:
     if not tensors:
         raise InvalidArgumentError("Cannot convert empty tensor map to JSON")
     text = _format_rows(tensors) if form == "rows" else _format_columns(tensors)
-    # Strings that are no UTF-8 leave as the bytes that they are.
+    # Strings that are not UTF-8 are sent as their bytes.
     return text.encode("utf-8", "surrogateescape")
 
 
 def format_error(message: str) -> bytes:
-    """The body of an error response."""
+    """Return the body of an error response."""
     quoted = json.dumps(message, ensure_ascii=False)
     return f'{{\n    "error": {quoted}\n}}'.encode("utf-8", "surrogateescape")
 
 
 def format_tensor(array: Array, *, strings_as_b64: bool) -> str:
-    """One tensor as JSON.
+    """Return a tensor as JSON.
 
     Raises:
         InvalidArgumentError: JSON cannot carry its dtype.
@@ -96,7 +96,7 @@ def _nested(tokens: list[str], shape: tuple[int, ...], count: int) -> list[str]:
 
 
 def _tokens(array: Array, strings_as_b64: bool) -> list[str]:
-    """The JSON of every value of an array."""
+    """Return the JSON of every value of an array."""
     flat = array.ravel()
     match dtypes.of_array(array).name:
         case "float32" if flat.size > 16:
@@ -121,7 +121,7 @@ def _tokens(array: Array, strings_as_b64: bool) -> list[str]:
 
 
 def _float32_tokens(flat: Array) -> list[str]:
-    """What `format_number` writes, faster: the format that each value needs is found for all at once."""
+    """Return what `format_number` does, but faster: the formats are found for all values at once."""
     values = flat.astype(np.float64)
     finite = np.isfinite(values)
     magnitude = np.abs(np.where(finite, values, 0.0))

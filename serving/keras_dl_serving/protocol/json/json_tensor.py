@@ -1,4 +1,4 @@
-"""Tensors out of JSON, by the rules and with the error texts of TensorFlow Serving's REST API.
+"""Tensors from JSON, by the rules and with the error texts of TensorFlow Serving's REST API.
 
 A predict request names its tensors in one of two forms:
 
@@ -6,9 +6,8 @@ A predict request names its tensors in one of two forms:
   the response is `{"predictions": [...]}`;
 - columns: `{"inputs": ...}`, a value or an object of whole tensors; the response is `{"outputs": ...}`.
 
-Arrays of numbers are taken by NumPy in one go where that cannot hide a mistake. Everything else, and
-everything wrong, goes value by value, in the order in which TensorFlow Serving looks, so that the same
-error comes first.
+NumPy converts an array of numbers at once where that cannot hide an error. Everything else, and everything
+invalid, is read value by value in TensorFlow Serving's order, so that the same error is reported first.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ _INTEGER_RANGES = {
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """A parsed predict request, its tensors still JSON values: a document, or the one array that it has."""
+    """A parsed predict request whose tensors are still JSON: a document, or its one array."""
 
     signature_name: str
     document: Mapping[str, Any]
@@ -56,10 +55,10 @@ class PredictRequest:
 
     @property
     def form(self) -> Form:
-        """Which of the two forms it has, which the response follows.
+        """The form of the request, which is also that of the response.
 
         Raises:
-            InvalidArgumentError: none, both, or no instances.
+            InvalidArgumentError: it has neither form, both, or no instances.
         """
         if self.flat:
             return "rows" if self.flat.key == "instances" else "columns"
@@ -80,7 +79,7 @@ class PredictRequest:
         return "rows"
 
     def tensors(self, specs: Mapping[str, TensorSpec]) -> dict[str, Array]:
-        """The request's tensors, by input name.
+        """Return the request's tensors by input name.
 
         Args:
             specs: the inputs of the signature.
@@ -97,7 +96,7 @@ class PredictRequest:
         if self.flat:
             (name, dtype), *others = wanted.items()
             array = None if others else _of_flat(self.flat, dtype)
-            if array is None:  # to be looked at value by value
+            if array is None:  # to be read value by value
                 return _parse_all(self.body).tensors(specs)
             return {name: array.reshape(self.flat.shape)}
         if self.form == "rows":
@@ -109,7 +108,7 @@ def parse_predict(body: bytes) -> PredictRequest:
     """Parse the body of a predict request.
 
     Raises:
-        InvalidArgumentError: it is no JSON object, or its `signature_name` no string.
+        InvalidArgumentError: it is not a JSON object, or its `signature_name` is not a string.
     """
     if flat := parse_flat(body):
         return PredictRequest(flat.signature_name, {}, mentions_bool=False, flat=flat, body=body)
@@ -118,15 +117,15 @@ def parse_predict(body: bytes) -> PredictRequest:
 
 def _parse_all(body: bytes) -> PredictRequest:
     document, signature_name = parse_object(body)
-    # NumPy takes True for 1. A document without these letters has no booleans to be taken so.
+    # NumPy reads True as 1. A document without these letters has no booleans.
     return PredictRequest(signature_name, document, mentions_bool=b"true" in body or b"false" in body)
 
 
 def parse_object(body: bytes) -> tuple[dict[str, Any], str]:
-    """The body of any request, and the signature that it names; empty where it names none.
+    """Return the document in a request's body, and its signature name, empty if it has none.
 
     Raises:
-        InvalidArgumentError: it is no JSON object, or its `signature_name` no string.
+        InvalidArgumentError: it is not a JSON object, or its `signature_name` is not a string.
     """
     document = parse(body)
     if not isinstance(document, dict):
@@ -141,7 +140,7 @@ def parse_object(body: bytes) -> tuple[dict[str, Any], str]:
 
 
 def format_error(value: Any, complaint: str) -> InvalidArgumentError:
-    """What is wrong with a JSON value."""
+    """Return the error about a JSON value."""
     return InvalidArgumentError(f"JSON Value: {quote(value)} {complaint}")
 
 
@@ -170,7 +169,7 @@ def _is_row_object(value: Any) -> bool:
 
 
 def _transpose(rows: list[Any], wanted: Mapping[str, DType]) -> dict[str, list[Any]]:
-    """The rows' values by input; nothing where the rows are not all alike."""
+    """Return the rows' values by input; empty if the rows differ in their names."""
     if not isinstance(rows[0], dict):
         return {next(iter(wanted)): rows}
     names = wanted.keys()
@@ -281,7 +280,7 @@ def _tensor(value: Any, dtype: DType) -> Array:
 
 
 def _of_flat(flat: FlatArray, dtype: DType) -> Array | None:
-    """What `_numeric` makes of the numbers, faster for floats."""
+    """Return what `_numeric` does, but faster for floats."""
     if dtype.name not in ("float32", "float64"):
         return _numeric(flat.numbers(), dtype)
     with np.errstate(over="ignore"):
@@ -289,7 +288,7 @@ def _of_flat(flat: FlatArray, dtype: DType) -> Array | None:
 
 
 def _numeric(value: Any, dtype: DType) -> Array | None:
-    """A regular array of numbers of the right type; None where only a closer look can tell."""
+    """Return a regular array of numbers of the right type; None if the values have to be read one by one."""
     if dtype.name not in ("float32", "float64", *_INTEGER_RANGES):
         return None
     try:
@@ -302,12 +301,12 @@ def _numeric(value: Any, dtype: DType) -> Array | None:
             return None
     elif array.dtype.kind not in "fiu":
         return None
-    with np.errstate(over="ignore"):  # too large for a float32 is infinity
+    with np.errstate(over="ignore"):  # a number too large for a float32 is infinity
         return array.astype(dtype.numpy)
 
 
 def _dense_shape(value: Any) -> list[int]:
-    """The shape of nested lists, as the first item of every level has it."""
+    """Return the shape of nested lists, by the first item of every level."""
     shape: list[int] = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -376,15 +375,15 @@ def _array(values: list[Any], shape: list[int], dtype: DType) -> Array:
 
 
 def is_b64(value: Any) -> bool:
-    """Whether a value is `{"b64": "..."}`."""
+    """Return whether a value is `{"b64": "..."}`."""
     return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
 
 
 def decode_b64(value: dict[str, Any]) -> bytes:
-    """The bytes in `{"b64": "..."}`.
+    """Return the bytes in `{"b64": "..."}`.
 
     Raises:
-        InvalidArgumentError: it is none, or no base64.
+        InvalidArgumentError: it is not of this form, or not base64.
     """
     if not is_b64(value):
         raise InvalidArgumentError(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
@@ -392,7 +391,7 @@ def decode_b64(value: dict[str, Any]) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        # White space and missing padding are no error to TensorFlow Serving.
+        # TensorFlow Serving accepts white space and missing padding.
         text = "".join(text.split()).rstrip("=.")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)

@@ -17,14 +17,14 @@ from keras_dl_serving.errors import InvalidArgumentError
 from keras_dl_serving.protocol.json.json_numbers import read_float, read_whole
 from keras_dl_serving.protocol.json.rapidjson_compat import BOM, read_document
 
-_STRING = re.compile(rb'("(?:[^"\\]++|\\.)*+")(\s*:)?', re.DOTALL)  # with the colon, a name
-_FEW_NAMES = 8  # for which counting each is faster than going through all strings
+_STRING = re.compile(rb'("(?:[^"\\]++|\\.)*+")(\s*:)?', re.DOTALL)  # with the colon: a name
+_FEW_NAMES = 8  # up to which counting each name is faster than scanning all strings
 
 
 def parse(text: bytes) -> Any:
-    """The value of a JSON document; what follows its end is ignored.
+    """Return the value of a JSON document; text after its end is ignored.
 
-    Of names that come twice in the document itself, or in its `inputs`, the first counts, as to RapidJSON's
+    Of duplicate names in the document itself, or in its `inputs`, the first counts, as in RapidJSON's
     `FindMember`.
 
     Raises:
@@ -40,12 +40,12 @@ def parse(text: bytes) -> Any:
 
 
 def _may_repeat_names(text: bytes, value: Any) -> bool:
-    """Whether names are in the text more often than in its value, of which orjson took the last."""
+    """Return whether the text may have duplicate names, of which orjson keeps the last."""
     if not isinstance(value, dict):
         return False
     inputs = value.get("inputs")
     names = [*value, *inputs] if isinstance(inputs, dict) else [*value]
-    # Mostly, all the rest is numbers: then there are no more quotation marks than those of the names.
+    # Usually everything else is numbers: then there are no more quotation marks than those of the names.
     at = -1
     for _ in range(2 * len(names) + 1):
         at = text.find(b'"', at + 1)
@@ -72,9 +72,9 @@ def _parse_slowly(text: bytes) -> Any:
 
 
 def _parse_lenient(text: bytes) -> Any:
-    """Read a document with non-finite numbers, bytes that are no UTF-8, or something after its end.
+    """Read a document with non-finite numbers, bytes that are not UTF-8, or text after its end.
 
-    Python's reader knows fewer rules than RapidJSON; on whatever it might take wrongly, this raises
+    Python's reader is less strict than RapidJSON; on a document that it might read differently, this raises
     ValueError.
     """
     if b"\\u" in text:  # a surrogate without its pair

@@ -22,7 +22,7 @@ _MAX_DEPTH = 200
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-# Numbers, each with its comma: long lists of them are read in one go, up to where the mistake is.
+# Numbers, each with its comma: long lists of them are read at once, up to the error.
 _NUMBERS = re.compile(
     rb"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?[ \t\n\r]*+,[ \t\n\r]*+)++"
 )
@@ -31,7 +31,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 def read_document(text: bytes) -> Any:
-    """Read a JSON document byte by byte; what follows its end is ignored.
+    """Read a JSON document byte by byte; text after its end is ignored.
 
     Raises:
         InvalidArgumentError: `JSON Parse error: ...`, with RapidJSON's reason and offset.
@@ -40,14 +40,14 @@ def read_document(text: bytes) -> Any:
 
 
 def quote(value: Any) -> str:
-    """A value as JSON in one line, cut at 256 characters: what error texts show of a document."""
+    """Return a value as JSON in one line, cut at 256 characters, as error texts quote it."""
     pieces: list[str] = []
     _quote(value, pieces, _QUOTE_LIMIT)
     return "".join(pieces)[:_QUOTE_LIMIT]
 
 
 def type_name(value: Any) -> str:
-    """RapidJSON's name for the type of a value."""
+    """Return RapidJSON's name for the type of a value."""
     if value is None:
         return "Null"
     if isinstance(value, bool):
@@ -86,7 +86,7 @@ def _quoted_string(value: str) -> str:
 
 
 class _Reader:
-    """RapidJSON's recursive descent, byte by byte, for the sake of its errors."""
+    """RapidJSON's recursive descent, byte by byte, which gives its errors."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -104,7 +104,7 @@ class _Reader:
         )
 
     def _peek(self) -> bytes:
-        """The next byte; empty at the end, which RapidJSON takes a zero byte to be."""
+        """Return the next byte; empty at the end, which for RapidJSON is also a zero byte."""
         return self._text[self._at : self._at + 1].rstrip(b"\x00")
 
     def _take(self, expected: bytes) -> bool:
@@ -181,13 +181,13 @@ class _Reader:
             self._skip_space()
 
     def _numbers(self) -> list[Any]:
-        """Those that come next, as far as they are plain."""
+        """Return the plain numbers that come next."""
         found = _NUMBERS.match(self._text, self._at)
         if not found:
             return []
         try:
             numbers: list[Any] = orjson.loads(b"[%b]" % found[0].rstrip(b" \t\n\r,"))
-        except orjson.JSONDecodeError:  # one of them is too big
+        except orjson.JSONDecodeError:  # one of them is too large
             return []
         self._at = found.end()
         return numbers

@@ -1,1 +1,1 @@
-"""TensorFlow Serving's protocol buffers without TensorFlow: messages, and NumPy arrays in and out of them."""
+"""TensorFlow Serving's protocol buffers without TensorFlow: messages, and NumPy arrays in them."""

@@ -1,7 +1,7 @@
-"""The descriptors of what the server offers, under the original's names, for clients that ask for them.
+"""The descriptors of the server's services under the original's names, for gRPC's reflection.
 
 `serving.proto` and `config.proto` are in a package of their own, with bytes for what the server passes on
-unread. Here, their messages get the names and types that TensorFlow Serving's have.
+unread. Here, their messages get the names and types of TensorFlow Serving's.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ class Method:
     """A method of a service.
 
     Attributes:
-        request: the name of its message; that of the response ends in `Response` instead.
-        asks_many: whether it takes a stream of requests.
-        answers_many: whether it gives a stream of responses.
+        request: the name of the request's message; the response's ends in `Response` instead.
+        asks_many: whether the request is a stream.
+        answers_many: whether the response is a stream.
     """
 
     request: str
@@ -73,10 +73,10 @@ class Method:
 
 
 class Descriptors:
-    """Files of descriptors, by name and by symbol.
+    """Descriptor files by name and by symbol.
 
     Args:
-        services: the methods of each service by name, the service by its full name.
+        services: by the full name of each service, its methods by name.
     """
 
     def __init__(self, services: Mapping[str, Mapping[str, Method]]) -> None:
@@ -84,18 +84,18 @@ class Descriptors:
         self._symbols = {symbol: file.name for file in self._files.values() for symbol in _symbols(file)}
 
     def of_file(self, name: str) -> list[bytes]:
-        """A file and those that it imports.
+        """Return a file and the files that it imports.
 
         Raises:
-            KeyError: there is none of this name.
+            KeyError: there is no such file.
         """
         return [file.SerializeToString() for file in self._with_imports(name)]
 
     def of_symbol(self, symbol: str) -> list[bytes]:
-        """The file that has a service, method, message, field or enum, and those that it imports.
+        """Return the file of a service, method, message, field or enum, and the files that it imports.
 
         Raises:
-            KeyError: there is none of this name.
+            KeyError: there is no such symbol.
         """
         name = symbol.lstrip(".")
         while name not in self._symbols:

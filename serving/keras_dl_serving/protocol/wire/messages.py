@@ -1,9 +1,9 @@
 """The message classes of `serving.proto` and `config.proto`, in a descriptor pool of their own.
 
 TensorFlow and the official stubs register the same messages in protobuf's default pool, which refuses a
-second definition of a name; a private pool meets neither them nor a version check of generated code, so it
-works with every protobuf runtime, before and after TensorFlow is imported. `messages.pyi` beside this file
-tells type checkers what is in here.
+second definition of a name. A private pool avoids these conflicts and the version check of generated code:
+it works with every protobuf runtime, before and after TensorFlow is imported. `messages.pyi` beside this
+file declares the classes for type checkers.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from google.protobuf import descriptor_pool, message_factory
 
 
 def _files(descriptor_set: bytes) -> Iterator[bytes]:
-    """The files in a `FileDescriptorSet`, whose only field they are, each behind a tag and its length.
+    """Yield the files in a `FileDescriptorSet`: its only field, each after a tag and its length.
 
-    `descriptor_pb2` reads it too, but takes 0.03 s to import, of the half that a client may take to start.
+    `descriptor_pb2` could read it, but takes 0.03 s to import, of the 0.5 s that a client may take to start.
     """
     at = 0
     while at < len(descriptor_set):

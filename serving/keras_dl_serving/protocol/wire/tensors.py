@@ -1,4 +1,4 @@
-"""NumPy arrays in and out of `TensorProto`."""
+"""NumPy arrays to and from `TensorProto`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FIELDS = {
     "bool": "bool_val",
     "string": "string_val",
 }
-# The fields that serving.proto declares as bytes: what their packed bytes hold.
+# The fields that serving.proto declares as bytes, and the type of their packed values.
 _PACKED = {"float_val": "<f4", "double_val": "<f8", "scomplex_val": "<c8", "dcomplex_val": "<c16"}
 _UNPACKED_NUMBERS = {
     "float_val": (5, "<u4"),
@@ -35,19 +35,19 @@ _UNPACKED_NUMBERS = {
     "scomplex_val": (9, "<u4"),
     "dcomplex_val": (12, "<u8"),
 }
-# Fewer values than the shape has elements stand for repeats of the last: a few bytes must not become
-# gigabytes.
+# If there are fewer values than the shape has elements, the last is repeated. The limit keeps a few bytes
+# from becoming gigabytes.
 _MAX_EXPANDED_BYTES = 2**28
 
 
 def write(array: Array, proto: TensorProto, *, as_content: bool) -> None:
-    """Put an array into an empty proto.
+    """Write an array into an empty proto.
 
     Args:
         array: the values; arrays of `bytes` (dtype object) are strings.
-        proto: where to.
-        as_content: numbers as one block of bytes, instead of typed values, which is what TensorFlow Serving
-            answers unless told otherwise.
+        proto: the proto to fill.
+        as_content: write numbers as one block of bytes instead of typed values, which are TensorFlow
+            Serving's default.
     """
     dtype = dtypes.of_array(array)
     proto.dtype = dtype.number
@@ -69,7 +69,7 @@ def write(array: Array, proto: TensorProto, *, as_content: bool) -> None:
 
 
 def read(proto: TensorProto) -> Array:
-    """The array in a proto.
+    """Return the array in a proto.
 
     Raises:
         ValueError: the proto is not a tensor: unknown dtype, unknown or impossible shape, too few bytes.

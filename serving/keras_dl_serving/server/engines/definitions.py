@@ -1,4 +1,4 @@
-"""The definitions of signatures of models that carry none of their own."""
+"""`SignatureDef`s for models that have none of their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras_dl_serving.protocol.wire import messages
 
 
 def serialize(signatures: Mapping[str, Signature]) -> bytes:
-    """Signatures as a `SignatureDefMap`."""
+    """Return signatures as a serialized `SignatureDefMap`."""
     definitions = messages.SignatureDefMap()
     for name, signature in signatures.items():
         definition = definitions.signature_def[name]

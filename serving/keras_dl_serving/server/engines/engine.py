@@ -1,4 +1,4 @@
-"""The protocol of what runs a model: `Engine`, its threads, and the cancellation of a run."""
+"""The interface `Engine` of everything that runs a model, its threads, and the cancellation of a run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from keras_dl_serving.protocol.signatures import Signature
 
 
 class Cancellation:
-    """The end of a run before its result: its deadline has passed, or its request is given up.
+    """The cancellation of a run: by its deadline, or because its request was cancelled.
 
     Attributes:
-        deadline: by the monotonic clock; None for no limit.
-        cancelled: whether the request has been given up.
+        deadline: by the monotonic clock; None is no limit.
+        cancelled: whether the request was cancelled.
     """
 
     def __init__(self, deadline: float | None = None) -> None:
@@ -26,27 +26,27 @@ class Cancellation:
         self._act: Callable[[], object] | None = None
 
     def cancel(self) -> None:
-        """Give it up."""
+        """Cancel the run."""
         self.cancelled = True
         if self._act:
             self._act()
 
     def on_cancel(self, act: Callable[[], object]) -> None:
-        """Call this when it is given up, at once if it has been; from any thread, and twice if need be."""
+        """Register the function to call on cancellation: from any thread, at once if cancelled, or twice."""
         self._act = act
         if self.cancelled:
             act()
 
     def settle(self) -> None:
-        """Forget what to call, as the run is over: it would keep alive what it refers to."""
+        """Discard that function after the run, as it would keep alive what it refers to."""
         self._act = None
 
     def check(self) -> None:
-        """Raise what a run that has not begun yet ends with.
+        """Raise an error if the run is cancelled before its start.
 
         Raises:
-            CancelledError: it has been given up.
-            DeadlineExceededError: its deadline has passed.
+            CancelledError: the request was cancelled.
+            DeadlineExceededError: the deadline has passed.
         """
         if self.cancelled:
             raise CancelledError("The request was given up")
@@ -55,19 +55,19 @@ class Cancellation:
 
 
 class Engine(Protocol):
-    """One loaded version of a model. Calls come from several threads at once."""
+    """One loaded version of a model. It is called from several threads at once."""
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
-        """What can be asked, by signature name."""
+        """The signatures by name."""
 
     @property
     def refused(self) -> Mapping[str, str]:
-        """Why each of the other signatures cannot be asked."""
+        """The reason why another signature cannot be called, by name."""
 
     @property
     def signature_def_map(self) -> bytes:
-        """The same as a serialized `SignatureDefMap`, which is what metadata requests are answered with."""
+        """The signatures as a serialized `SignatureDefMap`, with which metadata requests are answered."""
 
     def run(
         self,
@@ -76,32 +76,32 @@ class Engine(Protocol):
         outputs: Sequence[str],
         cancellation: Cancellation | None = None,
     ) -> list[Array]:
-        """Compute the named outputs of a signature from all its inputs (those with a default may be missing).
+        """Compute the named outputs of a signature from all its inputs; one with a default may be missing.
 
         Args:
-            signature_name: which.
-            inputs: by name.
-            outputs: their names.
-            cancellation: ends the run, as soon as the runtime allows.
+            signature_name: the signature.
+            inputs: arrays by name.
+            outputs: the names of the outputs.
+            cancellation: ends the run as soon as the runtime allows.
 
         Raises:
             StatusError: the runtime refuses the inputs or fails, in its own words.
         """
 
     def close(self) -> None:
-        """Give back memory and threads. No call is running, none comes any more."""
+        """Release memory and threads. No call is running, and none will follow."""
 
 
 @dataclass(frozen=True)
 class Threads:
-    """The threads that a run may take; 0 leaves it to the runtime.
+    """The threads of a run; 0 leaves the number to the runtime.
 
-    TensorFlow and onnxruntime take all cores, whose hand-overs cost a small model more than they save.
+    TensorFlow and onnxruntime use all cores by default, which costs a small model more than it saves.
 
     Attributes:
-        within: for one operation.
-        between: for operations that do not wait for each other. TFLite has no such, and TensorFlow takes
-            none unless told to: requests that come at the same time are work enough.
+        within: threads within one operation.
+        between: threads that run independent operations at the same time. TFLite does not use them, and
+            TensorFlow uses them only if the number is set, because concurrent requests use the cores.
     """
 
     within: int = 0

@@ -14,10 +14,10 @@ def open_engine(
     """Load the model in the folder of one version.
 
     Args:
-        version_folder: where it is.
-        platform: `tensorflow`, `onnx` or `tflite`; by default what the folder has, a SavedModel first.
-        prefer_tflite: where the platform is TensorFlow, take `model.tflite` if there is one.
-        threads: for its runs. All SavedModels of a process share the threads of the first.
+        version_folder: the folder.
+        platform: `tensorflow`, `onnx` or `tflite`; by default the format in the folder, a SavedModel first.
+        prefer_tflite: for TensorFlow, load `model.tflite` if it exists.
+        threads: the threads of its runs. All SavedModels of a process share the threads of the first.
 
     Raises:
         StatusError: it cannot be loaded; the message is the runtime's.

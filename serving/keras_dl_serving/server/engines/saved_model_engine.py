@@ -1,4 +1,4 @@
-"""SavedModels, through a TensorFlow 1 session as TensorFlow Serving runs them.
+"""SavedModels in a TensorFlow 1 session, as TensorFlow Serving runs them.
 
 A session loads what `tf.saved_model.load` cannot (models of TensorFlow 1), gives the runtime's own error
 messages, and a callable of the session costs a fifth of `session.run`.
@@ -40,7 +40,7 @@ _MAX_MILLISECONDS = 2**31 - 1
 
 
 class SavedModelEngine:
-    """One SavedModel in one session."""
+    """A SavedModel in a session."""
 
     def __init__(self, version_folder: Path, threads: Threads) -> None:
         graph = tf.Graph()
@@ -67,12 +67,12 @@ class SavedModelEngine:
         self._defaults = {name: _defaults(proto) for name, proto in self._protos.items()}
         self._run_options = RunOptions()
         if threads.between <= 1:
-            # In the thread that asks: the way to TensorFlow's own costs more than a small model.
+            # In the caller's thread: switching to TensorFlow's own costs more than a small model.
             self._run_options.inter_op_thread_pool = -1
         self._callables: dict[tuple[str, tuple[str, ...]], Callable[..., list[Any]]] = {}
         self._places: dict[tuple[str, tuple[str, ...]], tuple[list[Any], list[Any]]] = {}
-        # Runs that have been quick, by signature, outputs and shapes, and so will be again: these need no
-        # time limit, and run in the thread that asks. How long a loop takes is for its values to say.
+        # Runs that were quick, by signature, outputs and shapes, and will be again: they need no time limit
+        # and run in the caller's thread. Only the duration of a loop depends on the values.
         self._quick: set[tuple[Any, ...]] = set()
         self._has_loops = _has_loops(meta_graph.graph_def)
 
@@ -93,7 +93,7 @@ class SavedModelEngine:
             results = self._run(signature_name, tuple(outputs), feeds, cancellation)
         except tf.errors.OpError as error:
             raise _status_error(error) from error
-        except UnicodeDecodeError as error:  # its message quotes bytes of the request that are no text
+        except UnicodeDecodeError as error:  # its message quotes bytes of the request that are not text
             raise InvalidArgumentError(error.object.decode("utf-8", "replace")) from error
         return [_as_array(result) for result in results]
 
@@ -127,7 +127,7 @@ class SavedModelEngine:
     def _run_until(
         self, deadline: float, signature_name: str, outputs: tuple[str, ...], feeds: list[Array]
     ) -> list[Any]:
-        """Run in TensorFlow's threads, which is what its time limit needs and costs 0.1 ms."""
+        """Run in TensorFlow's threads, which its time limit requires; this costs 0.1 ms."""
         milliseconds = max(math.ceil((deadline - time.monotonic()) * 1e3), 1)
         options = RunOptions(timeout_in_ms=min(milliseconds, _MAX_MILLISECONDS))
         fed, fetched = self._tensors(signature_name, outputs)
@@ -142,7 +142,7 @@ class SavedModelEngine:
         return found
 
     def _tensors(self, signature_name: str, outputs: tuple[str, ...]) -> tuple[list[Any], list[Any]]:
-        """What a signature takes and gives, as the session knows it."""
+        """Return the session's tensors of a signature's inputs and outputs."""
         key = (signature_name, outputs)
         if key not in self._places:
             proto = self._protos[signature_name]
@@ -179,7 +179,7 @@ def _serialized_signatures(meta_graph: Any) -> bytes:
 
 
 class _Loader(SavedModelLoader):
-    """TensorFlow's loader; as the one in C++, it needs no folder of variables for a model that has none."""
+    """TensorFlow's loader; like the one in C++, it requires no variables folder for a model without any."""
 
     def restore_variables(self, sess: Any, saver: Any, import_scope: str | None = None) -> None:
         index = Path(f"{self._variables_path}.index")
@@ -222,6 +222,6 @@ def _as_array(result: Any) -> Array:
 def _status_error(error: Exception) -> StatusError:
     if isinstance(error, tf.errors.OpError):
         return StatusError.of(Code(error.error_code), error.message)
-    if isinstance(error, OSError | RuntimeError):  # no readable file, or no graph to serve
+    if isinstance(error, OSError | RuntimeError):  # not a readable file, or no graph to serve
         return NotFoundError(str(error))
     return UnknownError(f"{type(error).__name__}: {error}")

@@ -1,7 +1,7 @@
-"""SignatureDefs in the metadata of a TFLite file, where TensorFlow Serving looks for them.
+"""SignatureDefs in the metadata of a TFLite file, where TensorFlow Serving reads them.
 
 `tflite::SetSignatureDefMap` writes them: a metadata entry whose buffer is a FlexBuffer, a map of names to
-serialized SignatureDefs. The signatures of the file itself are something else, which the interpreter reads.
+serialized SignatureDefs. They are not the file's own signatures, which the interpreter reads.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _ENTRY = b"signature_defs_metadata"
 
 
 def signature_defs(file: bytes) -> dict[str, messages.SignatureDef]:
-    """The SignatureDefs by name; none where the file has no such entry.
+    """Return the SignatureDefs by name; empty if the file has no such entry.
 
     Raises:
-        InvalidArgumentError: there is one that cannot be read.
+        InvalidArgumentError: one cannot be read.
     """
     if _ENTRY not in file:
         return {}
