@@ -101,7 +101,8 @@ def to_tflite(
         path: the file; an existing file is replaced.
         endpoint: the name of the model's endpoint.
         quantize: "float16" halves the weights, "dynamic" keeps them in 8 bits, "int8" computes in 8 bits. The
-            inputs and outputs keep their dtypes, and the tolerance is that of `parity.QUANTIZED_TOLERANCES`.
+            inputs and outputs keep their dtypes, and the tolerance is that of
+            `comparing.QUANTIZED_TOLERANCES`.
         representative_data: real inputs for "int8", up to 256 examples: an array, a dict of arrays, or a
             tf.data pipeline of batches (of pairs, the first element is used).
         integer_io: whether floating inputs and outputs of an "int8" file are int8, for hardware without
@@ -170,7 +171,7 @@ def to_onnx(
         opset: the version of the ONNX operators, 13 to 18.
         quantize: "float16" halves the weights and activations, "int8" quantizes both statically (QDQ, weights
             per channel). The inputs and outputs keep their dtypes, and the tolerance is that of
-            `parity.QUANTIZED_TOLERANCES`.
+            `comparing.QUANTIZED_TOLERANCES`.
         representative_data: real inputs for "int8", as for `to_tflite`.
         accuracy_data: labeled data to measure the accuracy before and after, as for `export`.
         max_accuracy_drop: the largest allowed drop of accuracy, as a fraction.
