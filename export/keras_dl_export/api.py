@@ -250,7 +250,7 @@ def export(
         random: "refuse" raises an error if an endpoint draws random numbers from a hidden generator, such as
             that of a layer: a file would repeat them after every reload. "mean" replaces them by their mean.
         tolerance: the allowed difference of floating outputs, relative to 1 + the largest magnitude of an
-            example's output, if it is larger than the default; see `parity.TOLERANCES`. It is recorded in
+            example's output, if it is larger than the default; see `comparing.TOLERANCES`. It is recorded in
             `release.json`, and `verify` reads it from there.
         progress: called with the name of each step as it begins.
 
