@@ -37,7 +37,7 @@ def as_path(argument: str, value: Any, example: str) -> Path:
     if longest > _LONGEST:
         raise ValueError(
             f"{argument}: expected names of at most {_LONGEST} bytes in the path, got one of {longest}: "
-            f"{text[:40]!r}... Take a shorter name."
+            f"{text[:40]!r}... Use a shorter name."
         )
     return path
 

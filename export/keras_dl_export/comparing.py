@@ -62,7 +62,7 @@ def check_array(place: str, expected: NDArray[Any], got: NDArray[Any]) -> None:
 
 
 class Noise:
-    """The amount by which rounding alone moves a sample's answers; computed once, when it matters."""
+    """The change of a sample's outputs by rounding alone, computed once and only if needed."""
 
     def __init__(self, sample: Sample) -> None:
         self._case = sample

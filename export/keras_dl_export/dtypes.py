@@ -134,7 +134,7 @@ def _strings(label: str, value: Any) -> Array:
             encode(text)
         except UnicodeEncodeError:
             raise TypeError(
-                f"{label}: expected dtype string, got half a surrogate pair in {text!r:.80}. Give bytes."
+                f"{label}: expected dtype string, got half a surrogate pair in {text!r:.80}. Pass bytes."
             ) from None
     return array
 

@@ -45,7 +45,7 @@ class IntegerScale:
 class Runner(ABC):
     """One endpoint of a written file: `runner({"image": images})` -> a dict of arrays.
 
-    A subclass runs a format in one runtime and implements `run` alone.
+    A subclass runs a format in one runtime and implements only `run`.
 
     Attributes:
         endpoint: the endpoint's name.

@@ -313,13 +313,13 @@ def _refuse_hidden_state(name: str, function: Any, random: str) -> None:
     for node in drawn or seeded:
         raise ConversionError(
             f"endpoint {name!r}: {_layer(node.name)!r} draws random numbers from a hidden generator, and "
-            "every reload of an exported file would repeat them. Take the noise as an input of the "
+            "every reload of an exported file would repeat them. Pass the noise as an input of the "
             f"endpoint{remedy}."
         )
     for node in assigned:
         raise ConversionError(
             f"endpoint {name!r}: {_layer(node.name)!r} changes a variable while it runs, but exported files "
-            "keep no state between calls. Take the state as an input and return it."
+            "keep no state between calls. Pass the state as an input and return it."
         )
 
 

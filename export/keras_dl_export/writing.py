@@ -112,7 +112,7 @@ def check_written_file(
     except ExportError as error:
         reason = str(error).replace(str(path), label)
         raise ConversionError(
-            f"{reason} Leave {format.name!r} out, or build the layer from others."
+            f"{reason} Omit {format.name!r}, or build the layer from others."
         ) from error
     quantize = quantization.kind if quantization else None
     write = partial(format.write, quantization=quantization)

@@ -27,7 +27,7 @@ class Noise(layers.Layer):
 def test_hidden_randomness_is_refused(hidden: bool) -> None:
     model = keras.Sequential([keras.Input((4,)), Noise(hidden, name="sampler")])
     before = [weight.numpy() for weight in model.variables]
-    with pytest.raises(ConversionError, match="sampler.* draws random numbers .* Take the noise as an input"):
+    with pytest.raises(ConversionError, match="sampler.* draws random numbers .* Pass the noise as an input"):
         trace_endpoints(model)
     for now, then in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(now, then)
@@ -80,7 +80,7 @@ def test_a_draw_without_a_mean_is_refused() -> None:
         return tf.cast(keras.random.categorical(x, 4, seed=layer.seed), "float32")
 
     model = keras.Sequential([keras.Input((4,)), Draw(draw, name="sampler")])
-    with pytest.raises(ConversionError, match=r"sampler.* Take the noise as an input of the endpoint\.$"):
+    with pytest.raises(ConversionError, match=r"sampler.* Pass the noise as an input of the endpoint\.$"):
         trace_endpoints(model, random="mean")
     with pytest.raises(ValueError, match="random: expected one of 'refuse', 'mean', got 'median'"):
         trace_endpoints(model, random="median")

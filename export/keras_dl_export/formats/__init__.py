@@ -1,1 +1,1 @@
-"""Everything that one format needs, in a folder of its own; `registry` lists the formats."""
+"""The formats, one folder per format; `registry` lists them."""

@@ -1,1 +1,1 @@
-"""ONNX: one graph a file, for onnxruntime."""
+"""ONNX: one graph per file, for onnxruntime."""

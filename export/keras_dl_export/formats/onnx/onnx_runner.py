@@ -50,12 +50,12 @@ class OnnxRunner(Runner):
         outputs: Sequence[str],
         options: onnxruntime.RunOptions | None = None,
     ) -> list[NDArray[Any]]:
-        """Compute the named outputs alone.
+        """Compute only the named outputs.
 
         Args:
             inputs: arrays that fit `inputs`.
             outputs: the names of outputs.
-            options: onnxruntime's, of this run.
+            options: onnxruntime's options of this run.
         """
         feeds = {self.names_in_file[name]: as_onnx_text(array) for name, array in inputs.items()}
         results: list[NDArray[Any]] = self.session.run(outputs, feeds, options)

@@ -1,1 +1,1 @@
-"""SavedModel: what TensorFlow and TensorFlow Serving load."""
+"""SavedModel: the format of TensorFlow and TensorFlow Serving."""
