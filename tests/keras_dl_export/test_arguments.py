@@ -106,7 +106,7 @@ def _failing() -> Iterator[Any]:
         (np.array([["a"] * 4]), r"inputs\['x'\].*float32"),
         ({"x": None}, r"inputs\['x'\].*None"),
         ({"x": np.array([[None] * 4])}, r"inputs\['x'\].*NoneType"),
-        ({"y": X}, r"inputs.*take x.*'y'"),
+        ({"y": X}, r"inputs.*expected arrays for x.*'y'"),
         (X > 3, r"inputs\['x'\].*float32, got bool"),
         (5, r"inputs\['x'\].*\(batch, 4\), got \(\)"),
         (tf.data.Dataset.from_tensor_slices(X), r"inputs\['x'\].*\(batch, 4\), got \(4,\).*first axis"),
