@@ -45,7 +45,7 @@ def main():
 
     classifier = CNN.from_preset("cnn-mnist")
     z = np.asarray(gan.sample_prior(1000 if page.quick else 4000, seed=2))
-    drawn = np.asarray(gan.generate(z))
+    drawn = np.asarray(gan.generate(z=z))
     thin, bold = thin_and_bold(z, read(classifier, drawn), drawn.mean(axis=(1, 2, 3)))
     start = np.stack([each[0] for each in thin])
     # The means over many latents differ only in the ink.

@@ -19,11 +19,11 @@ def main():
     gan = ConditionalGAN.from_preset("cgan-mnist")
     rows, classes = 8, np.arange(10)
     z = np.repeat(np.asarray(gan.sample_prior(rows, seed=1)), 10, axis=0)
-    images = np.asarray(gan.generate(z, np.tile(classes, rows)))
+    images = np.asarray(gan.generate(z=z, label=np.tile(classes, rows)))
     plot_images(first, images, columns=10, title="one z per row, one class per column")
 
     asked = np.repeat(classes, 20 if page.quick else 100)
-    drawn = np.asarray(gan.generate(len(asked), asked, seed=2))
+    drawn = np.asarray(gan.generate(len(asked), label=asked, seed=2))
     answers = np.asarray(CNN.from_preset("cnn-mnist").predict(drawn, verbose=0)).argmax(-1)
     counts = np.zeros((10, 10))
     np.add.at(counts, (asked, answers), 1)

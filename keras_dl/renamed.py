@@ -1,11 +1,13 @@
-"""Arguments that were renamed: the former names keep working, with a warning."""
+"""Former calls of public functions, which keep working with a warning: other names, other positions."""
 
 from __future__ import annotations
 
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,5 +36,32 @@ def renamed(**former: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             return function(*args, **kwargs)
 
         return with_former_names
+
+    return decorate
+
+
+def arrays_by_keyword(*names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a sampler `method(count, *, z=None, label=None)`, so that it accepts `method(z, label)`, too.
+
+    Args:
+        *names: the arrays that had positions, in their order; the first stood in the place of `count`.
+    """
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(method)
+        def with_arrays(*args: P.args, **kwargs: P.kwargs) -> R:
+            model, *positional = args
+            count, others = positional[:1], positional[1:]
+            arrays: dict[str, Any] = dict(zip(names[1:], others, strict=False))
+            if count and np.ndim(cast(Any, count[0])):
+                arrays, count = {names[0]: count[0], **arrays}, []
+            if not arrays or len(others) >= len(names):
+                return method(*args, **kwargs)
+            call = ", ".join(f"{name}=..." for name in arrays)
+            warnings.warn(f"count: pass arrays by keyword, {call}", DeprecationWarning, stacklevel=2)
+            kwargs.update(arrays)
+            return method(model, *count, **kwargs)  # type: ignore[arg-type]
+
+        return with_arrays
 
     return decorate

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.markup import escape
@@ -92,8 +92,8 @@ def train(
             seed=seed,
             settings=_settings(settings or []),
             resume=resume,
-            strategy=strategy,
-            precision=precision,
+            strategy=cast(Any, strategy),  # `train` checks both
+            precision=cast(Any, precision),
             deterministic=deterministic,
         )
     _show_run(run)

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +21,93 @@ from keras_dl.data.splits import Selection, select
 from keras_dl.renamed import renamed
 from keras_dl_export.arguments import check_int
 
+if TYPE_CHECKING:
+    from keras_dl.data.batches import Dataset, LoadOptions, Tensor
 
+    Pair = tuple[Tensor, Tensor]
+
+
+@overload
+def load(
+    source: SourceLike,
+    split: str = "train",
+    batch_size: int = 128,
+    *,
+    labels: Literal[True] = True,
+    **options: Unpack[LoadOptions],
+) -> Dataset[Pair]: ...
+@overload
+def load(
+    source: SourceLike,
+    split: tuple[str, str],
+    batch_size: int = 128,
+    *,
+    labels: Literal[True] = True,
+    **options: Unpack[LoadOptions],
+) -> tuple[Dataset[Pair], Dataset[Pair]]: ...
+@overload
+def load(
+    source: SourceLike,
+    split: tuple[str, str, str],
+    batch_size: int = 128,
+    *,
+    labels: Literal[True] = True,
+    **options: Unpack[LoadOptions],
+) -> tuple[Dataset[Pair], Dataset[Pair], Dataset[Pair]]: ...
+@overload
+def load(
+    source: SourceLike,
+    split: list[str] | tuple[str, ...],
+    batch_size: int = 128,
+    *,
+    labels: Literal[True] = True,
+    **options: Unpack[LoadOptions],
+) -> tuple[Dataset[Pair], ...]: ...
+@overload
+def load(
+    source: SourceLike,
+    split: str = "train",
+    batch_size: int = 128,
+    *,
+    labels: Literal[False],
+    **options: Unpack[LoadOptions],
+) -> Dataset[Tensor]: ...
+@overload
+def load(
+    source: SourceLike,
+    split: tuple[str, str],
+    batch_size: int = 128,
+    *,
+    labels: Literal[False],
+    **options: Unpack[LoadOptions],
+) -> tuple[Dataset[Tensor], Dataset[Tensor]]: ...
+@overload
+def load(
+    source: SourceLike,
+    split: tuple[str, str, str],
+    batch_size: int = 128,
+    *,
+    labels: Literal[False],
+    **options: Unpack[LoadOptions],
+) -> tuple[Dataset[Tensor], Dataset[Tensor], Dataset[Tensor]]: ...
+@overload
+def load(
+    source: SourceLike,
+    split: list[str] | tuple[str, ...],
+    batch_size: int = 128,
+    *,
+    labels: Literal[False],
+    **options: Unpack[LoadOptions],
+) -> tuple[Dataset[Tensor], ...]: ...
+@overload
+def load(
+    source: SourceLike,
+    split: str | Sequence[str] = "train",
+    batch_size: int = 128,
+    *,
+    labels: bool,
+    **options: Unpack[LoadOptions],
+) -> Any: ...
 @renamed(shard="share")
 def load(
     source: SourceLike,
@@ -44,7 +130,7 @@ def load(
     cache: bool | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     shard: Shard | None = None,
-) -> tf.data.Dataset | Any:
+) -> Any:
     """Return batches of a data set: `(image, label)`, image float32 (B, H, W, C) in [0, 1], label int32 (B,).
 
     The batches of tables and 2D arrays are `(features, label)`, features float32 (B, D); those of text are

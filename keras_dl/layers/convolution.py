@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import keras
 from keras import ops
 
 from keras_dl.layers.arguments import check_choice
 from keras_dl_export.arguments import check_int
+
+Padding = int | Sequence[int] | Literal["valid", "same"]
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -38,7 +41,12 @@ class Conv2D(keras.layers.Conv2D):
     """
 
     def __init__(
-        self, filters: int, kernel_size: Any, strides: Any = 1, padding: Any = 0, **kwargs: Any
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: Padding = 0,
+        **kwargs: Any,
     ) -> None:
         by_name = isinstance(padding, str)
         name = check_choice("padding", padding, "valid", "same") if by_name else "valid"

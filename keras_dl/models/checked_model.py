@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -58,7 +58,7 @@ class CheckedModel(keras.Model):
     predict_function: Any
 
     @classmethod
-    def from_preset(cls, name: str) -> Any:
+    def from_preset(cls, name: str) -> Self:
         """Return a trained model, with weights that are part of this package.
 
             >>> vae = VAE.from_preset("vae-digits")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_dl.models.batch_checks import checked_labels
 from keras_dl.models.checked_model import CheckedModel
+from keras_dl.models.model_options import ModelOptions
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
 
@@ -28,7 +29,7 @@ class Classifier(CheckedModel):
         ValueError: `num_classes` is below 2; in training, a label is not a class.
     """
 
-    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+    def __init__(self, num_classes: int, **kwargs: Unpack[ModelOptions]) -> None:
         super().__init__(**kwargs)
         self.num_classes = check_int("num_classes", num_classes, 2)
 

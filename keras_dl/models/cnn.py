@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 from keras import ops
@@ -12,6 +12,7 @@ from keras_dl.layers import BatchNormalization, Dropout, RandomShift
 from keras_dl.layers.arguments import check_image_shape, check_rate, check_sizes
 from keras_dl.models.batch_checks import checked_images, checked_shape
 from keras_dl.models.classifier import Classifier
+from keras_dl.models.model_options import ModelOptions
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
 
@@ -51,7 +52,7 @@ class CNN(Classifier):
         dropout: float = 0.3,
         shift: int = 0,
         seed: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(num_classes, **kwargs)
         self.image_shape = check_image_shape(image_shape)

@@ -7,7 +7,7 @@ in the same family. See Ng and Jordan, On discriminative vs. generative classifi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from keras import ops
 from keras_dl.models import densities
 from keras_dl.models.batch_checks import checked_classes, checked_finite, checked_shape, num_features_of
 from keras_dl.models.classifier import Classifier
+from keras_dl.models.model_options import ModelOptions
 from keras_dl.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
@@ -25,7 +26,7 @@ from keras_dl_export.arguments import check_int
 class _FeatureClassifier(Classifier):
     """A classifier of feature vectors."""
 
-    def __init__(self, num_classes: int, num_features: int | None, **kwargs: Any) -> None:
+    def __init__(self, num_classes: int, num_features: int | None, **kwargs: Unpack[ModelOptions]) -> None:
         super().__init__(num_classes, **kwargs)
         self.num_features = None if num_features is None else check_int("num_features", num_features)
 
@@ -84,7 +85,7 @@ class GaussianNaiveBayes(_FeatureClassifier):
         num_features: int | None = None,
         *,
         variance_floor: float = 1e-9,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(num_classes, num_features, **kwargs)
         if not variance_floor >= 0:
@@ -193,7 +194,12 @@ class LogisticRegression(_FeatureClassifier):
     """
 
     def __init__(
-        self, num_classes: int = 2, num_features: int | None = None, *, l2: float = 0.0, **kwargs: Any
+        self,
+        num_classes: int = 2,
+        num_features: int | None = None,
+        *,
+        l2: float = 0.0,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(num_classes, num_features, **kwargs)
         if not l2 >= 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 from keras import ops
@@ -13,6 +13,7 @@ from keras_dl.layers import Dropout
 from keras_dl.layers.arguments import check_rate, check_sizes
 from keras_dl.models.batch_checks import checked_images, checked_shape
 from keras_dl.models.classifier import Classifier
+from keras_dl.models.model_options import ModelOptions
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
 
@@ -52,7 +53,7 @@ class MLP(Classifier):
         activation: str = "relu",
         dropout: float = 0.0,
         seed: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(num_classes, **kwargs)
         self.units = check_sizes("units", units)

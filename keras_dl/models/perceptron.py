@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -17,6 +17,7 @@ from keras_dl.models.batch_checks import (
     unweighted,
 )
 from keras_dl.models.checked_model import CheckedModel
+from keras_dl.models.model_options import ModelOptions
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
 
@@ -52,7 +53,9 @@ class Perceptron(CheckedModel):
     (1962).
     """
 
-    def __init__(self, num_features: int | None = None, *, learning_rate: float = 1.0, **kwargs: Any) -> None:
+    def __init__(
+        self, num_features: int | None = None, *, learning_rate: float = 1.0, **kwargs: Unpack[ModelOptions]
+    ) -> None:
         super().__init__(**kwargs)
         if not learning_rate > 0:
             raise ValueError(

@@ -15,7 +15,7 @@ import io
 import json
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import keras
 import numpy as np
@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from keras_dl_export.arguments import did_you_mean
 from keras_dl_export.files import sha256
+
+Model = TypeVar("Model")
 
 INDEX_FILE = "index.json"
 FOLDER: Traversable = resources.files("keras_dl") / "presets"
@@ -33,7 +35,7 @@ def list_presets() -> list[str]:
     return sorted(read_index(FOLDER))
 
 
-def load_preset(model_class: type, name: str) -> Any:
+def load_preset(model_class: type[Model], name: str) -> Model:
     """Return the trained model of that name; see `from_preset` of the model classes."""
     index = read_index(FOLDER)
     if name not in index:
@@ -49,9 +51,9 @@ def load_preset(model_class: type, name: str) -> Any:
             f"{its_class.__name__}.from_preset({name!r})."
         )
     weights = _read_weights(FOLDER / record["file"], record["sha256"])
-    model = keras.saving.deserialize_keras_object(record["model"])
+    model: Any = keras.saving.deserialize_keras_object(record["model"])
     model.set_weights(weights)
-    return model
+    return cast(Model, model)
 
 
 def read_index(folder: Traversable) -> dict[str, Any]:

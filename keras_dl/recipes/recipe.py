@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -19,6 +19,8 @@ from keras_dl.data import Description, Shard, describe, load, shard_batches, str
 from keras_dl.optimizers import adam
 from keras_dl.recipes.settings import REQUIRED, Parameter, parameters_of, parsed
 from keras_dl_export.arguments import check_int
+
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 _SPLITS = ("train", "validation", "test")
 _STREAM = "stream"  # the setting that reads images from their files in every pass
@@ -150,7 +152,7 @@ class Recipe:
     batch_size: int = 128
     epochs: int = 10
     seed: int = 0
-    precision: str = "float32"
+    precision: Precision = "float32"
     patience: int | None = None
     goals: tuple[Goal, ...] = ()
 
@@ -168,7 +170,7 @@ class Recipe:
         epochs: int | None = None,
         batch_size: int | None = None,
         seed: int | None = None,
-        precision: str | None = None,
+        precision: Precision | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Recipe:
         """Return this recipe with changes; arguments that are None change nothing.

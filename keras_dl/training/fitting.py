@@ -27,10 +27,11 @@ from keras_dl.callbacks import (
     stalled,
 )
 from keras_dl.recipes import Recipe, Splits, get_recipe
+from keras_dl.recipes.recipe import Precision
 from keras_dl.reports import console, figures
 from keras_dl.reports.run import write_run_report
 from keras_dl.training import records
-from keras_dl.training.distribution import Team, check_for_replicas, fingerprint, open_team
+from keras_dl.training.distribution import Strategy, Team, check_for_replicas, fingerprint, open_team
 from keras_dl.training.folder_lock import claimed
 from keras_dl.training.interruption import interruptible
 from keras_dl.training.reproducibility import dtype_policy, make_reproducible
@@ -51,8 +52,8 @@ def train(
     settings: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     resume: bool = False,
-    strategy: str | None = None,
-    precision: str | None = None,
+    strategy: Strategy | None = None,
+    precision: Precision | None = None,
     callbacks: Sequence[Any] = (),
     verbose: bool = True,
     deterministic: bool = False,

@@ -88,7 +88,7 @@ def evaluate(run: Run, *, data: Any = None) -> dict[str, float]:
     return dict(recipe.task.evaluate(run.model, recipe.splits()).figures)
 
 
-def sample(run: Run, *, count: int = 64, seed: int = 0, out: str | Path | None = None) -> Path:
+def sample(run: Run, count: int = 64, *, seed: int = 0, out: str | Path | None = None) -> Path:
     """Draw new examples from a run's model into a picture.
 
     Args:

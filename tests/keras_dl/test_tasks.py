@@ -115,7 +115,7 @@ def test_interpolations_begin_and_end_at_generated_images():
     model = ConditionalGAN(3, (8, 8, 1), latent_dim=4, filters=(4,))
     pixels = shown(ADVERSARIAL.pictures(None)["interpolation"](model))
     z = np.asarray(model.sample_prior(12, seed=1))
-    ends = np.asarray(model.generate(z[[0, 6]], label=0))[..., 0]
+    ends = np.asarray(model.generate(z=z[[0, 6]], label=0))[..., 0]
     np.testing.assert_allclose(pixels[:8, :8], ends[0], atol=1e-5)
     np.testing.assert_allclose(pixels[:8, -8:], ends[1], atol=1e-5)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import tensorflow as tf
 from keras import ops
@@ -70,7 +70,9 @@ def gradient_penalty(critic: Callable[[Any], Any], real: Any, fake: Any, share: 
     return ops.square(ops.sqrt(square + _UNDER_THE_ROOT) - 1.0)
 
 
-ADVERSARIAL_LOSSES = {
+LossName = Literal["minimax", "non_saturating", "hinge", "least_squares", "wasserstein"]
+
+ADVERSARIAL_LOSSES: dict[LossName, AdversarialLoss] = {
     # min_G max_D E[log D(x)] + E[log(1 - D(G(z)))]: notes 4.2; Goodfellow et al. (NeurIPS 2014).
     "minimax": AdversarialLoss(
         real=cross_entropy,
@@ -108,7 +110,7 @@ ADVERSARIAL_LOSSES = {
 }
 
 
-def penalty_weight(loss: str, gradient_penalty: float | None) -> float:
+def penalty_weight(loss: LossName, gradient_penalty: float | None) -> float:
     """Return the weight of the gradient penalty.
 
     Args:
@@ -128,7 +130,7 @@ def penalty_weight(loss: str, gradient_penalty: float | None) -> float:
     return weight
 
 
-def check_label_smoothing(loss: str, label_smoothing: float) -> float:
+def check_label_smoothing(loss: LossName, label_smoothing: float) -> float:
     """Return `label_smoothing` if the loss has a target that can be smoothed.
 
     Args:

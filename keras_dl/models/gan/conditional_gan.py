@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -11,10 +11,12 @@ from keras import ops
 
 from keras_dl.layers.arguments import check_sizes
 from keras_dl.models.batch_checks import checked_classes
-from keras_dl.models.gan.adversarial_losses import penalty_weight
+from keras_dl.models.gan.adversarial_losses import LossName, penalty_weight
 from keras_dl.models.gan.gan import GAN
 from keras_dl.models.gan.gan_networks import convolutional_players
 from keras_dl.models.latent_space import analogy, straight_line
+from keras_dl.models.model_options import ModelOptions
+from keras_dl.renamed import arrays_by_keyword
 from keras_dl_export import Endpoint, Spec
 
 
@@ -58,12 +60,12 @@ class ConditionalGAN(GAN):
         num_classes: int = 10,
         image_shape: Sequence[int] = (28, 28, 1),
         latent_dim: int = 100,
-        loss: str = "non_saturating",
+        loss: LossName = "non_saturating",
         *,
         filters: Sequence[int] = (64, 128),
         kernel_size: int = 4,
         gradient_penalty: float | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         players = convolutional_players(
             image_shape,
@@ -89,12 +91,14 @@ class ConditionalGAN(GAN):
         (z, label), _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self._checked_latents(z), checked_classes(label, self.num_classes)
 
-    def generate(self, z: Any = None, label: Any = None, *, seed: int = 0) -> Any:
+    @arrays_by_keyword("z", "label")
+    def generate(self, count: int | None = None, *, z: Any = None, label: Any = None, seed: int = 0) -> Any:
         """Generate images G(z, y).
 
         Args:
-            z: latents (N, Z), or their number N to draw them from the prior. None draws one per label, or one
-                per class without labels.
+            count: N, the number of latents to draw from the prior; by default one per label, or one per class
+                without labels.
+            z: latents (N, Z) instead.
             label: classes (N,), or one class for all; None cycles through the classes.
             seed: seed of the drawn latents; equal seeds give equal images.
 
@@ -104,9 +108,9 @@ class ConditionalGAN(GAN):
         Raises:
             ValueError: a label is not a class, or the numbers of labels and latents differ.
         """
-        if z is None:
-            z = self.num_classes if label is None else int(np.size(label))
-        z = self._as_latents(z, seed)
+        if count is None:
+            count = self.num_classes if label is None else int(np.size(label))
+        z = self._latents(count, z, seed)
         return self((z, self._as_labels(label, int(z.shape[0]))))
 
     def interpolate(self, start: Any, end: Any, steps: int = 8, label: Any = None) -> Any:
@@ -123,7 +127,7 @@ class ConditionalGAN(GAN):
         """
         z = straight_line(start, end, steps)
         label = np.repeat(self._as_labels(label, int(z.shape[0])), steps)
-        images = self.generate(ops.reshape(z, (-1, self.latent_dim)), label)
+        images = self.generate(z=ops.reshape(z, (-1, self.latent_dim)), label=label)
         return ops.reshape(images, (-1, steps, *self.image_shape))
 
     def arithmetic(self, start: Any, minus: Any, plus: Any, label: Any = None) -> Any:
@@ -138,7 +142,7 @@ class ConditionalGAN(GAN):
         Returns:
             Images (B, H, W, C), B = 1 for latents (Z,).
         """
-        return self.generate(analogy(start, minus, plus), label)
+        return self.generate(z=analogy(start, minus, plus), label=label)
 
     def _as_labels(self, label: Any, count: int) -> Any:
         """Return the classes as an array (count,)."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 
 from keras_dl.layers.arguments import check_sizes
-from keras_dl.models.gan.adversarial_losses import penalty_weight
+from keras_dl.models.gan.adversarial_losses import LossName, penalty_weight
 from keras_dl.models.gan.gan import GAN
 from keras_dl.models.gan.gan_networks import convolutional_players
+from keras_dl.models.model_options import ModelOptions
 
 
 @keras.saving.register_keras_serializable("keras_dl")
@@ -44,12 +45,12 @@ class DCGAN(GAN):
         self,
         image_shape: Sequence[int] = (28, 28, 1),
         latent_dim: int = 100,
-        loss: str = "non_saturating",
+        loss: LossName = "non_saturating",
         *,
         filters: Sequence[int] = (64, 128),
         kernel_size: int = 4,
         gradient_penalty: float | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         players = convolutional_players(
             image_shape,

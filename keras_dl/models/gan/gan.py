@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -15,7 +14,12 @@ from keras_dl.layers.arguments import check_choice, check_rate
 from keras_dl.models.batch_checks import checked_finite, checked_images, checked_shape, unweighted
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl.models.gan import adversarial_losses
-from keras_dl.models.gan.adversarial_losses import ADVERSARIAL_LOSSES, check_label_smoothing, penalty_weight
+from keras_dl.models.gan.adversarial_losses import (
+    ADVERSARIAL_LOSSES,
+    LossName,
+    check_label_smoothing,
+    penalty_weight,
+)
 from keras_dl.models.gan.players import (
     PlayersOptimizers,
     check_players,
@@ -26,7 +30,9 @@ from keras_dl.models.gan.players import (
     refuse_common_arguments,
 )
 from keras_dl.models.latent_space import PRIORS, analogy, draw_latents, straight_line
+from keras_dl.models.model_options import ModelOptions
 from keras_dl.optimizers import steps_done
+from keras_dl.renamed import arrays_by_keyword
 from keras_dl.replicas import replica_sum
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
@@ -93,7 +99,7 @@ class GAN(CheckedModel):
         self,
         generator: Any,
         discriminator: Any,
-        loss: str = "non_saturating",
+        loss: LossName = "non_saturating",
         *,
         prior: Literal["uniform", "normal"] = "uniform",
         discriminator_steps: int = 1,
@@ -101,7 +107,7 @@ class GAN(CheckedModel):
         gradient_penalty: float | None = None,
         ema_momentum: float | None = None,
         seed: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.latent_dim, self.image_shape = check_players(generator, discriminator, self._conditions)
@@ -324,17 +330,19 @@ class GAN(CheckedModel):
         count = check_int("count", count)
         return draw_latents(self.prior, count, self.latent_dim, seed=seed, step=0, stream=_USE)
 
-    def generate(self, z: Any = 1, *, seed: int = 0) -> Any:
+    @arrays_by_keyword("z")
+    def generate(self, count: int = 1, *, z: Any = None, seed: int = 0) -> Any:
         """Generate images G(z).
 
         Args:
-            z: latents (N, Z), or their number N to draw them from the prior.
+            count: N, the number of latents to draw from the prior.
+            z: latents (N, Z) instead.
             seed: seed of the drawn latents; equal seeds give equal images.
 
         Returns:
             Images (N, H, W, C).
         """
-        return self(self._as_latents(z, seed))
+        return self(self._latents(count, z, seed))
 
     def interpolate(self, start: Any, end: Any, steps: int = 8) -> Any:
         """Generate images on the straight line between two latents.
@@ -350,7 +358,7 @@ class GAN(CheckedModel):
         Raises:
             ValueError: `steps` is below 2, or the latents differ in shape.
         """
-        images = self.generate(ops.reshape(straight_line(start, end, steps), (-1, self.latent_dim)))
+        images = self.generate(z=ops.reshape(straight_line(start, end, steps), (-1, self.latent_dim)))
         return ops.reshape(images, (-1, steps, *self.image_shape))
 
     def arithmetic(self, start: Any, minus: Any, plus: Any) -> Any:
@@ -370,10 +378,10 @@ class GAN(CheckedModel):
         Reference: Radford, Metz and Chintala, Unsupervised representation learning with deep convolutional
             generative adversarial networks (ICLR 2016), section 6.3.2.
         """
-        return self.generate(analogy(start, minus, plus))
+        return self.generate(z=analogy(start, minus, plus))
 
-    def _as_latents(self, z: Any, seed: int) -> Any:
-        return self.sample_prior(z, seed=seed) if np.ndim(z) == 0 else self._checked_latents(z)
+    def _latents(self, count: int, z: Any, seed: int) -> Any:
+        return self.sample_prior(count, seed=seed) if z is None else self._checked_latents(z)
 
     def _checked_latents(self, z: Any) -> Any:
         z = ops.convert_to_tensor(z, "float32")

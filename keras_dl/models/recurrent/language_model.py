@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_dl.layers import stateless_noise
 from keras_dl.models.batch_checks import checked_tokens
+from keras_dl.models.model_options import ModelOptions
 from keras_dl.models.recurrent.recurrent_model import CellName, RecurrentModel
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
@@ -66,7 +67,7 @@ class LanguageModel(RecurrentModel):
         dropout: float = 0.0,
         clipnorm: float | None = 1.0,
         seed: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(
             cell, units, num_layers=num_layers, dropout=dropout, clipnorm=clipnorm, seed=seed, **kwargs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import keras
 from keras import ops
@@ -10,6 +10,7 @@ from keras import ops
 from keras_dl.layers import GRU, LSTM, Dropout, LongMemory, VanillaRNN
 from keras_dl.layers.arguments import check_choice, check_rate
 from keras_dl.models.checked_model import CheckedModel
+from keras_dl.models.model_options import ModelOptions
 from keras_dl_export.arguments import check_int
 
 CellName = Literal["rnn", "lstm", "gru"]
@@ -49,7 +50,7 @@ class RecurrentModel(CheckedModel):
         memory_steps: int | None = None,
         clipnorm: float | None = 1.0,
         seed: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(**kwargs)
         if clipnorm is not None and not clipnorm > 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import keras
 import tensorflow as tf
@@ -13,6 +13,7 @@ from keras import ops
 from keras_dl.layers.arguments import check_image_shape
 from keras_dl.models.batch_checks import checked, checked_images
 from keras_dl.models.classifier import Classifier
+from keras_dl.models.model_options import ModelOptions
 from keras_dl.models.recurrent.recurrent_model import CellName, RecurrentModel
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
@@ -137,7 +138,7 @@ class SequenceClassifier(_SequenceModel, Classifier):
         memory_steps: int | None = None,
         clipnorm: float | None = 1.0,
         seed: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(
             cell,
@@ -219,7 +220,7 @@ class SequenceRegressor(_SequenceModel):
         memory_steps: int | None = None,
         clipnorm: float | None = 1.0,
         seed: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(
             cell,

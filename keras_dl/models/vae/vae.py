@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Unpack
 
 import keras
 import tensorflow as tf
@@ -16,8 +16,10 @@ from keras_dl.models import densities
 from keras_dl.models.batch_checks import checked_finite, checked_images, checked_shape, unweighted
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl.models.latent_space import straight_line
+from keras_dl.models.model_options import ModelOptions
 from keras_dl.models.vae.vae_networks import vae_networks
 from keras_dl.optimizers import steps_done
+from keras_dl.renamed import arrays_by_keyword
 from keras_dl.replicas import replica_mean, replica_sum
 from keras_dl_export import Endpoint, Spec
 from keras_dl_export.arguments import check_int
@@ -105,7 +107,7 @@ class VAE(CheckedModel):
         dynamic_binarization: bool = False,
         sigma: float | None = None,
         seed: int = 0,
-        **kwargs: Any,
+        **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(**kwargs)
         self.latent_dim = check_int("latent_dim", latent_dim)
@@ -302,10 +304,18 @@ class VAE(CheckedModel):
         """Return the mean of p(x | z = mu(x)), (B, H, W, C) in [0, 1], for images x (B, H, W, C)."""
         return self.decode(self.encode(image)[0])
 
-    def sample(self, count: int = 1, *, seed: int = 0) -> Any:
-        """Draw z ~ N(0, I) and return the means of p(x | z), images (count, H, W, C) in [0, 1]."""
-        count = check_int("count", count)
-        return self.decode(stateless_noise(count, (self.latent_dim,), seed=seed, step=0))
+    @arrays_by_keyword("z")
+    def sample(self, count: int = 1, *, z: Any = None, seed: int = 0) -> Any:
+        """Return the means of p(x | z) for z ~ N(0, I), images (N, H, W, C) in [0, 1].
+
+        Args:
+            count: N, the number of latents to draw.
+            z: latents (N, Z) instead.
+            seed: seed of the drawn latents; equal seeds give equal images.
+        """
+        if z is None:
+            z = stateless_noise(check_int("count", count), (self.latent_dim,), seed=seed, step=0)
+        return self.decode(z)
 
     def interpolate(self, start: Any, end: Any, steps: int = 8) -> Any:
         """Return images on the straight line between two latent means.

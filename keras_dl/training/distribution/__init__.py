@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from keras_dl.training.distribution.cluster import ClusterError
 from keras_dl.training.distribution.fingerprint import fingerprint
-from keras_dl.training.distribution.strategies import check_for_replicas, open_team
+from keras_dl.training.distribution.strategies import Strategy, check_for_replicas, open_team
 from keras_dl.training.distribution.team import Team
 
-__all__ = ["ClusterError", "Team", "check_for_replicas", "fingerprint", "open_team"]
+__all__ = ["ClusterError", "Strategy", "Team", "check_for_replicas", "fingerprint", "open_team"]

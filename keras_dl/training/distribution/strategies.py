@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Literal
 
 import tensorflow as tf
 
@@ -10,8 +11,10 @@ from keras_dl.training.distribution.cluster import Cluster, ClusterError, cluste
 from keras_dl.training.distribution.team import Team
 from keras_dl.training.distribution.watchdog import JOIN_SECONDS, STEP_SECONDS, killed_after, time_limit
 
+Strategy = Literal["mirrored", "multi-worker"]
 
-def open_team(strategy: str | None) -> Team:
+
+def open_team(strategy: Strategy | None) -> Team:
     """Return the team of a training.
 
     Args:

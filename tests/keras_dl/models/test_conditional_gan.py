@@ -26,7 +26,7 @@ def make(**kwargs):
 def test_both_players_depend_on_the_class():
     gan = make()
     z = gan.sample_prior(4)
-    by_class = [np.asarray(gan.generate(z, label)) for label in range(K)]
+    by_class = [np.asarray(gan.generate(z=z, label=label)) for label in range(K)]
     logits = [np.asarray(gan.discriminate((IMAGES[:4], np.full(4, label)))) for label in range(K)]
     for values in (by_class, logits):
         assert len({value.tobytes() for value in values}) == K
@@ -39,7 +39,7 @@ def test_the_players_learn_the_appearance_of_each_class():
     images = np.broadcast_to((labels / 2)[:, None, None, None], (len(labels), *SHAPE)).astype("float32")
     gan.compile(keras.optimizers.Adam(0.01, beta_1=0.5), keras.optimizers.Adam(0.01, beta_1=0.5))
     gan.fit(images, labels, batch_size=16, verbose=0)
-    levels = [np.asarray(gan.generate(50, label)).mean() for label in range(K)]
+    levels = [np.asarray(gan.generate(50, label=label)).mean() for label in range(K)]
     np.testing.assert_allclose(levels, [0, 0.5, 1], atol=0.1)
     right = np.asarray(gan.discriminate((images[:K], np.arange(K))))
     wrong = np.asarray(gan.discriminate((images[:K], (np.arange(K) + 1) % K)))
@@ -75,9 +75,9 @@ def test_generate_draws_omitted_arguments():
     expected = np.asarray(gan((z, np.arange(K))))
     np.testing.assert_array_equal(gan.generate(seed=2), expected)
     np.testing.assert_array_equal(gan.generate(K, seed=2), expected)
-    np.testing.assert_array_equal(gan.generate(z), expected)
+    np.testing.assert_array_equal(gan.generate(z=z), expected)
     np.testing.assert_array_equal(gan.generate(label=[0, 1, 2], seed=2), expected)
-    np.testing.assert_allclose(gan.generate(K, 1, seed=2)[1], expected[1], atol=1e-6)
+    np.testing.assert_allclose(gan.generate(K, label=1, seed=2)[1], expected[1], atol=1e-6)
     np.testing.assert_allclose(gan.predict([z, np.arange(K)], verbose=0), expected, atol=1e-6)
 
 
@@ -86,8 +86,10 @@ def test_interpolation_and_arithmetic_stay_in_a_class():
     a, b, c = np.asarray(gan.sample_prior(6)).reshape(3, 2, 5)
     line = np.asarray(gan.interpolate(a, b, steps=3, label=[2, 0]))
     assert line.shape == (2, 3, *SHAPE)
-    np.testing.assert_allclose(line[:, 1], gan.generate((a + b) / 2, [2, 0]), atol=1e-6)
-    np.testing.assert_allclose(gan.arithmetic(a, b, c, label=1), gan.generate(a - b + c, [1, 1]), atol=1e-6)
+    np.testing.assert_allclose(line[:, 1], gan.generate(z=(a + b) / 2, label=[2, 0]), atol=1e-6)
+    np.testing.assert_allclose(
+        gan.arithmetic(a, b, c, label=1), gan.generate(z=a - b + c, label=[1, 1]), atol=1e-6
+    )
 
 
 def test_endpoints_accept_the_class():
@@ -102,7 +104,7 @@ def test_endpoints_accept_the_class():
     }
     z, label = gan.sample_prior(B), LABELS[:B].astype("int32")
     image = endpoints["serving_default"].function(z=z, label=label)["image"]
-    np.testing.assert_array_equal(image, gan.generate(z, label))
+    np.testing.assert_array_equal(image, gan.generate(z=z, label=label))
     logits = endpoints["discriminate"].function(image=image, label=label)["logits"]
     np.testing.assert_array_equal(logits, gan.discriminator([np.asarray(image), label]))
 
@@ -153,12 +155,12 @@ def test_bad_labels_are_refused():
     with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got 0 to 9"):
         gan.predict([np.zeros((2, gan.latent_dim), "float32"), np.array([0, 9])], verbose=0)
     with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got 3"):
-        gan.generate(2, 3)
+        gan.generate(2, label=3)
     with pytest.raises(ValueError, match="label: expected classes from 0 to 2, got 0.5"):
-        gan.generate(2, 0.5)
+        gan.generate(2, label=0.5)
     with pytest.raises(
         ValueError, match=r"label: expected one class, or 2, one per latent, got shape \(3,\)"
     ):
-        gan.generate(2, [0, 1, 2])
+        gan.generate(2, label=[0, 1, 2])
     with pytest.raises(ValueError, match="num_classes: expected an int of at least 2, got 1"):
         ConditionalGAN(1)

@@ -161,7 +161,7 @@ def test_evaluation_reports_both_losses_and_changes_nothing(loss):
     z = stateless_noise(
         4 * B, (Z,), seed=1, step=0, stream=2, distribution="uniform", minval=-1.0, maxval=1.0
     )
-    logits = np.asarray(gan.discriminate(gan.generate(z)))
+    logits = np.asarray(gan.discriminate(gan.generate(z=z)))
     assert report["generator_loss"] == pytest.approx(
         float(np.mean(ADVERSARIAL_LOSSES[loss].generator(logits))), rel=1e-4
     )
@@ -208,7 +208,7 @@ def test_moving_averages_follow_their_recursion_and_are_what_generates():
     for average, value in zip(gan.averages, expected, strict=True):
         np.testing.assert_allclose(average, value, atol=1e-6)
     z = gan.sample_prior(5)
-    averaged, live = np.asarray(gan.generate(z)), np.asarray(gan.generator(z))
+    averaged, live = np.asarray(gan.generate(z=z)), np.asarray(gan.generator(z))
     assert np.abs(averaged - live).max() > 1e-3
     np.testing.assert_allclose(averaged, gan.predict(z, verbose=0), atol=1e-6)
     gan.generator.set_weights(expected)
@@ -231,7 +231,7 @@ def test_generate_takes_latents_or_their_number():
     images = gan.generate(6, seed=3)
     assert images.shape == (6, *SHAPE)
     np.testing.assert_array_equal(images, gan.generate(6, seed=3))
-    np.testing.assert_array_equal(images, gan.generate(gan.sample_prior(6, seed=3)))
+    np.testing.assert_array_equal(images, gan.generate(z=gan.sample_prior(6, seed=3)))
     assert not np.array_equal(images, gan.generate(6, seed=4))
     np.testing.assert_array_equal(images[:2], gan.generate(2, seed=3))
 
@@ -242,11 +242,11 @@ def test_interpolation_and_arithmetic_are_of_latents():
     line = np.asarray(gan.interpolate(a, b, steps=5))
     assert line.shape == (2, 5, *SHAPE)
     for step, share in enumerate([0, 0.25, 0.5, 0.75, 1]):
-        np.testing.assert_allclose(line[:, step], gan.generate((1 - share) * a + share * b), atol=1e-6)
-    np.testing.assert_allclose(gan.arithmetic(a, b, c), gan.generate(a - b + c), atol=1e-6)
+        np.testing.assert_allclose(line[:, step], gan.generate(z=(1 - share) * a + share * b), atol=1e-6)
+    np.testing.assert_allclose(gan.arithmetic(a, b, c), gan.generate(z=a - b + c), atol=1e-6)
     mean = [latents.mean(axis=0) for latents in (a, b, c)]
     np.testing.assert_allclose(
-        gan.arithmetic(*mean), gan.generate((mean[0] - mean[1] + mean[2])[None]), atol=1e-6
+        gan.arithmetic(*mean), gan.generate(z=(mean[0] - mean[1] + mean[2])[None]), atol=1e-6
     )
 
 
@@ -259,7 +259,7 @@ def test_endpoints_generate_and_discriminate():
         "discriminate": ["image"],
     }
     image = endpoints["serving_default"].function(z=z)["image"]
-    np.testing.assert_array_equal(image, gan.generate(z))
+    np.testing.assert_array_equal(image, gan.generate(z=z))
     logits = endpoints["discriminate"].function(image=image)["logits"]
     np.testing.assert_array_equal(logits, gan.discriminator(image))
     assert logits.shape == (3, 1)

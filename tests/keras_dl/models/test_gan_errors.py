@@ -92,7 +92,7 @@ def test_bad_batches_are_refused_before_they_train():
     with pytest.raises(ValueError, match="sample_weight: expected None"):
         gan.fit(IMAGES, np.zeros(len(IMAGES)), sample_weight=np.ones(len(IMAGES)), verbose=0)
     with pytest.raises(ValueError, match=r"z: expected shape \(batch, 3\), got \(2, 4\)"):
-        gan.generate(np.zeros((2, 4)))
+        gan.generate(z=np.zeros((2, 4)))
     with pytest.raises(ValueError, match="steps: expected an int of at least 2, got 1"):
         gan.interpolate(np.zeros((1, Z)), np.zeros((1, Z)), steps=1)
     with pytest.raises(ValueError, match=r"start, end: expected .* got \(2, 3\) and \(1, 3\)"):
