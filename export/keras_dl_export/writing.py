@@ -111,9 +111,7 @@ def check_written_file(
         runners = open_runners(path, format.name)
     except ExportError as error:
         reason = str(error).replace(str(path), label)
-        raise ConversionError(
-            f"{reason} Omit {format.name!r}, or build the layer from others."
-        ) from error
+        raise ConversionError(f"{reason} Omit {format.name!r}, or build the layer from others.") from error
     quantize = quantization.kind if quantization else None
     write = partial(format.write, quantization=quantization)
     blame = Divergence(signatures, format.name, write, quantize, tolerance)
