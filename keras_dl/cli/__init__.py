@@ -1,4 +1,4 @@
-"""The `keras-dl` command: the library's functions with arguments from the terminal."""
+"""The `keras-dl` command, which runs the functions of the library with arguments from the terminal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ app.command(context_settings={"allow_extra_args": True})(deployment_commands.tra
 
 def main() -> None:
     """Run the command line; an error ends it with one paragraph and exit status 1, never a traceback."""
-    # TensorFlow reads these when it is imported, which is why no command imports it before this line.
+    # TensorFlow reads these variables on import, so no command imports it before this line.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:

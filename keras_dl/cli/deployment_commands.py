@@ -1,4 +1,4 @@
-"""Put releases behind TensorFlow Serving, and trainings on a cluster."""
+"""Commands that write deployments for TensorFlow Serving and training jobs for Kubernetes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def deploy(
         str | None,
         typer.Option(help="Container image of TensorFlow Serving.", show_default="the official one"),
     ] = None,
-    replicas: Annotated[int, typer.Option(min=1, help="Servers at rest, on Kubernetes.")] = 2,
+    replicas: Annotated[int, typer.Option(min=1, help="Smallest number of servers on Kubernetes.")] = 2,
 ) -> None:
     """Write Compose, Kubernetes and KServe files that serve releases with TensorFlow Serving."""
     from keras_dl_serving.deploy import IMAGE, write_deployment
@@ -38,14 +38,15 @@ def deploy(
 
 def training_job(
     context: typer.Context,
-    recipe: Annotated[str, typer.Argument(help="What to train.", show_default=False)],
-    image: Annotated[str, typer.Option(help="Container image with keras-dl in it.", show_default=False)],
-    workers: Annotated[int, typer.Option(min=2, help="Pods that train in step.")] = 2,
+    recipe: Annotated[str, typer.Argument(help="The recipe to train.", show_default=False)],
+    image: Annotated[str, typer.Option(help="Container image that contains keras-dl.", show_default=False)],
+    workers: Annotated[int, typer.Option(min=2, help="Pods that train in sync.")] = 2,
     name: Annotated[
-        str | None, typer.Option(help="Of the job and its run folder.", show_default="the recipe's")
+        str | None,
+        typer.Option(help="Name of the job and its run folder.", show_default="that of the recipe"),
     ] = None,
 ) -> None:
-    """Print a Kubernetes TFJob that trains a recipe; what follows `--` goes to `keras-dl train`."""
+    """Print a Kubernetes TFJob that trains a recipe; arguments after `--` are passed to `keras-dl train`."""
     from keras_dl_serving.deploy import training_job as manifest
 
     text = manifest(recipe, image=image, workers=workers, name=name, arguments=context.args)

@@ -1,4 +1,4 @@
-"""What `keras-dl query` sends: arrays from JSON, files and standard input."""
+"""The inputs of `keras-dl query`: arrays from JSON, files and standard input."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\x00", b"M
 
 
 def read_inputs(words: Sequence[str], signature: Signature) -> dict[str, Any]:
-    """The inputs that words from the command line stand for.
+    """Return the inputs in arguments of the command line.
 
     Args:
-        words: `NAME=VALUE`, or VALUE alone for a model with one input. A value is JSON, a file (an image,
-            `.npy`, JSON) or `-` for one of these from standard input. JSON objects hold inputs by name.
-            Values of the same input are put together as one batch.
-        signature: what the model takes.
+        words: `NAME=VALUE`, or only VALUE for a model with one input. A value is JSON, a file (an image,
+            `.npy`, JSON) or `-` for one of these from standard input. JSON objects contain inputs by name.
+            Values of the same input are concatenated to one batch.
+        signature: the signature of the model.
 
     Raises:
-        ValueError: a value has another form, or a required name is missing.
+        ValueError: a value is malformed, or lacks a required name.
     """
     found: dict[str, list[Any]] = {}
     for word in words:
         name, equals, text = word.partition("=")
-        (name,) = by_word({name: text}, signature.inputs)  # the model's own name may be `my-x`
+        (name,) = by_word({name: text}, signature.inputs)  # the name of an input may be `my-x`
         if not equals or not (name.isidentifier() or name in signature.inputs):
             name, text = "", word
         content = _content(text)
@@ -47,13 +47,13 @@ def read_inputs(words: Sequence[str], signature: Signature) -> dict[str, Any]:
                 continue
             if len(signature.inputs) != 1:
                 raise ValueError(
-                    f"--input: expected NAME=VALUE, as the model has the inputs "
+                    f"--input: expected NAME=VALUE, because the model has the inputs "
                     f"{', '.join(map(repr, signature.inputs))}, got {word!r}."
                 )
             name = next(iter(signature.inputs))
         found.setdefault(name, []).append(_value(content, text, name, signature.inputs.get(name)))
     return {
-        name: values[0] if len(values) == 1 else _together(name, values) for name, values in found.items()
+        name: values[0] if len(values) == 1 else _concatenated(name, values) for name, values in found.items()
     }
 
 
@@ -62,7 +62,7 @@ def _content(text: str) -> bytes:
         return sys.stdin.buffer.read()
     try:
         return Path(text).read_bytes()
-    except (OSError, ValueError):  # no file: the value itself
+    except (OSError, ValueError):  # not a file: the value itself
         return text.encode("utf-8", "surrogateescape")
 
 
@@ -81,16 +81,16 @@ def _value(content: bytes, text: str, name: str, spec: TensorSpec | None) -> Any
     try:
         return json.loads(content)
     except ValueError as error:
-        what = f"a file with neither JSON, an array nor an image in it ({error})"
+        what = f"a file with other content ({error})"
         if text != "-" and content == text.encode("utf-8", "surrogateescape"):
-            what = f"{text!r}, which is neither ({error})"
+            what = f"{text!r} ({error})"
         raise ValueError(
             f"--input: expected JSON, or the path of an image, .npy or JSON file, for {name!r}, got {what}."
         ) from None
 
 
 def _image(content: bytes, spec: TensorSpec | None) -> Any:
-    """A batch of one image, of the size and depth that the model takes; encoded where it takes bytes."""
+    """Return a batch of one image, in the shape of the input; encoded if the input is a string."""
     if spec is None or spec.dtype == "string":
         value = np.empty(1, object)
         value[0] = content
@@ -99,7 +99,9 @@ def _image(content: bytes, spec: TensorSpec | None) -> Any:
 
     rows, columns, channels = (*(spec.shape or ())[1:], 0, 0, 0)[:3]
     if len(spec.shape or ()) not in (0, 3, 4):
-        raise ValueError(f"--input: expected no image, as the input is {spec}. Give an array or JSON.")
+        raise ValueError(
+            f"--input: expected an array or JSON for the input {spec}, got an image. Pass an .npy file."
+        )
     if spec.shape is None:
         channels = 3
     image = Image.open(io.BytesIO(content)).convert("L" if channels in (0, 1) else "RGB")
@@ -108,14 +110,15 @@ def _image(content: bytes, spec: TensorSpec | None) -> Any:
     array = np.asarray(image)[None]
     if channels == 1:
         array = array[..., None]
-    # As keras_dl's own data: [0, 1]. Models of other pixels are asked with .npy files.
+    # [0, 1] as in keras_dl.data; models with other ranges are queried with .npy files.
     return array.astype(np.float32) / 255 if spec.dtype.startswith(("float", "bfloat")) else array
 
 
-def _together(name: str, values: list[Any]) -> Any:
+def _concatenated(name: str, values: list[Any]) -> Any:
     try:
         return np.concatenate([np.asarray(value) for value in values])
     except ValueError as error:
         raise ValueError(
-            f"--input: expected values of one shape for {name!r}, got others ({error}). Query one by one."
+            f"--input: expected values of the same shape for {name!r}, got different ones ({error}). Query "
+            "them one by one."
         ) from None

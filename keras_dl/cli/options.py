@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Arguments of several commands."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Annotated
 
 import typer
 
-RunFolder = Annotated[Path, typer.Argument(help="A run folder, as `train` leaves it.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder, written by `train`.", show_default=False)]
 ReleaseFolder = Annotated[
     Path, typer.Argument(help="A release folder, or the folder of its versions.", show_default=False)
 ]
 DataName = Annotated[
-    str | None, typer.Option("--data", help="Data set; the recipe's own by default.", show_default=False)
+    str | None, typer.Option("--data", help="Data set; by default that of the recipe.", show_default=False)
 ]
 
 
 def name_and_value(option: str, pair: str, example: str, form: str = "NAME=VALUE") -> tuple[str, str]:
-    """`"latent_dim=8"` -> `("latent_dim", "8")`; the error shows `form` and `example`."""
+    """Return `"latent_dim=8"` as `("latent_dim", "8")`; the error shows `form` and `example`."""
     name, equals, value = pair.partition("=")
     if not equals or not name:
         raise ValueError(f"{option}: expected {form} such as {example}, got {pair!r}.")

@@ -1,4 +1,4 @@
-"""Release a model, and look at what was released."""
+"""Commands that release models, and verify and time releases."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def export(
         str | None,
         typer.Option(
             metavar="KIND|FORMAT=KIND,...",
-            help="float16, dynamic (TFLite) or int8; or one a format: `tflite=int8,onnx=float16`.",
+            help="float16, dynamic (TFLite) or int8; or one per format: `tflite=int8,onnx=float16`.",
             show_default=False,
         ),
     ] = None,
@@ -39,7 +39,7 @@ def export(
         str | None,
         typer.Option(
             metavar="NAME|FOLDER|FILE",
-            help="What int8 is calibrated on: `train` of a data set.",
+            help="Data for the calibration of int8: `train` of a data set.",
             show_default=False,
         ),
     ] = None,
@@ -47,15 +47,15 @@ def export(
         str | None,
         typer.Option(
             metavar="NAME|FOLDER|FILE",
-            help="Measure the accuracy before and after on `test` of a data set.",
+            help="Measure the accuracy of model and files on `test` of a data set.",
             show_default=False,
         ),
     ] = None,
     max_accuracy_drop: Annotated[
         float | None,
         typer.Option(
-            help="Refuse a file that loses more, 0.01 being a point; on the representative data's `test` "
-            "unless --accuracy-data says another.",
+            help="Refuse a file whose accuracy drops by more, such as 0.01; measured on `test` of the "
+            "representative data unless --accuracy-data is given.",
             show_default=False,
         ),
     ] = None,
@@ -64,14 +64,16 @@ def export(
         int | None, typer.Option(help="Fix the batch axis.", min=1, show_default="any")
     ] = None,
     random: Annotated[
-        str, typer.Option(help="Hidden random numbers: `refuse`, or put their `mean` in their place.")
+        str, typer.Option(help="Random numbers in the model: `refuse`, or replace them by their `mean`.")
     ] = "refuse",
     tolerance: Annotated[
         float | None,
-        typer.Option(help="Widen what floats may differ by; `verify` takes it, too.", show_default="1e-5"),
+        typer.Option(
+            help="Larger tolerance of float differences; also used by `verify`.", show_default="1e-5"
+        ),
     ] = None,
 ) -> None:
-    """Release a trained model; every file is proven equal to the model before it appears."""
+    """Release a trained model; every file is compared with the model before the release is published."""
     kinds = _kinds(quantize)
     console.load_tensorflow()
     from keras_dl.export import export as export_model
@@ -112,24 +114,25 @@ def verify(
         Path | None,
         typer.Option(
             metavar="RUN_OR_KERAS_FILE",
-            help="Compare with this Keras model (also .h5); a release is else compared with its SavedModel.",
+            help="Compare with this Keras model (also .h5); by default, with the SavedModel of the release.",
             show_default=False,
         ),
     ] = None,
     tolerance: Annotated[
-        float | None, typer.Option(help="Widen what floats may differ by.", show_default="the release's")
+        float | None,
+        typer.Option(help="Larger tolerance of float differences.", show_default="that of the release"),
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Also write all of it to this page.", show_default=False)
+        Path | None, typer.Option(help="Also write an HTML report to this file.", show_default=False)
     ] = None,
 ) -> None:
-    """Check a release: every file's hash, that all formats agree in their own runtimes, how fast they are.
+    """Verify a release: the hash of every file, the parity of all formats in their runtimes, and latencies.
 
-    With --model also a single file, in its own runtime, against the model.
+    With --model, also compare a single file, in its runtime, with the model.
     """
     if html is not None and not html.parent.is_dir():
         raise ValueError(
-            f"--html: expected a file in a folder that exists, got {html}. Make the folder first."
+            f"--html: expected a file in an existing folder, got {html}. Create the folder first."
         )
     console.load_tensorflow()
     from keras_dl.export import open_release, time_release
@@ -142,7 +145,7 @@ def verify(
     if release.exists() and not holds_release(release) and (release.is_file() or model is not None):
         _verify_file(release, keras_model, tolerance)
         return
-    with console.progress("Comparing every file with its hash") as progress:
+    with console.progress("Verifying the hash of every file") as progress:
         opened = open_release(release)
         progress("Running every file")
         parity = verify_files(opened, keras_model, tolerance=tolerance)
@@ -173,8 +176,8 @@ def _verify_file(path: Path, model: Any, tolerance: float | None) -> None:
 
     if model is None:
         raise ValueError(
-            f"--model: expected the Keras model that {path} was made of, got none. Pass its .keras file or "
-            "run folder."
+            f"--model: expected the Keras model that {path} was exported from, got none. Pass its .keras "
+            "file or run folder."
         )
     with console.progress(f"Running {path.name}"):
         parity = verify_file(path, model, tolerance=tolerance)
@@ -192,7 +195,7 @@ def benchmark(
     batch_size: Annotated[int, typer.Option(min=1)] = 1,
     calls: Annotated[int, typer.Option(min=1, help="Timed calls of each endpoint.")] = 50,
 ) -> None:
-    """Time every endpoint of a release in the runtime of each format."""
+    """Measure the latency of every endpoint of a release in the runtime of each format."""
     console.load_tensorflow()
     from keras_dl.export import draw_inputs, load_artifact, measure_latency, open_release
     from keras_dl.reports.tables import FORMAT_NAMES, latency_table
@@ -209,7 +212,7 @@ def benchmark(
 
 
 def _show_artifacts(release: Release, caption: str) -> None:
-    """A table of the files, and what their formats could not express as well as the model."""
+    """Print a table of the files, their accuracy and their notes."""
     from keras_dl.reports.release import accuracy_table
     from keras_dl.reports.tables import parity_table
 
@@ -228,7 +231,7 @@ def _show_notes(release: Release) -> None:
 
 
 def _model(source: Path) -> tuple[Any, str]:
-    """The model of a run folder, a .keras or an .h5 file, and the name to release it under."""
+    """Return the model of a run folder, a .keras or an .h5 file, and the name of its release."""
     if source.is_dir():
         from keras_dl.training import load_run
 
@@ -236,25 +239,25 @@ def _model(source: Path) -> tuple[Any, str]:
         return run.model, run.recipe.name
     from keras_dl.models import load_model
 
-    # What a file is compiled with is not released, and old ones name losses that Keras 3 does not find.
+    # A release has no losses, and old files may contain losses that Keras 3 no longer has.
     return load_model(source, compile=False), source.stem
 
 
 def _kinds(quantize: str | None) -> str | dict[str, str] | None:
-    """`"int8"` stays; `"tflite=int8,onnx=float16"` -> `{"tflite": "int8", "onnx": "float16"}`."""
+    """Return `"int8"` unchanged, and `"tflite=int8,onnx=float16"` as a dict by format."""
     if quantize is None or "=" not in quantize:
         return quantize
     kinds: dict[str, str] = {}
     for pair in quantize.split(","):
         format, kind = name_and_value("--quantize", pair.strip(), "tflite=int8", "FORMAT=KIND")
         if format in kinds:
-            raise ValueError(f"--quantize: expected one quantization a format, got two of {format}.")
+            raise ValueError(f"--quantize: expected one quantization per format, got two for {format}.")
         kinds[format] = kind
     return kinds
 
 
 def _examples(model: Any, source: str | None, split: str) -> Any:
-    """Batches of a data set; its images and texts of the sizes that the model takes."""
+    """Return batches of a data set, with images resized to the input shape of the model."""
     if source is None:
         return None
     from keras_dl.data import load
@@ -267,6 +270,6 @@ def _examples(model: Any, source: str | None, split: str) -> Any:
     sizes: dict[str, Any] = {}
     if len(shape) == 4 and all(isinstance(size, int) for size in shape[1:3]):
         sizes["image_size"] = shape[1:3]
-    # Sets without a test split of their own give a fixed tenth of `train` if both are asked for.
+    # Without a test split, a fixed tenth of `train` is used if both are requested together.
     train, test = load(source, ("train", "test"), seed=0, shuffle=split == "train", **sizes)
     return train if split == "train" else test

@@ -1,4 +1,4 @@
-"""Serve releases, and ask a server."""
+"""Commands that serve releases and query servers."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ ServerUrl = Annotated[
 ]
 CaFile = Annotated[
     Path | None,
-    typer.Option(help="PEM file of the authorities to trust.", show_default="the system's"),
+    typer.Option(help="PEM file of the trusted certificate authorities.", show_default="those of the system"),
 ]
 CertFile = Annotated[
-    Path | None, typer.Option(help="PEM file of one's own certificate, for mutual TLS.", show_default=False)
+    Path | None, typer.Option(help="PEM file of the client certificate, for mutual TLS.", show_default=False)
 ]
-KeyFile = Annotated[Path | None, typer.Option(help="And of its key.", show_default=False)]
+KeyFile = Annotated[Path | None, typer.Option(help="PEM file of its key.", show_default=False)]
 Headers = Annotated[
     list[str] | None,
-    typer.Option("--header", metavar="NAME=VALUE", help="Sent with every request.", show_default=False),
+    typer.Option("--header", metavar="NAME=VALUE", help="A header of every request.", show_default=False),
 ]
 
 
 def serve(
-    # Text, as a path would lose a slash of `s3://`, which the server names.
+    # Text, because a path would lose a slash of `s3://`, which the error of the server quotes.
     releases: Annotated[str, typer.Argument(help="A folder of `<name>/<version>/`.", show_default=False)],
-    rest_port: Annotated[int, typer.Option(help="0 takes a free one, -1 is off.", min=-1)] = 8501,
-    grpc_port: Annotated[int, typer.Option(help="0 takes a free one, -1 is off.", min=-1)] = 8500,
-    host: Annotated[str, typer.Option(help="The address to listen on; :: for all.")] = "127.0.0.1",
+    rest_port: Annotated[int, typer.Option(help="0 selects a free port, -1 disables it.", min=-1)] = 8501,
+    grpc_port: Annotated[int, typer.Option(help="0 selects a free port, -1 disables it.", min=-1)] = 8500,
+    host: Annotated[str, typer.Option(help="Address to listen on; :: for all.")] = "127.0.0.1",
 ) -> None:
     """Serve releases over the TensorFlow Serving API until interrupted."""
     import logging
@@ -48,7 +48,7 @@ def serve(
     from keras_dl.serving import Server
     from keras_dl_serving.model_server.model_server import run
 
-    # TensorFlow comes with the first SavedModel, if there is one.
+    # TensorFlow is imported for the first SavedModel, if there is one.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     run(
         Server(
@@ -56,33 +56,33 @@ def serve(
             rest_port=None if rest_port < 0 else rest_port,
             grpc_port=None if grpc_port < 0 else grpc_port,
             host=host,
-            require_models=False,  # each that fails is logged, and tried again when its files change
+            require_models=False,  # a model that fails is logged, and loaded again when its files change
         )
     )
 
 
 def query(
     url: ServerUrl,
-    model: Annotated[str, typer.Argument(help="The model's name.", show_default=False)],
+    model: Annotated[str, typer.Argument(help="Name of the model.", show_default=False)],
     values: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[INPUT]...",
-            help="NAME=VALUE, or VALUE alone for a model with one input: JSON, an image, a .npy or JSON "
-            "file, or - for one of them from standard input.",
+            help="NAME=VALUE, or only VALUE for a model with one input: JSON, an image, a .npy or JSON "
+            "file, or - for one of these from standard input.",
             show_default=False,
         ),
     ] = None,
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", metavar="NAME=VALUE", help="The same.", show_default=False),
+        typer.Option("--input", metavar="NAME=VALUE", help="The same as INPUT.", show_default=False),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Ask about test examples of this data set.", show_default=False)
+        str | None, typer.Option(help="Query test examples of this data set.", show_default=False)
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="How many of them.")] = 8,
+    count: Annotated[int, typer.Option(min=1, help="Number of test examples.")] = 8,
     signature: Annotated[
-        str | None, typer.Option(help="Which function of the model.", show_default="serving_default")
+        str | None, typer.Option(help="Signature of the model.", show_default="serving_default")
     ] = None,
     version: Annotated[int | None, typer.Option(min=0, show_default="the latest")] = None,
     label: Annotated[str | None, typer.Option(help="Label of a version.", show_default=False)] = None,
@@ -94,20 +94,22 @@ def query(
     key_file: KeyFile = None,
     headers: Headers = None,
 ) -> None:
-    """Ask a model on a server; without inputs, show what it takes and gives."""
+    """Query a model on a server; without inputs, show its signatures."""
     from keras_dl.reports.tables import answers_table, signatures_table
 
     words = [*(values or []), *(inputs or [])]
     if words and data:
-        raise ValueError("--input, --data: expected one of them, got both. Leave one out.")
+        raise ValueError("--input, --data: expected one of them, got both. Omit one.")
     if out:
         _check_out(out)
     with _client(url, ca_file, cert_file, key_file, headers) as client:
         metadata = client.metadata(model, version=version, label=label)
-        wanted = signature or "serving_default"
-        if (signature or words or data) and wanted not in metadata.signatures:
+        signature_name = signature or "serving_default"
+        if (signature or words or data) and signature_name not in metadata.signatures:
             known = ", ".join(map(repr, metadata.signatures))
-            raise ValueError(f"--signature: expected one of {known}, got {wanted!r}.")
+            raise ValueError(
+                f"--signature: expected one of {known}, got {signature_name!r}. Pass one of them."
+            )
         if not words and not data:
             console.show(signatures_table(metadata, signature))
             return
@@ -121,24 +123,25 @@ def query(
         else:
             from keras_dl.cli.inputs import read_inputs
 
-            arrays = read_inputs(words, metadata.signatures[wanted])
-        answers = client.predict(model, arrays, version=version, label=label, signature_name=wanted)
+            arrays = read_inputs(words, metadata.signatures[signature_name])
+        answers = client.predict(model, arrays, version=version, label=label, signature_name=signature_name)
     console.show(answers_table(answers, truth))
     if out:
         _save(answers, out)
 
 
 def _check_out(out: Path) -> None:
-    """Refuse, before anything is asked, a file that could not be written."""
+    """Check, before the query, that the file can be written."""
     if out.is_dir() or not os.access(out.parent, os.W_OK):
         what = "a folder" if out.is_dir() else "not writable" if out.parent.is_dir() else "in no folder"
         raise ValueError(
-            f"--out: expected a file in a folder that can be written to, got {out}, which is {what}."
+            f"--out: expected a file in a folder that can be written to, got {out}, which is {what}. Pass "
+            "another path."
         )
 
 
 def _save(answers: Mapping[str, Any], out: Path) -> None:
-    """Write outputs as `.npz`, under any names; strings become NumPy's arrays of bytes."""
+    """Write outputs as `.npz`, with any names; strings are written as NumPy arrays of bytes."""
     import numpy as np
 
     from keras_dl_export.files import replacing
@@ -148,8 +151,8 @@ def _save(answers: Mapping[str, Any], out: Path) -> None:
             if array.dtype == object:
                 if any(value.endswith(b"\0") for value in array.ravel().tolist()):
                     raise ValueError(
-                        f"--out: output {name!r} has strings that end in zero bytes, which NumPy cuts off. "
-                        "Ask with keras_dl.serving.Client instead."
+                        f"--out: output {name!r} has strings that end in zero bytes, which NumPy removes. "
+                        "Use keras_dl.serving.Client instead."
                     )
                 array = array.astype(bytes)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -164,7 +167,7 @@ def models(
     key_file: KeyFile = None,
     headers: Headers = None,
 ) -> None:
-    """Show what a server serves: models, versions and their states."""
+    """Show the models of a server, their versions and states."""
     from keras_dl.reports.html import Table
     from keras_dl.serving import NotFoundError
 

@@ -1,4 +1,4 @@
-"""Train, look at what was trained, and the whole way in one command."""
+"""Commands that train models, evaluate and sample runs, and run the whole workflow."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ def quickstart(
     runs: Annotated[Path, typer.Option(help="Folder of the run folders and the report.")] = Path("runs"),
     releases: Annotated[Path, typer.Option(help="Folder of the releases.")] = Path("releases"),
     epochs: Annotated[
-        int | None, typer.Option(help="Of each training; by default 3, for digits the recipes' own.", min=1)
+        int | None,
+        typer.Option(help="Epochs of each training; by default 3, for digits those of the recipes.", min=1),
     ] = None,
 ) -> None:
-    """Train, release, serve and query a classifier and a VAE; leaves a report."""
+    """Train, release, serve and query a classifier and a VAE, and write a report."""
     console.load_tensorflow()
     from keras_dl.quickstart import quickstart as run_quickstart
 
@@ -42,7 +43,7 @@ def recipes() -> None:
 
     all_recipes = [get_recipe(name) for name in list_recipes()]
     rows = [(recipe.name, source_name(recipe.data), recipe.summary) for recipe in all_recipes]
-    console.show(Table(("recipe", "data", "what it trains"), rows))
+    console.show(Table(("recipe", "data", "summary"), rows))
 
 
 def train(
@@ -54,16 +55,17 @@ def train(
     data: DataName = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="With --resume: train on to that many.", show_default=False),
+        typer.Option(min=1, help="Epochs of the run, in total with --resume.", show_default=False),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Of all devices together.", show_default=False)
+        int | None,
+        typer.Option(min=1, help="Examples per step, of all devices together.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The run folder.", show_default="runs/<recipe>-<time>")
     ] = None,
     seed: Annotated[int | None, typer.Option(show_default=False)] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     strategy: Annotated[
         str | None,
         typer.Option(
@@ -75,11 +77,11 @@ def train(
         str | None, typer.Option(help="For example mixed_float16.", show_default=False)
     ] = None,
     deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="Make GPUs repeat a training bit for bit, at some cost.")
+        bool, typer.Option("--deterministic", help="Reproducible training on GPUs, bit for bit; slower.")
     ] = False,
 ) -> None:
     """Train a recipe into a run folder."""
-    with _told_when_interrupted():
+    with _resume_command_on_interruption():
         console.load_tensorflow()
         from keras_dl import training
 
@@ -100,8 +102,8 @@ def train(
 
 
 @contextmanager
-def _told_when_interrupted() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the block and the command with a line that says how to go on."""
+def _resume_command_on_interruption() -> Iterator[None]:
+    """On Ctrl-C or SIGTERM, end the command with a line that contains the command to resume."""
     received = signal.SIGINT
 
     def terminate(number: int, frame: object) -> None:
@@ -121,7 +123,7 @@ def _told_when_interrupted() -> Iterator[None]:
 
 
 def evaluate(run: RunFolder, data: DataName = None) -> None:
-    """Measure a run's model on the test split."""
+    """Evaluate the model of a run on the test split."""
     console.load_tensorflow()
     from keras_dl import training
     from keras_dl.reports.tables import figures_table
@@ -131,13 +133,13 @@ def evaluate(run: RunFolder, data: DataName = None) -> None:
 
 def sample(
     run: RunFolder,
-    count: Annotated[int, typer.Option(min=1, help="How many images.")] = 64,
+    count: Annotated[int, typer.Option(min=1, help="Number of images, or of characters.")] = 64,
     seed: Annotated[int, typer.Option()] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="The PNG.", show_default="<run>/samples/drawn-<seed>.png")
+        Path | None, typer.Option(help="The PNG file.", show_default="<run>/samples/drawn-<seed>.png")
     ] = None,
 ) -> None:
-    """Draw from a generative model into a picture."""
+    """Draw samples of a generative model into a picture."""
     console.load_tensorflow()
     from keras_dl import training
 
@@ -147,13 +149,13 @@ def sample(
 def _show_run(run: Run) -> None:
     from keras_dl.reports.tables import figures_table
 
-    if not run.metrics:  # another worker than the chief
-        console.out.print("trained; the first worker measures the model and writes the run")
+    if not run.metrics:  # a worker other than the chief
+        console.out.print("trained; the first worker evaluates the model and writes the run")
         return
     console.show(figures_table(run.metrics, "On the test split"))
     console.out.print(f"run {run.folder}\nreport {run.folder / 'report.html'}")
 
 
 def _settings(pairs: list[str]) -> dict[str, str]:
-    """`["latent_dim=8"]` -> `{"latent_dim": "8"}`; the recipe turns the text into the setting's type."""
+    """Return `["latent_dim=8"]` as `{"latent_dim": "8"}`; the recipe converts the text."""
     return dict(name_and_value("--set", pair, "latent_dim=8") for pair in pairs)

@@ -1,4 +1,4 @@
-"""`train`: a recipe in, a run folder out."""
+"""`train`: training of a recipe into a run folder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from keras_dl.training.run_folder import RUNS, team_folder
 from keras_dl.training.runs import Run, load_run
 from keras_dl_export.files import replacing
 
-_PICTURES = 5  # times during a training that pictures are drawn, about
+_PICTURES = 5  # approximate number of times that pictures are drawn during training
 
 
 def train(
@@ -58,53 +58,53 @@ def train(
     verbose: bool = True,
     deterministic: bool = False,
 ) -> Run:
-    """Train a model by a recipe, and measure it once on the test split.
+    """Train a model with a recipe, and evaluate it once on the test split.
 
         >>> run = train("vae-digits", epochs=5, settings={"latent_dim": 8})
         >>> run.metrics["test_elbo"]
 
-    The same recipe, seed and versions give the same weights on the same CPU, bit for bit, whether the
-    training was interrupted or not.
+    The same recipe, seed and versions give the same weights on the same CPU, bit for bit, even if the
+    training was interrupted.
 
-    Under a strategy `batch_size` is that of all replicas together, so that each takes `batch_size` / replicas
-    examples, and the learning rate is what it is on one device: the same batches, noise and gradients lead to
-    the same weights, but for rounding. To use more replicas at their full size, raise `batch_size` with their
-    number, and the learning rate as you would on one device. Every worker calls `train` with the same
-    arguments. The first, the chief, writes `out`, and nobody else needs to see it.
+    With a strategy, `batch_size` is that of all replicas together, so that each has `batch_size` / replicas
+    examples, and the learning rate is that of one device: the same batches, noise and gradients give the same
+    weights, except for rounding. To use more replicas at full load, increase `batch_size` with their number,
+    and adapt the learning rate as on one device. Every worker calls `train` with the same arguments. The
+    first worker, the chief, writes `out`; the others do not need access to it.
 
     Args:
         recipe: a recipe or its name.
-        data: another data set, as `keras_dl.data.load` takes it.
+        data: another source for `keras_dl.data.load`.
         epochs: passes over the training split.
         out: the run folder; by default a new `runs/<recipe>-<time>`.
-        seed: of the initialization, the data's order and all noise; Python's, NumPy's and Keras's global
-            generators are set to it, too.
-        settings: changes of the model's, the optimizer's and the loading's arguments; `patience`, too.
-        batch_size: examples a step, of all replicas together.
-        resume: go on with the training in `out` from its last checkpoint. What is not given is taken from
-            its recipe.json. An `out` without a checkpoint is trained from the start, so that a command can
-            be repeated until it succeeds; a finished one is returned as it is, unless `epochs` asks for more:
-            then it is trained on to that many. A learning-rate schedule spans all of them from then on.
-        strategy: `"mirrored"`, all devices of this machine; `"multi-worker"`, all devices of the machines
-            that the environment variable `TF_CONFIG` names; by default one device.
+        seed: seed of the initial weights, the order of the data and all noise, and of Python's, NumPy's and
+            Keras's global generators.
+        settings: changes of the arguments of the model, the optimizer and the loading, or `patience`.
+        batch_size: examples per step, of all replicas together.
+        resume: resume the run in `out` from its last checkpoint. Arguments that are not given are taken from
+            its recipe.json. Without a checkpoint, training starts from the beginning, so that a command can
+            be repeated until it succeeds. A finished run is returned unchanged, unless `epochs` is larger:
+            then it is trained up to `epochs`, and a learning-rate schedule extends over all of them.
+        strategy: `"mirrored"`: all devices of this machine; `"multi-worker"`: all devices of the machines in
+            the environment variable `TF_CONFIG`; by default one device.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
-        callbacks: Keras callbacks besides those that keep the run folder. They run on every worker.
+        callbacks: Keras callbacks in addition to those that write the run folder. They run on every worker.
         verbose: show the progress.
-        deterministic: make GPUs repeat a training bit for bit, too, at some cost: see `make_reproducible`.
+        deterministic: also make training on GPUs reproducible bit for bit: see `make_reproducible`.
 
     Returns:
-        The finished run. On a worker that is not the chief it holds the model and the history, but no
-        metrics, and its folder is the place of the run in general, `runs`.
+        The finished run. On workers other than the chief it has the model and the history, but no metrics,
+        and its folder is the default parent of run folders, `runs`.
 
     Raises:
-        ValueError: an argument is not what it must be, contradicts the run that is to be resumed, or differs
-            from that of another worker.
-        ClusterError: a worker does not come, cannot begin, or is lost; or the replicas' exchanges broke off.
+        ValueError: an argument is invalid, differs from that of the run to resume, or differs between
+            workers.
+        ClusterError: a worker does not start, fails or is lost, or the communication of the replicas failed.
         LookupError: there is no such recipe or data set.
-        FileExistsError: `out` holds something already, and `resume` is False; or another training uses it.
+        FileExistsError: `out` is not empty and `resume` is False, or another training uses `out`.
         OSError: a file of the run cannot be written; the text names it. The last checkpoint is kept.
-        TrainingInterrupted: Ctrl-C; a `KeyboardInterrupt` that says how to go on.
-        NonFiniteError: a figure became NaN or infinite; the checkpoint of the last whole epoch is kept.
+        TrainingInterrupted: Ctrl-C; a `KeyboardInterrupt` whose text is the command to resume.
+        NonFiniteError: a metric became NaN or infinite; the checkpoint of the last complete epoch is kept.
     """
     changes = {
         "data": data, "epochs": epochs, "seed": seed, "settings": settings, "batch_size": batch_size,
@@ -112,16 +112,16 @@ def train(
     }  # fmt: skip
     team = open_team(strategy)
     named = team.prepared(lambda: get_recipe(recipe) if isinstance(recipe, str) else recipe)
-    with team_folder(team, named, out, resume) as folder, ExitStack() as held:
+    with team_folder(team, named, out, resume) as folder, ExitStack() as stack:
         recipe = team.prepared(lambda: _configured(named, folder, changes))
         if team.prepared(lambda: _is_finished(recipe, folder)):
             run = load_run(folder)
             return run if team.is_chief else dataclasses.replace(run, folder=RUNS, metrics={})
-        described = records.recipe_record(recipe)
-        team.agree("recipe", lambda: str(described))
+        record = records.recipe_record(recipe)
+        team.agree("recipe", lambda: str(record))
         check_for_replicas(recipe.batch_size, recipe.precision, team.replicas)
-        team.prepared(lambda: held.enter_context(claimed(folder, resume)))
-        held.enter_context(interruptible(recipe, folder, strategy))
+        team.prepared(lambda: stack.enter_context(claimed(folder, resume)))
+        stack.enter_context(interruptible(recipe, folder, strategy))
         checkpoint, done = latest_checkpoint(folder / "checkpoints"), _done(folder)
 
         make_reproducible(recipe.seed, deterministic=deterministic)
@@ -132,7 +132,7 @@ def train(
                 model = recipe.build(splits)
             if checkpoint is not None:
                 restore_state(model, checkpoint[0])
-            team.prepared(lambda: _begun(folder, described))
+            team.prepared(lambda: _start(folder, record))
             history = _fit(model, recipe, splits, folder, done, callbacks, verbose, team)
             if not team.is_chief:
                 return Run(RUNS, recipe, model, {}, history)
@@ -142,7 +142,7 @@ def train(
 
 
 def _configured(recipe: Recipe, folder: Path, changes: Mapping[str, Any]) -> Recipe:
-    """The recipe with what was asked for; that of the run that goes on, if there is one."""
+    """Return the recipe with changes; that of the run in the folder, if there is one."""
     if (folder / "recipe.json").exists():
         return records.resumed(recipe, folder, changes, _done(folder))
     return recipe.configured(**changes)
@@ -154,10 +154,10 @@ def _done(folder: Path) -> int:
 
 
 def _is_finished(recipe: Recipe, folder: Path) -> bool:
-    """Whether there is a finished run in the folder, of as many epochs as are asked for.
+    """Return whether the folder has a finished run of at least the requested epochs.
 
     Raises:
-        ValueError: more epochs are asked for, and it cannot go on.
+        ValueError: more epochs are requested, and the run cannot be resumed.
     """
     if not (folder / "metrics.json").exists():
         return False
@@ -165,13 +165,14 @@ def _is_finished(recipe: Recipe, folder: Path) -> bool:
         return True
     if _has_stalled(recipe, read_history(folder / "history.csv")):
         raise ValueError(
-            f"epochs: the run in {folder} ended after {_done(folder)} because its validation loss had not "
-            f"fallen for {recipe.patience} (patience). Train anew in another folder with more patience."
+            f"epochs: expected at most {_done(folder)} epochs for the run in {folder}, which ended early "
+            f"because its validation loss had not decreased for {recipe.patience} (patience), got "
+            f"{recipe.epochs}. Train in another folder with more patience."
         )
     if not _done(folder):
         raise ValueError(
-            f"epochs: expected a checkpoint to go on from to {recipe.epochs} epochs, but there is none in "
-            f"{folder / 'checkpoints'}. Train anew in another folder."
+            f"epochs: expected a checkpoint to resume from for {recipe.epochs} epochs, got none in "
+            f"{folder / 'checkpoints'}. Train in another folder."
         )
     return False
 
@@ -180,9 +181,9 @@ def _has_stalled(recipe: Recipe, history: Mapping[str, Sequence[float]]) -> bool
     return recipe.patience is not None and stalled(history.get("val_loss", []), recipe.patience)
 
 
-def _begun(folder: Path, described: Mapping[str, Any]) -> None:
-    (folder / "metrics.json").unlink(missing_ok=True)  # a finished run that goes on is not finished
-    records.write_json(folder / "recipe.json", described)
+def _start(folder: Path, record: Mapping[str, Any]) -> None:
+    (folder / "metrics.json").unlink(missing_ok=True)  # a resumed run is not finished
+    records.write_json(folder / "recipe.json", record)
 
 
 def _fit(
@@ -195,10 +196,10 @@ def _fit(
     verbose: bool,
     team: Team,
 ) -> dict[str, list[float]]:
-    """Train from epoch `done` on, and keep the run folder while doing so; the history of all epochs."""
+    """Train from epoch `done` on and write the run folder; return the history of all epochs."""
     history = HistoryFile(folder / "history.csv", read_history(folder / "history.csv", done))
     if _has_stalled(recipe, history.history):
-        done = recipe.epochs  # it had stopped early, and was interrupted after that
+        done = recipe.epochs  # the run was interrupted after early stopping
     progress = [ProgressBar()] if verbose and team.is_chief else []
     if progress and team.strategy is not None:
         console.out.print(f"training on {team}")
@@ -220,13 +221,13 @@ def _fit(
 
 
 def _fit_data(splits: Splits, team: Team) -> dict[str, Any]:
-    """The arguments of `fit` that are the data."""
+    """Return the arguments of `fit` for the data."""
     if team.strategy is None:
         return {"x": splits.train, "validation_data": splits.validation}
     if splits.shared is None:
         raise ValueError(
-            "strategy: expected data that can be shared out among replicas, got some that cannot. Train on "
-            "one device, or give `Splits` a function `shared`."
+            "strategy: expected data that can be divided among replicas, got `Splits` without `shared`. "
+            "Train on one device, or pass a function `shared` to `Splits`."
         )
     shared = splits.shared
     train = team.batches(lambda shard: shared(shard)[0])
@@ -242,10 +243,10 @@ def _fit_data(splits: Splits, team: Team) -> dict[str, Any]:
 def run_folder_callbacks(
     recipe: Recipe, splits: Splits, folder: Path, history: HistoryFile, *, pictures: bool
 ) -> list[Any]:
-    """The callbacks that keep the run folder, the first of which lets no broken numbers into it."""
+    """Return the callbacks that write the run folder, after one that stops at NaN or infinity."""
     checkpoints = folder / "checkpoints"
     advice = (
-        "Lower learning_rate or set clipnorm, and train anew. The checkpoint of the last whole epoch, if "
+        "Lower learning_rate or set clipnorm, and train again. The checkpoint of the last complete epoch, if "
         f"there is one, is in {checkpoints}."
     )
     run_callbacks = [StopOnNonFinite(advice), TensorBoardEvents(folder / "tensorboard"), history]
@@ -260,7 +261,7 @@ def run_folder_callbacks(
 def _finish(
     folder: Path, recipe: Recipe, model: Any, splits: Splits, history: Mapping[str, Sequence[float]]
 ) -> dict[str, float]:
-    """Write what a finished run holds; its figures on the test split."""
+    """Write the files of a finished run; return its metrics on the test split."""
     with replacing(folder / "model.keras") as draft:
         model.save(draft)
     outcome = recipe.task.evaluate(model, splits)
@@ -279,9 +280,9 @@ def _finish(
 
 
 def _on_one_device(model: Any, recipe: Recipe, splits: Splits, team: Team) -> Any:
-    """The same model and optimizers without a strategy, which the other workers need not attend."""
+    """Return a copy of model and optimizers without a strategy, which needs no other workers."""
     if team.strategy is None:
         return model
-    alone = recipe.build(splits)
-    copy_state(model, alone)
-    return alone
+    single = recipe.build(splits)
+    copy_state(model, single)
+    return single

@@ -1,4 +1,4 @@
-"""A run folder belongs to one training at a time."""
+"""The lock of a run folder, which one training holds at a time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LOCK = ".training.lock"
 
 @contextmanager
 def claimed(folder: Path, resume: bool) -> Iterator[None]:
-    """Hold the run folder within the block, and make it if need be.
+    """Hold the lock of the run folder within the block, and create the folder if necessary.
 
-    The lock ends with the process that holds it, so that a killed training can be resumed at once. If the
-    block fails before the first checkpoint of a new run, nothing of its folder stays.
+    The lock is released when its process ends, so that a killed training can be resumed at once. If the block
+    fails before the first checkpoint of a new run, the folder is removed.
 
     Raises:
-        FileExistsError: another training holds the folder, or there is something in it and `resume` is False.
+        FileExistsError: another training holds the lock, or the folder is not empty and `resume` is False.
         OSError: the folder cannot be created; the message names it.
     """
     new = not _content(folder)
@@ -41,35 +41,35 @@ def claimed(folder: Path, resume: bool) -> Iterator[None]:
                     _clear(folder)
                 raise
     finally:
-        with suppress(OSError):  # the first of them that holds something stays, and those above it
+        with suppress(OSError):  # folders that are not empty, and their parents, are kept
             for each in missing:
                 each.rmdir()
 
 
 def check_free(folder: Path, resume: bool) -> None:
-    """Refuse a folder that holds something else than the run to go on with.
+    """Check that the folder is empty, unless its run is resumed.
 
     Raises:
-        FileExistsError: it does, or is a file.
+        FileExistsError: the folder is not empty, or is a file.
     """
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"out: expected a folder, but {folder} is a file. Choose another path.")
+        raise FileExistsError(f"out: expected a folder, but {folder} is a file. Pass another path.")
     if _content(folder) and not resume:
         raise FileExistsError(
-            f"out: {folder} is not empty. Choose another folder, or go on with the training in it: "
-            "resume=True (--resume)."
+            f"out: {folder} is not empty. Pass another folder, or resume the training in it with resume=True "
+            "(--resume)."
         )
 
 
 def check_unused(folder: Path) -> None:
-    """Refuse a folder that another training holds, this process's own included.
+    """Check that no training, including those of this process, holds the lock of the folder.
 
     Raises:
-        FileExistsError: one does.
+        FileExistsError: a training holds it.
     """
     try:
         file = (folder / LOCK).open(encoding="utf-8")
-    except OSError:  # nothing to hold there, or nothing that can be held: `claimed` says why
+    except OSError:  # no lock file, or an unusable folder, for which `claimed` raises an error
         return
     with file:
         _lock(file, folder)
@@ -79,9 +79,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = (
-            f"out: {folder} cannot be created ({error.strerror}). Choose a folder that can be written to."
-        )
+        reason = f"out: {folder} cannot be created ({error.strerror}). Pass a folder that can be written to."
         raise type(error)(error.errno, reason) from error
 
 
@@ -104,7 +102,7 @@ def _locked(folder: Path) -> Iterator[None]:
         file = path.open("a+", encoding="utf-8")
         try:
             _lock(file, folder)
-            if _is_at(file, path):  # and not one that its holder has removed in the meantime
+            if _is_at(file, path):  # not a file that its holder has removed in the meantime
                 break
         except BaseException:
             file.close()
@@ -116,13 +114,13 @@ def _locked(folder: Path) -> Iterator[None]:
         file.flush()
         yield
     finally:
-        path.unlink(missing_ok=True)  # before the lock ends: nobody else's file is removed
+        path.unlink(missing_ok=True)  # before releasing the lock, so that no other file is removed
         file.close()
 
 
 def _lock(file: IO[str], folder: Path) -> None:
     if sys.platform == "win32":
-        return  # TensorFlow trains on Windows under WSL2 alone
+        return  # TensorFlow supports Windows only under WSL2
     import fcntl
 
     try:
@@ -131,12 +129,12 @@ def _lock(file: IO[str], folder: Path) -> None:
         file.seek(0)
         holder = file.read() or "another process"
         raise FileExistsError(
-            f"out: expected a folder that no other training uses, but {holder} trains in {folder}. Choose "
-            "another folder, or wait until that training has ended."
+            f"out: expected a folder that no other training uses, but {holder} trains in {folder}. Pass "
+            "another folder, or wait for the end of that training."
         ) from None
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
-            raise  # a file system without locks is used as ever
+            raise  # ignore file systems without locks
 
 
 def _is_at(file: IO[str], path: Path) -> bool:

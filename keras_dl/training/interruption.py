@@ -1,4 +1,4 @@
-"""A training that is interrupted says how it goes on."""
+"""Interruption of training, with the command to resume it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from keras_dl.recipes.recipe import ARRAYS, source_name
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a training. The text says what is kept and how to go on."""
+    """An interruption (Ctrl-C) of training. The text has the completed epochs and the command to resume."""
 
 
 @contextmanager
 def interruptible(recipe: Recipe, folder: Path, strategy: str | None) -> Iterator[None]:
-    """The block of a training; an interruption ends it as a `TrainingInterrupted`.
+    """Raise an interruption of the block as `TrainingInterrupted`.
 
     Args:
-        recipe: what is trained.
+        recipe: the recipe of the training.
         folder: its run folder.
         strategy: as in `train`.
     """
@@ -31,17 +31,17 @@ def interruptible(recipe: Recipe, folder: Path, strategy: str | None) -> Iterato
         checkpoint = latest_checkpoint(folder / "checkpoints")
         if checkpoint is None:
             raise TrainingInterrupted(
-                "The training was interrupted before its first epoch was complete, so that nothing of it is "
-                "kept. Start it again with the same command; it may have --resume (resume=True)."
+                "The training was interrupted before its first epoch was complete, so nothing is kept. Start "
+                "it again with the same command, with or without --resume (resume=True)."
             ) from None
         raise TrainingInterrupted(
-            f"The training was interrupted: {checkpoint[1]} of {recipe.epochs} epochs are done. Go on with "
-            f"`{_resume_call(recipe, folder, strategy)}`."
+            f"The training was interrupted: {checkpoint[1]} of {recipe.epochs} epochs are done. Resume it "
+            f"with `{_resume_call(recipe, folder, strategy)}`."
         ) from None
 
 
 def resume_command(name: str, folder: Path, strategy: str | None = None) -> str:
-    """The command line that goes on with the training of a registered recipe."""
+    """Return the command line that resumes the training of a registered recipe."""
     words = ["keras-dl", "train", name, "--out", str(folder), "--resume"]
     return shlex.join([*words, "--strategy", strategy] if strategy else words)
 

@@ -1,9 +1,10 @@
-"""How the presets are made: the weights of a finished run, small enough to ship.
+"""The creation of presets from finished runs.
 
     python -m keras_dl.training.make_preset RUN [NAME]
 
-Writes `<NAME>.npz` into `keras_dl/presets` and its record into the index beside it; what they hold is written
-down in `keras_dl/presets/pretrained.py`. NAME is the recipe's by default. A preset of that name is replaced.
+This writes `<NAME>.npz` into `keras_dl/presets` and its record into the index there; their format is
+described in `keras_dl/presets/pretrained.py`. NAME is that of the recipe by default. An existing preset is
+replaced.
 """
 
 from __future__ import annotations
@@ -27,37 +28,37 @@ MOST_BYTES = 2_000_000
 
 
 def make_preset(run: str | Path, name: str | None = None, *, into: str | Path | None = None) -> Path:
-    """Turn a run's model into a preset.
+    """Convert the model of a run to a preset.
 
-    Half precision halves the file and moves a weight by at most 1/2048 of itself, or 3e-8 where it is tiny.
+    Half precision halves the file size and changes a weight by at most 1/2048 of its value, or 3e-8 near 0.
 
     Args:
         run: the folder of a finished run.
-        name: what `from_preset` will call it; by default the recipe's name.
-        into: the presets' folder; by default that of this package.
+        name: the name for `from_preset`; by default that of the recipe.
+        into: the folder of the presets; by default that of this package.
 
     Returns:
         The path of the weights.
 
     Raises:
         FileNotFoundError: there is no finished run in `run`.
-        ValueError: the name is not a file name; the model is not of this package; its weights are too
-            large for half precision or for a preset. Nothing is written.
+        ValueError: the name is invalid, the model is not one of this package, or its weights are too large
+            for half precision or for a preset. Nothing is written.
     """
     finished = load_run(run)
     folder = Path(str(pretrained.FOLDER) if into is None else into)
     name = finished.recipe.name if name is None else name
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise ValueError(
-            f"name: expected small letters and digits with hyphens between them, got {name!r}. "
-            "Choose a name such as 'vae-mnist'."
+            f"name: expected lowercase letters and digits, separated by hyphens, got {name!r}. "
+            "Pass a name such as 'vae-mnist'."
         )
     description = keras.saving.serialize_keras_object(finished.model)
-    description.pop("compile_config", None)  # a preset is for use; who trains on chooses an optimizer anew
+    description.pop("compile_config", None)  # further training requires a new optimizer
     if not str(description["registered_name"]).startswith("keras_dl>"):
         raise ValueError(
-            f"run: expected a model of keras_dl.models, got {description['registered_name']!r}, which nobody "
-            "could load. Move its class into the package first."
+            f"run: expected a model of keras_dl.models, got {description['registered_name']!r}, which other "
+            "installations cannot load. Move its class into the package first."
         )
     content = _packed(finished.model)
     record = {
@@ -82,8 +83,8 @@ def _packed(model: Any) -> bytes:
     most = float(np.finfo(np.float16).max)
     if not largest <= most:  # also true for NaN
         raise ValueError(
-            f"run: expected weights within ±{most:.0f}, got {largest:g}, which half "
-            "precision cannot hold. Train with weight decay or a lower learning rate."
+            f"run: expected weights within ±{most:.0f}, got {largest:g}, beyond the range "
+            "of half precision. Train with weight decay or a lower learning rate."
         )
     file = io.BytesIO()
     np.savez_compressed(file, *(array.astype(np.float16) for array in arrays))
@@ -96,7 +97,7 @@ def _packed(model: Any) -> bytes:
 
 
 def main() -> None:
-    """Make a preset of the run on the command line."""
+    """Create a preset from the run on the command line."""
     path = make_preset(*sys.argv[1:3])
     sys.stdout.write(f"{path}: {path.stat().st_size:,} bytes\n")
 

@@ -1,4 +1,4 @@
-"""recipe.json and metrics.json: what was asked for, and what came of it."""
+"""Records of a run: recipe.json, its configuration, and metrics.json, its result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keras_dl_export.files import replacing
 
 
 def recipe_record(recipe: Recipe) -> dict[str, Any]:
-    """What recipe.json holds: all that `Recipe.configured` can change."""
+    """Return the content of recipe.json: everything that `Recipe.configured` can change."""
     return {
         "name": recipe.name,
         "summary": recipe.summary,
@@ -33,18 +33,18 @@ def recipe_record(recipe: Recipe) -> dict[str, Any]:
 
 
 class MissingRecipe:
-    """What recipe.json says of a recipe whose code is not known here.
+    """The record of a recipe that is not registered in this process.
 
     Attributes:
-        name: the recipe's name.
+        name: name of the recipe.
         epochs: passes over the training split.
     """
 
     def __init__(self, folder: Path, record: Mapping[str, Any]) -> None:
         self.name, self.epochs = str(record["name"]), int(record["epochs"])
         self._reason = (
-            f"recipe: the run in {folder} was trained by the recipe {self.name!r} of the model "
-            f"{record.get('model', 'unknown')}, which is not among the recipes here. Call "
+            f"recipe: the run in {folder} was trained with the recipe {self.name!r} of the model "
+            f"{record.get('model', 'unknown')}, which is not registered. Call "
             "keras_dl.recipes.register(recipe) before load_run."
         )
 
@@ -55,7 +55,7 @@ class MissingRecipe:
 
 
 def read_recipe(folder: Path) -> Any:
-    """The recipe of a run folder, as it was run; a `MissingRecipe` where its code is not known here."""
+    """Return the recipe of a run folder as it was run, or a `MissingRecipe` if it is not registered."""
     record = read_recipe_record(folder)
     with suppress(LookupError):
         recipe = get_recipe(record["name"])
@@ -65,7 +65,7 @@ def read_recipe(folder: Path) -> Any:
 
 
 def as_read_back(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe of a run as `read_recipe` gives it, settings in lists, if its code is known here."""
+    """Return the recipe of a run as `read_recipe` does, with settings in lists, if it is registered."""
     again = read_recipe(folder)
     code = ("name", "summary", "model", "task", "optimizer", "goals")
     if isinstance(again, Recipe) and all(getattr(again, name) == getattr(recipe, name) for name in code):
@@ -74,53 +74,53 @@ def as_read_back(recipe: Recipe, folder: Path) -> Recipe:
 
 
 def resumed(recipe: Recipe, folder: Path, changes: Mapping[str, Any], done: int) -> Recipe:
-    """The recipe of the run to go on with, to as many epochs as `changes` ask for.
+    """Return the recipe of the run to resume, with the number of epochs in `changes`.
 
-    Whatever else `changes` hold may repeat what the run was started with, but not change it.
+    All other arguments in `changes` must be equal to those of the run.
 
     Args:
         recipe: the recipe.
         folder: the run folder.
         changes: arguments of `Recipe.configured`.
-        done: the epochs that the run has done.
+        done: the number of epochs that the run has completed.
 
     Raises:
-        ValueError: they do change it, it is a run of another recipe, or has done more epochs.
+        ValueError: an argument differs, the run is of another recipe, or it has completed more epochs.
     """
     record = read_recipe_record(folder)
     if record["name"] != recipe.name:
         raise ValueError(
             f"recipe: {folder} is a run of {record['name']!r} and cannot be resumed as {recipe.name!r}. "
-            "Resume it under its own name, or choose another folder."
+            "Resume it under its own name, or pass another folder."
         )
     started = _changes(record, recipe)
     if changes["data"] is None and started["data"] == ARRAYS:
         raise ValueError(
-            f"data: the run in {folder} was started on arrays, which it does not keep. "
+            f"data: the run in {folder} was started on arrays, which are not saved. "
             "Pass the same arrays as data."
         )
     if changes["data"] is not None and source_name(changes["data"]) == ARRAYS == started["data"]:
         started["data"] = changes["data"]
     recipe = recipe.configured(**started)
-    wanted = recipe.configured(**changes)
-    for name, value in _plain(recipe_record(wanted)).items():
-        if name != "epochs" and value != record.get(name, value):
+    requested = recipe.configured(**changes)
+    for name, value in _plain(recipe_record(requested)).items():
+        if name not in ("epochs", "summary") and value != record.get(name, value):
             raise ValueError(
                 f"{name}: the run in {folder} was started with {record[name]!r} and cannot be resumed with "
-                f"{value!r}. Leave the argument out, or train anew in another folder."
+                f"{value!r}. Omit the argument, or train in another folder."
             )
-    if wanted.epochs < done:
+    if requested.epochs < done:
         raise ValueError(
-            f"epochs: expected at least {done}, which the run in {folder} has done, got {wanted.epochs}. "
-            "Pass as many epochs as the run shall have altogether, or train anew in another folder."
+            f"epochs: expected at least {done}, which the run in {folder} has completed, got "
+            f"{requested.epochs}. Pass the total number of epochs of the run, or train in another folder."
         )
-    return recipe.configured(epochs=wanted.epochs)
+    return recipe.configured(epochs=requested.epochs)
 
 
 def measured(
     recipe: Recipe, model: Any, outcome: Evaluation, history: Mapping[str, Sequence[float]]
 ) -> dict[str, Any]:
-    """What metrics.json holds."""
+    """Return the content of metrics.json."""
     goals = [
         {
             "figure": goal.figure,
@@ -145,37 +145,37 @@ def measured(
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file in one step."""
+    """Write a JSON file atomically."""
     with replacing(path) as draft:
         draft.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_recipe_record(folder: Path) -> dict[str, Any]:
-    """What recipe.json says.
+    """Return the content of recipe.json.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the file is damaged.
     """
     record = read_json(folder / "recipe.json")
     return {**record, "model": _public_name(str(record["model"]))} if "model" in record else record
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file of a run folder.
+    """Return the object in a JSON file of a run folder.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the file is damaged.
     """
     try:
         return _plain_object(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
-            f"folder: {path} is damaged ({error}). Restore it from a copy, or train anew in another folder."
+            f"folder: {path} is damaged ({error}). Restore it from a copy, or train in another folder."
         ) from None
 
 
 def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON brings it back: tuples are lists."""
+    """Return the record as read from JSON, with lists instead of tuples."""
     return _plain_object(json.dumps(record))
 
 
@@ -191,13 +191,13 @@ def _qualified_name(model: Any) -> str:
 
 
 def _public_name(name: str) -> str:
-    """Return a model's name in `keras_dl.models`: runs outlive the file that its class is written in."""
+    """Return the name of a model in `keras_dl.models`, independent of the module of its class."""
     return re.sub(r"^keras_dl\.models\.([a-z_]+\.)*", "keras_dl.models.", name)
 
 
 def _changes(record: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """The arguments of `Recipe.configured` that make `recipe` what the record says."""
+    """Return the arguments of `Recipe.configured` that reproduce the record."""
     changes = {name: value for name, value in record.items() if name not in ("name", "summary", "model")}
     if callable(recipe.data) and changes["data"] == source_name(recipe.data):
-        changes["data"] = None  # the recipe's own function, which its name cannot bring back
+        changes["data"] = None  # the function of the recipe, which cannot be found by its name
     return changes

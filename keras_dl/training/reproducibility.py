@@ -1,4 +1,4 @@
-"""What a training asks of the process it runs in: precision, reproducibility."""
+"""Reproducibility and precision of training in this process."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import tensorflow as tf
 
 
 def make_reproducible(seed: int, *, deterministic: bool = False) -> None:
-    """The switch for reproducible training: seeds, and deterministic kernels where they are needed.
+    """Seed all random generators, and optionally select deterministic kernels.
 
-    Python's, NumPy's and Keras's global generators are seeded. On CPU that is enough: the kernels that these
-    models train with give the same bits in every process. On GPU some do not, unless `deterministic` makes
-    TensorFlow choose others, until the process ends. They cost speed (on CPU, where they change the input
-    pipeline alone, up to a tenth), and a few operations have none and raise an error.
+    Python's, NumPy's and Keras's global generators are seeded. This is sufficient on CPUs, where the kernels
+    of these models give the same bits in every process. On GPUs some kernels do not, unless `deterministic`
+    selects deterministic ones, until the process ends. These are slower (by up to 10% on CPUs, where they
+    only affect the input pipeline), and a few operations have none and raise an error.
 
     Args:
-        seed: of the generators.
-        deterministic: choose deterministic kernels.
+        seed: seed of the generators.
+        deterministic: select deterministic kernels.
     """
     keras.utils.set_random_seed(seed)
     if deterministic:
@@ -28,14 +28,14 @@ def make_reproducible(seed: int, *, deterministic: bool = False) -> None:
 
 @contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Keras's global dtype policy within the block.
+    """Set Keras's global dtype policy within the block.
 
     Raises:
-        ValueError: `name` is no policy for training.
+        ValueError: `name` is not a policy for training.
     """
     known = ("float32", "mixed_bfloat16", "mixed_float16")
     if name not in known:
-        raise ValueError(f"precision: expected one of {', '.join(known)}, got {name!r}. Name one of them.")
+        raise ValueError(f"precision: expected one of {', '.join(known)}, got {name!r}. Pass one of them.")
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

@@ -1,4 +1,4 @@
-"""The folder of a run: found or made by the chief, copied for the other workers."""
+"""The folder of a run: opened or created by the chief, copied for the other workers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from keras_dl.recipes import Recipe
 from keras_dl.training.distribution import Team
 from keras_dl.training.folder_lock import check_free, check_unused
 
-RUNS = Path("runs")  # where a run lies that was given no folder
+RUNS = Path("runs")  # the default parent of run folders
 
 
 @contextmanager
 def team_folder(team: Team, recipe: Recipe, out: str | Path | None, resume: bool) -> Iterator[Path]:
-    """The run folder; on workers that are not the chief, a copy of what a training goes on from."""
+    """Open the run folder; workers other than the chief get a copy of the files for resuming."""
     if team.cluster is None:
-        with _emptied(_run_folder(recipe, out, resume), out) as chosen:
+        with _removed_if_empty(_run_folder(recipe, out, resume), out) as chosen:
             yield chosen
         return
     if team.is_chief:
@@ -33,7 +33,7 @@ def team_folder(team: Team, recipe: Recipe, out: str | Path | None, resume: bool
             return _packed(found[0])
 
         team.broadcast(send)
-        with _emptied(found[0], out) as chosen:
+        with _removed_if_empty(found[0], out) as chosen:
             yield chosen
         return
     with (
@@ -45,14 +45,14 @@ def team_folder(team: Team, recipe: Recipe, out: str | Path | None, resume: bool
 
 
 def _packed(folder: Path) -> bytes:
-    """A tar file of what `train` reads of a run folder."""
+    """Return a tar file of the files that `train` reads from a run folder."""
     checkpoint = latest_checkpoint(folder / "checkpoints")
-    wanted = [folder / name for name in ("recipe.json", "history.csv", "checkpoints/best.npz")]
-    wanted += [folder / name for name in ("metrics.json", "model.keras")]
-    wanted += [] if checkpoint is None else [checkpoint[0]]
+    needed = [folder / name for name in ("recipe.json", "history.csv", "checkpoints/best.npz")]
+    needed += [folder / name for name in ("metrics.json", "model.keras")]
+    needed += [] if checkpoint is None else [checkpoint[0]]
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for path in wanted:
+        for path in needed:
             if path.exists():
                 archive.add(path, path.relative_to(folder).as_posix())
     return packed.getvalue()
@@ -62,7 +62,7 @@ def _run_folder(recipe: Recipe, out: str | Path | None, resume: bool) -> Path:
     if out is None:
         if resume:
             raise ValueError(
-                "resume: expected the run folder as `out`, got none. Pass the folder to go on with."
+                "resume: expected the run folder as `out`, got none. Pass the folder of the run to resume."
             )
         return _new_folder(RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")
     folder = Path(out)
@@ -71,20 +71,20 @@ def _run_folder(recipe: Recipe, out: str | Path | None, resume: bool) -> Path:
     return folder
 
 
-def _new_folder(wanted: Path) -> Path:
-    """A folder of this training alone: another one may begin in the same second."""
-    folder, number = wanted, 2
+def _new_folder(path: Path) -> Path:
+    """Create a new folder; another run may start in the same second."""
+    folder, number = path, 2
     while True:
         try:
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
-            folder, number = wanted.with_name(f"{wanted.name}-{number}"), number + 1
+            folder, number = path.with_name(f"{path.name}-{number}"), number + 1
 
 
 @contextmanager
-def _emptied(folder: Path, out: str | Path | None) -> Iterator[Path]:
-    """The folder; one that this training has named itself goes if nothing came into it."""
+def _removed_if_empty(folder: Path, out: str | Path | None) -> Iterator[Path]:
+    """Yield the folder; if its name was generated, remove it when it is still empty."""
     try:
         yield folder
     finally:

@@ -1,4 +1,4 @@
-"""Finished runs: read back, measured, sampled."""
+"""Finished runs: loading, evaluation and sampling."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from keras_dl.training.interruption import resume_command
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training.
+    """A finished training run.
 
     Attributes:
-        folder: where everything about it lies.
-        recipe: what was run, with all changes that were asked for. Settings that were read from a folder have
-            lists for tuples.
+        folder: the run folder.
+        recipe: the recipe, with all requested changes. Settings that were read from a folder have lists
+            instead of tuples.
         model: the trained model.
-        metrics: the figures on the test split: name -> value.
-        history: the figures after each epoch: name -> values; `seconds` among them.
+        metrics: the metrics on the test split: name -> value.
+        history: the metrics after each epoch: name -> values, including `seconds`.
     """
 
     folder: Path
@@ -36,22 +36,22 @@ class Run:
 
 
 def load_run(folder: str | Path) -> Run:
-    """A finished run, as `train` returned it.
+    """Return a finished run, as `train` returned it.
 
-    A recipe that is not registered in this process is missed only where its code is needed: `evaluate`,
-    `sample` and all attributes of `run.recipe` but its name and epochs raise a `LookupError` then.
+    If its recipe is not registered in this process, `evaluate`, `sample` and all attributes of `run.recipe`
+    except its name and epochs raise a `LookupError`.
 
     Args:
         folder: the run folder.
 
     Raises:
-        FileNotFoundError: the folder is missing, is no run folder, or its training is not finished.
+        FileNotFoundError: the folder is missing or not a run folder, or the run is not finished.
     """
     folder = Path(folder)
     if not (folder / "recipe.json").exists():
         raise FileNotFoundError(
-            f"folder: expected a run folder, but {folder} has no recipe.json. Give a folder that "
-            "`keras-dl train` made, such as runs/cnn-digits-20300131-120000."
+            f"folder: expected a run folder, but {folder} has no recipe.json. Pass a folder that "
+            "`keras-dl train` wrote, such as runs/cnn-digits-20300131-120000."
         )
     recipe = records.read_recipe(folder)
     if not (folder / "metrics.json").exists():
@@ -59,7 +59,7 @@ def load_run(folder: str | Path) -> Run:
         done = 0 if checkpoint is None else checkpoint[1]
         raise FileNotFoundError(
             f"folder: the training in {folder} is not finished: {done} of {recipe.epochs} epochs are done. "
-            f"Go on with `{resume_command(recipe.name, folder)}`."
+            f"Resume it with `{resume_command(recipe.name, folder)}`."
         )
     return Run(
         folder=folder,
@@ -71,42 +71,42 @@ def load_run(folder: str | Path) -> Run:
 
 
 def evaluate(run: Run, *, data: Any = None) -> dict[str, float]:
-    """The figures of a run's model on the test split.
+    """Return the metrics of the model of a run on the test split.
 
     Args:
         run: a finished run.
-        data: another data set than the run's.
+        data: a data set other than that of the run.
 
     Raises:
         ValueError: the run was trained on arrays, and `data` is not given.
     """
     if data is None and isinstance(run.recipe.data, str) and run.recipe.data == ARRAYS:
         raise ValueError(
-            f"data: the run in {run.folder} was trained on arrays, which it does not keep. Pass them as data."
+            f"data: the run in {run.folder} was trained on arrays, which are not saved. Pass them as data."
         )
     recipe = run.recipe.configured(data=data)
     return dict(recipe.task.evaluate(run.model, recipe.splits()).figures)
 
 
 def sample(run: Run, count: int = 64, *, seed: int = 0, out: str | Path | None = None) -> Path:
-    """Draw new examples from a run's model into a picture.
+    """Draw new examples from the model of a run into a picture.
 
     Args:
         run: a finished run of a generative model.
-        count: how many images, or characters.
+        count: the number of images, or of characters.
         seed: equal seeds give equal pictures.
         out: the PNG file; by default `<run>/samples/drawn-<seed>.png`.
 
     Returns:
-        The picture's path.
+        The path of the picture.
 
     Raises:
         ValueError: the model is not generative.
     """
     if run.recipe.task.draw is None:
         raise ValueError(
-            f"run: {run.recipe.name!r} trains no generative model, so there is nothing to sample. Take a run "
-            "of a VAE, GAN or language model."
+            f"run: expected a run of a generative model, got one of {run.recipe.name!r}. Pass a run of a "
+            "VAE, GAN or language model."
         )
     path = Path(out) if out is not None else run.folder / "samples" / f"drawn-{seed}.png"
     return figures.save(run.recipe.task.draw(run.model, count, seed), path)

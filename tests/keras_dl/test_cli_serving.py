@@ -290,7 +290,7 @@ def test_encoded_images_and_several_inputs(tmp_path: Path) -> None:
     assert read_inputs(['{"a": [1], "b": [2]}'], two) == {"a": [1], "b": [2]}
     own = Signature({name: TensorSpec((None,), "float32") for name in ("_1st", "my_x")}, {})
     assert read_inputs(["1st=[1]", "my-x=[3]"], own) == {"_1st": [1], "my_x": [3]}
-    with pytest.raises(ValueError, match=r"expected NAME=VALUE, as the model has the inputs 'a', 'b', got"):
+    with pytest.raises(ValueError, match=r"NAME=VALUE, because the model has the inputs 'a', 'b', got"):
         read_inputs(["[1]"], two)
 
 

@@ -140,7 +140,7 @@ def test_changed_or_missing_weights_are_refused(runs, folder):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(RuntimeError, match="^vae-digits.npz: expected weights with SHA-256 .*Install"):
+    with pytest.raises(RuntimeError, match="^vae-digits.npz: expected weights with SHA-256 .*Reinstall"):
         VAE.from_preset("vae-digits")
     path.unlink()
     with pytest.raises(RuntimeError, match="of 0 bytes: the file is missing"):
@@ -156,7 +156,7 @@ def refused(run, folder, text, name="refused"):
 
 def test_a_name_that_is_not_a_file_name_is_refused(runs, folder):
     for name in ("../evil", "VAE", "a--b", ""):
-        refused(runs["cnn-digits"].folder, folder, "^name: expected small letters and digits .*Choose", name)
+        refused(runs["cnn-digits"].folder, folder, "^name: expected lowercase letters and digits.*Pass", name)
 
 
 def test_weights_that_do_not_match_are_refused(runs, folder):

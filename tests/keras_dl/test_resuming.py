@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from keras_dl import callbacks
-from keras_dl.training import load_run, train
+from keras_dl.recipes import get_recipe
+from keras_dl.training import load_run, records, train
 from tests._support.runs import Interrupt, assert_same_bits, weights
 
 CHILD = """
@@ -93,7 +94,7 @@ def test_resuming_starts_a_new_run_and_returns_a_finished_one(tmp_path):
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"epochs": 2}, "epochs: expected at least 3, which the run in .* has done, got 2"),
+        ({"epochs": 2}, "epochs: expected at least 3, which the run in .* has completed, got 2"),
         ({"seed": 1}, "seed: the run in .* was started with 0 and cannot be resumed with 1"),
         (
             {"settings": {"latent_dim": 4}},
@@ -117,3 +118,12 @@ def test_resuming_requires_the_folder_and_its_recipe(vae_run):
         ValueError, match="recipe: .* is a run of 'vae-digits' and cannot be resumed as 'cnn-digits'"
     ):
         train("cnn-digits", out=vae_run.folder, resume=True)
+
+
+def test_another_summary_of_the_recipe_does_not_prevent_resuming(tmp_path):
+    recipe = get_recipe("mlp-digits")
+    records.write_json(
+        tmp_path / "recipe.json", {**records.recipe_record(recipe), "summary": "A former summary"}
+    )
+    no_changes = dict.fromkeys(("data", "epochs", "seed", "settings", "batch_size", "precision"))
+    assert records.resumed(recipe, tmp_path, no_changes, done=0).epochs == recipe.epochs

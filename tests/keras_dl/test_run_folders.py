@@ -161,7 +161,7 @@ def test_an_interrupted_command_prints_the_command_that_goes_on(number, tmp_path
 
 
 def test_an_interruption_before_the_first_epoch_says_so(tmp_path):
-    with pytest.raises(TrainingInterrupted, match="nothing of it is kept"):
+    with pytest.raises(TrainingInterrupted, match="nothing is kept"):
         train("mlp-digits", out=tmp_path / "run", callbacks=[Interrupt(0)], **TINY)
     assert not (tmp_path / "run").exists()
 

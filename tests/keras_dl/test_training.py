@@ -95,7 +95,9 @@ def test_sampling_draws_a_picture(vae_run, mlp_run, tmp_path):
     path = sample(vae_run, count=4, seed=1, out=tmp_path / "a.png")
     assert path.read_bytes() == sample(vae_run, count=4, seed=1, out=tmp_path / "b.png").read_bytes()
     assert path.read_bytes() != sample(vae_run, count=4, seed=2, out=tmp_path / "c.png").read_bytes()
-    with pytest.raises(ValueError, match="run: 'mlp-digits' trains no generative model"):
+    with pytest.raises(
+        ValueError, match="run: expected a run of a generative model, got one of 'mlp-digits'"
+    ):
         sample(mlp_run)
 
 
@@ -104,7 +106,7 @@ def test_an_unfinished_run_is_rejected(vae_run, tmp_path):
         load_run(tmp_path)
     (tmp_path / "recipe.json").write_text((vae_run.folder / "recipe.json").read_text())
     with pytest.raises(
-        FileNotFoundError, match=r"is not finished: 0 of 3 epochs are done. Go on with `keras-dl train"
+        FileNotFoundError, match=r"is not finished: 0 of 3 epochs are done. Resume it with `keras-dl train"
     ):
         load_run(tmp_path)
 
@@ -142,7 +144,7 @@ def test_a_run_on_arrays_requires_them_for_evaluation(tmp_path, recipes):
     )
     run = train(recipe, out=tmp_path / "run", verbose=False)
     again = load_run(run.folder)
-    with pytest.raises(ValueError, match="data: the run in .* was trained on arrays, which it does not keep"):
+    with pytest.raises(ValueError, match="data: the run in .* was trained on arrays, which are not saved"):
         evaluate(again)
     assert evaluate(again, data=(x, y)) == pytest.approx(run.metrics)
 
@@ -264,7 +266,7 @@ def test_wrong_arguments_are_refused_before_anything_is_written(arguments, kind,
 
 def test_a_folder_in_use_is_not_changed(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="out: .* is not empty. Choose another folder"):
+    with pytest.raises(FileExistsError, match="out: .* is not empty. Pass another folder"):
         train("mlp-digits", out=tmp_path)
     with pytest.raises(FileExistsError, match="out: expected a folder, but .*notes.txt is a file"):
         train("mlp-digits", out=tmp_path / "notes.txt")
