@@ -57,8 +57,8 @@ def batches_of(
         return Batches(aiter(inputs), None)
     if isinstance(inputs, Mapping | str | bytes) or not isinstance(inputs, Iterable):
         raise InvalidRequestError(
-            f"inputs: expected an iterable of batches, got a {type(inputs).__name__}. Give batch_size, too, "
-            "to have arrays cut into batches.",
+            f"inputs: expected an iterable of batches, got a {type(inputs).__name__}. Pass batch_size, too, "
+            "to split arrays into batches.",
             request=request,
         )
     each = iter(inputs.as_numpy_iterator() if hasattr(inputs, "as_numpy_iterator") else inputs)
@@ -77,11 +77,11 @@ def _cut(inputs: Any, size: int, request: Request) -> Batches:
         lengths = {name: len(value) for name, value in named.items()}
     except TypeError:
         raise InvalidRequestError(
-            "inputs: expected arrays with a first axis to cut, got a single value.", request=request
+            "inputs: expected arrays with a first axis to split, got a single value.", request=request
         ) from None
     if len(set(lengths.values())) != 1:
         raise InvalidRequestError(
-            f"inputs: expected arrays of one length, got {lengths}. Send what has no batch axis with "
+            f"inputs: expected arrays of one length, got {lengths}. Send inputs without a batch axis with "
             "predict.",
             request=request,
         )

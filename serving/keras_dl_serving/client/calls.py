@@ -255,7 +255,7 @@ class Calls:
 
     def _check_open(self, request: Request) -> None:
         if self._closed:
-            raise InvalidRequestError("The client is closed: make a new one.", request=request)
+            raise InvalidRequestError("The client is closed. Create a new one.", request=request)
 
     async def close(self) -> None:
         """Close connections."""
@@ -289,10 +289,10 @@ def _examples(request: Request, examples: Any, context: Any) -> Examples:
 
 def _signature(metadata: ModelMetadata, name: str) -> Signature:
     if name in metadata.unreadable:
-        raise InvalidRequestError(f"signature_name: {name!r} cannot be asked: {metadata.unreadable[name]}.")
+        raise InvalidRequestError(f"signature_name: {name!r} cannot be called: {metadata.unreadable[name]}.")
     if name not in metadata.signatures:
         known = ", ".join(map(repr, metadata.signatures)) or "(the model has none)"
-        raise InvalidRequestError(f"signature_name must be one of {known}, but is {name!r}.")
+        raise InvalidRequestError(f"signature_name: expected one of {known}, got {name!r}.")
     return metadata.signatures[name]
 
 
@@ -300,7 +300,7 @@ def _check_outputs(signature: Signature, outputs: Sequence[str] | None) -> None:
     unknown = sorted(set(outputs or ()) - signature.outputs.keys())
     if unknown:
         raise InvalidRequestError(
-            f"outputs must be among {', '.join(map(repr, signature.outputs))}, but has "
+            f"outputs: expected names among {', '.join(map(repr, signature.outputs))}, got "
             f"{', '.join(map(repr, unknown))}."
         )
 

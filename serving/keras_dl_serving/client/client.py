@@ -172,7 +172,7 @@ class Client:
         def first() -> dict[str, Array]:
             if os.getpid() != process:  # whose threads would receive the answers
                 raise InvalidRequestError(
-                    "predict_batches: the iterator was begun before a fork. Call it in each process.",
+                    "predict_batches: the iterator was started before a fork. Call it in each process.",
                     request=request,
                 )
             answer = waiting.popleft().result()

@@ -71,7 +71,7 @@ def _values(value: Any, place: str) -> list[Any]:
     if None in kinds or len(kinds) > 1:
         raise InvalidRequestError(
             f"{place}: expected numbers, or bytes and str, in a flat list, got {value!r:.80}. "
-            "Give values of one kind."
+            "Pass values of one kind."
         )
     if kinds == {bytes}:
         encoded = [_encoded(each) for each in value]
@@ -80,7 +80,7 @@ def _values(value: Any, place: str) -> list[Any]:
         return encoded
     values = [float(each) if kinds == {float} else int(each) for each in value]
     if any(isinstance(each, int) and not -(2**63) <= each < 2**63 for each in values):
-        raise InvalidRequestError(f"{place}: expected integers of 64 bits, got {value!r:.80}. Give floats.")
+        raise InvalidRequestError(f"{place}: expected integers of 64 bits, got {value!r:.80}. Pass floats.")
     return values
 
 

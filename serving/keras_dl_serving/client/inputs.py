@@ -31,8 +31,8 @@ def prepare(inputs: Any, signature: Signature) -> dict[str, Array]:
     if not isinstance(inputs, Mapping):
         if len(signature.inputs) != 1:
             raise InvalidRequestError(
-                f"inputs must be a dict, as the model has {len(signature.inputs)} inputs: "
-                f"{_listed(signature)}."
+                f"inputs: expected a dict of the model's {len(signature.inputs)} inputs, "
+                f"{_listed(signature)}, got {type(inputs).__name__}."
             )
         inputs = {next(iter(signature.inputs)): inputs}
     inputs = by_word(inputs, signature.inputs)
@@ -42,7 +42,7 @@ def prepare(inputs: Any, signature: Signature) -> dict[str, Array]:
         complaints = [f"{_quoted(missing)} missing"] * bool(missing) + [f"{_quoted(unknown)} unknown"] * bool(
             unknown
         )
-        raise InvalidRequestError(f"inputs must be {_listed(signature)}; {' and '.join(complaints)}.")
+        raise InvalidRequestError(f"inputs: expected {_listed(signature)}; {' and '.join(complaints)}.")
     return {name: _conform(name, value, signature.inputs[name]) for name, value in inputs.items()}
 
 

@@ -50,22 +50,23 @@ def _parts(url: str) -> SplitResult:
         host = (parts.hostname or "").encode("idna")
         port = parts.port
     except UnicodeError as error:
-        raise ValueError(f"url: {url!r} has no host name that can be looked up: {error}.") from None
+        raise ValueError(f"url: expected a host name that can be resolved, got {url!r}: {error}.") from None
     known = parts.scheme in ("http", "https", "grpc", "grpcs") and host
     if not known and not (parts.scheme == "unix" and parts.path):
         raise ValueError(
-            f"url must say how to ask, http://HOST:PORT for REST or grpc://HOST:PORT for gRPC (https and "
-            f"grpcs with TLS, unix:///PATH for gRPC on a socket), but is {url!r}."
+            "url: expected http://HOST:PORT for REST or grpc://HOST:PORT for gRPC (https and grpcs with "
+            f"TLS, unix:///PATH for gRPC on a socket), got {url!r}."
         )
     if parts.scheme.startswith("grpc"):
         if port is None:
             raise ValueError(
-                f"url: gRPC has no usual port, got {url!r}. Name it; TensorFlow Serving's is 8500."
+                f"url: expected a port, as gRPC has no default, got {url!r}. Add it; TensorFlow Serving's is "
+                "8500."
             )
         if parts.path.strip("/") or "@" in parts.netloc:
             raise ValueError(f"url: expected grpc://HOST:PORT and nothing else, got {url!r}.")
     if parts.query or parts.fragment:
-        raise ValueError(f"url: expected nothing behind ? or #, got {url!r}.")
+        raise ValueError(f"url: expected no query (?) and no fragment (#), got {url!r}. Omit them.")
     return parts
 
 

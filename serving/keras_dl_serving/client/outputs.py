@@ -48,7 +48,7 @@ def _numbers(value: Any, name: str) -> Array:
         return np.asarray(value, dtype)  # refuses a number that is too large
     array = found.astype(dtype)
     if found.dtype.kind in "iu" and lost_value(found, array) is not None:
-        raise TypeError("it has integers that are no such floats")
+        raise TypeError("it has integers that this float does not hold")
     return array
 
 

@@ -136,24 +136,26 @@ class Sessions:
         request = Request(method, self._settings.url, model, version, label, signature_name)
         self._check_open(request)
         if version is not None and label is not None:
-            raise InvalidRequestError("version and label are both given: give one of them.", request=request)
+            raise InvalidRequestError(
+                "version, label: expected one of them, got both. Pass one.", request=request
+            )
         for name, text, what in (("model", model, "model"), ("label", label, "version")):
             if text is not None and (not is_text(text) or not text):
-                given = "empty" if text == "" else repr(text)
+                given = "an empty text" if text == "" else repr(text)
                 raise InvalidRequestError(
-                    f"{name} must be the name of a {what}, but is {given}.", request=request
+                    f"{name}: expected the name of a {what}, got {given}.", request=request
                 )
         if signature_name is not None and not is_text(signature_name):
             raise InvalidRequestError(
-                f"signature_name must be the name of a signature, but is {signature_name!r}.", request=request
+                f"signature_name: expected the name of a signature, got {signature_name!r}.", request=request
             )
         if version is not None and (not isinstance(version, int | np.integer) or not 0 <= version < 2**63):
-            raise InvalidRequestError(f"version must be a whole number, but is {version!r}.", request=request)
+            raise InvalidRequestError(f"version: expected a whole number, got {version!r}.", request=request)
         return request
 
     def _check_open(self, request: Request) -> None:
         if self._closed:
-            raise InvalidRequestError("The client is closed: make a new one.", request=request)
+            raise InvalidRequestError("The client is closed. Create a new one.", request=request)
 
     async def close(self) -> None:
         """Close the connections of this process, but not those of the process that it was forked from."""

@@ -63,7 +63,7 @@ def render(
     """
     check_image(image)
     if replicas < 1:
-        raise ValueError(f"replicas: expected a whole number from 1 on, got {replicas}.")
+        raise ValueError(f"replicas: expected a whole number of at least 1, got {replicas}.")
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(  # not HTML: nothing is escaped but by `quoted`

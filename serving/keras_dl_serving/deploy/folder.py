@@ -21,8 +21,8 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> None:
     if changed := _changed(folder):
         raise FileExistsError(
             f"out: expected a new folder, or one written by this command and unchanged since, got {folder} "
-            f"with {', '.join(changed[:3])}{' and others' * (len(changed) > 3)}. Give another --out, or move "
-            "what you want to keep out of it and delete it."
+            f"with {', '.join(changed[:3])}{' and others' * (len(changed) > 3)}. Pass another --out, or move "
+            "the files to keep out of it and delete it."
         )
     folder = folder.resolve()  # "." has no name for a draft beside it
     folder.parent.mkdir(parents=True, exist_ok=True)

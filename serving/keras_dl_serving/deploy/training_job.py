@@ -49,9 +49,7 @@ def training_job(
     check_image(image)
     for argument in arguments:
         if argument.split("=")[0] in ("--strategy", "--out", "--resume"):
-            raise ValueError(
-                f"arguments: expected others than {argument!r}, which the job sets. Leave it out."
-            )
+            raise ValueError(f"arguments: expected others than {argument!r}, which the job sets. Omit it.")
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

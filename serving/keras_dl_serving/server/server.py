@@ -88,16 +88,20 @@ class Server:
         for name, port in (("rest_port", rest_port), ("grpc_port", grpc_port)):
             if port is not None and not 0 <= port <= 65535:
                 raise ValueError(
-                    f"{name} must be a port number, 0 for a free one, or None for off, but is {port}."
+                    f"{name}: expected a port number, 0 for a free one, or None for off, got {port}."
                 )
         if rest_port is None and grpc_port is None:
-            raise ValueError("rest_port and grpc_port are both None: give at least one, 0 for a free port.")
+            raise ValueError(
+                "rest_port, grpc_port: expected at least one port, got None for both. Pass 0 for a free one."
+            )
         if rest_port == grpc_port != 0:
             raise ValueError(
-                f"rest_port and grpc_port are both {rest_port}: give two ports, or 0 for free ones."
+                f"rest_port, grpc_port: expected two ports, got {rest_port} for both. Pass 0 for free ones."
             )
         if poll_seconds is not None and poll_seconds <= 0:
-            raise ValueError(f"poll_seconds must be positive, or None to load once, but is {poll_seconds}.")
+            raise ValueError(
+                f"poll_seconds: expected seconds above 0, or None to load once, got {poll_seconds}."
+            )
         self.releases = None if releases is None else local_path(os.fspath(releases))
         self.host = host
         self.rest_port = rest_port
@@ -207,8 +211,8 @@ class Server:
 
     def __reduce__(self) -> str:
         raise TypeError(
-            "Server: expected to stay in its process, as its ports and threads do, and not to be pickled or "
-            "copied. Pass on server.rest_url or server.grpc_url, of which another process makes a Client."
+            "Server: expected to stay in its process, with its ports and threads, and not to be pickled or "
+            "copied. Pass server.rest_url or server.grpc_url, with which another process creates a Client."
         )
 
     def __enter__(self) -> Self:
@@ -275,7 +279,7 @@ def _known(port: int | None, name: str) -> int:
 def _port_error(name: str, host: str, port: int | None, error: OSError) -> ServerStartError:
     if error.errno in (errno.EADDRINUSE, None):
         return ServerStartError(
-            f"{name} {port} on {host} is in use by another program: stop that one, give another port, or "
-            f"give 0 to take a free one ({error})."
+            f"{name} {port} on {host} is in use by another program. Stop it, pass another port, or pass 0 "
+            f"for a free one ({error})."
         )
     return ServerStartError(f"{name} {port} on {host} cannot be opened: {error}.")

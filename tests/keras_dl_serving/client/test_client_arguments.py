@@ -19,20 +19,23 @@ from tests._support.peers import GrpcPeer, rest_peer
 @pytest.mark.parametrize(
     ("url", "text"),
     [
-        ("grpc://localhost", "gRPC has no usual port, got 'grpc://localhost'. Name it; TensorFlow Serving's"),
+        (
+            "grpc://localhost",
+            "expected a port, as gRPC has no default, got 'grpc://localhost'. Add it; TensorFlow Serving's",
+        ),
         (
             "grpc://localhost:8500/x",
             "expected grpc://HOST:PORT and nothing else, got 'grpc://localhost:8500/x'",
         ),
         ("grpcs://me@localhost:8500", "expected grpc://HOST:PORT and nothing else"),
-        ("http://localhost:1?x=1", "expected nothing behind ? or #"),
-        ("grpc://localhost:1#x", "expected nothing behind ? or #"),
-        ("http://local\x00host:1", "url must say how to ask"),
-        ("grpc://local\nhost:1", "url must say how to ask"),
-        ("http://a b:1", "url must say how to ask"),
-        ("http://a..b:1", "has no host name that can be looked up"),
-        ("grpc://\ud800:1", "has no host name that can be looked up"),
-        (f"http://{'a' * 64}.de:1", "has no host name that can be looked up"),
+        ("http://localhost:1?x=1", "expected no query (?) and no fragment (#)"),
+        ("grpc://localhost:1#x", "expected no query (?) and no fragment (#)"),
+        ("http://local\x00host:1", "url: expected http://HOST:PORT for REST or grpc://"),
+        ("grpc://local\nhost:1", "url: expected http://HOST:PORT for REST or grpc://"),
+        ("http://a b:1", "url: expected http://HOST:PORT for REST or grpc://"),
+        ("http://a..b:1", "expected a host name that can be resolved"),
+        ("grpc://\ud800:1", "expected a host name that can be resolved"),
+        (f"http://{'a' * 64}.de:1", "expected a host name that can be resolved"),
     ],
 )
 def test_urls(url: str, text: str) -> None:
@@ -179,12 +182,12 @@ def test_a_proxy_is_used(client_class: Any, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"label": 3}, "label must be the name of a version, but is 3"),
-        ({"label": ""}, "label must be the name of a version, but is empty"),
-        ({"label": "\ud800"}, r"label must be the name of a version, but is '\\ud800'"),
-        ({"signature_name": 3}, "signature_name must be the name of a signature, but is 3"),
-        ({"signature_name": "\ud800"}, "signature_name must be the name of a signature"),
-        ({"version": "1"}, "version must be a whole number"),
+        ({"label": 3}, "label: expected the name of a version, got 3"),
+        ({"label": ""}, "label: expected the name of a version, got an empty text"),
+        ({"label": "\ud800"}, r"label: expected the name of a version, got '\\ud800'"),
+        ({"signature_name": 3}, "signature_name: expected the name of a signature, got 3"),
+        ({"signature_name": "\ud800"}, "signature_name: expected the name of a signature"),
+        ({"version": "1"}, "version: expected a whole number"),
     ],
 )
 def test_names(client_class: Any, protocol: str, triple: Server, options: Any, text: str) -> None:
@@ -192,11 +195,9 @@ def test_names(client_class: Any, protocol: str, triple: Server, options: Any, t
         with pytest.raises(InvalidRequestError, match=text) as caught:
             client.predict("triple", [1.0], **options)
         assert caught.value.request is not None
-        with pytest.raises(
-            InvalidRequestError, match=r"model must be the name of a model, but is 'a\\ud800'"
-        ):
+        with pytest.raises(InvalidRequestError, match=r"model: expected the name of a model, got 'a\\ud800'"):
             client.status("a\ud800")
-        with pytest.raises(InvalidRequestError, match=r"outputs must be among 'y', but has '\\ud800'"):
+        with pytest.raises(InvalidRequestError, match=r"outputs: expected names among 'y', got '\\ud800'"):
             client.predict("triple", [1.0], outputs=["\ud800"])
         with pytest.raises(InvalidRequestError, match=r"'\\ud800' is unknown"):
             client.predict("triple", {"\ud800": [1.0]})
@@ -224,7 +225,7 @@ def test_a_closed_client(client_class: Any, protocol: str, triple: Server) -> No
             lambda: client.wait_ready("triple"),
             lambda: next(answers),
         ):
-            with pytest.raises(InvalidRequestError, match="The client is closed: make a new one"):
+            with pytest.raises(InvalidRequestError, match="The client is closed. Create a new one"):
                 ask()
         client.close()
 

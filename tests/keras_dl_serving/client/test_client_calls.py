@@ -138,9 +138,9 @@ def test_an_asynchronous_source(protocol: str, triple: Server) -> None:
 @pytest.mark.parametrize(
     ("inputs", "options", "message"),
     [
-        ({"x": [1]}, {}, "inputs: expected an iterable of batches, got a dict. Give batch_size"),
+        ({"x": [1]}, {}, "inputs: expected an iterable of batches, got a dict. Pass batch_size"),
         (3, {}, "inputs: expected an iterable of batches, got a int"),
-        ({"x": 3}, {"batch_size": 1}, "expected arrays with a first axis to cut"),
+        ({"x": 3}, {"batch_size": 1}, "expected arrays with a first axis to split"),
         ({"a": [1], "b": [1, 2]}, {"batch_size": 1}, r"arrays of one length, got \{'a': 1, 'b': 2\}"),
         ([1], {"batch_size": 0}, "batch_size: expected at least 1, got 0"),
         ([1], {"in_flight": 0}, "in_flight: expected at least 1, got 0"),

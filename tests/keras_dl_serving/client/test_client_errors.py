@@ -34,26 +34,26 @@ def test_invalid_inputs_are_not_sent(client: Client) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         client.predict("linear", {"z": X}, version=3)
     assert str(caught.value) == (
-        "inputs must be 'x': float32 (batch, 3); 'x' is missing and 'z' is unknown. "
+        "inputs: expected 'x': float32 (batch, 3); 'x' is missing and 'z' is unknown. "
         f"(predict of model 'linear', version 3 at {client.url})"
     )
     request = caught.value.request
     assert request is not None
     assert (request.model, request.version, request.method) == ("linear", 3, "predict")
     with pytest.raises(
-        InvalidRequestError, match=r"signature_name must be one of 'mean', 'serving_default', but is 's'"
+        InvalidRequestError, match=r"signature_name: expected one of 'mean', 'serving_default', got 's'"
     ):
         client.predict("linear", X, signature_name="s")
-    with pytest.raises(InvalidRequestError, match=r"outputs must be among 'total', 'y', but has 'z'"):
+    with pytest.raises(InvalidRequestError, match=r"outputs: expected names among 'total', 'y', got 'z'"):
         client.predict("linear", X, outputs=["y", "z"])
-    with pytest.raises(InvalidRequestError, match="version and label are both given"):
+    with pytest.raises(InvalidRequestError, match="version, label: expected one of them"):
         client.predict("linear", X, version=1, label="stable")
-    with pytest.raises(InvalidRequestError, match="model must be the name of a model"):
+    with pytest.raises(InvalidRequestError, match="model: expected the name of a model"):
         client.predict("", X)
-    with pytest.raises(InvalidRequestError, match="model must be the name of a model, but is 3"):
+    with pytest.raises(InvalidRequestError, match="model: expected the name of a model, got 3"):
         client.predict(3, X)  # type: ignore[arg-type]
     for version in (-1, "1", 2**63):
-        with pytest.raises(InvalidRequestError, match="version must be a whole number, but is"):
+        with pytest.raises(InvalidRequestError, match="version: expected a whole number, got"):
             client.predict("linear", X, version=version)  # type: ignore[arg-type]
 
 
@@ -105,9 +105,7 @@ def test_names_are_quoted_in_urls(client: Client) -> None:
 @pytest.mark.parametrize("url", ["localhost:8501", "ftp://localhost", "http://", "grpc:localhost"])
 def test_urls_of_another_kind(url: str) -> None:
     for kind in (Client, AsyncClient):
-        with pytest.raises(
-            ValueError, match=r"url must say how to ask, http://HOST:PORT for REST or grpc://"
-        ):
+        with pytest.raises(ValueError, match=r"url: expected http://HOST:PORT for REST or grpc://"):
             kind(url)
 
 

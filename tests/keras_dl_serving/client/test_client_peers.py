@@ -129,7 +129,7 @@ def test_a_signature_that_cannot_be_sent(client_class: Any) -> None:
         assert client.metadata("m").signatures.keys() == {"serving_default"}
         with pytest.raises(
             InvalidRequestError,
-            match="'of_variants' cannot be asked: tensors of TensorFlow's dtype DT_VARIANT",
+            match="'of_variants' cannot be called: tensors of TensorFlow's dtype DT_VARIANT",
         ):
             client.predict("m", [1.0], signature_name="of_variants")
 

@@ -97,7 +97,7 @@ def test_outputs_are_filtered_by_the_server(client_class: Any) -> None:
 def test_one_output_by_name(client: Client) -> None:
     outputs: Any = "total"
     assert client.predict("linear", [[1.0, 2.0, 3.0]], outputs=outputs)["total"].tolist() == [6.0]
-    with pytest.raises(InvalidRequestError, match=r"outputs must be among 'total', 'y', but has 'to'"):
+    with pytest.raises(InvalidRequestError, match=r"outputs: expected names among 'total', 'y', got 'to'"):
         client.predict("linear", [[1.0, 2.0, 3.0]], outputs="to")
 
 

@@ -33,13 +33,13 @@ def test_a_single_input_requires_no_name() -> None:
     assert prepare([1, 2], Signature({"x": TensorSpec((None,), "float32")}, OUT))["x"].tolist() == [1.0, 2.0]
     two = {"a": IMAGE, "b": TensorSpec((None,), "int32")}
     assert refusal([1, 2], **two) == (
-        "inputs must be a dict, as the model has 2 inputs: 'a': float32 (batch, 2, 2, 1), 'b': int32 "
-        "(batch,)."
+        "inputs: expected a dict of the model's 2 inputs, 'a': float32 (batch, 2, 2, 1), 'b': int32 "
+        "(batch,), got list."
     )
 
 
 def test_names_that_do_not_match() -> None:
-    wanted = "inputs must be 'image': float32 (batch, 2, 2, 1); "
+    wanted = "inputs: expected 'image': float32 (batch, 2, 2, 1); "
     assert refusal({}) == wanted + "'image' is missing."
     assert refusal({"img": 1}) == wanted + "'image' is missing and 'img' is unknown."
     assert refusal({"image": 1, "b": 1, "a": 1}) == wanted + "'a', 'b' are unknown."

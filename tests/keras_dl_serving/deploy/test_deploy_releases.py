@@ -108,7 +108,7 @@ def test_releases_that_cannot_be_deployed(tmp_path: Path) -> None:
     refused(ReleaseError, "holds no release")
     save_release(tmp_path / "releases/digits/1")
     refused(ValueError, "image: expected a container image such as tensorflow/serving:", image="-v x")
-    refused(ValueError, "replicas: expected a whole number from 1 on, got 0.", replicas=0)
+    refused(ValueError, "replicas: expected a whole number of at least 1, got 0.", replicas=0)
     for name in ("My_Digits", "1st", "digits-", "d" * 54):
         save_release(tmp_path / f"releases/{name}/1")
         refused(ValueError, f"got '{name}', which Kubernetes refuses. Rename the release's folder.")
@@ -143,7 +143,7 @@ def test_an_unchanged_folder_is_rewritten_and_a_changed_one_is_kept(
 
     def refused(name: str) -> None:
         before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-        with pytest.raises(FileExistsError, match=f"with {name}. Give another --out"):
+        with pytest.raises(FileExistsError, match=f"with {name}. Pass another --out"):
             write()
         assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 

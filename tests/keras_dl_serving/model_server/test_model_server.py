@@ -129,7 +129,7 @@ def health(channel: grpc.Channel) -> int:
         (["--model_config_file={0}"], "Error parsing text-format tensorflow.serving.ModelServerConfig"),
         (
             ["--model_base_path=/m", "--port=7", "--rest_api_port=7"],
-            "INVALID_ARGUMENT: rest_port and grpc_port are both 7",
+            "INVALID_ARGUMENT: rest_port, grpc_port: expected two ports, got 7",
         ),
         (["--model_base_path=/m", "--model_name="], "INVALID_ARGUMENT: Expected the model at /m to have a"),
     ],

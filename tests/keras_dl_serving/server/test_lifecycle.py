@@ -270,5 +270,5 @@ def test_a_label_without_its_version_is_an_error_at_the_start_unless_allowed(sca
 
 def test_models_are_configured_once(scales: Path) -> None:
     for arguments in ({}, {"releases": scales, "config_file": scales / "models.config"}):
-        with pytest.raises(ValueError, match="releases, models or config_file: give one of them"):
+        with pytest.raises(ValueError, match="releases, models, config_file: expected one of them"):
             Server(**arguments)

@@ -95,9 +95,8 @@ def test_a_taken_port_is_named(folder: Path, name: str) -> None:
         server = free_server(folder, **{name: port})
         with pytest.raises(ServerStartError) as caught:
             server.start()
-    assert (
-        f"{name} {port} on 127.0.0.1 is in use by another program: stop that one, give another port"
-        in str(caught.value)
+    assert f"{name} {port} on 127.0.0.1 is in use by another program. Stop it, pass another port" in str(
+        caught.value
     )
     assert threads() <= before
 
@@ -114,11 +113,14 @@ def test_two_servers_cannot_share_a_port(folder: Path) -> None:
     [
         (
             {"rest_port": 70000},
-            "rest_port must be a port number, 0 for a free one, or None for off, but is 70000",
+            "rest_port: expected a port number, 0 for a free one, or None for off, got 70000",
         ),
-        ({"rest_port": None, "grpc_port": None}, "rest_port and grpc_port are both None"),
-        ({"rest_port": 8500, "grpc_port": 8500}, "rest_port and grpc_port are both 8500"),
-        ({"poll_seconds": 0}, "poll_seconds must be positive, or None to load once, but is 0"),
+        (
+            {"rest_port": None, "grpc_port": None},
+            "rest_port, grpc_port: expected at least one port, got None",
+        ),
+        ({"rest_port": 8500, "grpc_port": 8500}, "rest_port, grpc_port: expected two ports, got 8500"),
+        ({"poll_seconds": 0}, "poll_seconds: expected seconds above 0, or None to load once, got 0"),
     ],
 )
 def test_invalid_arguments(options: dict[str, Any], message: str) -> None:
