@@ -19,7 +19,7 @@ import pytest
 
 from keras_dl.callbacks import latest_checkpoint
 from keras_dl.training import load_run
-from tests.keras_dl.distribution_worker import SETTINGS, STEP_SECONDS, trained
+from tests.keras_dl.training.distribution.distribution_worker import SETTINGS, STEP_SECONDS, trained
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.keras_dl.mirrored_trainings import SETTINGS
+from tests.keras_dl.training.distribution.mirrored_trainings import SETTINGS
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[4] / "docs"
 SETTINGS: dict[str, dict[str, Any]] = {
     "mlp-digits": {"units": "16"},
     "vae-digits": {"units": "16", "filters": "4", "latent_dim": 3},
