@@ -1,4 +1,4 @@
-"""What the terminal shows: tables, pictures' places, and errors as one paragraph instead of a traceback."""
+"""Output in the terminal: tables, progress, and errors as one paragraph instead of a traceback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def show(table: Table) -> None:
     rendered = RichTable(box=box.SIMPLE_HEAD, header_style="dim", pad_edge=False)
     for index, column in enumerate(table.columns):
         justify: Literal["left", "right"] = "right" if index in table.numeric else "left"
-        rendered.add_column(escape(column), justify=justify, overflow="fold")  # a name cut off is no name
+        rendered.add_column(escape(column), justify=justify, overflow="fold")  # do not truncate names
     for row in table.rows:
         rendered.add_row(*(escape(cell) for cell in row))
     out.print(rendered)
@@ -41,7 +41,7 @@ def heading(text: str) -> None:
 
 @contextmanager
 def progress(text: str) -> Iterator[Callable[[str], None]]:
-    """A spinner with the name of the step under way; the block is given the function that changes it."""
+    """Show a spinner with the current step; yield the function that changes it."""
     with out.status(escape(text)) as status:
         yield lambda step: status.update(escape(step))
 
@@ -52,7 +52,7 @@ def load_tensorflow() -> None:
     with progress("Loading TensorFlow"), silence():
         import tensorflow as tf
 
-        tf.config.list_physical_devices()  # looks for a GPU, and says so
+        tf.config.list_physical_devices()  # looks for a GPU, and logs it
 
 
 def show_error(error: BaseException) -> None:
@@ -63,7 +63,7 @@ def show_error(error: BaseException) -> None:
     kind = "" if expected else f"{type(error).__name__}: "
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     first_paragraph = text.strip().split("\n\n")[0] or type(error).__name__
-    # Programs that read this look for words, not for lines.
+    # Without a terminal, do not wrap lines, so that programs can search the text.
     err.print(f"[bold red]error:[/] {escape(kind + first_paragraph)}", soft_wrap=not err.is_terminal)
     if not os.environ.get("KERAS_DL_DEBUG"):
-        err.print("[dim]KERAS_DL_DEBUG=1 shows where it came from.[/]")
+        err.print("[dim]Set KERAS_DL_DEBUG=1 for a traceback.[/]")

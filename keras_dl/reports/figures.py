@@ -1,4 +1,4 @@
-"""Pictures of what models do: figures made of arrays, without pyplot and its global state.
+"""Pictures of the results of models: figures of arrays, without pyplot and its global state.
 
 Every function returns a `matplotlib.figure.Figure`; `save` writes one as PNG.
 """
@@ -22,19 +22,19 @@ _GAP = 1  # pixels between two images of a grid
 
 
 def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
-    """Write `figure` to `path` as PNG, in one step: a reader never sees half a picture."""
+    """Write `figure` to `path` as PNG, atomically: a reader never sees an incomplete file."""
     with replacing(path) as draft:
         figure.savefig(draft, format="png", dpi=dpi, facecolor="white")
     return Path(path)
 
 
 def image_grid(images: ArrayLike, *, columns: int | None = None, title: str = "") -> Figure:
-    """Images side by side, row by row.
+    """Return a grid of images, row by row.
 
     Args:
         images: (N, H, W, C) in [0, 1], C being 1 (gray) or 3 (RGB).
-        columns: images a row; by default about as many as rows.
-        title: a line above.
+        columns: images per row; by default about as many as rows.
+        title: title of the figure.
     """
     pixels = _checked_images(images)
     columns = columns or math.ceil(math.sqrt(len(pixels)))
@@ -44,19 +44,19 @@ def image_grid(images: ArrayLike, *, columns: int | None = None, title: str = ""
 def reconstructions(
     originals: ArrayLike, reconstructed: ArrayLike, *, columns: int = 10, title: str = ""
 ) -> Figure:
-    """Originals in one row, what the model made of them in the row below; as many pairs of rows as it takes.
+    """Return pairs of rows: originals, and their reconstructions below.
 
     Args:
         originals: (N, H, W, C) in [0, 1].
-        reconstructed: as many.
-        columns: pairs a row.
-        title: a line above.
+        reconstructed: the reconstructions, in the same shape.
+        columns: pairs per row.
+        title: title of the figure.
     """
     above, below = _checked_images(originals), _checked_images(reconstructed)
     if above.shape != below.shape:
         raise ValueError(
-            f"reconstructed: expected images of the originals' shape {above.shape}, got {below.shape}. "
-            "Pass one reconstruction for each original."
+            f"reconstructed: expected images of the shape of the originals, {above.shape}, got "
+            f"{below.shape}. Pass one reconstruction for each original."
         )
     columns = min(columns, len(above))
     rows = [
@@ -77,13 +77,13 @@ def reconstructions(
 def latent_traversal(
     images: ArrayLike, values: Sequence[float], *, latents: Sequence[int] | None = None, title: str = ""
 ) -> Figure:
-    """What each latent does: a row a latent, from its lowest to its highest value, the others resting.
+    """Return a traversal of latents: one row per latent, which varies while the others are constant.
 
     Args:
         images: (Z, S, H, W, C) in [0, 1]: S steps along each of Z latents.
-        values: the S values that the latent takes.
-        latents: the rows' latents, counted from 0; by default all of them.
-        title: a line above.
+        values: the S values of the varied latent.
+        latents: the latents of the rows, counted from 0; by default all.
+        title: title of the figure.
     """
     pixels = np.asarray(images, np.float32)
     rows, steps, height, width = pixels.shape[:4]
@@ -106,18 +106,18 @@ def latent_traversal(
 
 
 def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], *, title: str = "") -> Figure:
-    """How often each class was taken for each: a row a true class, shaded by its share of the row.
+    """Return a confusion matrix: one row per true class, shaded by the fraction of the row.
 
     Args:
-        matrix: (K, K) counts, [truth, prediction].
+        matrix: (K, K) counts, [true class, predicted class].
         class_names: the K names.
-        title: a line above.
+        title: title of the figure.
     """
     counts = np.asarray(matrix)
     classes = len(class_names)
     if counts.shape != (classes, classes):
         raise ValueError(
-            f"matrix: expected counts of shape ({classes}, {classes}), one row and column a class name, got "
+            f"matrix: expected counts of shape ({classes}, {classes}), one row and column per class, got "
             f"{counts.shape}. Pass one name for each class."
         )
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -144,17 +144,19 @@ def confusion_matrix(matrix: ArrayLike, class_names: Sequence[str], *, title: st
 
 
 def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "") -> Figure:
-    """Each figure against the epochs, training and validation in one panel.
+    """Return the curves of all metrics over the epochs, training and validation in one panel.
 
     Args:
-        history: figure -> its value after each epoch; `val_<figure>` is the same figure on validation data.
-        title: a line above.
+        history: name of a metric -> its value after each epoch; `val_<name>` is for validation data.
+        title: title of the figure.
     """
     aside = {name for name in history if name == "seconds" or name.endswith("learning_rate")}
     names = [name for name in history if not name.startswith("val_") and name not in aside]
     names += [name for name in history if name.startswith("val_") and name[4:] not in history]
     if not names:
-        raise ValueError("history: expected at least one figure, got none. Pass the history of a training.")
+        raise ValueError(
+            "history: expected at least one metric, got none. Pass the history of a training run."
+        )
     columns = min(len(names), 3)
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(3.6 * columns, 2.6 * rows + 0.3), layout="constrained")
@@ -180,12 +182,12 @@ def learning_curves(history: Mapping[str, Sequence[float]], *, title: str = "") 
 
 
 def text_page(text: str, *, columns: int = 80, title: str = "") -> Figure:
-    """A text as it is, in type of even width.
+    """Return a picture of a text in a monospaced font.
 
     Args:
         text: one or more lines.
-        columns: characters after which a line is broken.
-        title: a line above.
+        columns: characters per line.
+        title: title of the figure.
     """
     lines = [
         line[start : start + columns]
@@ -204,12 +206,12 @@ def text_page(text: str, *, columns: int = 80, title: str = "") -> Figure:
 
 
 def answers(truth: ArrayLike, answered: ArrayLike, *, title: str = "") -> Figure:
-    """What a model answered against what was right; right answers lie on the line.
+    """Return a scatter plot of predictions over targets; correct predictions are on the line.
 
     Args:
-        truth: the right numbers, (N,).
-        answered: the model's, (N,).
-        title: a line above.
+        truth: the targets, (N,).
+        answered: the predictions, (N,).
+        title: title of the figure.
     """
     x, y = np.asarray(truth), np.asarray(answered)
     figure = Figure(figsize=(4, 4), layout="constrained")
@@ -217,8 +219,8 @@ def answers(truth: ArrayLike, answered: ArrayLike, *, title: str = "") -> Figure
     low, high = min(x.min(), y.min()), max(x.max(), y.max())
     axes.plot([low, high], [low, high], color=FAINT, linewidth=1)
     axes.scatter(x, y, s=6, color=BLUE, alpha=0.5, linewidths=0)
-    axes.set_xlabel("right")
-    axes.set_ylabel("answered")
+    axes.set_xlabel("target")
+    axes.set_ylabel("prediction")
     axes.set_title(title, fontsize=10, color=INK)
     axes.spines[["top", "right"]].set_visible(False)
     _style(axes)
@@ -230,18 +232,18 @@ def _checked_images(images: ArrayLike) -> NDArray[np.float32]:
     if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3) or not len(pixels):
         raise ValueError(
             f"images: expected shape (N, H, W, C) with N of at least 1 and C 1 or 3, got {pixels.shape}. "
-            "Add the axis that is missing."
+            "Add the missing axis."
         )
     return np.clip(pixels, 0, 1)
 
 
 def _filled(images: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """`images` and white ones, `count` together."""
+    """Return `images` followed by white ones, `count` in total."""
     return np.concatenate([images, np.ones((count - len(images), *images.shape[1:]), np.float32)])
 
 
 def _tiled(images: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
-    """(N, H, W, C) -> one picture (rows (H+1) - 1, columns (W+1) - 1, C), white between the images."""
+    """Return one picture (rows (H+1) - 1, columns (W+1) - 1, C), white between the images (N, H, W, C)."""
     rows = math.ceil(len(images) / columns)
     images = _filled(images, rows * columns)
     images = np.pad(images, ((0, 0), (0, _GAP), (0, _GAP), (0, 0)), constant_values=1)
@@ -251,7 +253,7 @@ def _tiled(images: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
 
 
 def _picture(pixels: NDArray[np.float32], *, tiles: tuple[int, int], title: str) -> Figure:
-    """One array of pixels on a figure whose images are about half an inch wide."""
+    """Return a figure of one array of pixels, whose images are about half an inch wide."""
     width = max(min(0.55 * tiles[1], 12), 2.5)
     height = width * pixels.shape[0] / pixels.shape[1]
     figure = Figure(figsize=(width + 0.5, height + 0.5), layout="constrained")

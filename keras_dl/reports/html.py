@@ -1,4 +1,4 @@
-"""Self-contained HTML reports: titled sections of tables and pictures in one file that can be mailed."""
+"""Self-contained HTML reports: titled sections of tables and pictures in one file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Table:
 
     Attributes:
         columns: the column headings.
-        rows: one sequence of cells a row, as long as `columns`.
+        rows: the cells of each row, as many as `columns`.
         caption: a line above the table.
     """
 
@@ -30,7 +30,7 @@ class Table:
 
     @property
     def numeric(self) -> set[int]:
-        """The columns whose every cell starts like a number: they are aligned to the right."""
+        """The columns in which every cell starts like a number, which are aligned to the right."""
         return {
             index
             for index in range(len(self.columns))
@@ -40,20 +40,20 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file and the line below it."""
+    """A PNG file and its caption."""
 
     path: Path
     caption: str
 
     @property
     def base64(self) -> str:
-        """The file's bytes as base64 text."""
+        """The content of the file as base64 text."""
         return base64.b64encode(self.path.read_bytes()).decode("ascii")
 
 
 @dataclass(frozen=True)
 class Section:
-    """One card of the report: a title, then text, tables, pictures and code, each if given."""
+    """A section of a report: a title, and optionally text, tables, pictures and code."""
 
     title: str
     text: str = ""
@@ -70,14 +70,14 @@ def write_report(
     sections: Sequence[Section],
     figures: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write an HTML report to `path` in one step: a reader never sees half a file.
+    """Write an HTML report to `path`, atomically: a reader never sees an incomplete file.
 
     Args:
         path: the file to write; its folder must exist.
-        title: the heading and the browser's tab.
+        title: the heading and the title of the page.
         summary: a sentence below the heading.
-        sections: the cards, in order.
-        figures: the few results that matter most, name -> formatted value, shown large.
+        sections: the sections, in order.
+        figures: the main results, name -> formatted value, in large type.
 
     Returns:
         `path` as a `Path`.

@@ -1,4 +1,4 @@
-"""What a release holds and how it does, as tables for the terminal and as a page."""
+"""Reports of a release, as tables for the terminal and as an HTML page."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from keras_dl_export import Artifact, Comparison, Parity, Release
     from keras_dl_export.results import Timing
 
-_SHORT_HASH = 16  # digits; all 64 do not fit into a terminal
+_SHORT_HASH = 16  # digits; 64 do not fit into a terminal
 
 
 def release_sections(
     release: Release, parity: Parity, timings: Sequence[Timing], machine: str, *, whole_hashes: bool = True
 ) -> list[Section]:
-    """Everything that is known of a release.
+    """Return all sections of the report of a release.
 
     Args:
         release: the release.
-        parity: what comparing its files again gave.
-        timings: what timing them again gave.
-        machine: where that was.
-        whole_hashes: False shortens them to what a terminal has room for.
+        parity: the parity of its files, compared again.
+        timings: the latencies of its files, measured again.
+        machine: description of the machine of these measurements.
+        whole_hashes: False shortens them for a terminal.
     """
     again = f"Now: {machine}."
     released = f" Released: {release.machine}." if release.machine else ""
@@ -35,16 +35,16 @@ def release_sections(
         Section("Files", tables=[_files(release)]),
         Section(
             "Endpoints",
-            "FLOPs of one call, a multiply-add being 2; they are the model's, whichever format runs it.",
+            "FLOPs of one call of the model in any format; a multiply-add counts as 2.",
             tables=[_endpoints(release)],
         ),
         Section(
             "Parity",
-            "The difference that comes nearest to what is allowed: of each file from the Keras model when it "
-            f"was released, and from the reference now. {_samples(release, parity)}",
+            "The difference that is largest relative to its tolerance: between each file and the Keras model "
+            f"at the release, and between each file and the reference now. {_samples(release, parity)}",
             tables=[_parity(release, parity)],
         ),
-        *([Section("Accuracy", "On labeled data, when it was released.", [accuracy])] if accuracy else []),
+        *([Section("Accuracy", "On labeled data, at the release.", [accuracy])] if accuracy else []),
         Section(
             "Latency",
             f"Milliseconds of a call, median and 95th percentile, by number of threads. {again}{released}",
@@ -65,17 +65,19 @@ def write_release_report(
     """Write the page of a release that was just verified.
 
     Args:
-        path: the HTML file; its folder must exist. It may not lie in the release, which is never changed.
+        path: the HTML file; its folder must exist. It must be outside of the release, which is never changed.
         release: the release.
-        parity: what comparing its files again gave.
-        timings: what timing them again gave.
-        machine: where that was.
+        parity: the parity of its files, compared again.
+        timings: the latencies of its files, measured again.
+        machine: description of the machine of these measurements.
 
     Raises:
-        ValueError: `path` lies in the release.
+        ValueError: `path` is in the release.
     """
     if release.path.resolve() in Path(path).resolve().parents:
-        raise ValueError(f"path: {path} lies in {release.path}, which is never changed. Write it beside.")
+        raise ValueError(
+            f"path: {path} is in {release.path}, which is never changed. Pass a path outside of it."
+        )
     model = release.manifest["model"]
     fastest = min((timing.p50_ms for timing in timings if _is_default(timing)), default=None)
     largest = max(release.flops.values(), key=lambda flops: flops.total, default=None)
@@ -86,7 +88,7 @@ def write_release_report(
         f"{len(release.manifest['files'])} files are unchanged and agree in their own runtimes.",
         figures={
             "parameters": f"{model['parameters']:,}",
-            **({"FLOPs of the costliest endpoint": format_count(largest.total)} if largest else {}),
+            **({"FLOPs of the most expensive endpoint": format_count(largest.total)} if largest else {}),
             "largest difference": f"{parity.max_abs_error:.0e}",
             **({"fastest median": f"{_milliseconds(fastest)} ms"} if fastest is not None else {}),
         },
@@ -95,7 +97,7 @@ def write_release_report(
 
 
 def accuracy_table(artifacts: Iterable[Artifact]) -> Table | None:
-    """How often each file was right on labeled data, beside its model; None if none was asked."""
+    """Return the accuracies of model and files on labeled data; None if they were not measured."""
     rows = [
         (
             FORMAT_NAMES[artifact.format],
@@ -113,7 +115,7 @@ def accuracy_table(artifacts: Iterable[Artifact]) -> Table | None:
 
 
 def format_count(count: int) -> str:
-    """A large count with a unit: 11.4 M."""
+    """Return a large count with a unit, such as `11.4 M`."""
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if count >= size:
             return f"{count / size:.3g} {unit}"
@@ -155,11 +157,11 @@ def _endpoints(release: Release) -> Table:
                 + (f"; without {', '.join(flops.uncounted)}" if flops and flops.uncounted else ""),
             )
         )
-    return Table(("endpoint", "takes", "gives", "FLOPs", "at"), rows)
+    return Table(("endpoint", "inputs", "outputs", "FLOPs", "at"), rows)
 
 
 def _parity(release: Release, parity: Parity) -> Table:
-    """One row for each endpoint of each file."""
+    """Return one row per endpoint of each file."""
     rows = []
     for artifact in release.artifacts:
         for endpoint in artifact.endpoints:
@@ -174,11 +176,11 @@ def _parity(release: Release, parity: Parity) -> Table:
                     f"{released.tolerance:.0e}" if released else "-",
                 )
             )
-    return Table(("format", "endpoint", "released", "now", "allowed"), rows)
+    return Table(("format", "endpoint", "released", "now", "tolerance"), rows)
 
 
 def _nearest_to_limit(parity: Parity, artifact: Artifact, endpoint: str) -> Comparison | None:
-    """Return the comparison with the largest share of what was allowed: samples differ in scale."""
+    """Return the comparison with the largest error relative to its tolerance, as samples differ in scale."""
     of_file = [
         each for each in parity.comparisons if (each.file, each.endpoint) == (artifact.label, endpoint)
     ]

@@ -1,4 +1,4 @@
-"""The report of one training, made of what its run folder holds."""
+"""The report of a training run, based on its run folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def write_run_report(folder: Path, recipe: Mapping[str, Any], measured: Mapping[
     """Write `report.html` into a run folder.
 
     Args:
-        folder: the run folder, its pictures drawn.
+        folder: the run folder, with its pictures.
         recipe: the content of its recipe.json.
         measured: the content of its metrics.json.
 
     Returns:
-        The report's path.
+        The path of the report.
     """
     goals = [
         (
@@ -40,9 +40,9 @@ def write_run_report(folder: Path, recipe: Mapping[str, Any], measured: Mapping[
     }
     outcome = [figures_table(measured["figures"], "On the test split")]
     if goals:
-        outcome.append(Table(("figure", "goal", "measured", "reached"), goals))
+        outcome.append(Table(("metric", "goal", "measured", "reached"), goals))
     earlier = [
-        Section(f"{name.replace('-', ' ').capitalize()} while it trained", pictures=pictures)
+        Section(f"{name.replace('-', ' ').capitalize()} during training", pictures=pictures)
         for name, pictures in _pictures_of_epochs(folder).items()
     ]
     return write_report(
@@ -51,15 +51,15 @@ def write_run_report(folder: Path, recipe: Mapping[str, Any], measured: Mapping[
         summary=recipe["summary"],
         figures={name: format_figure(value) for name, value in list(measured["figures"].items())[:4]},
         sections=[
-            Section("Outcome", tables=outcome, pictures=final_pictures(folder)),
+            Section("Result", tables=outcome, pictures=final_pictures(folder)),
             *earlier,
-            Section("How it was trained", tables=[figures_table(settings)]),
+            Section("Settings", tables=[figures_table(settings)]),
         ],
     )
 
 
 def final_pictures(folder: Path) -> list[Picture]:
-    """The pictures of a run's finished model."""
+    """Return the pictures of the finished model of a run."""
     paths = sorted((folder / "samples").glob("*.png"))
     return [
         Picture(path, path.stem.replace("-", " ").capitalize())

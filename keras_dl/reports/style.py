@@ -1,4 +1,4 @@
-"""The colors and the look of the axes that all figures share."""
+"""The colors and the style of the axes of all figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ COLORS = (BLUE, ORANGE, GREEN, VIOLET, "#dc2626", "#0891b2")
 
 
 def style(axes: Axes, *, xlabel: str = "", ylabel: str = "", title: str = "", grid: bool = True) -> Axes:
-    """The look that all pictures share."""
+    """Apply the common style to axes, and return them."""
     axes.set_xlabel(xlabel, fontsize=9, color=INK)
     axes.set_ylabel(ylabel, fontsize=9, color=INK)
     axes.set_title(title, fontsize=10, color=INK)

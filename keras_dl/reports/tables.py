@@ -1,4 +1,4 @@
-"""What reports and the terminal show in rows: figures, parity, latency, answers."""
+"""Tables of reports and of the terminal: metrics, parity, latency, predictions."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ FORMAT_NAMES = {"saved_model": "SavedModel", "tflite": "TFLite", "onnx": "ONNX"}
 
 
 def figures_table(figures: Mapping[str, object], caption: str = "") -> Table:
-    """One row a figure, in the order given."""
+    """Return one row per metric, in the given order."""
     return Table(
-        ("figure", "value"), [(name, format_figure(value)) for name, value in figures.items()], caption
+        ("metric", "value"), [(name, format_figure(value)) for name, value in figures.items()], caption
     )
 
 
 def parity_table(artifacts: Iterable[Artifact], caption: str = "") -> Table:
-    """One row for each endpoint of each artifact: size, operators and the worst difference from the model."""
+    """Return one row per endpoint of each artifact: size, operators and largest difference from the model."""
     rows = []
     for artifact in artifacts:
         for endpoint in artifact.endpoints:
             comparisons = [each for each in artifact.parity.comparisons if each.endpoint == endpoint]
-            # Outputs differ in size, and what they may differ by with them: the nearest to its limit counts.
-            worst = max(comparisons, key=_share)
+            # Outputs and their tolerances differ in scale, so errors are compared relative to the tolerance.
+            worst = max(comparisons, key=_relative_error)
             rows.append(
                 (
                     FORMAT_NAMES[artifact.format],
@@ -44,37 +44,37 @@ def parity_table(artifacts: Iterable[Artifact], caption: str = "") -> Table:
                     f"{worst.tolerance:.0e}",
                 )
             )
-    return Table(("format", "endpoint", "KiB", "operators", "max error", "allowed"), rows, caption)
+    return Table(("format", "endpoint", "KiB", "operators", "max error", "tolerance"), rows, caption)
 
 
 def comparisons_table(parity: Parity, caption: str = "") -> Table:
-    """One row for each output and kind of samples: the difference that came nearest to what was allowed."""
+    """Return one row per output and kind of samples: the largest difference relative to its tolerance."""
     worst: dict[tuple[str, str, str], Comparison] = {}
     for each in parity.comparisons:
         key = (each.endpoint, each.output, each.inputs)
-        if key not in worst or _share(each) > _share(worst[key]):
+        if key not in worst or _relative_error(each) > _relative_error(worst[key]):
             worst[key] = each
     rows = [(*key, f"{each.max_abs_error:.0e}", f"{each.tolerance:.0e}") for key, each in worst.items()]
-    return Table(("endpoint", "output", "samples", "max error", "allowed"), rows, caption)
+    return Table(("endpoint", "output", "samples", "max error", "tolerance"), rows, caption)
 
 
-def _share(comparison: Comparison) -> float:
+def _relative_error(comparison: Comparison) -> float:
     return comparison.max_abs_error / comparison.tolerance
 
 
 def latency_table(latencies: Mapping[str, Latency], caption: str = "") -> Table:
-    """One row for each way of asking: median and 95th percentile in milliseconds."""
+    """Return one row per way of running the model: median and 95th percentile in milliseconds."""
     rows = [(name, f"{each.p50_ms:.2f}", f"{each.p95_ms:.2f}") for name, each in latencies.items()]
-    return Table(("asked through", "p50 ms", "p95 ms"), rows, caption)
+    return Table(("runtime", "p50 ms", "p95 ms"), rows, caption)
 
 
 def signatures_table(metadata: ModelMetadata, only: str | None = None) -> Table:
-    """One row for each input and output of each signature of a served model, or of only one."""
+    """Return one row per input and output of each signature of a served model, or of only one signature."""
     rows = [
         (name, side, tensor, str(spec))
         for name, signature in metadata.signatures.items()
         if only in (None, name)
-        for side, tensors in (("takes", signature.inputs), ("gives", signature.outputs))
+        for side, tensors in (("input", signature.inputs), ("output", signature.outputs))
         for tensor, spec in tensors.items()
     ]
     return Table(
@@ -83,7 +83,7 @@ def signatures_table(metadata: ModelMetadata, only: str | None = None) -> Table:
 
 
 def answers_table(answers: Mapping[str, NDArray[Any]], truth: NDArray[Any] | None = None) -> Table:
-    """One row an example: what each output says of it, beside the truth where it is known."""
+    """Return one row per example: its outputs, and its label if known."""
     count = max((len(array) for array in answers.values() if array.ndim), default=1)
     rows = [
         (
@@ -93,13 +93,13 @@ def answers_table(answers: Mapping[str, NDArray[Any]], truth: NDArray[Any] | Non
         )
         for index in range(count)
     ]
-    return Table(("example", *(["truth"] if truth is not None else []), *answers), rows)
+    return Table(("example", *(["label"] if truth is not None else []), *answers), rows)
 
 
 def _row(array: Any, index: int) -> Any:
     if array.ndim == 0:
         return array
-    return array[index] if index < len(array) else ""  # outputs need not be as long as each other
+    return array[index] if index < len(array) else ""  # outputs may differ in length
 
 
 def _format_array(value: Any) -> str:
@@ -130,7 +130,7 @@ def _format_text(value: Any) -> str:
 
 
 def format_figure(value: object) -> str:
-    """A figure as people read it: shares keep their digits, counts their thousands separators."""
+    """Return a metric as text: fractions with four digits, counts with thousands separators."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     whole = isinstance(value, int) or (value >= 1000 and value.is_integer())

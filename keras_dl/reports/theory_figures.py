@@ -1,4 +1,4 @@
-"""The claims drawn: every `plot_*` takes matplotlib axes, draws on them and returns them."""
+"""Plots of the theorems: every `plot_*` takes matplotlib axes, draws on them and returns them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def plot_lines(
     title: str = "",
     log: str = "",
 ) -> Axes:
-    """Curves over one quantity, named in a legend.
+    """Plot curves over one quantity, with a legend.
 
     Args:
-        axes: where to draw.
+        axes: the axes to draw on.
         x: (N,), shared by all curves.
         curves: name -> values (N,), or (N, repeats), whose mean is drawn within its range.
-        xlabel: what x is.
-        ylabel: what the values are.
-        title: a line above.
+        xlabel: label of x.
+        ylabel: label of the values.
+        title: title of the plot.
         log: the axes with a logarithmic scale, `"x"`, `"y"` or `"xy"`.
     """
     places = np.asarray(x)
@@ -55,15 +55,15 @@ def plot_lines(
 def plot_separation(
     axes: Axes, x: ArrayLike, y: ArrayLike, w: ArrayLike, b: float, *, title: str = ""
 ) -> Axes:
-    """Points of two classes in the plane, and the line w.x + b = 0.
+    """Plot points of two classes in the plane, and the line w.x + b = 0.
 
     Args:
-        axes: where to draw.
+        axes: the axes to draw on.
         x: (N, 2).
         y: labels (N,), 0 or 1.
         w: (2,).
-        b: the threshold's negative.
-        title: a line above.
+        b: the negative threshold.
+        title: title of the plot.
     """
     points, labels, normal = np.asarray(x), np.asarray(y), np.asarray(w, np.float64)
     for label, color, marker in ((0, BLUE, "o"), (1, ORANGE, "s")):
@@ -86,7 +86,7 @@ def plot_separation(
 
 
 def plot_mistakes(axes: Axes, run: PerceptronRun, *, bound: float | None = None, title: str = "") -> Axes:
-    """All mistakes so far after each epoch, and Novikoff's bound where there is one."""
+    """Plot the total number of mistakes after each epoch, and Novikoff's bound if given."""
     total = np.cumsum(run.mistakes)
     epochs = np.arange(1, len(total) + 1)
     axes.step(epochs, total, where="mid", color=BLUE, lw=1.6, label="mistakes so far")
@@ -107,15 +107,15 @@ def plot_approximation(
     *,
     title: str = "",
 ) -> Axes:
-    """A function of one number, and what networks make of it.
+    """Plot a function of one variable, and its approximations by networks.
 
     Args:
-        axes: where to draw.
-        function: f, on an array.
-        models: name -> what maps (N, 1) to (N, 1).
-        low: a.
-        high: b.
-        title: a line above.
+        axes: the axes to draw on.
+        function: f, a function of an array.
+        models: name -> a model that maps (N, 1) to (N, 1).
+        low: lower end of x.
+        high: upper end of x.
+        title: title of the plot.
     """
     x = np.linspace(low, high, 1000)
     curves = {name: np.asarray(model(x[:, None].astype(np.float32)))[:, 0] for name, model in models.items()}
@@ -128,15 +128,15 @@ def plot_approximation(
 def plot_surface(
     axes: Axes, function: Callable[..., Any], low: float, high: float, *, title: str = "", points: int = 120
 ) -> Axes:
-    """A function of two numbers on a square, by color.
+    """Plot a function of two variables on a square, by color.
 
     Args:
-        axes: where to draw.
-        function: f, on two arrays (N,), of that shape.
-        low: a, on both axes.
-        high: b, on both axes.
-        title: a line above.
-        points: along each axis.
+        axes: the axes to draw on.
+        function: f, which maps two arrays (N,) to an array of the same shape.
+        low: lower end of both axes.
+        high: upper end of both axes.
+        title: title of the plot.
+        points: the number of points along each axis.
     """
     x, y = np.meshgrid(*[np.linspace(low, high, points)] * 2, indexing="xy")
     values = np.asarray(function(x.ravel(), y.ravel())).reshape(points, points)
@@ -155,19 +155,19 @@ def plot_error_terms(
     title: str = "",
     log: str = "",
 ) -> Axes:
-    """The parts of the risk stacked over what was varied, with the risk itself on top.
+    """Plot the stacked terms of the risk over a varied quantity, and the risk itself.
 
     Args:
-        axes: where to draw.
+        axes: the axes to draw on.
         x: (N,).
-        terms: as many.
-        xlabel: what x is.
-        title: a line above.
+        terms: the terms for each x.
+        xlabel: label of x.
+        title: title of the plot.
         log: the axes with a logarithmic scale.
     """
     places = np.asarray(x, np.float64)
     parts = np.array([each[:4] for each in terms]).T
-    # A part below 0 has no thickness; the line of the risk shows where the sum lies all the same.
+    # Negative terms have no thickness; the line of the risk still shows the sum.
     names = ("Bayes risk", "approximation", "estimation", "optimization")
     colors = ("#d1d5db", "#93c5fd", "#fdba74", "#86efac")
     axes.stackplot(places, np.maximum(parts, 0), labels=names, colors=colors)
@@ -181,7 +181,7 @@ def plot_error_terms(
 def plot_tails(
     axes: Axes, n: int, epsilons: ArrayLike, *, risk: float = 0.5, trials: int = 10_000, title: str = ""
 ) -> Axes:
-    """How often a sample of n is off by more than epsilon, and Hoeffding's bound on it."""
+    """Plot the frequency of deviations above epsilon for samples of n, and Hoeffding's bound."""
     deviations = np.asarray(epsilons, np.float64)
     tail = simulated_tail(n, deviations, risk=risk, trials=trials)
     bound = [hoeffding_bound(n, float(epsilon)) for epsilon in deviations]
@@ -197,12 +197,12 @@ def plot_tails(
 def plot_gradient_norms(
     axes: Axes, norms: Mapping[str, GradientNorms | ArrayLike], *, title: str = "", steps_back: bool = True
 ) -> Axes:
-    """|dh_T / dh_k| over the T - k steps that the gradient travels, on a logarithmic scale.
+    """Plot |dh_T / dh_k| over the T - k steps of the gradient, on a logarithmic scale.
 
     Args:
-        axes: where to draw.
-        norms: name -> norms; of an array, (T + 1,), as it is.
-        title: a line above.
+        axes: the axes to draw on.
+        norms: name -> norms, or an array (T + 1,).
+        title: title of the plot.
         steps_back: whether x counts the steps back from T; otherwise it is k.
     """
     for (name, each), color in zip(norms.items(), _colors(len(norms)), strict=True):
@@ -220,14 +220,14 @@ def plot_gradient_norms(
 def plot_points(
     axes: Axes, samples: ArrayLike, centers: ArrayLike, *, title: str = "", reach: float | None = None
 ) -> Axes:
-    """What a generator gives in the plane, and where the data's modes are.
+    """Plot generated points in the plane, and the modes of the data.
 
     Args:
-        axes: where to draw.
+        axes: the axes to draw on.
         samples: (N, 2).
-        centers: of the modes, (M, 2).
-        title: a line above.
-        reach: half the side of the square that is shown.
+        centers: centers of the modes, (M, 2).
+        title: title of the plot.
+        reach: half the side of the visible square.
     """
     points, places = np.asarray(samples), np.asarray(centers)
     axes.scatter(points[:, 0], points[:, 1], s=4, color=BLUE, alpha=0.35, lw=0, label="generated")
@@ -244,7 +244,7 @@ def plot_points(
 def plot_matrix(
     axes: Axes, matrix: ArrayLike, *, title: str = "", xlabel: str = "", ylabel: str = ""
 ) -> Axes:
-    """A matrix by color, blue below and red above 0, white where it is 0."""
+    """Plot a matrix by color: negative values blue, 0 white, positive values red."""
     values = np.asarray(matrix)
     limit = float(np.abs(values).max()) or 1.0
     axes.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest", aspect="auto")
@@ -252,7 +252,7 @@ def plot_matrix(
 
 
 def plot_images(axes: Axes, images: ArrayLike, *, columns: int, title: str = "") -> Axes:
-    """Images in [0, 1], (N, H, W, 1), side by side and row by row."""
+    """Plot a grid of images in [0, 1], (N, H, W, 1)."""
     pixels = np.clip(np.asarray(images, np.float32)[..., 0], 0, 1)
     rows = -(-len(pixels) // columns)
     pixels = np.pad(pixels, ((0, rows * columns - len(pixels)), (0, 1), (0, 1)), constant_values=1)
@@ -269,7 +269,7 @@ def plot_images(axes: Axes, images: ArrayLike, *, columns: int, title: str = "")
 
 
 def _scale(axes: Axes, log: str) -> None:
-    """Logarithmic scales whose labels do not run into each other, whatever the range."""
+    """Set logarithmic scales whose labels do not overlap for any range."""
     for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
         if name in log:
             axes.set(**{f"{name}scale": "log"})

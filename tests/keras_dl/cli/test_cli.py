@@ -158,7 +158,7 @@ def test_train_evaluate_sample_export_verify_benchmark(tmp_path, monkeypatch):
         assert text in page
     assert "p95" in re.sub(r"\s+", " ", shown)
     assert "Tried on samples that are uniform, large, zeros" in re.sub(r"\s+", " ", shown)
-    with pytest.raises(ValueError, match="which is never changed. Write it beside"):
+    with pytest.raises(ValueError, match="which is never changed. Pass a path outside"):
         invoke("verify", "releases/small", "--html", str(release / "page.html"))
     table = invoke("benchmark", "releases/small", "--calls", "3")
     assert "ONNX" in table
