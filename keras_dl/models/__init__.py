@@ -1,7 +1,7 @@
 """The models of the notes, one family per file or folder.
 
-`Perceptron`, `GaussianNaiveBayes` and `LogisticRegression` compile themselves. A `VAE` takes only an optimizer,
-a GAN one per player; `LanguageModel` has a default loss; the others are compiled as in Keras.
+`Perceptron`, `GaussianNaiveBayes` and `LogisticRegression` compile themselves. A `VAE` takes only an
+optimizer, a GAN one per player; `LanguageModel` has a default loss; the others are compiled as in Keras.
 """
 
 # ruff: noqa: E402 - Keras selects its backend on import
