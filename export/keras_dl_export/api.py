@@ -20,7 +20,6 @@ from keras_dl_export.format import Format
 from keras_dl_export.formats.onnx.onnx_format import DEFAULT_OPSET, OnnxFormat
 from keras_dl_export.formats.registry import format_names, formats_named
 from keras_dl_export.formats.saved_model.saved_model_format import SavedModelFormat
-from keras_dl_export.formats.saved_model.saved_model_warmup import write_warmup_requests
 from keras_dl_export.formats.tflite.tflite_format import TFLiteFormat
 from keras_dl_export.formats.tflite.tflite_writer import fuse_lstms
 from keras_dl_export.manifest import describe
@@ -265,6 +264,9 @@ def export(
         ReleaseError: the folder is not writable.
         BackendError: Keras does not run on TensorFlow.
     """
+    # A release alone needs tensorflow-serving-api: a file is written without it.
+    from keras_dl_export.formats.saved_model.saved_model_warmup import write_warmup_requests
+
     wanted = _wanted_formats(formats, opset)
     target = as_path("folder", folder, "releases/digits")
     if target.name.isdecimal() or target.is_file():

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from keras_dl_export.endpoints import Endpoint
 from keras_dl_export.formats.registry import format_of, open_runners
-from keras_dl_export.formats.saved_model.saved_model_warmup import read_warmup_requests
 from keras_dl_export.model_endpoints import endpoints_of
 from keras_dl_export.parity.checking import check_parity
 from keras_dl_export.parity.matching import MatchedRunner, fit_endpoint, match_endpoints
@@ -29,9 +28,11 @@ def verify_release(path: Path, model: Any, inputs: Examples, random: str, tolera
     """Compare all files of a release with a model or its SavedModel; the arguments are as in `verify`."""
     release = open_release(path)
     if inputs is None and any(written.quantize == "int8" for written in release.artifacts):
-        inputs = read_warmup_requests(
-            release.path
-        )  # int8 files are accurate only within the calibration range
+        # Only here is tensorflow-serving-api needed.
+        from keras_dl_export.formats.saved_model.saved_model_warmup import read_warmup_requests
+
+        # int8 files are accurate only within the calibration range.
+        inputs = read_warmup_requests(release.path)
     references: Mapping[str, Reference] = (
         trace_endpoints(model, inputs, random=random, batch_size=_fixed_batch(release.inputs))
         if model is not None
