@@ -1,1 +1,1 @@
-"""The client: one interface, two transports (REST over httpx, gRPC), each imported at its first use."""
+"""The client: one interface and two transports, REST and gRPC, each imported at its first use."""

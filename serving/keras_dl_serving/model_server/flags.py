@@ -31,39 +31,61 @@ def make_parser() -> argparse.ArgumentParser:
         to(f"--{name}", type=_on_or_off, nargs="?", const=True, default=default, help=explanation)
 
     add("--port", type=int, default=8500, help="port for gRPC")
-    add("--grpc_socket_path", default="", help="UNIX socket for gRPC, too; with --port=0 the only one")
-    add("--grpc_max_threads", type=int, default=0, help=f"requests at once; by default {4 * _CORES}")
+    add(
+        "--grpc_socket_path",
+        default="",
+        help="UNIX socket for gRPC, in addition; with --port=0 instead of the port",
+    )
+    add("--grpc_max_threads", type=int, default=0, help=f"concurrent requests; by default {4 * _CORES}")
     add("--grpc_channel_arguments", default="", help="key=value,key=value")
     add("--rest_api_port", type=int, default=0, help="port for REST; 0 is off")
-    add("--rest_api_num_threads", type=int, default=0, help=f"requests at once; by default {4 * _CORES}")
-    add("--rest_api_timeout_in_ms", type=int, default=30000, help="for each REST request; 0 is no limit")
-    switch("rest_api_enable_cors_support", "let pages of other origins ask")
+    add("--rest_api_num_threads", type=int, default=0, help=f"concurrent requests; by default {4 * _CORES}")
+    add("--rest_api_timeout_in_ms", type=int, default=30000, help="timeout of a REST request; 0 is no limit")
+    switch("rest_api_enable_cors_support", "allow requests from pages of other origins")
     add("--model_name", default="default", help="name of the model at --model_base_path")
     add("--model_base_path", default="", help="folder of the versions of one model")
-    add("--model_config_file", default="", help="ModelServerConfig: several models, policies, labels")
-    add("--model_config_file_poll_wait_seconds", type=float, default=0, help="read it again; 0 is once")
-    add("--file_system_poll_wait_seconds", type=float, default=1, help="look for versions; 0 is once")
-    add("--max_num_load_retries", type=int, default=5, help="further tries to load a version that fails to")
-    add("--load_retry_interval_micros", type=int, default=60_000_000, help="between them")
-    switch("allow_version_labels_for_unavailable_models", "let new labels name versions not there yet")
-    switch("enable_batching", "run requests together")
+    add("--model_config_file", default="", help="ModelServerConfig: models, version policies, labels")
+    add(
+        "--model_config_file_poll_wait_seconds",
+        type=float,
+        default=0,
+        help="seconds between reads of that file; 0 reads it once",
+    )
+    add(
+        "--file_system_poll_wait_seconds",
+        type=float,
+        default=1,
+        help="seconds between polls for versions; 0 loads once",
+    )
+    add("--max_num_load_retries", type=int, default=5, help="retries of a version that fails to load")
+    add("--load_retry_interval_micros", type=int, default=60_000_000, help="microseconds between retries")
+    switch(
+        "allow_version_labels_for_unavailable_models",
+        "allow new labels for versions that are not available yet",
+    )
+    switch("enable_batching", "combine concurrent requests into batches")
     add("--batching_parameters_file", default="", help="BatchingParameters")
     switch(
         "enable_per_model_batching_parameters",
-        "with --enable_batching: by batching_params.pbtxt in a version's folder, and only where there is one",
+        "with --enable_batching: only versions with a batching_params.pbtxt of their own",
     )
     switch(
         "enable_signature_method_name_check",
-        "classify and regress with signatures of that method name alone, which TensorFlow 2 never writes",
+        "restrict classify and regress to signatures of that method name, which TensorFlow 2 never writes",
     )
-    add("--tensorflow_session_parallelism", type=int, default=0, help="sets both that follow; 0 is automatic")
+    add(
+        "--tensorflow_session_parallelism",
+        type=int,
+        default=0,
+        help="sets the two following flags; 0 is automatic",
+    )
     add("--tensorflow_intra_op_parallelism", type=int, default=0, help="threads within an operation")
-    add("--tensorflow_inter_op_parallelism", type=int, default=0, help="operations at the same time")
-    switch("enable_model_warmup", "run assets.extra/tf_serving_warmup_requests first", default=True)
-    add("--num_request_iterations_for_warmup", type=int, default=1, help="each of them so many times")
-    switch("prefer_tflite_model", "load model.tflite where there is one")
+    add("--tensorflow_inter_op_parallelism", type=int, default=0, help="concurrent operations")
+    switch("enable_model_warmup", "run assets.extra/tf_serving_warmup_requests before serving", default=True)
+    add("--num_request_iterations_for_warmup", type=int, default=1, help="how often each of them is run")
+    switch("prefer_tflite_model", "load model.tflite if it exists")
     add("--monitoring_config_file", default="", help="MonitoringConfig: metrics for Prometheus")
-    switch("use_alts_credentials", "Google's ALTS for gRPC, which works on its cloud alone")
+    switch("use_alts_credentials", "Google's ALTS for gRPC, which works on Google Cloud alone")
     add("--ssl_config_file", default="", help="SSLConfig: TLS for gRPC")
     switch("enable_grpc_healthcheck_service", "offer grpc.health.v1.Health")
     switch("enable_profiler", "offer TensorFlow's profiler service over gRPC")
@@ -73,14 +95,19 @@ def make_parser() -> argparse.ArgumentParser:
         add(f"--{name}", nargs="?", const="true", help=argparse.SUPPRESS)
     ours = parser.add_argument_group("beyond TensorFlow Serving")
     ours.add_argument(
-        "--model_platform", choices=("", *PLATFORMS), default="", help="of the model at --model_base_path"
+        "--model_platform",
+        choices=("", *PLATFORMS),
+        default="",
+        help="platform of the model at --model_base_path",
     )
     ours.add_argument(
-        "--host", default="::", help="address to listen on; 127.0.0.1 for this machine alone; :: is all"
+        "--host",
+        default="::",
+        help="address to listen on; 127.0.0.1 for this machine alone; :: for all addresses",
     )
     ours.add_argument("--rest_ssl_config_file", default="", help="SSLConfig: TLS for REST")
     switch("access_log", "log every request as JSON", to=ours.add_argument)
-    switch("verify_releases", "refuse releases that release.json does not describe", to=ours.add_argument)
+    switch("verify_releases", "refuse releases whose files differ from release.json", to=ours.add_argument)
     return parser
 
 

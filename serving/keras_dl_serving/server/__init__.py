@@ -1,1 +1,1 @@
-"""An embedded TensorFlow Serving: `rest`, `grpc` (protocols) -> `core` (models, versions) -> `engines`."""
+"""The server: `rest_api`, `grpc_api` (protocols) -> `core` (models, versions) -> `engines` (runtimes)."""

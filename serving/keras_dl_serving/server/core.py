@@ -128,7 +128,7 @@ class Servable:
         """
         with self._changed:
             if self._engine is None:
-                raise CancelledError("The request was given up")
+                raise CancelledError("The request was cancelled")
             self._users += 1
         try:
             return self._engine.run(signature_name, inputs, outputs, cancellation)

@@ -49,7 +49,7 @@ class Cancellation:
             DeadlineExceededError: the deadline has passed.
         """
         if self.cancelled:
-            raise CancelledError("The request was given up")
+            raise CancelledError("The request was cancelled")
         if self.deadline is not None and time.monotonic() >= self.deadline:
             raise DeadlineExceededError("The deadline passed before the request was run")
 

@@ -53,7 +53,7 @@ class OnnxEngine:
             results = self._runners[signature_name].compute(inputs, list(outputs), options)
         except Exception as error:
             if options.terminate:
-                raise CancelledError("The request was given up") from None
+                raise CancelledError("The request was cancelled") from None
             if isinstance(error, states.InvalidArgument | RuntimeError):
                 # A shape that does not fit inside the graph is a runtime exception, but still a fault of the
                 # request: the file itself was run before it was released.
