@@ -10,8 +10,16 @@ A wrong argument (an unknown endpoint, an unbuilt model, inputs of the wrong sha
             ParityError       a written file does not reproduce the model's numbers in its own runtime
             AccuracyError     a written file loses more accuracy than allowed
             ReleaseError      a release folder is missing, incomplete, altered or cannot be written
-        ServingError          the client and the server; its subclasses are in keras_dl_serving.errors
-        ServerStartError      the server cannot start; in keras_dl_serving.errors
+        ServingError          a call of a client (keras_dl_serving.errors): `.message`, `.request`, `.status`
+            InvalidRequestError       refused before it was sent: wrong name, shape or dtype; a ValueError
+            ConnectionFailedError     the server was not reached, or closed the connection; a ConnectionError
+            NotReadyError             `wait_ready` timed out; a TimeoutError
+            UnsupportedByServerError  this server, or this protocol, has no such call
+            StatusError               the server answered with an error; a subclass for each status code,
+                                      such as NotFoundError, a LookupError
+        ServerStartError      the server cannot start (keras_dl_serving.errors); a RuntimeError
+        ClusterError          workers cannot form a cluster (keras_dl.training); a RuntimeError
+        NonFiniteError        a loss became NaN or infinite (keras_dl.callbacks); a FloatingPointError
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ import keras
 import numpy as np
 
 from keras_dl.callbacks.checkpoints import named_optimizers
+from keras_dl_export.errors import KerasDLError
 
 
-class NonFiniteError(FloatingPointError):
+class NonFiniteError(KerasDLError, FloatingPointError):
     """An error for a metric or a weight that became NaN or infinite; the text names it and the step.
 
     Attributes:

@@ -1,13 +1,4 @@
-"""Status codes, and the errors of client and server: a branch of the tree in `keras_dl_export.errors`.
-
-    ServingError                  everything that a client call raises: `.message`, `.request`, `.status`
-        InvalidRequestError       refused before it was sent: wrong name, shape or dtype (also a ValueError)
-        ConnectionFailedError     the server was not reached, or hung up (also a ConnectionError)
-        NotReadyError             `wait_ready` timed out (also a TimeoutError)
-        UnsupportedByServerError  this server, or this protocol, has no such call
-        StatusError               the server answered with an error; one subclass for each status code,
-                                  such as NotFoundError (also a LookupError)
-    ServerStartError              raised by `Server`, not by a call (also a RuntimeError)
+"""Status codes, and the errors of client and server; `keras_dl_export.errors` draws the tree.
 
 The codes are gRPC's, which TensorFlow shares. Several of them map to one HTTP status (three to 400), so an
 error received over REST is the most common code of its HTTP status. The server raises the same

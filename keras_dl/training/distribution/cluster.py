@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from keras_dl_export.errors import KerasDLError
+
 _EXAMPLE = '{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
 _ADVICE = f"Set it on every worker, the same but for the index: {_EXAMPLE}."
 _ADDRESS = re.compile(r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})")
@@ -49,7 +51,7 @@ class Cluster:
         return self.addresses[: self.index] + self.addresses[self.index + 1 :]
 
 
-class ClusterError(RuntimeError):
+class ClusterError(KerasDLError, RuntimeError):
     """The workers or replicas did not come together, or one of them was lost."""
 
 
