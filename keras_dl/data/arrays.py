@@ -18,7 +18,7 @@ _CHANNELS = (1, 3, 4)
 def open_arrays(
     x: ArrayLike, y: ArrayLike | None = None, *, name: str = "arrays", max_classes: int | None = None
 ) -> Source:
-    """Open arrays as a source with the single part `train`, in their own order.
+    """Open arrays as a source with the single part `train`, in the given order.
 
     Args:
         x: images (N, H, W) or (N, H, W, C), integers in 0...255, floats in [0, 1] or booleans; or

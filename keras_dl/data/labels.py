@@ -80,10 +80,10 @@ def encode_labels(
 def doubtful_classes(names: Sequence[str]) -> list[str]:
     """Return warnings about the classes: a single class, or names that differ only in case or spaces."""
     doubts = [f"there is only one class, {names[0]}"] if len(names) == 1 else []
-    alike: dict[str, list[str]] = {}
+    by_folded_name: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
-    for group in alike.values():
+        by_folded_name.setdefault(" ".join(name.casefold().split()), []).append(name)
+    for group in by_folded_name.values():
         if len(group) > 1:
             spelled = listed([repr(name) for name in group])
             doubts.append(f"{spelled} are different classes, though only case or spaces differ")

@@ -91,7 +91,7 @@ def resumed(recipe: Recipe, folder: Path, changes: Mapping[str, Any], done: int)
     if record["name"] != recipe.name:
         raise ValueError(
             f"recipe: {folder} is a run of {record['name']!r} and cannot be resumed as {recipe.name!r}. "
-            "Resume it under its own name, or pass another folder."
+            "Resume it with its own recipe, or pass another folder."
         )
     started = _changes(record, recipe)
     if changes["data"] is None and started["data"] == ARRAYS:

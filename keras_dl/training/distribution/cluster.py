@@ -127,7 +127,7 @@ def _open_port(address: str) -> socket.socket:
     host, port = _split(address)
     own = (
         "" if host not in ("localhost", "127.0.0.1", "::1") else host
-    )  # a pod cannot always find its own name
+    )  # a pod cannot always resolve its own name
     try:
         return socket.create_server((own, port), family=socket.AF_INET6 if ":" in own else socket.AF_INET)
     except OSError as error:

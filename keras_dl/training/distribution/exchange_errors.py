@@ -35,8 +35,8 @@ def explained(several_workers: bool) -> Iterator[None]:
     except tf.errors.OpError as error:
         if several_workers and isinstance(error, tf.errors.DeadlineExceededError):
             problem = (
-                f"TF_CONFIG: some worker took no part in a step for {time_limit(STEP_SECONDS):g} seconds, "
-                f"the time that {STEP_SECONDS[0]} allows. See what holds it up, and start all workers "
+                f"TF_CONFIG: some worker did not take part in a step for {time_limit(STEP_SECONDS):g} "
+                f"seconds, the time that {STEP_SECONDS[0]} allows. Check that worker, and start all workers "
                 "again with resume=True (--resume)."
             )
         elif several_workers and isinstance(error, _LOST):
@@ -51,7 +51,7 @@ def explained(several_workers: bool) -> Iterator[None]:
             )
         else:
             raise
-        raise ClusterError(f"{problem} TensorFlow says: {cause_of(error.message)}") from None
+        raise ClusterError(f"{problem} TensorFlow reports: {cause_of(error.message)}") from None
 
 
 def cause_of(message: str) -> str:

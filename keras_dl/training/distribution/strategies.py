@@ -69,7 +69,7 @@ def _joined(cluster: Cluster) -> Team:
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=time_limit(STEP_SECONDS))
     message = (
         f"TF_CONFIG: some of the workers {', '.join(cluster.others)} answered, but did not join within "
-        f"{limit:g} seconds. See what holds them up, and start all workers again.\n"
+        f"{limit:g} seconds. Check these workers, and start all workers again.\n"
     )
     try:
         with killed_after(limit, message):

@@ -104,7 +104,7 @@ class Team:
             describe: returns a text that differs where it differs.
 
         Raises:
-            ValueError: some workers have another than the chief; on all workers alike.
+            ValueError: some workers have another value than the chief; raised on all workers.
             ClusterError: as `prepared`.
         """
         if self.cluster is None:
