@@ -181,7 +181,7 @@ def test_a_killed_worker_continues_from_the_last_checkpoint_to_the_same_result(
     assert len(load_run(tmp_path / "vae-digits 0").history["loss"]) == 2
     assert not (tmp_path / "vae-digits 1").exists()
     asleep = report(tmp_path, 0)["asleep"]
-    assert f"some worker took no part in a step for {STEP_SECONDS} seconds" in asleep["error"]
+    assert f"some worker did not take part in a step for {STEP_SECONDS} seconds" in asleep["error"]
     assert STEP_SECONDS <= asleep["seconds"] < STEP_SECONDS + SECONDS / 2
 
 
