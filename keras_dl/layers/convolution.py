@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from keras_dl.layers.arguments import check_choice
+from keras_dl.arguments import check_choice
 from keras_dl_export.arguments import check_int
 
 Padding = int | Sequence[int] | Literal["valid", "same"]

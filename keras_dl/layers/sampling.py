@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.layers.arguments import check_choice, check_rate
+from keras_dl.arguments import check_choice, check_rate
 from keras_dl_export.arguments import check_int
 
 _WORDS = 4  # numbers that one Philox counter value yields

@@ -8,8 +8,8 @@ from typing import Any, Unpack
 import keras
 from keras import ops
 
+from keras_dl.arguments import check_image_shape, check_rate, check_sizes
 from keras_dl.layers import BatchNormalization, Dropout, RandomShift
-from keras_dl.layers.arguments import check_image_shape, check_rate, check_sizes
 from keras_dl.models.batch_checks import checked_images, checked_shape
 from keras_dl.models.classifier import Classifier
 from keras_dl.models.model_options import ModelOptions

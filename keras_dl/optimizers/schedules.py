@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import keras
 
-from keras_dl.layers.arguments import check_rate
+from keras_dl.arguments import check_rate
 from keras_dl.optimizers.fused_adam import Adam
 
 Schedule = Literal["constant", "cosine"]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.layers.arguments import check_choice, check_rate
+from keras_dl.arguments import check_choice, check_rate
 
 _UNDER_THE_ROOT = 1e-12  # the derivative of the square root is infinite at 0
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_dl.layers.arguments import check_sizes
+from keras_dl.arguments import check_sizes
 from keras_dl.models.batch_checks import checked_classes
 from keras_dl.models.gan.adversarial_losses import LossName, penalty_weight
 from keras_dl.models.gan.gan import GAN

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import keras
 
-from keras_dl.layers.arguments import check_sizes
+from keras_dl.arguments import check_sizes
 from keras_dl.models.gan.adversarial_losses import LossName, penalty_weight
 from keras_dl.models.gan.gan import GAN
 from keras_dl.models.gan.gan_networks import convolutional_players

@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_dl.arguments import check_choice, check_rate
 from keras_dl.layers import stateless_noise
-from keras_dl.layers.arguments import check_choice, check_rate
 from keras_dl.models.batch_checks import checked_finite, checked_images, checked_shape, unweighted
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl.models.gan import adversarial_losses

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
+from keras_dl.arguments import check_image_shape, check_sizes
 from keras_dl.layers import BatchNormalization, ClassConcatenation, ClassProjection
-from keras_dl.layers.arguments import check_image_shape, check_sizes
 from keras_dl_export.arguments import check_int
 
 Shape = tuple[int, int, int]

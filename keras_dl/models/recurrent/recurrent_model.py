@@ -7,8 +7,8 @@ from typing import Any, Literal, Unpack
 import keras
 from keras import ops
 
+from keras_dl.arguments import check_choice, check_rate
 from keras_dl.layers import GRU, LSTM, Dropout, LongMemory, VanillaRNN
-from keras_dl.layers.arguments import check_choice, check_rate
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl.models.model_options import ModelOptions
 from keras_dl_export.arguments import check_int

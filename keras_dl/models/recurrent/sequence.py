@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from keras_dl.layers.arguments import check_image_shape
+from keras_dl.arguments import check_image_shape
 from keras_dl.models.batch_checks import checked, checked_images
 from keras_dl.models.classifier import Classifier
 from keras_dl.models.model_options import ModelOptions

@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_dl.arguments import check_choice, check_image_shape, check_sizes
 from keras_dl.layers import GaussianSampling, stateless_noise
-from keras_dl.layers.arguments import check_choice, check_image_shape, check_sizes
 from keras_dl.models import densities
 from keras_dl.models.batch_checks import checked_finite, checked_images, checked_shape, unweighted
 from keras_dl.models.checked_model import CheckedModel

@@ -10,13 +10,13 @@
 
 `strategies` opens a team, `cluster` reads `TF_CONFIG` and waits for the workers, `watchdog` ends a process
 that waits without end, `exchange_errors` explains a lost worker, `keras_gaps` patches Keras's `fit`,
-`fingerprint` compares the workers' data.
+`data_fingerprint` compares the workers' data.
 """
 
 from __future__ import annotations
 
 from keras_dl.training.distribution.cluster import ClusterError
-from keras_dl.training.distribution.fingerprint import fingerprint
+from keras_dl.training.distribution.data_fingerprint import fingerprint
 from keras_dl.training.distribution.strategies import Strategy, check_for_replicas, open_team
 from keras_dl.training.distribution.team import Team
 

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_dl.arguments import check_sizes
 from keras_dl.data import load
-from keras_dl.layers.arguments import check_sizes
 from keras_dl.models import (
     CNN,
     DCGAN,
