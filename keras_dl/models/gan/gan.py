@@ -14,12 +14,6 @@ from keras_dl.layers import stateless_noise
 from keras_dl.models.batch_checks import checked_finite, checked_images, checked_shape, unweighted
 from keras_dl.models.checked_model import CheckedModel
 from keras_dl.models.gan import adversarial_losses
-from keras_dl.models.gan.adversarial_losses import (
-    ADVERSARIAL_LOSSES,
-    LossName,
-    check_label_smoothing,
-    penalty_weight,
-)
 from keras_dl.models.gan.players import (
     PlayersOptimizers,
     check_players,
@@ -99,7 +93,7 @@ class GAN(CheckedModel):
         self,
         generator: Any,
         discriminator: Any,
-        loss: LossName = "non_saturating",
+        loss: adversarial_losses.LossName = "non_saturating",
         *,
         prior: Literal["uniform", "normal"] = "uniform",
         discriminator_steps: int = 1,
@@ -116,10 +110,10 @@ class GAN(CheckedModel):
         self.loss = loss
         self.prior = check_choice("prior", prior, *PRIORS)
         self.discriminator_steps = check_int("discriminator_steps", discriminator_steps)
-        self.label_smoothing = check_label_smoothing(loss, label_smoothing)
+        self.label_smoothing = adversarial_losses.check_label_smoothing(loss, label_smoothing)
         self.gradient_penalty = gradient_penalty
-        self._penalty = penalty_weight(loss, gradient_penalty)
-        self._game = ADVERSARIAL_LOSSES[loss]
+        self._penalty = adversarial_losses.penalty_weight(loss, gradient_penalty)
+        self._game = adversarial_losses.ADVERSARIAL_LOSSES[loss]
         self.ema_momentum = None if ema_momentum is None else check_rate("ema_momentum", ema_momentum)
         self.seed = check_int("seed", seed, 0)
         self.generator_tracker = keras.metrics.Mean(name="generator_loss")
@@ -138,8 +132,6 @@ class GAN(CheckedModel):
                 average.assign(weight)
                 self.averages.append(average)
         self.built = True
-
-    # The networks.
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         with self._averaged_weights():
@@ -165,8 +157,6 @@ class GAN(CheckedModel):
             Logits (B, 1).
         """
         return player_outputs(self.discriminator, inputs, training)
-
-    # Training.
 
     def compile(
         self, generator_optimizer: Any = None, discriminator_optimizer: Any = None, **kwargs: Any
@@ -315,8 +305,6 @@ class GAN(CheckedModel):
         """The mean losses over the examples since the last reset."""
         return [self.generator_tracker, self.discriminator_tracker]
 
-    # Use.
-
     def sample_prior(self, count: int = 1, *, seed: int = 0) -> Any:
         """Draw latents z ~ p(z).
 
@@ -327,8 +315,9 @@ class GAN(CheckedModel):
         Returns:
             Latents (N, Z).
         """
-        count = check_int("count", count)
-        return draw_latents(self.prior, count, self.latent_dim, seed=seed, step=0, stream=_USE)
+        return draw_latents(
+            self.prior, check_int("count", count), self.latent_dim, seed=seed, step=0, stream=_USE
+        )
 
     @arrays_by_keyword("z")
     def generate(self, count: int = 1, *, z: Any = None, seed: int = 0) -> Any:

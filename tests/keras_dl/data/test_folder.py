@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_dl.data import DataWarning, describe, load, loading
+from keras_dl.data import DataWarning, describe, load, memory
 
 
 def save(path, array):
@@ -170,7 +170,7 @@ def test_large_images_of_one_size_are_resized_as_they_are_read(tmp_path, cache):
 def test_images_beyond_the_memory_are_decoded_at_every_pass(animals, monkeypatch):
     expected = only_batch(animals)
     size = expected[0].nbytes // 4  # in memory a pixel is a byte
-    monkeypatch.setattr(loading, "_memory", lambda: 4 * size - 1)
+    monkeypatch.setattr(memory, "_memory", lambda: 4 * size - 1)
     with pytest.warns(DataWarning, match=r"decoded at every pass.*cache=True"):
         dataset = load(animals, shuffle=False, batch_size=1)
     images, labels = (np.concatenate(parts) for parts in zip(*dataset.as_numpy_iterator(), strict=True))
@@ -180,9 +180,9 @@ def test_images_beyond_the_memory_are_decoded_at_every_pass(animals, monkeypatch
 
 def test_batches_beyond_the_memory_are_refused(animals, monkeypatch):
     size = only_batch(animals)[0].nbytes
-    monkeypatch.setattr(loading, "_memory", lambda: 4 * size)
+    monkeypatch.setattr(memory, "_memory", lambda: 4 * size)
     load(animals)
-    monkeypatch.setattr(loading, "_memory", lambda: 4 * size - 1)
+    monkeypatch.setattr(memory, "_memory", lambda: 4 * size - 1)
     with pytest.raises(ValueError, match=r"^image_size: .*quarter of the memory.*batch_size"):
         load(animals)
     load(animals, image_size=2)
