@@ -47,7 +47,9 @@ RULED_OUT = {
     ),
 }
 # Public names in British spelling that keep working.
-FORMER_NAMES = r"GeneralisationGap|ring_centres|theory\.generalisation|\"(?:neighbours|centres)\"|def optimisation\b"
+FORMER_NAMES = (
+    r"GeneralisationGap|ring_centres|theory\.generalisation|\"(?:neighbours|centres)\"|def optimisation\b"
+)
 UNCHECKED = (Path(__file__), ROOT / "STYLE.md", ROOT / "tests" / "keras_dl" / "test_renamed.py")
 TEXTS = (".py", ".pyi", ".md", ".toml", ".html", ".js", ".j2")
 
