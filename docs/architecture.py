@@ -51,7 +51,7 @@ def path_of(package: str, part: str) -> Path:
 
 @functools.cache
 def imports_of(package: str) -> tuple[tuple[str, ...], frozenset[tuple[str, str]]]:
-    """Return the parts at the top of a package, and who imports whom among them.
+    """Return the parts at the top of a package, and the imports among them.
 
     The package's own `__init__`, which imports names for the user, is no part.
     """

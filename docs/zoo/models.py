@@ -15,7 +15,7 @@ Build = Callable[[], keras.Model]
 
 _random = np.random.default_rng(0)
 VECTOR, TIME, STEPS, IMAGE, VOLUME = (6,), (None, 3), (5, 3), (8, 8, 4), (6, 6, 6, 2)
-# Padding on the right, on the left, holes, nothing but padding, none.
+# Padding on the right, on the left, holes, padding alone, none.
 TOKENS = np.array(
     [[1, 2, 3, 0, 0], [0, 0, 4, 5, 6], [7, 0, 8, 0, 1], [0, 0, 0, 0, 0], [5, 4, 3, 2, 1]], np.int32
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from keras_dl_export.backend import require_tensorflow_backend
 
@@ -38,13 +38,16 @@ from keras_dl_export.writing import write_files, write_into_place
 
 _ALL_FORMATS = format_names()
 
+RandomDraws = Literal["refuse", "mean"]
+QuantizedAs = Literal["float16", "dynamic", "int8"]
+
 
 def to_saved_model(
     model: Any,
     folder: str | os.PathLike[str],
     *,
     inputs: Examples = None,
-    random: str = "refuse",
+    random: RandomDraws = "refuse",
     tolerance: float | None = None,
 ) -> Artifact:
     """Write a SavedModel with every endpoint as a named signature.
@@ -82,15 +85,15 @@ def to_tflite(
     path: str | os.PathLike[str],
     *,
     endpoint: str = DEFAULT_ENDPOINT,
-    quantize: str | None = None,
+    quantize: QuantizedAs | None = None,
     representative_data: Any = None,
     integer_io: bool = False,
     accuracy_data: Any = None,
     max_accuracy_drop: float | None = None,
     inputs: Examples = None,
     batch_size: int | None = None,
-    lstm: str = "exact",
-    random: str = "refuse",
+    lstm: Literal["exact", "fused"] = "exact",
+    random: RandomDraws = "refuse",
     tolerance: float | None = None,
 ) -> Artifact:
     """Write a TFLite file with one endpoint as its signature, using only builtin operators.
@@ -152,13 +155,13 @@ def to_onnx(
     *,
     endpoint: str = DEFAULT_ENDPOINT,
     opset: int = DEFAULT_OPSET,
-    quantize: str | None = None,
+    quantize: Literal["float16", "int8"] | None = None,
     representative_data: Any = None,
     accuracy_data: Any = None,
     max_accuracy_drop: float | None = None,
     inputs: Examples = None,
     batch_size: int | None = None,
-    random: str = "refuse",
+    random: RandomDraws = "refuse",
     tolerance: float | None = None,
 ) -> Artifact:
     """Write an ONNX file with one endpoint.
@@ -210,13 +213,13 @@ def export(
     formats: Iterable[str] = _ALL_FORMATS,
     inputs: Examples = None,
     *,
-    quantize: str | Mapping[str, str] | None = None,
+    quantize: QuantizedAs | Mapping[str, QuantizedAs] | None = None,
     representative_data: Any = None,
     accuracy_data: Any = None,
     max_accuracy_drop: float | None = None,
     opset: int = DEFAULT_OPSET,
     batch_size: int | None = None,
-    random: str = "refuse",
+    random: RandomDraws = "refuse",
     tolerance: float | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> Release:
@@ -299,7 +302,7 @@ def verify(
     model: Any = None,
     inputs: Examples = None,
     *,
-    random: str = "refuse",
+    random: RandomDraws = "refuse",
     tolerance: float | None = None,
 ) -> Parity:
     """Run a file, or all files of a release, in their own runtimes and compare.

@@ -67,10 +67,13 @@ def check_int(argument: str, value: Any, least: int = 1) -> int:
 def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
     """Return a question such as " Did you mean 'cnn-digits'?" for a misspelled name, or an empty string.
 
+    Case and surrounding spaces do not count.
+
     Args:
         name: what was passed.
         known: the valid names.
         most: how many of them the question offers.
     """
-    close = difflib.get_close_matches(name, list(known), n=most)
-    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    by_word = {each.lower().strip(): each for each in reversed(list(known))}
+    close = difflib.get_close_matches(name.lower().strip(), by_word, n=most)
+    return f" Did you mean {' or '.join(repr(by_word[each]) for each in close)}?" if close else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -86,12 +86,12 @@ def export(
             model,
             out or Path("releases") / name,
             formats=[word.strip() for word in to.split(",")],
-            quantize=kinds,
+            quantize=cast(Any, kinds),  # `export` checks the words
             representative_data=_examples(model, representative_data, "train"),
             accuracy_data=_examples(model, accuracy_data, "test"),
             max_accuracy_drop=max_accuracy_drop,
             batch_size=batch_size,
-            random=random,
+            random=cast(Any, random),
             tolerance=tolerance,
             progress=progress,
             **({} if opset is None else {"opset": opset}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from keras_dl.data.csv_file import read_cells
 from keras_dl.data.labels import encode_labels, is_missing
 from keras_dl.data.notices import listed, notify
 from keras_dl.data.source import Description, Examples, Source, resident
+from keras_dl_export.arguments import did_you_mean
 
 _USUAL_LABELS = ("label", "labels", "class", "target", "y", "species", "category", "diagnosis", "outcome")
 _USUAL_INDEX = re.compile(r"(?i:unnamed: \d+|index|idx|row|rownames|id|.*[ _]id)|\w*[a-z]I[dD]")
@@ -164,11 +164,9 @@ def open_columns(
 
 def _near(name: str, names: Sequence[str]) -> str:
     """Return a question that suggests similar columns, or an empty string."""
-    by_lower = {each.lower().strip(): each for each in reversed(names)}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=2)
-    if not close and name.lower() in _USUAL_LABELS:
-        close = [usual for usual in _USUAL_LABELS if usual in by_lower][:1]
-    return f" Did you mean {' or '.join(repr(by_lower[each]) for each in close)}?" if close else ""
+    usual = [each for label in _USUAL_LABELS for each in names if each.lower().strip() == label]
+    guess = usual[:1] if name.lower() in _USUAL_LABELS else []
+    return did_you_mean(name, names, most=2) or (f" Did you mean {guess[0]!r}?" if guess else "")
 
 
 def _features(columns: Columns, names: Sequence[str]) -> NDArray[np.float64]:

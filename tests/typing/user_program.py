@@ -6,8 +6,10 @@ import numpy as np
 
 from keras_dl import load_model
 from keras_dl.data import describe, load
+from keras_dl.export import Release, export, load_artifact, to_tflite
 from keras_dl.layers import Conv2D
 from keras_dl.models import CNN, MLP, VAE, ConditionalGAN, LanguageModel, SequenceClassifier
+from keras_dl.serving import Client, Server
 from keras_dl.theory import conv_output_size, hoeffding_bound, hoeffding_sample_size
 from keras_dl.training import Run, train
 
@@ -48,3 +50,14 @@ def others() -> None:
 def run() -> dict[str, float]:
     finished: Run = train("vae-digits", epochs=1, settings={"latent_dim": 8}, precision="float32")
     return finished.metrics
+
+
+def serve(model: CNN) -> None:
+    to_tflite(model, "model.tflite", quantize="dynamic")
+    release: Release = export(
+        model, "releases/digits", formats=("saved_model", "onnx"), quantize={"onnx": "int8"}
+    )
+    images = np.zeros((2, 8, 8, 1), np.float32)
+    print(load_artifact(release.path / "onnx" / "serving_default.onnx")({"image": images})["class"].shape)
+    with Server("releases", rest_port=0, grpc_port=None) as server, Client(server.rest_url) as client:
+        print(client.predict("digits", {"image": images})["class"].sum(), client.status("digits")[0].state)

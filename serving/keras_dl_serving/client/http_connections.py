@@ -1,7 +1,7 @@
 """HTTP for the REST transport: connections are kept, and a deadline holds for a whole exchange.
 
 httpcore starts a timeout anew at each step, so that a server that sends a byte now and then could hold a call
-for ever. Tasks are cancelled by asyncio's clock. For threads, the timeouts that httpcore passes on are points
+forever. Tasks are cancelled by asyncio's clock. For threads, the timeouts that httpcore passes on are points
 in time, which `_Stream` converts into the remaining seconds.
 """
 

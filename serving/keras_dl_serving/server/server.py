@@ -85,6 +85,11 @@ class Server:
             raise ValueError(
                 "releases, models, config_file: expected one of them. Pass the one that lists what to serve."
             )
+        if not all(isinstance(model, ModelConfig) for model in models):
+            raise TypeError(
+                f"models: expected a sequence of ModelConfig, got {models!r:.80}. "
+                "Pass ModelConfig(name, base_path) for each model."
+            )
         for name, port in (("rest_port", rest_port), ("grpc_port", grpc_port)):
             if port is not None and not 0 <= port <= 65535:
                 raise ValueError(

@@ -1,4 +1,4 @@
-"""The adversarial game: who moves when, what it reports, and what it is used for."""
+"""The adversarial game: the order of the updates, the reported figures, and the samplers."""
 
 from __future__ import annotations
 

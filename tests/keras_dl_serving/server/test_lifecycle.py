@@ -132,6 +132,12 @@ def server(scales: Path) -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.parametrize("models", [{"digits": len}, ["digits"]])
+def test_models_of_another_type_are_refused(models: Any) -> None:
+    with pytest.raises(TypeError, match=r"models.*ModelConfig"):
+        Server(models=models)
+
+
 def ask(server: Server, path: str) -> Any:
     response = httpx.post(f"{server.rest_url}/v1/models/{path}:predict", content='{"instances": [1.0]}')
     return response.json().get("predictions", response.json().get("error"))

@@ -23,7 +23,7 @@ from keras_dl.training.distribution.cluster import cluster_of
 
 # Ten steps an epoch of 1,437 digits; the last batch has 141, which two workers cannot share evenly.
 OPTIONS: dict[str, Any] = {"batch_size": 144, "epochs": 2, "verbose": False}
-STEP_SECONDS = 20  # that all wait for one who takes no part
+STEP_SECONDS = 20  # that the others wait for a worker that stands still
 SETTINGS: dict[str, dict[str, Any]] = {
     "vae-digits": {"units": "16", "filters": "4", "latent_dim": 3},
     "dcgan-mnist": {"filters": "4,8", "latent_dim": 6},
