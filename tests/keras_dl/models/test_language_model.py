@@ -104,6 +104,7 @@ class TestTraining:
 
 
 class TestLikelihood:
+    @pytest.mark.slow
     @pytest.mark.parametrize("cell", CELLS)
     def test_nats_per_character_are_those_of_one_long_reading(self, cell, random):
         model = model_of(cell, random)

@@ -47,6 +47,7 @@ def test_dicts_train_as_pairs_do(name):
         np.testing.assert_allclose(named[key], values, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_images_by_name_are_enough_for_a_model_without_labels():
     def make():
         return VAE(2, (8, 8, 1), "mlp")

@@ -128,6 +128,7 @@ def test_averages_of_players_are_used_as_keras_uses_them():
         assert bits(*gan.generator.trainable_weights) == bits(*averages)
 
 
+@pytest.mark.slow
 def test_a_training_is_backed_up_and_restored_with_both_optimizers(tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

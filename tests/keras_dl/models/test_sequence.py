@@ -68,6 +68,7 @@ class TestAgainstKeras:
 
 @pytest.mark.parametrize("cell", CELLS)
 class TestCapabilities:
+    @pytest.mark.slow
     def test_a_file_restores_the_whole_model(self, cell, random, tmp_path):
         images, labels = random.random((12, 8, 8, 1), dtype="float32"), random.integers(0, 4, 12)
         model = SequenceClassifier(cell, UNITS, 4, num_layers=2, dropout=0.2, clipnorm=0.5)
@@ -127,7 +128,8 @@ def test_an_image_is_the_sequence_of_its_rows(random):
     np.testing.assert_array_equal(model(images), rows)
 
 
-def test_a_gru_learns_to_add_what_it_was_told_to_remember():
+@pytest.mark.slow
+def test_a_gru_learns_to_add_marked_numbers():
     keras.utils.set_random_seed(0)
     model = SequenceRegressor("gru", 16)
     model.compile(keras.optimizers.Adam(0.02), "mse")
@@ -137,8 +139,9 @@ def test_a_gru_learns_to_add_what_it_was_told_to_remember():
     )  # chance is 0.167
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_memory_begins_as_long_as_asked_for(cell, tmp_path):
+def test_memory_starts_with_the_requested_length(cell, tmp_path):
     keras.utils.set_random_seed(0)
     model = SequenceRegressor(cell, 2000, memory_steps=100)
     model(np.zeros((1, 2, 1), "float32"))

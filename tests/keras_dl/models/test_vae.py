@@ -205,6 +205,7 @@ def test_labels_change_nothing() -> None:
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow
 def test_beta_0_leaves_the_posterior_free_and_a_large_beta_closes_it() -> None:
     kl = {}
     for beta in (0.0, 50.0):
