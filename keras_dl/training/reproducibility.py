@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import get_args
 
 import keras
 import tensorflow as tf
+
+from keras_dl.recipes.recipe import Precision
 
 
 def make_reproducible(seed: int, *, deterministic: bool = False) -> None:
@@ -33,7 +36,7 @@ def dtype_policy(name: str) -> Iterator[None]:
     Raises:
         ValueError: `name` is not a policy for training.
     """
-    known = ("float32", "mixed_bfloat16", "mixed_float16")
+    known = get_args(Precision)
     if name not in known:
         raise ValueError(f"precision: expected one of {', '.join(known)}, got {name!r}. Pass one of them.")
     before = keras.config.dtype_policy()

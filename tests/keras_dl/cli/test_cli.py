@@ -202,4 +202,4 @@ def test_a_format_that_cannot_express_a_model_is_reported(tmp_path, monkeypatch)
     for arguments in (("export", "odd.keras", "--to", "onnx"), ("verify", "releases/odd")):
         result = CliRunner().invoke(cli.app, [*arguments], env={"COLUMNS": "100"})
         assert not result.exception
-        assert "ONNX: odd: it is a loop, which is slower, because ONNX's GRU does not know" in result.stdout
+        assert "ONNX: odd: it is a loop, which is slower, because ONNX's GRU does not" in result.stdout
