@@ -110,7 +110,7 @@ class _Http(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_WritesTogether(transport, self.loop))  # type: ignore[arg-type]
-        self._look_again(waiting=True)
+        self._check_again(waiting=True)
 
     def data_received(self, data: bytes) -> None:
         if self._in_head:
@@ -151,7 +151,7 @@ class _Http(HttpToolsProtocol):
         if self.cycle and not self.cycle.response_complete:
             cancel_request(self.cycle.scope)  # type: ignore[arg-type]
 
-    def _look_again(self, *, waiting: bool) -> None:
+    def _check_again(self, *, waiting: bool) -> None:
         if self._seconds is not None:
             self._timer = self.loop.call_later(self._seconds, self._look, self.cycle, waiting)
 
@@ -161,7 +161,7 @@ class _Http(HttpToolsProtocol):
         if waiting and waited and self.cycle is last:
             self.transport.close()
         else:
-            self._look_again(waiting=waiting)
+            self._check_again(waiting=waiting)
 
 
 class _Parser(httptools.HttpRequestParser):

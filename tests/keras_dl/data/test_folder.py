@@ -199,7 +199,7 @@ def test_splits_have_their_names_in_any_case(tmp_path, names):
     assert description.num_examples == {"train": 2, "test": 2, "validation": 2}
 
 
-def test_classes_that_differ_by_case_or_spaces_are_told(tmp_path):
+def test_classes_that_differ_by_case_or_spaces_raise_a_warning(tmp_path):
     for name in ("Cats", "cats", "big dogs", "big  dogs "):
         save(tmp_path / name / "1.png", image(1))
     with pytest.warns(DataWarning, match=r"'Cats', 'cats' are different") as warned:
@@ -240,26 +240,26 @@ def test_a_link_to_nothing_is_named(animals):
         load(animals)
 
 
-def test_a_class_without_images_is_told(animals):
+def test_a_class_without_images_raises_a_warning(animals):
     (animals / "birds").mkdir()
     with pytest.warns(DataWarning, match="no images in birds"):
         assert describe(animals).class_names == ("cats", "dogs")
 
 
-def test_a_class_that_a_part_lacks_is_told(tmp_path):
+def test_a_class_that_a_part_lacks_raises_a_warning(tmp_path):
     for name in ("train/a", "train/b", "test/a"):
         save(tmp_path / name / "1.png", image(1))
     with pytest.warns(DataWarning, match="the test part has no images of b"):
         assert describe(tmp_path).class_names == ("a", "b")
 
 
-def test_folders_within_a_class_are_told(animals):
+def test_folders_within_a_class_raise_a_warning(animals):
     save(animals / "cats" / "indoors" / "1.png", image(1))
     with pytest.warns(DataWarning, match=r"within cats \(indoors\) belong to the class of the outer folder"):
         assert describe(animals).class_names == ("cats", "dogs")
 
 
-def test_a_folder_around_the_class_folders_is_told(tmp_path, animals):
+def test_a_folder_around_the_class_folders_is_refused(tmp_path, animals):
     outer = tmp_path / "outer"
     outer.mkdir()
     (outer / "data").symlink_to(animals)
@@ -273,7 +273,7 @@ def test_a_folder_around_the_class_folders_is_told(tmp_path, animals):
 @pytest.mark.parametrize(
     "names", [("train_data", "test_data"), ("seg_train", "seg_test/seg_test"), ("Train-1", "TEST")]
 )
-def test_folders_that_look_like_splits_are_told(tmp_path, names):
+def test_folders_that_look_like_splits_are_refused(tmp_path, names):
     for name in names:
         for label in "ab":
             save(tmp_path / name / label / "1.png", image(1))
@@ -281,7 +281,7 @@ def test_folders_that_look_like_splits_are_told(tmp_path, names):
         load(tmp_path)
 
 
-def test_a_folder_around_the_splits_is_told(tmp_path):
+def test_a_folder_around_the_splits_is_refused(tmp_path):
     for name in ("data/train/a", "data/train/b", "data/test/a"):
         save(tmp_path / name / "1.png", image(1))
     with pytest.raises(ValueError, match=r"one class folder data, .*\(test, train\). Pass .*/data if"):
@@ -289,7 +289,7 @@ def test_a_folder_around_the_splits_is_told(tmp_path):
     assert describe(tmp_path, labels=False).num_examples == {"train": 3}
 
 
-def test_splits_within_class_folders_are_told(tmp_path):
+def test_splits_within_class_folders_are_refused(tmp_path):
     for name in ("a/train", "a/test", "b/train"):
         save(tmp_path / name / "1.png", image(1))
     with pytest.raises(ValueError, match=r"splits .*within the class folders .*train/a, not a/train"):

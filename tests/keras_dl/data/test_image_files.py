@@ -62,7 +62,7 @@ def test_an_image_is_known_by_its_content(tmp_path, name):
     np.testing.assert_array_equal(only_batch(tmp_path, labels=False)[0] * 255, quarters())
 
 
-def test_grey_of_every_depth_stays_grey(tmp_path):
+def test_gray_of_every_depth_stays_gray(tmp_path):
     ramp = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)
     for number, picture in enumerate((ramp, ramp.astype(np.uint16) * 257)):
         save(tmp_path / "a" / f"{number}.png", picture)

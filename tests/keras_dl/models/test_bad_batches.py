@@ -148,7 +148,7 @@ def test_closed_rules_take_class_numbers_alone(model):
         model.fit(FEATURES, np.full(12, 0.5), verbose=0)
 
 
-def test_a_perceptron_weighs_all_examples_alike():
+def test_a_perceptron_weights_all_examples_equally():
     with pytest.raises(ValueError, match="sample_weight: expected None, because a Perceptron"):
         Perceptron().fit(FEATURES, CLASSES > 0, sample_weight=np.ones(12), verbose=0)
 

@@ -31,7 +31,7 @@ def test_save_load_and_continue_equals_the_uninterrupted_training_bit_by_bit(los
 
 
 @pytest.mark.slow
-def test_backup_and_restore_goes_on_with_both_optimizers(tmp_path):
+def test_backup_and_restore_resumes_both_optimizers(tmp_path):
     class Interrupt(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2:

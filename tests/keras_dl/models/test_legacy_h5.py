@@ -34,7 +34,7 @@ def test_a_legacy_model_is_exported_and_compared_with(
     _invoke("verify", "releases/small/1/onnx/serving_default.onnx", "--model", "other.hdf5")
 
 
-def test_a_file_of_weights_says_that_it_has_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_weights_alone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save_weights("m.weights.h5")
     for arguments in (("export", "m.weights.h5"), ("verify", "m.weights.h5", "--model", "m.weights.h5")):

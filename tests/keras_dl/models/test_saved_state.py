@@ -75,7 +75,7 @@ def test_weights_say_once_that_they_hold_no_optimizer(tmp_path, monkeypatch):
         model.save_weights(tmp_path / "model.weights.h5")
 
 
-def test_a_model_compiled_alike_gets_the_state_of_its_optimizer(tmp_path):
+def test_a_model_compiled_the_same_way_gets_the_state_of_its_optimizer(tmp_path):
     def compiled():
         model = MLP((4,), 3, image_shape=(5,))
         model.compile("adam", "sparse_categorical_crossentropy")
@@ -113,7 +113,7 @@ def test_learning_rates_of_both_players_are_scheduled():
     assert rates(fitted(plateau)) == pytest.approx([0.01 / 2, 0.02 / 2])
 
 
-def test_a_scheduled_optimizer_is_told_that_its_rate_cannot_be_set():
+def test_the_rate_of_a_scheduled_optimizer_cannot_be_set():
     schedule = keras.optimizers.schedules.CosineDecay(0.01, 10)
     optimizers = keras.optimizers.Adam(schedule), keras.optimizers.Adam(0.01)
     with pytest.raises(TypeError, match="LearningRateSchedule"):

@@ -130,7 +130,7 @@ def test_a_record_that_names_the_file_of_the_model_class_is_read_and_resumed(tmp
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_command_prints_the_command_that_goes_on(number, tmp_path):
+def test_an_interrupted_command_prints_the_command_that_resumes(number, tmp_path):
     out = tmp_path / "a run"
     command = [sys.executable, "-c", "from keras_dl.cli import main; main()", "train", "mlp-digits"]
     options = ["--epochs", "3000", "--set", "units=4", "--out", str(out)]
@@ -160,7 +160,7 @@ def test_an_interrupted_command_prints_the_command_that_goes_on(number, tmp_path
     )
 
 
-def test_an_interruption_before_the_first_epoch_says_so(tmp_path):
+def test_an_interruption_before_the_first_epoch_is_reported(tmp_path):
     with pytest.raises(TrainingInterrupted, match="nothing is kept"):
         train("mlp-digits", out=tmp_path / "run", callbacks=[Interrupt(0)], **TINY)
     assert not (tmp_path / "run").exists()

@@ -126,7 +126,7 @@ def test_only_the_chief_writes(pair: Path) -> None:
     assert len(run.history["loss"]) == 2
 
 
-def test_workers_that_differ_are_told_so(pair: Path) -> None:
+def test_workers_that_differ_raise_an_error(pair: Path) -> None:
     chief, other = (report(pair, index)["errors"] for index in (0, 1))
     for errors in (chief, other):
         for name in ("data", "later rows", "vocabulary"):
