@@ -34,8 +34,11 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return 2 for folders, and 0 for files: each further process imports TensorFlow, which takes seconds."""
-    return 0 if _names_files(config) else 2
+    """Return 3 for folders, and 0 for files: each further process imports TensorFlow, which takes seconds.
+
+    Three on two cores, because tests wait, and because a process grows with every model that it builds.
+    """
+    return 0 if _names_files(config) else 3
 
 
 def pytest_runtest_setup() -> None:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keras_dl.data import load
@@ -29,6 +29,7 @@ percent = st.integers(-100, 100).map(lambda n: f"{n}%")
 whole = st.integers(-101, 101).map(str)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(
     st.lists(
         st.tuples(st.sampled_from(["train", "test"]), st.sampled_from([percent, whole]), st.data()),

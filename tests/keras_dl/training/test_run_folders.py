@@ -197,6 +197,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_the_system_cuts_off_is_named(tmp_path):
     command = [sys.executable, "-c", LIMITED, "20000", str(tmp_path / "run")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=200)

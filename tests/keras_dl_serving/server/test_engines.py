@@ -153,6 +153,7 @@ print(count() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux lists them")
 @pytest.mark.parametrize(("folder", "pools"), [("saved", 2), ("onnx_linear", 2), ("tflite_linear", 1)])
 def test_a_run_uses_the_configured_threads(formats: Path, folder: str, pools: int) -> None:

@@ -107,6 +107,7 @@ def test_a_model_without_a_version_is_omitted(tmp_path: Path) -> None:
     assert not any("bad" in path for path in paths)
 
 
+@pytest.mark.slow
 @bad_requests
 @given(st.data(), st.sampled_from(list(GenerationMode)))
 def test_the_responses_match_the_description(api: Any, data: st.DataObject, mode: GenerationMode) -> None:
