@@ -103,7 +103,10 @@ def around_a_fork_during_a_call(url: str) -> list[Any]:
 
 
 def test_grpc_is_refused_in_a_child_forked_during_a_call(server: Server) -> None:
-    during, after = spawned(around_a_fork_during_a_call, server.grpc_url)
+    for _ in range(3):
+        during, after = spawned(around_a_fork_during_a_call, server.grpc_url)
+        if not isinstance(during, ChildProcessError):  # a thread of gRPC itself can end such a child
+            break
     assert isinstance(during, InvalidRequestError)
     assert "spawn" in str(during)
     assert after == []
