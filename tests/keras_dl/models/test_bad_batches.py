@@ -102,7 +102,7 @@ def test_sizes_and_ranks_are_checked_however_many_were_seen_before():
     gan.predict(FEATURES, verbose=0)
     vae = compiled(VAE(2, (8, 8, 1), filters=(2,), units=()), None)
     vae.fit(IMAGES, verbose=0)
-    rows = r"inputs: expected sequences \(batch, time, 8\) or images with 8 numbers a row, got .*7"
+    rows = r"inputs: expected .*\(batch, time, 8\).*, got .*7"
     for _ in range(2):
         with pytest.raises(ValueError, match=rows):
             classifier.fit(IMAGES[:, :, :7], CLASSES, verbose=0)
