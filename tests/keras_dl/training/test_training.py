@@ -15,6 +15,8 @@ from keras_dl.recipes.settings import parameters_of
 from keras_dl.training import evaluate, load_run, sample, train
 from tests._support.runs import SMALL, Interrupt, assert_same_bits, weights
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def recipes(monkeypatch):
