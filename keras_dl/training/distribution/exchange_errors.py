@@ -42,12 +42,12 @@ def explained(several_workers: bool) -> Iterator[None]:
         elif several_workers and isinstance(error, _LOST):
             problem = (
                 "TF_CONFIG: a worker was lost while training. Start all of them again with resume=True "
-                "(--resume): they go on from the last checkpoint."
+                "(--resume): they continue from the last checkpoint."
             )
         elif _BROKEN in error.message:
             problem = (
-                "strategy: the exchanges between the replicas broke off, and TensorFlow does not take "
-                "them up again in this process. Fix the cause, and train in a new one."
+                "strategy: the exchanges between the replicas failed, and TensorFlow cannot restart them "
+                "in this process. Fix the cause, and train in a new process."
             )
         else:
             raise

@@ -35,7 +35,7 @@ from keras_dl_serving.errors import (
 from keras_dl_serving.protocol.json import json_response, json_text
 from keras_dl_serving.protocol.signatures import Signature, from_json, read_all
 
-_UNKNOWN_PATH = (400, 404, 405, 501)  # servers' texts for one
+_UNKNOWN_PATH = (400, 404, 405, 501)  # the statuses of servers without this path
 
 
 class RestTransport:
