@@ -16,9 +16,9 @@ from keras_dl_export.samples.sample_kinds import NON_FINITE
 
 # The allowed difference of an element is this number times (1 + the example's largest magnitude): absolute
 # plus relative. The magnitude is that of the whole example (a row of the batch), because rounding errors grow
-# with the
-# summands: an element near zero has the error of its large neighbors. The key is the coarsest floating dtype
-# in which the model computes; float64 counts as float32. Integers, booleans and strings must be equal.
+# with the summands: an element near zero has the error of its large neighbors. The key is the coarsest
+# floating dtype in which the model computes; float64 counts as float32. Integers, booleans and strings must
+# be equal.
 TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
 # For quantized files, by the kind of quantization; the larger of both tolerances applies.
 QUANTIZED_TOLERANCES = {"float16": 1e-2, "dynamic": 5e-2, "int8": 1e-1}
@@ -65,16 +65,16 @@ class Noise:
     """The change of a sample's outputs by rounding alone, computed once and only if needed."""
 
     def __init__(self, sample: Sample) -> None:
-        self._case = sample
+        self._sample = sample
         self._found: Mapping[str, NDArray[Any]] | None = None
 
     def of(self, output: str) -> NDArray[Any]:
         if self._found is None:
             self._found = {}
-            if self._case.noise is not None:
+            if self._sample.noise is not None:
                 with contextlib.suppress(Exception):  # the model fails at adjacent numbers
-                    self._found = self._case.noise()
-        return self._found.get(output, np.zeros(self._case.outputs[output].shape))
+                    self._found = self._sample.noise()
+        return self._found.get(output, np.zeros(self._sample.outputs[output].shape))
 
 
 def compare(
